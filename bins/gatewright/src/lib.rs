@@ -1,0 +1,1 @@
+//! Wiring, command line and configuration of the gateway.

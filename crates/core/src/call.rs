@@ -1,0 +1,161 @@
+//! One request of a client: the facts that every layer may read.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+
+use crate::chat::Chat;
+use crate::{AttemptId, Body, CallId, Codec, Error, ErrorKind, Result};
+
+/// One request of a client. A clone shares the body and the decoded conversation.
+#[derive(Clone)]
+pub struct Call {
+    /// Names it in the ledger, the traces and the response headers.
+    pub id: CallId,
+    /// What is asked for.
+    pub operation: Operation,
+    /// The client's dialect.
+    pub codec: &'static dyn Codec,
+    /// Who is calling.
+    pub caller: Arc<Caller>,
+    /// The public model name that was asked for.
+    pub model: Arc<str>,
+    /// Whether the client wants a stream of events.
+    pub stream: bool,
+    /// What the client sent, without the fields that were lifted into `controls`.
+    pub body: Body,
+    /// Headers of the client that may matter to an upstream (`anthropic-beta`).
+    pub headers: HeaderMap,
+    /// What the client asks of the gateway itself.
+    pub controls: Controls,
+    /// When the request's head was read.
+    pub received: Instant,
+    /// Where the router sends this attempt; `None` above the router.
+    pub target: Option<Target>,
+    chat: Arc<OnceLock<Result<Chat>>>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// The next turn of a conversation.
+    Chat,
+    /// How many input tokens a conversation has.
+    CountTokens,
+}
+
+/// What a client asks of the gateway itself, lifted from body and headers.
+#[derive(Clone, Debug, Default)]
+pub struct Controls {
+    /// Groups to try when this one fails, before the configured ones.
+    pub fallbacks: Vec<Arc<str>>,
+    /// No fallbacks at all, configured ones included.
+    pub disable_fallbacks: bool,
+    /// Attempts after the first at one group.
+    pub num_retries: Option<u32>,
+    /// The longest the whole call may take.
+    pub timeout: Option<Duration>,
+    /// The same for a stream.
+    pub stream_timeout: Option<Duration>,
+    /// Tags for routing and the ledger.
+    pub tags: Vec<Arc<str>>,
+    /// Whether the client asked for usage in its stream.
+    pub include_usage: bool,
+    /// A canned answer that the client asks for in place of a model's, where the operator allows it.
+    pub mock_response: Option<Arc<str>>,
+    /// The client's own name for the trace.
+    pub trace_id: Option<Arc<str>>,
+    /// The end user on whose behalf the client calls.
+    pub end_user: Option<Arc<str>>,
+}
+
+/// Who is calling, and what they may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// A stable name for limits and the ledger: the key's hash, or a role's name. Never the key.
+    pub id: Arc<str>,
+    /// May use everything.
+    pub admin: bool,
+    /// The model names that may be used; empty means all.
+    pub models: Vec<Arc<str>>,
+}
+
+/// Where the router sends one attempt.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Names the attempt in the ledger.
+    pub attempt: AttemptId,
+    /// The deployment's id.
+    pub deployment: Arc<str>,
+    /// The group it stands for: the one asked for, or a fallback.
+    pub group: Arc<str>,
+    /// The model name for the upstream, where a wildcard deployment takes it from the request.
+    pub model: Option<Arc<str>>,
+    /// The longest wait for the first content.
+    pub first_content: Duration,
+    /// The longest wait between two events.
+    pub idle: Duration,
+    /// When the attempt must be over.
+    pub deadline: Instant,
+}
+
+// === impl Call ===
+
+impl Call {
+    /// A call with no controls, not yet routed.
+    pub fn new(
+        operation: Operation,
+        codec: &'static dyn Codec,
+        model: impl Into<Arc<str>>,
+        body: Body,
+    ) -> Self {
+        Self {
+            id: CallId::fresh(),
+            operation,
+            codec,
+            caller: Arc::new(Caller::anonymous()),
+            model: model.into(),
+            stream: false,
+            body,
+            headers: HeaderMap::new(),
+            controls: Controls::default(),
+            received: Instant::now(),
+            target: None,
+            chat: Arc::default(),
+        }
+    }
+
+    /// The canonical conversation, decoded once for all clones.
+    pub fn chat(&self) -> Result<&Chat> {
+        let decode = || match &self.body {
+            Body::Json(json) => self.codec.decode_request(json),
+            Body::Opaque(_) => Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
+        };
+        self.chat.get_or_init(decode).as_ref().map_err(Clone::clone)
+    }
+
+    /// Where the router sent it.
+    pub fn target(&self) -> Result<&Target> {
+        self.target.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "the call was not routed"))
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Whoever calls a gateway that asks for no key.
+    pub fn anonymous() -> Self {
+        Self { id: "anonymous".into(), admin: true, models: Vec::new() }
+    }
+
+    /// The holder of the master key.
+    pub fn master() -> Self {
+        Self { id: "master".into(), admin: true, models: Vec::new() }
+    }
+
+    /// Whether this model may be used.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.admin || self.models.is_empty() || self.models.iter().any(|allowed| &**allowed == model)
+    }
+}

@@ -1,0 +1,237 @@
+//! What a dialect must do, for clients and for upstreams.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+
+use crate::chat::{Answer, Chat, Event};
+use crate::{Error, ErrorKind, Frame, Json, Result, Usage};
+
+/// The wire grammars that are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions.
+    OpenAiChat,
+    /// Anthropic Messages.
+    AnthropicMessages,
+}
+
+/// One dialect, as pure functions: bytes in, bytes out.
+///
+/// The first half serves traffic that stays in the dialect and is only edited; the second half translates through
+/// the canonical conversation.
+pub trait Codec: Send + Sync + 'static {
+    /// Which dialect it is.
+    fn dialect(&self) -> Dialect;
+
+    /// Edits a request of this dialect for an upstream of this dialect: the model's name, and usage in a stream.
+    fn readdress(&self, body: &mut Json, model: &str);
+
+    /// Edits a whole answer of this dialect for a client of this dialect, and peeks its usage.
+    fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame>;
+
+    /// Edits a streamed answer of this dialect for a client of this dialect.
+    fn relay(&self, style: &ReplyStyle) -> Box<dyn Relay>;
+
+    /// Reads a client's request.
+    fn decode_request(&self, body: &Json) -> Result<Chat>;
+
+    /// Writes a request for an upstream. What cannot be carried is told to `losses`.
+    fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes>;
+
+    /// Reads an upstream's whole answer.
+    fn decode_reply(&self, body: &[u8]) -> Result<Answer>;
+
+    /// Writes a whole answer for a client.
+    fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes;
+
+    /// Reads an upstream's stream.
+    fn decoder(&self) -> Box<dyn Decode>;
+
+    /// Writes a stream for a client.
+    fn encoder(&self, style: &ReplyStyle) -> Box<dyn Encode>;
+
+    /// Reads an upstream's error answer, whatever its body is.
+    fn decode_error(&self, status: StatusCode, body: &[u8]) -> UpstreamFault;
+
+    /// The body of an error answer for a client.
+    fn encode_error(&self, error: &Error) -> Bytes;
+
+    /// The last events of a stream that fails after its first byte.
+    fn encode_error_event(&self, error: &Error) -> Bytes;
+}
+
+/// What a client must find in its answer.
+#[derive(Clone, Debug)]
+pub struct ReplyStyle {
+    /// The model name to show: the alias that the client asked for.
+    pub model: Arc<str>,
+    /// Whether the client asked for usage in its stream.
+    pub include_usage: bool,
+    /// Unix seconds, for answers whose upstream gives no time.
+    pub created: u64,
+}
+
+/// One event as the framing found it.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a> {
+    /// The event's name; empty where the framing gives none.
+    pub name: &'a str,
+    /// Its data, lines joined.
+    pub data: &'a [u8],
+}
+
+/// What was seen while bytes passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peek {
+    /// The last usage that was reported.
+    pub usage: Option<Usage>,
+    /// Bytes of model output.
+    pub content: u32,
+    /// Whether the answer is whole.
+    pub last: bool,
+}
+
+/// Turns an upstream's events into a client's bytes.
+pub trait Relay: Send {
+    /// Takes one event and appends what the client gets for it. An error event of the upstream is an `Err`.
+    fn event(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek>;
+
+    /// The upstream closed. Answers the rest where the answer is whole, else fails.
+    fn close(&mut self, out: &mut BytesMut) -> Result<Peek>;
+}
+
+/// Reads an upstream's events.
+pub trait Decode: Send {
+    /// Appends what the event says. An error event is an `Err`.
+    fn event(&mut self, event: RawEvent<'_>, out: &mut Vec<Event>) -> Result<()>;
+
+    /// The upstream closed: appends what is missing up to [`Event::End`] where the answer is whole, else fails.
+    fn close(&mut self, out: &mut Vec<Event>) -> Result<()>;
+}
+
+/// Writes a client's events.
+pub trait Encode: Send {
+    /// Appends the bytes for one event.
+    fn event(&mut self, event: &Event, out: &mut BytesMut);
+}
+
+/// A relay from one dialect to another, through canonical events.
+pub struct Translate {
+    decoder: Box<dyn Decode>,
+    encoder: Box<dyn Encode>,
+    events: Vec<Event>,
+}
+
+/// What an encoder could not carry, by the field's name in the client's dialect.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Losses(Vec<Cow<'static, str>>);
+
+/// What an encoder must know of the model that it writes for.
+#[derive(Clone, Debug, Default)]
+pub struct ModelFacts {
+    /// The model's name at the provider.
+    pub name: Arc<str>,
+    /// The most tokens it can write, where known.
+    pub max_output: Option<u64>,
+    /// How its thinking is asked for.
+    pub reasoning: ReasoningControl,
+    /// Whether it takes a JSON schema natively.
+    pub structured_output: bool,
+}
+
+/// How a model's thinking is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningControl {
+    /// Not at all: the model does not think, or nothing is known.
+    #[default]
+    None,
+    /// In words (`reasoning_effort`).
+    Effort,
+    /// By a token budget (Anthropic's `thinking.budget_tokens`).
+    Budget,
+    /// Adaptive, steered in words (Anthropic's `output_config.effort`).
+    Adaptive,
+}
+
+/// An upstream's error answer, as far as it could be read.
+#[derive(Clone, Debug)]
+pub struct UpstreamFault {
+    /// What it means for us.
+    pub kind: ErrorKind,
+    /// The provider's words.
+    pub message: String,
+    /// The provider's `type`.
+    pub wire_type: Option<String>,
+    /// The provider's `code`.
+    pub code: Option<String>,
+    /// The request field at fault.
+    pub param: Option<String>,
+}
+
+// === impl Translate ===
+
+impl Translate {
+    /// Reads with one dialect and writes with another.
+    pub fn new(decoder: Box<dyn Decode>, encoder: Box<dyn Encode>) -> Self {
+        Self { decoder, encoder, events: Vec::new() }
+    }
+
+    fn encode(&mut self, out: &mut BytesMut) -> Peek {
+        let mut peek = Peek::default();
+        for event in self.events.drain(..) {
+            match &event {
+                Event::Usage(usage) => peek.usage = Some(*usage),
+                Event::PartDelta { delta, .. } => peek.content += delta.weight(),
+                // A part that is whole at once, or a tool call without arguments, is content too.
+                Event::PartStart {
+                    kind: crate::chat::PartKind::Text | crate::chat::PartKind::Reasoning,
+                    ..
+                } => {}
+                Event::PartStart { .. } => peek.content += 1,
+                Event::End => peek.last = true,
+                _ => {}
+            }
+            self.encoder.event(&event, out);
+        }
+        peek
+    }
+}
+
+impl Relay for Translate {
+    fn event(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek> {
+        self.decoder.event(event, &mut self.events)?;
+        Ok(self.encode(out))
+    }
+
+    fn close(&mut self, out: &mut BytesMut) -> Result<Peek> {
+        self.decoder.close(&mut self.events)?;
+        Ok(self.encode(out))
+    }
+}
+
+// === impl Losses ===
+
+impl Losses {
+    /// Tells that `field` could not be carried.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>) {
+        let field = field.into();
+        if !self.0.contains(&field) {
+            self.0.push(field);
+        }
+    }
+
+    /// Tells it where `lost` holds.
+    pub fn add_if(&mut self, lost: bool, field: &'static str) {
+        if lost {
+            self.add(field);
+        }
+    }
+
+    /// The fields, in the order they were met.
+    pub fn into_fields(self) -> Vec<Cow<'static, str>> {
+        self.0
+    }
+}

@@ -1,0 +1,45 @@
+#![doc = include_str!("../README.md")]
+
+mod service;
+pub use service::{CallService, Layered, Middleware, PolicyLayer, layer};
+
+mod call;
+pub use call::{Call, Caller, Controls, Operation, Target};
+
+pub mod body;
+pub use body::{Body, Json, JsonLimits};
+
+mod reply;
+pub use reply::{Frame, Head, Reply, ServedBy};
+
+pub mod frames;
+pub use frames::Frames;
+
+mod watch;
+pub use watch::{End, Observer, Outcome, watch};
+
+pub mod chat;
+
+mod codec;
+pub use codec::{
+    Codec, Decode, Dialect, Encode, Losses, ModelFacts, Peek, RawEvent, ReasoningControl, Relay, ReplyStyle,
+    Translate, UpstreamFault,
+};
+
+mod error;
+pub use error::{Cooldown, Error, ErrorKind, Result, Retry};
+
+mod usage;
+pub use usage::Usage;
+
+mod money;
+pub use money::{Money, Price};
+
+mod clock;
+pub use clock::{Clock, SystemClock};
+
+mod id;
+pub use id::{AttemptId, CallId};
+
+mod secret;
+pub use secret::Secret;

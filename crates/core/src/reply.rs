@@ -1,0 +1,66 @@
+//! What answers a call: a head and frames.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{Frames, Money, Usage};
+
+/// The answer to a call, already in the client's dialect.
+pub struct Reply {
+    /// What is known before the first byte.
+    pub head: Head,
+    /// The bytes, and whoever watches them.
+    pub frames: Frames,
+}
+
+/// What is known before the first byte leaves.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// The upstream's status.
+    pub status: StatusCode,
+    /// The upstream's headers.
+    pub headers: HeaderMap,
+    /// Whether the frames are a stream of events.
+    pub streams: bool,
+    /// Who served it.
+    pub served_by: Option<Arc<ServedBy>>,
+    /// Attempts that failed at the group that answered, before the one that did.
+    pub retries: u32,
+    /// Groups that were tried before the one that answered.
+    pub fallbacks: u32,
+    /// What it cost, where that is known before the first byte.
+    pub cost: Option<Money>,
+    /// What the upstream's dialect could not carry.
+    pub dropped: Vec<Cow<'static, str>>,
+}
+
+/// The deployment that answered.
+#[derive(Clone, Debug)]
+pub struct ServedBy {
+    /// The deployment's id.
+    pub deployment: Arc<str>,
+    /// The model group it answered for.
+    pub group: Arc<str>,
+    /// `provider/model` as configured.
+    pub model: Arc<str>,
+    /// The upstream's base URL.
+    pub api_base: Arc<str>,
+    /// The provider's name.
+    pub provider: Arc<str>,
+}
+
+/// Bytes that leave together, with what was peeked from them.
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    /// What the client gets: one or more whole events, or a whole body.
+    pub data: Bytes,
+    /// The usage that the provider reported in it.
+    pub usage: Option<Usage>,
+    /// Bytes of model output in it; zero for heads, pings and usage.
+    pub content: u32,
+    /// Whether the reply is whole with it.
+    pub last: bool,
+}

@@ -1,0 +1,66 @@
+//! What an answer used, in the units that providers bill.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Money;
+
+/// Units used by one answer. A provider's streamed usage is cumulative: the last one reported wins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Input tokens as the provider counts them; see [`Usage::cache_in_input`].
+    pub input: u64,
+    /// Output tokens, with reasoning and audio in them.
+    pub output: u64,
+    /// Input tokens read from the provider's prompt cache.
+    pub cache_read: u64,
+    /// Input tokens written to the provider's prompt cache for five minutes.
+    pub cache_write_5m: u64,
+    /// Input tokens written to the provider's prompt cache for one hour.
+    pub cache_write_1h: u64,
+    /// Output tokens spent on reasoning; part of `output`.
+    pub reasoning: u64,
+    /// Audio tokens that are part of `input`.
+    pub audio_input: u64,
+    /// Audio tokens that are part of `output`.
+    pub audio_output: u64,
+    /// Image tokens that are part of `input`.
+    pub image_input: u64,
+    /// Image tokens that are part of `output`.
+    pub image_output: u64,
+    /// Searches of the web that the provider ran and bills by the piece.
+    pub web_searches: u64,
+    /// Whether `input` counts the cached tokens too (OpenAI does, Anthropic does not).
+    pub cache_in_input: bool,
+    /// What the provider itself says it charged (OpenRouter, Perplexity).
+    #[serde(skip)]
+    pub reported_cost: Option<Money>,
+}
+
+impl Usage {
+    /// All tokens written to the provider's prompt cache.
+    pub fn cache_write(&self) -> u64 {
+        self.cache_write_5m.saturating_add(self.cache_write_1h)
+    }
+
+    /// Input tokens of every kind, cached ones included.
+    pub fn total_input(&self) -> u64 {
+        if self.cache_in_input {
+            return self.input;
+        }
+        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write())
+    }
+
+    /// Input tokens that no cache served or took.
+    pub fn uncached_input(&self) -> u64 {
+        if !self.cache_in_input {
+            return self.input;
+        }
+        self.input.saturating_sub(self.cache_read).saturating_sub(self.cache_write())
+    }
+
+    /// Everything that counts against a token limit.
+    pub fn total(&self) -> u64 {
+        self.total_input().saturating_add(self.output)
+    }
+}

@@ -1,0 +1,112 @@
+//! Observers of a reply, and the promise that each settles exactly once, however the call ended.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::{Error, Frame, Reply, Result, Usage};
+
+/// Sees every frame of a reply, may end it, and settles exactly once: however the call ended.
+pub trait Observer: Send {
+    /// One more frame is about to leave; breaking ends the reply with that error.
+    fn frame(&mut self, _frame: &Frame) -> ControlFlow<Error> {
+        ControlFlow::Continue(())
+    }
+
+    /// The end. Runs before the last frame reaches the client; does no I/O but the journal's append.
+    fn settle(self: Box<Self>, outcome: &Outcome<'_>);
+}
+
+/// How a call or an attempt ended.
+pub struct Outcome<'a> {
+    /// Which end it took.
+    pub end: End<'a>,
+    /// The last usage that the provider reported.
+    pub usage: Option<Usage>,
+    /// Bytes of model output that were seen; an estimate of the output where the provider reported none.
+    pub content: u64,
+    /// When the first content came.
+    pub first_content: Option<Instant>,
+}
+
+/// The ends there are.
+#[derive(Clone, Copy)]
+pub enum End<'a> {
+    /// The reply is whole.
+    Complete,
+    /// It failed, before or after its first frame.
+    Failed(&'a Error),
+    /// Whoever asked went away: the future or the reply was dropped.
+    Abandoned,
+}
+
+/// Arms `observer` before `reply` is asked for: a future that is dropped, an error, a finished and an abandoned
+/// stream each settle it once.
+pub async fn watch(
+    observer: impl Observer + 'static,
+    reply: impl Future<Output = Result<Reply>>,
+) -> Result<Reply> {
+    let mut armed = Watchers::default();
+    armed.list.push(Box::new(observer));
+    match reply.await {
+        Ok(mut reply) => {
+            reply.frames.watchers.join(&mut armed);
+            Ok(reply)
+        }
+        Err(err) => {
+            armed.settle(End::Failed(&err));
+            Err(err)
+        }
+    }
+}
+
+/// The observers of one reply and what they need to know at the end. Dropped unsettled, it settles as abandoned.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    list: SmallVec<[Box<dyn Observer>; 4]>,
+    usage: Option<Usage>,
+    content: u64,
+    first_content: Option<Instant>,
+}
+
+impl Watchers {
+    /// Shows a frame to every observer, the innermost first.
+    pub(crate) fn frame(&mut self, frame: &Frame) -> Result<()> {
+        if let Some(usage) = frame.usage {
+            self.usage = Some(usage);
+        }
+        if frame.content > 0 && self.first_content.is_none() {
+            self.first_content = Some(Instant::now());
+        }
+        self.content += u64::from(frame.content);
+        for observer in &mut self.list {
+            if let ControlFlow::Break(err) = observer.frame(frame) {
+                return Err(err);
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles every observer, the innermost first; a second call finds none.
+    pub(crate) fn settle(&mut self, end: End<'_>) {
+        let outcome =
+            Outcome { end, usage: self.usage, content: self.content, first_content: self.first_content };
+        for observer in std::mem::take(&mut self.list) {
+            observer.settle(&outcome);
+        }
+    }
+
+    fn join(&mut self, outer: &mut Self) {
+        self.list.append(&mut outer.list);
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        if !self.list.is_empty() {
+            self.settle(End::Abandoned);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Wire grammars as pure functions.

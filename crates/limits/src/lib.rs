@@ -1,0 +1,1 @@
+//! Whatever is counted against a limit, held in one step.

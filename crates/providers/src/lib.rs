@@ -1,0 +1,1 @@
+//! Turns a call into HTTP for one deployment, and the answer into a reply.

@@ -1,0 +1,1 @@
+//! Chooses deployments, retries, falls back.

@@ -1,0 +1,1 @@
+//! What every attempt cost, written down before and after.

@@ -1,0 +1,1 @@
+//! Span constructors and metric names, once.
