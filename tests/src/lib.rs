@@ -1,1 +1,8 @@
-//! Harness for whole-gateway tests.
+#![doc = include_str!("../README.md")]
+
+pub mod answer;
+pub mod client;
+pub mod gateway;
+pub mod journal;
+pub mod recording;
+pub mod upstream;

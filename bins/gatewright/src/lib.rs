@@ -1,1 +1,17 @@
-//! Wiring, command line and configuration of the gateway.
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+
+pub mod config;
+
+mod pipeline;
+
+mod adapters;
+
+mod serve;
+pub use serve::{StartError, serve};
+
+mod start;
+pub use start::run;
+
+mod journal;

@@ -1,1 +1,33 @@
-//! What is known about providers and models, as data.
+#![doc = include_str!("../README.md")]
+
+mod provider;
+pub use provider::{Auth, Billing, ModelQuirks, ProviderRef, ProviderRow};
+
+mod quirk;
+pub use quirk::{Quirk, StreamUsage};
+
+mod row;
+pub use row::{Limits, ModelRow};
+
+mod field;
+pub use field::{Meter, PriceField, ServiceTier};
+
+mod price;
+pub use price::Prices;
+
+mod cost;
+pub use cost::{Breakdown, SearchSize, Terms};
+
+mod off_peak;
+
+mod overrides;
+pub use overrides::{InvalidPrice, Overrides};
+
+pub mod table;
+
+mod names;
+
+mod facts;
+
+mod catalogue;
+pub use catalogue::{Catalogue, UnknownProvider};

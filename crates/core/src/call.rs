@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::chat::Chat;
-use crate::{AttemptId, Body, CallId, Codec, Error, ErrorKind, Result};
+use crate::{AttemptId, Body, CallId, Codec, Error, ErrorKind, Result, TraceContext};
 
 /// One request of a client. A clone shares the body and the decoded conversation.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct Call {
     pub received: Instant,
     /// Where the router sends this attempt; `None` above the router.
     pub target: Option<Target>,
+    /// The span that what is done next belongs under; `None` where nothing traces.
+    pub trace: Option<Arc<TraceContext>>,
     chat: Arc<OnceLock<Result<Chat>>>,
 }
 
@@ -64,6 +66,8 @@ pub struct Controls {
     pub include_usage: bool,
     /// A canned answer that the client asks for in place of a model's, where the operator allows it.
     pub mock_response: Option<Arc<str>>,
+    /// Whether the client sees the upstream's model name (Azure's paths promise that) instead of the group's.
+    pub upstream_name: bool,
     /// The client's own name for the trace.
     pub trace_id: Option<Arc<str>>,
     /// The end user on whose behalf the client calls.
@@ -90,6 +94,8 @@ pub struct Target {
     pub deployment: Arc<str>,
     /// The group it stands for: the one asked for, or a fallback.
     pub group: Arc<str>,
+    /// The model name that the client shall see: the one it asked for, or the fallback group that answers.
+    pub shown: Arc<str>,
     /// The model name for the upstream, where a wildcard deployment takes it from the request.
     pub model: Option<Arc<str>>,
     /// The longest wait for the first content.
@@ -122,6 +128,7 @@ impl Call {
             controls: Controls::default(),
             received: Instant::now(),
             target: None,
+            trace: None,
             chat: Arc::default(),
         }
     }

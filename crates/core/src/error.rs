@@ -109,7 +109,9 @@ kinds! {
     ClientGone { 499, "client_closed_request", "api_error", Never, Never }
     /// Something of ours is broken.
     Internal { 500, "internal_server_error", "api_error", Never, Never }
-    /// The provider could not be reached, or the connection broke.
+    /// The provider could not be reached: it has not seen the request and bills nothing.
+    Unreachable { 500, "internal_server_error", "api_error", Anywhere, Counted }
+    /// The connection broke after the provider may have seen the request.
     Connection { 500, "internal_server_error", "api_error", Anywhere, Counted }
     /// The provider failed.
     Upstream { 500, "internal_server_error", "api_error", Anywhere, Counted }

@@ -35,8 +35,11 @@ pub use usage::Usage;
 mod money;
 pub use money::{Money, Price};
 
+mod trace;
+pub use trace::TraceContext;
+
 mod clock;
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SystemClock, Utc};
 
 mod id;
 pub use id::{AttemptId, CallId};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -31,6 +32,8 @@ pub struct Head {
     pub retries: u32,
     /// Groups that were tried before the one that answered.
     pub fallbacks: u32,
+    /// How long the gateway waited for the upstream.
+    pub waited: Duration,
     /// What it cost, where that is known before the first byte.
     pub cost: Option<Money>,
     /// What the upstream's dialect could not carry.

@@ -1,1 +1,27 @@
-//! Public HTTP surface.
+#![doc = include_str!("../README.md")]
+
+mod routes;
+pub use routes::{Answers, ROUTES, Route};
+
+mod gateway;
+pub use gateway::{Gateway, Ports, Settings};
+
+mod accept;
+
+mod connection;
+
+mod llm;
+
+mod intake;
+
+mod controls;
+
+mod respond;
+
+mod edge;
+
+mod models;
+pub use models::{Directory, ModelEntry};
+
+mod health;
+pub use health::Health;

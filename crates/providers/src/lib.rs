@@ -1,1 +1,29 @@
-//! Turns a call into HTTP for one deployment, and the answer into a reply.
+#![doc = include_str!("../README.md")]
+
+mod upstream;
+pub use upstream::{Settings, Upstream};
+
+mod registry;
+pub use registry::Registry;
+
+mod deployment;
+pub use deployment::{Deployment, Params};
+
+mod endpoint;
+
+mod authorize;
+pub use authorize::{Authorize, HeaderKey};
+
+mod request;
+
+mod reply;
+
+mod stream;
+
+mod retell;
+
+mod fault;
+
+mod quirks;
+
+mod custom;

@@ -1,1 +1,35 @@
-//! What every attempt cost, written down before and after.
+#![doc = include_str!("../README.md")]
+
+mod wire;
+
+mod record;
+pub use record::{Begin, Certainty, Checkpoint, Ending, Settle};
+
+mod segment;
+
+mod disk;
+
+mod instance;
+
+mod reader;
+pub use reader::{Damage, Position, Reader, Record};
+
+mod tail;
+
+mod recovery;
+
+mod journal;
+pub use journal::{Health, Journal, OnFull, Settings, Sync, Ticket};
+
+mod flusher;
+
+mod entry;
+pub use entry::{Entries, Entry, State, entries};
+
+mod bill;
+
+mod ledgered;
+pub use ledgered::{Ledgered, Quote, Tariff};
+
+mod report;
+pub use report::{Report, Totals};

@@ -160,6 +160,11 @@ impl Json {
         Some(value)
     }
 
+    /// The length of what the client sent, in bytes.
+    pub fn source_len(&self) -> usize {
+        self.source.len()
+    }
+
     /// The names of the fields, in order.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.fields.iter().filter(|f| !matches!(f.value, Value::Gone)).map(|field| match &field.value {

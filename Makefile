@@ -1,0 +1,36 @@
+# The two commands: `make run` builds and serves, `make test` passes all tests. Both set up what they need.
+
+CARGO ?= cargo
+RECORDINGS ?=
+
+.PHONY: run test lint conformance bench fuzz build
+
+# Serves on 127.0.0.1:4000 without a file or a key: a demo model, and every provider whose key is in the environment.
+run:
+	$(CARGO) run --release --locked --package gatewright -- $(ARGS)
+
+build:
+	$(CARGO) build --locked --workspace --bins
+
+# The tests start the built binary, so it is built first.
+test: build
+	$(CARGO) test --locked --workspace
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	config/deny
+
+# Replays recorded traffic of real providers: make conformance RECORDINGS=<folder of *.jsonl.gz>
+conformance: build
+	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-dialects --test recordings --test anthropic_recordings -- --nocapture
+	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance -- --nocapture
+
+# Load through nothing, a bare proxy and the gateway; every figure as a ratio to the bare proxy.
+bench:
+	$(CARGO) build --release --locked --package gatewright
+	$(CARGO) bench --locked --package gatewright-tests --bench gateway -- $(ARGS)
+
+# Each target for SECONDS (default 60).
+fuzz:
+	tests/fuzz/run $(or $(SECONDS),60)

@@ -1,0 +1,51 @@
+//! How the deployments do, as the traffic showed it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gatewright_gateway::Health;
+use gatewright_providers::Registry;
+use gatewright_routing::LiveTable;
+use gatewright_spend::Journal;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// Health from the router's memory of failures, the deployments that cannot be called, and the journal.
+pub(crate) struct Observed {
+    pub(crate) table: LiveTable,
+    pub(crate) registry: Arc<ArcSwap<Registry>>,
+    pub(crate) journal: Journal,
+}
+
+impl Observed {
+    fn describe(&self, wanted: bool) -> Vec<Value> {
+        let (table, registry, now) = (self.table.load(), self.registry.load(), Instant::now());
+        let describe = |deployment: &gatewright_routing::Deployment| {
+            let broken = registry.find(&deployment.id).and_then(|d| d.problem().map(|err| err.message().to_owned()));
+            let cooling = table.health(&deployment.id).is_some_and(|health| health.is_cooling(now));
+            let error = broken.or_else(|| cooling.then(|| "cooling down after failures".to_owned()));
+            (error.is_none() == wanted).then(|| match error {
+                None => json!({"model": &*deployment.target, "model_name": &*deployment.group}),
+                Some(error) => json!({"model": &*deployment.target, "model_name": &*deployment.group, "error": error}),
+            })
+        };
+        table.deployments().filter_map(describe).collect()
+    }
+}
+
+impl Health for Observed {
+    fn healthy(&self) -> Vec<Value> {
+        self.describe(true)
+    }
+
+    fn unhealthy(&self) -> Vec<Value> {
+        self.describe(false)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.journal.health().full {
+            true => Err("the journal's disk is full".to_owned()),
+            false => Ok(()),
+        }
+    }
+}

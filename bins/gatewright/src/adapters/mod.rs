@@ -1,0 +1,11 @@
+//! Ports of the layers, filled from what the others know: the two halves of a deployment are joined here by its id.
+
+mod directory;
+mod health;
+mod prices;
+mod rules;
+
+pub(crate) use directory::Models;
+pub(crate) use health::Observed;
+pub(crate) use prices::PriceList;
+pub(crate) use rules::{CallRules, DeploymentRules};

@@ -1,0 +1,292 @@
+//! `model_list`: each entry as the halves that routing, providers and the price list need.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gatewright_catalogue::{Catalogue, Overrides};
+use gatewright_core::Secret;
+use gatewright_providers::Params;
+use http::header::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::file::{Env, resolve};
+use super::known;
+use super::problem::Problems;
+use super::read::Section;
+
+/// One entry of `model_list`, checked.
+#[derive(Clone)]
+pub struct Deployment {
+    /// What routing needs.
+    pub routing: gatewright_routing::Deployment,
+    /// What making requests needs.
+    pub params: Params,
+    /// Calls at the same time; `None` means any number.
+    pub max_parallel: Option<u64>,
+    /// Whether its `rpm` and `tpm` are limits, not only shares.
+    pub enforce_rates: bool,
+    /// `model_info` as it was written, for `/model/info`.
+    pub model_info: Map<String, Value>,
+}
+
+/// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
+/// request's body.
+const ABOUT: [&str; 36] = [
+    "model", "api_key", "api_base", "base_url", "api_version", "organization", "custom_llm_provider", "rpm", "tpm",
+    "weight", "timeout", "stream_timeout", "max_retries", "num_retries", "headers", "extra_headers", "tags",
+    "tag_regex", "order", "max_parallel_requests", "max_budget", "budget_duration", "mock_response", "drop_params",
+    "additional_drop_params", "allowed_openai_params", "cooldown_time", "base_model", "litellm_credential_name",
+    "silent_model", "fallbacks", "context_window_fallbacks", "region_name", "guardrails", "use_in_pass_through",
+    "configurable_clientside_auth_params",
+];
+
+/// Reads `model_list`.
+pub(super) fn read(
+    tree: &Map<String, Value>,
+    catalogue: &'static Catalogue,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Vec<Deployment> {
+    let list = match tree.get("model_list") {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(list)) => list,
+        Some(_) => {
+            problems.error("model_list", "expected a list");
+            return Vec::new();
+        }
+    };
+    let credentials = Credentials::read(tree);
+    let mut found = Vec::new();
+    for (i, entry) in list.iter().enumerate() {
+        let reader = Reader { path: format!("model_list[{i}]"), catalogue, env, credentials: &credentials };
+        found.extend(reader.entry(entry, problems));
+    }
+    found
+}
+
+/// `credential_list`: values that a deployment takes by name.
+struct Credentials<'a>(Vec<(&'a str, &'a Map<String, Value>)>);
+
+impl<'a> Credentials<'a> {
+    fn read(tree: &'a Map<String, Value>) -> Self {
+        let list = tree.get("credential_list").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let named = |entry: &'a Value| {
+            let name = entry.get("credential_name")?.as_str()?;
+            Some((name, entry.get("credential_values")?.as_object()?))
+        };
+        Self(list.iter().filter_map(named).collect())
+    }
+
+    fn named(&self, name: &str) -> Option<&'a Map<String, Value>> {
+        self.0.iter().find(|(other, _)| *other == name).map(|(_, values)| *values)
+    }
+}
+
+struct Reader<'a> {
+    path: String,
+    catalogue: &'static Catalogue,
+    env: Env<'a>,
+    credentials: &'a Credentials<'a>,
+}
+
+impl Reader<'_> {
+    fn entry(&self, entry: &Value, problems: &mut Problems) -> Option<Deployment> {
+        let Value::Object(entry) = entry else {
+            problems.error(&self.path, "expected `model_name` and `litellm_params`");
+            return None;
+        };
+        known::check("deployment", &self.path, entry, problems);
+        let top = Section::new(&self.path, entry);
+        let group = top.text("model_name", problems);
+        let params_path = top.at("litellm_params");
+        let mut params = match entry.get("litellm_params") {
+            Some(Value::Object(params)) => params.clone(),
+            _ => {
+                problems.error(params_path, "expected `model` and how to call it");
+                return None;
+            }
+        };
+        let mut info = entry.get("model_info").and_then(Value::as_object).cloned().unwrap_or_default();
+        known::check_params(&params_path, &params, problems);
+        self.check_info(&info, problems);
+        let id = id_of(group.as_deref(), &params, &info);
+        self.resolve_all(&mut params, &params_path, problems);
+        self.resolve_all(&mut info, &top.at("model_info"), problems);
+        self.take_credential(&mut params, &params_path, problems);
+        let Some(group) = group else {
+            problems.error(top.at("model_name"), "every deployment needs the public name that it serves");
+            return None;
+        };
+        let section = Section::new(&params_path, &params);
+        let Some(model) = section.text("model", problems) else {
+            problems.error(section.at("model"), "every deployment needs a model (`provider/model`)");
+            return None;
+        };
+        let names = Names { id: &id, group: &group, model: &model };
+        Some(self.deployment(&names, &section, (&params, info), problems))
+    }
+
+    fn deployment(
+        &self,
+        names: &Names<'_>,
+        section: &Section<'_>,
+        (params, info): (&Map<String, Value>, Map<String, Value>),
+        problems: &mut Problems,
+    ) -> Deployment {
+        let overrides = Overrides::read(&[params, &info]).unwrap_or_else(|faults| {
+            for fault in faults {
+                problems.error(section.at(&fault.field), format!("'{}' is not a price", fault.value));
+            }
+            Overrides::default()
+        });
+        let provider = section.text("custom_llm_provider", problems);
+        let split = self.catalogue.split(names.model, provider.as_deref());
+        if let (Err(err), false) = (&split, names.model.contains('*')) {
+            problems.warn(section.at("model"), format!("{err}; the deployment answers with an error"));
+        }
+        let routing = gatewright_routing::Deployment {
+            id: names.id.into(),
+            group: names.group.into(),
+            target: names.model.into(),
+            provider: split.as_ref().map_or("unknown", |(provider, _)| provider.name()).into(),
+            weight: section.number("weight", problems),
+            rpm: section.count("rpm", problems),
+            tpm: section.count("tpm", problems),
+            order: section.count("order", problems).and_then(|n| u32::try_from(n).ok()),
+            timeout: section.seconds("timeout", problems),
+            stream_timeout: section.seconds("stream_timeout", problems),
+            num_retries: section
+                .count("num_retries", problems)
+                .or_else(|| section.count("max_retries", problems))
+                .and_then(|n| u32::try_from(n).ok()),
+            cooldown_time: section.seconds("cooldown_time", problems),
+        };
+        let max_parallel = section.count("max_parallel_requests", problems);
+        let params = self.params(section, params, (overrides, provider), problems);
+        Deployment { routing, params, max_parallel, enforce_rates: false, model_info: info }
+    }
+
+    fn params(
+        &self,
+        section: &Section<'_>,
+        map: &Map<String, Value>,
+        (overrides, provider): (Overrides, Option<String>),
+        problems: &mut Problems,
+    ) -> Params {
+        let is_default = |(key, value): &(&String, &Value)| {
+            !value.is_null() && !ABOUT.contains(&key.as_str()) && !key.contains("cost") && !known::is_credential(key)
+        };
+        let defaults = map.iter().filter(is_default).map(|(key, value)| (key.clone(), raw(value)));
+        let extra_body = map.get("extra_body").and_then(Value::as_object);
+        let extra = extra_body.into_iter().flatten().map(|(key, value)| (key.clone(), raw(value)));
+        let mut headers = self.headers(section, "headers", problems);
+        headers.extend(self.headers(section, "extra_headers", problems));
+        if let Some(organization) = section.text("organization", problems) {
+            headers.extend(header("openai-organization", &organization));
+        }
+        Params {
+            api_base: section.text("api_base", problems).or_else(|| section.text("base_url", problems)),
+            api_key: section.text("api_key", problems).map(Secret::from),
+            headers,
+            defaults: defaults.filter(|(key, _)| key != "extra_body").chain(extra).collect(),
+            drop_params: section.flag("drop_params", problems),
+            never_send: section.texts("additional_drop_params", problems),
+            overrides,
+            mock_response: section.text("mock_response", problems),
+            provider,
+        }
+    }
+
+    fn headers(&self, section: &Section<'_>, key: &str, problems: &mut Problems) -> Vec<(HeaderName, HeaderValue)> {
+        let map = match section.value(key) {
+            None => return Vec::new(),
+            Some(Value::Object(map)) => map,
+            Some(_) => return section.wrong(key, "names and values of headers", problems).unwrap_or_default(),
+        };
+        let read = |(name, value): (&String, &Value)| header(name, value.as_str()?);
+        map.iter()
+            .filter_map(|pair| {
+                let found = read(pair);
+                if found.is_none() {
+                    problems.error(format!("{}.{}", section.at(key), pair.0), "cannot stand in a header");
+                }
+                found
+            })
+            .collect()
+    }
+
+    fn check_info(&self, info: &Map<String, Value>, problems: &mut Problems) {
+        let unfamiliar = info.iter().filter(|(key, _)| {
+            !key.starts_with("supports_") && !key.contains("cost") && !key.ends_with("_pricing")
+        });
+        let unfamiliar: Map<String, Value> = unfamiliar.map(|(k, v)| (k.clone(), v.clone())).collect();
+        known::check_similar("model_info", &format!("{}.model_info", self.path), &unfamiliar, problems);
+    }
+
+    fn resolve_all(&self, map: &mut Map<String, Value>, path: &str, problems: &mut Problems) {
+        for (key, value) in map.iter_mut() {
+            resolve(value, &format!("{path}.{key}"), self.env, problems);
+        }
+    }
+
+    /// What the deployment says itself wins over its named credential.
+    fn take_credential(&self, params: &mut Map<String, Value>, path: &str, problems: &mut Problems) {
+        let Some(name) = params.get("litellm_credential_name").and_then(Value::as_str) else { return };
+        let Some(values) = self.credentials.named(name) else {
+            problems.error(format!("{path}.litellm_credential_name"), format!("there is no credential named '{name}'"));
+            return;
+        };
+        let mut values = values.clone();
+        self.resolve_all(&mut values, "credential_list", problems);
+        for (key, value) in values {
+            params.entry(key).or_insert(value);
+        }
+    }
+}
+
+struct Names<'a> {
+    id: &'a str,
+    group: &'a str,
+    model: &'a str,
+}
+
+/// The operator's id, else a digest of the entry: the same entry has the same id after a restart.
+fn id_of(group: Option<&str>, params: &Map<String, Value>, info: &Map<String, Value>) -> String {
+    if let Some(id) = info.get("id").and_then(Value::as_str) {
+        return id.to_owned();
+    }
+    let mut digest = Sha256::new();
+    digest.update(group.unwrap_or_default());
+    digest.update(Value::Object(params.clone()).to_string());
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    // An operator's header may hold a credential.
+    value.set_sensitive(true);
+    Some((HeaderName::try_from(name).ok()?, value))
+}
+
+fn raw(value: &Value) -> Bytes {
+    value.to_string().into()
+}
+
+/// A deployment that is not in any file.
+pub(super) fn plain(id: &str, group: &str, model: &str, catalogue: &'static Catalogue) -> Deployment {
+    let provider = catalogue.split(model, None).map_or("unknown", |(provider, _)| provider.name());
+    Deployment {
+        routing: gatewright_routing::Deployment {
+            id: id.into(),
+            group: group.into(),
+            target: model.into(),
+            provider: Arc::from(provider),
+            ..gatewright_routing::Deployment::default()
+        },
+        params: Params::default(),
+        max_parallel: None,
+        enforce_rates: false,
+        model_info: Map::new(),
+    }
+}

@@ -1,0 +1,257 @@
+//! Configuration: LiteLLM's `config.yaml`, the environment and the command line, said once and then meant.
+
+mod deployments;
+mod file;
+mod known;
+mod problem;
+mod read;
+mod settings;
+
+use std::path::Path;
+
+use gatewright_catalogue::{Catalogue, ProviderRow};
+use gatewright_core::Secret;
+use gatewright_transport::Proxies;
+use serde_json::{Map, Value};
+
+pub use deployments::Deployment;
+pub use file::Env;
+pub use problem::{Problem, Problems, Severity};
+pub use settings::{JournalSettings, ProxyLimits};
+
+use read::Section;
+use settings::Sections;
+
+/// Everything that was said, checked.
+pub struct Config {
+    /// `model_list`, or what serves without one.
+    pub deployments: Vec<Deployment>,
+    /// Settings of the router.
+    pub router: gatewright_routing::Settings,
+    /// Limits of the HTTP surface.
+    pub gateway: gatewright_gateway::Settings,
+    /// Limits that hold for all callers.
+    pub limits: ProxyLimits,
+    /// Where and how attempts are journalled.
+    pub journal: JournalSettings,
+    /// Who may call.
+    pub access: gatewright_auth::Settings,
+    /// Whether a missing or published master key is accepted outside of this machine.
+    pub permit_weak_key: bool,
+    /// Proxies in front of the upstreams.
+    pub proxies: Proxies,
+    /// Logs and traces.
+    pub telemetry: gatewright_telemetry::Settings,
+    /// Names and values of the environment that `environment_variables` sets.
+    pub variables: Vec<(String, String)>,
+    /// What is wrong.
+    pub problems: Problems,
+}
+
+/// What is said on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Said<'a> {
+    /// The file.
+    pub file: Option<&'a Path>,
+    /// A text in place of a file.
+    pub text: Option<&'a str>,
+    /// One model in place of a file.
+    pub model: Option<&'a str>,
+    /// The public name of that model.
+    pub alias: Option<&'a str>,
+    /// The endpoint of that model.
+    pub api_base: Option<&'a str>,
+    /// `GATEWRIGHT__SECTION__KEY` variables, without the prefix.
+    pub overlay: Vec<(String, String)>,
+}
+
+/// The model that answers without any provider.
+pub const DEMO_MODEL: &str = "demo";
+
+const DEMO_ANSWER: &str = "Hello from Gatewright! This is the built-in demo model: it answers without any provider. \
+    Set a provider's API key in the environment, or start with --config, to reach real models.";
+
+impl Config {
+    /// Reads everything. Problems are collected, not thrown: whoever starts the gateway decides.
+    pub fn load(said: &Said<'_>, env: Env<'_>) -> Self {
+        let mut problems = Problems::default();
+        let tree = match (said.file, said.text) {
+            (Some(path), _) => file::load(path, &said.overlay, &mut problems),
+            (None, Some(text)) => file::parse(text, &mut problems),
+            (None, None) => Map::new(),
+        };
+        let variables = file::variables(&tree, env, &mut problems);
+        let env = |name: &str| {
+            let set = variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+            set.or_else(|| env(name))
+        };
+        let has_file = said.file.is_some() || said.text.is_some();
+        Self::from_tree(&tree, said, has_file, &env, problems).with_variables(variables.clone())
+    }
+
+    fn from_tree(
+        tree: &Map<String, Value>,
+        said: &Said<'_>,
+        has_file: bool,
+        env: Env<'_>,
+        mut problems: Problems,
+    ) -> Self {
+        let catalogue = Catalogue::builtin();
+        known::check("top", "", tree, &mut problems);
+        let router = resolved(tree, "router_settings", env, &mut problems);
+        let litellm = resolved(tree, "litellm_settings", env, &mut problems);
+        let general = resolved(tree, "general_settings", env, &mut problems);
+        let sections = Sections {
+            router: Section::new("router_settings", &router),
+            litellm: Section::new("litellm_settings", &litellm),
+            general: Section::new("general_settings", &general),
+        };
+        let mut deployments = deployments::read(tree, catalogue, env, &mut problems);
+        match said.model {
+            Some(model) => deployments.push(one_model(said, model, catalogue)),
+            None if !has_file => deployments = without_file(catalogue, env),
+            None => {}
+        }
+        let enforce = enforces_rates(&sections.router, &mut problems);
+        let drop_params = sections.litellm.flag("drop_params", &mut problems);
+        for deployment in &mut deployments {
+            deployment.enforce_rates = enforce;
+            deployment.params.drop_params = deployment.params.drop_params.or(drop_params);
+        }
+        let mut access = sections.access(&mut problems);
+        access.master_key = access.master_key.or_else(|| env("LITELLM_MASTER_KEY").map(Secret::from));
+        let telemetry = telemetry(&sections.litellm, env, &mut problems);
+        Self {
+            router: sections.router(&mut problems),
+            gateway: sections.gateway(&mut problems),
+            limits: sections.limits(&mut problems),
+            journal: sections.journal(&mut problems),
+            proxies: proxies(env),
+            permit_weak_key: sections.permits_weak_key(&mut problems),
+            deployments,
+            access,
+            telemetry,
+            variables: Vec::new(),
+            problems,
+        }
+    }
+
+    fn with_variables(self, variables: Vec<(String, String)>) -> Self {
+        Self { variables, ..self }
+    }
+}
+
+/// A section with its variables resolved and its keys checked.
+fn resolved(tree: &Map<String, Value>, name: &str, env: Env<'_>, problems: &mut Problems) -> Map<String, Value> {
+    let mut section = match tree.get(name) {
+        None | Some(Value::Null) => return Map::new(),
+        Some(Value::Object(map)) => map.clone(),
+        Some(_) => {
+            problems.error(name, "expected keys and values");
+            return Map::new();
+        }
+    };
+    known::check(name, name, &section, problems);
+    for (key, value) in &mut section {
+        file::resolve(value, &format!("{name}.{key}"), env, problems);
+    }
+    section
+}
+
+fn one_model(said: &Said<'_>, model: &str, catalogue: &'static Catalogue) -> Deployment {
+    let mut deployment = deployments::plain(model, said.alias.unwrap_or(model), model, catalogue);
+    deployment.params.api_base = said.api_base.map(str::to_owned);
+    deployment
+}
+
+/// The demo model, and every provider whose key is in the environment.
+fn without_file(catalogue: &'static Catalogue, env: Env<'_>) -> Vec<Deployment> {
+    let mut demo = deployments::plain(DEMO_MODEL, DEMO_MODEL, "openai/demo", catalogue);
+    demo.params.mock_response = Some(DEMO_ANSWER.to_owned());
+    let has_key = |row: &&ProviderRow| {
+        let key = row.key_env.iter().any(|name| env(name).is_some_and(|value| !value.is_empty()));
+        key && row.base_url.is_some()
+    };
+    let mut all = vec![demo];
+    for row in catalogue.providers().iter().filter(has_key) {
+        let name = format!("{}/*", row.id);
+        all.push(deployments::plain(&name, &name, &name, catalogue));
+    }
+    all
+}
+
+/// LiteLLM takes a deployment's `rpm` and `tpm` as limits only where it is told to.
+fn enforces_rates(router: &Section<'_>, problems: &mut Problems) -> bool {
+    let checks = router.texts("optional_pre_call_checks", problems);
+    checks.iter().any(|check| check == "enforce_model_rate_limits")
+        || router.flag("enable_pre_call_checks", problems).unwrap_or(false)
+}
+
+fn telemetry(litellm: &Section<'_>, env: Env<'_>, problems: &mut Problems) -> gatewright_telemetry::Settings {
+    let mut settings = gatewright_telemetry::Settings::from_env(env).unwrap_or_else(|faults| {
+        faults.iter().for_each(|fault| problems.error("environment", fault.to_string()));
+        gatewright_telemetry::Settings::default()
+    });
+    if litellm.flag("json_logs", problems) == Some(true) {
+        settings.logs.format = gatewright_telemetry::Format::Json;
+    }
+    let forward = litellm.flag("forward_traceparent_to_llm_provider", problems);
+    settings.propagate = forward.unwrap_or(settings.propagate);
+    settings
+}
+
+fn proxies(env: Env<'_>) -> Proxies {
+    let either = |upper: &str| env(upper).or_else(|| env(&upper.to_ascii_lowercase())).filter(|v| !v.is_empty());
+    Proxies {
+        // `HTTP_PROXY` in capitals can be a client's header under CGI; this process is never run that way.
+        http: either("HTTP_PROXY").or_else(|| either("ALL_PROXY")),
+        https: either("HTTPS_PROXY").or_else(|| either("ALL_PROXY")),
+        no_proxy: either("NO_PROXY"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Config {
+        Config::load(&Said { text: Some(text), ..Said::default() }, &|name| (name == "KEY").then(|| "k".to_owned()))
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let config = load(
+            "model_list:\n- {model_name: a, litellm_params: {model: openai/a, api_bse: x, rpm: many}}\n\
+             - {litellm_params: {model: openai/b}}\nrouter_settings: {num_retries: 2, routing_strategy: best}\n\
+             general_settings: {num_retries: 3, master_kye: x}\n",
+        );
+        let told: Vec<String> = config.problems.iter().map(ToString::to_string).collect();
+        for want in [
+            "did you mean `api_base`",
+            "model_list[0].litellm_params.rpm: expected a number",
+            "model_list[1].model_name: every deployment needs",
+            "there is no strategy `best`",
+            "general_settings.num_retries: this key belongs under",
+            "did you mean `master_key`",
+        ] {
+            assert!(told.iter().any(|line| line.contains(want)), "{want} is missing in {told:#?}");
+        }
+    }
+
+    #[test]
+    fn settings_mean_what_they_say() {
+        let config = load(
+            "model_list:\n- model_name: m\n  litellm_params: {model: openai/x, api_key: os.environ/KEY, temperature: 0.5, weight: 2}\n\
+             router_settings:\n  num_retries: 7\n  fallbacks: [{m: [n]}]\n  model_group_alias: {x: m}\n\
+             general_settings: {master_key: sk-abc, max_request_size_mb: 1}\n",
+        );
+        let deployment = &config.deployments[0];
+        assert_eq!(deployment.params.api_key.as_ref().map(Secret::reveal), Some("k"));
+        assert_eq!(deployment.params.defaults, [("temperature".to_owned(), "0.5".into())]);
+        assert_eq!(deployment.routing.weight, Some(2.0));
+        assert_eq!(config.router.num_retries, 7);
+        assert_eq!(config.router.fallbacks.len(), 1);
+        assert_eq!(config.gateway.max_body_bytes, 1 << 20);
+        assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
+    }
+}

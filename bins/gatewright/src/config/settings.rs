@@ -1,0 +1,226 @@
+//! `router_settings`, `litellm_settings` and `general_settings` as the settings of the layers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_core::Secret;
+use gatewright_routing::{Alias, Rule};
+use gatewright_spend::{OnFull, Sync};
+use serde_json::{Map, Value};
+
+use super::problem::Problems;
+use super::read::Section;
+
+/// The three sections of a file.
+pub(super) struct Sections<'a> {
+    pub(super) router: Section<'a>,
+    pub(super) litellm: Section<'a>,
+    pub(super) general: Section<'a>,
+}
+
+/// Limits that hold for all callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyLimits {
+    /// Calls of all callers at the same time.
+    pub parallel: Option<u64>,
+    /// Calls of one key at the same time.
+    pub parallel_per_key: Option<u64>,
+}
+
+/// Where and how attempts are journalled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// The directory of all data of this gateway.
+    pub data_dir: PathBuf,
+    /// When records are forced to the disk.
+    pub sync: Sync,
+    /// What happens when the disk is full.
+    pub on_full: OnFull,
+}
+
+/// Strategies of LiteLLM's that are taken as `simple-shuffle` for now.
+const LATER_STRATEGIES: [&str; 5] = [
+    "least-busy", "latency-based-routing", "usage-based-routing", "usage-based-routing-v2", "cost-based-routing",
+];
+
+impl Sections<'_> {
+    /// Settings of the router. `router_settings` win over the same keys of `litellm_settings`.
+    pub(super) fn router(&self, problems: &mut Problems) -> gatewright_routing::Settings {
+        let defaults = gatewright_routing::Settings::default();
+        self.check_strategy(problems);
+        let router = &self.router;
+        let count = |key: &str, problems: &mut Problems| {
+            let value = router.count(key, problems).or_else(|| self.litellm.count(key, problems));
+            value.and_then(|n| u32::try_from(n).ok())
+        };
+        let disabled = router.flag("disable_cooldowns", problems).unwrap_or(false);
+        let cooldown = router.seconds("cooldown_time", problems).unwrap_or(defaults.cooldown_time);
+        let first = router.seconds("first_content_timeout", problems).or_else(|| router.seconds("ttft_timeout", problems));
+        let request_timeout = self.litellm.seconds("request_timeout", problems);
+        gatewright_routing::Settings {
+            aliases: aliases(router, problems),
+            num_retries: count("num_retries", problems).unwrap_or(defaults.num_retries),
+            retry_after: router.seconds("retry_after", problems).unwrap_or(defaults.retry_after),
+            max_attempts: count("max_attempts", problems).unwrap_or(defaults.max_attempts),
+            max_fallbacks: count("max_fallbacks", problems).unwrap_or(defaults.max_fallbacks),
+            fallbacks: self.rules("fallbacks", problems),
+            context_window_fallbacks: self.rules("context_window_fallbacks", problems),
+            content_policy_fallbacks: self.rules("content_policy_fallbacks", problems),
+            default_fallbacks: self.names("default_fallbacks", problems),
+            timeout: router.seconds("timeout", problems).or(request_timeout),
+            stream_timeout: router.seconds("stream_timeout", problems),
+            first_content: first.unwrap_or(defaults.first_content),
+            idle: router.seconds("stream_idle_timeout", problems).unwrap_or(defaults.idle),
+            total: router.seconds("total_timeout", problems).unwrap_or(defaults.total),
+            cooldown_time: if disabled { Duration::ZERO } else { cooldown },
+            pick: defaults.pick,
+        }
+    }
+
+    /// Limits of the HTTP surface.
+    pub(super) fn gateway(&self, problems: &mut Problems) -> gatewright_gateway::Settings {
+        let defaults = gatewright_gateway::Settings::default();
+        let general = &self.general;
+        let mut json = defaults.json;
+        if let Some(depth) = general.count("max_json_depth", problems) {
+            json.depth = u32::try_from(depth).unwrap_or(json.depth).min(json.depth);
+        }
+        let megabytes = general.number("max_request_size_mb", problems);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
+        let max_body_bytes = megabytes.filter(|mb| *mb > 0.0).map(|mb| (mb * 1_048_576.0) as usize);
+        let whole = |value: Option<u64>| value.and_then(|n| usize::try_from(n).ok());
+        gatewright_gateway::Settings {
+            max_body_bytes: max_body_bytes.unwrap_or(defaults.max_body_bytes),
+            json,
+            header_deadline: general.seconds("header_timeout", problems).unwrap_or(defaults.header_deadline),
+            body_idle: general.seconds("body_timeout", problems).unwrap_or(defaults.body_idle),
+            keep_alive: general.seconds("keep_alive", problems).unwrap_or(defaults.keep_alive),
+            max_connections: whole(general.count("max_connections", problems)).unwrap_or(defaults.max_connections),
+            grace: general.seconds("shutdown_grace", problems).unwrap_or(defaults.grace),
+            max_retries: general
+                .count("max_client_retries", problems)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(defaults.max_retries),
+            client_mock_response: general.flag("allow_client_mock_response", problems).unwrap_or(false),
+            show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
+        }
+    }
+
+    /// Limits of all callers together and of each.
+    pub(super) fn limits(&self, problems: &mut Problems) -> ProxyLimits {
+        ProxyLimits {
+            parallel: self.general.count("global_max_parallel_requests", problems),
+            parallel_per_key: self.general.count("max_parallel_requests", problems),
+        }
+    }
+
+    /// The journal's place and its promises.
+    pub(super) fn journal(&self, problems: &mut Problems) -> JournalSettings {
+        let general = &self.general;
+        let sync = match general.text("journal_sync", problems).as_deref() {
+            None => Sync::Every(Duration::from_millis(50)),
+            Some("always") => Sync::Always,
+            Some("never") => Sync::Never,
+            Some(text) => match text.trim_end_matches("ms").trim().parse() {
+                Ok(millis) => Sync::Every(Duration::from_millis(millis)),
+                Err(_) => {
+                    problems.error(general.at("journal_sync"), "expected milliseconds, `always` or `never`");
+                    Sync::Always
+                }
+            },
+        };
+        let on_full = match general.text("journal_when_full", problems).as_deref() {
+            None | Some("refuse") => OnFull::Refuse,
+            Some("continue") => OnFull::Continue,
+            Some(_) => {
+                problems.error(general.at("journal_when_full"), "expected `refuse` or `continue`");
+                OnFull::Refuse
+            }
+        };
+        let data_dir = general.text("data_dir", problems).unwrap_or_else(|| "gatewright-data".to_owned());
+        JournalSettings { data_dir: data_dir.into(), sync, on_full }
+    }
+
+    /// Who may call.
+    pub(super) fn access(&self, problems: &mut Problems) -> gatewright_auth::Settings {
+        const HEADER: &str = "litellm_key_header_name";
+        let key = self.general.text("master_key", problems).filter(|key| !key.is_empty());
+        let header = self.general.text(HEADER, problems).and_then(|name| {
+            name.parse().ok().or_else(|| self.general.wrong(HEADER, "the name of a header", problems))
+        });
+        gatewright_auth::Settings { master_key: key.map(Secret::from), key_header: header }
+    }
+
+    /// Whether a missing or published master key is accepted outside of this machine.
+    pub(super) fn permits_weak_key(&self, problems: &mut Problems) -> bool {
+        self.general.flag("dangerously_permit_weak_or_unset_master_key", problems).unwrap_or(false)
+    }
+
+    fn check_strategy(&self, problems: &mut Problems) {
+        let Some(strategy) = self.router.text("routing_strategy", problems) else { return };
+        let path = self.router.at("routing_strategy");
+        if LATER_STRATEGIES.contains(&strategy.as_str()) {
+            problems.warn(path, format!("`{strategy}` is not implemented yet; `simple-shuffle` is used"));
+        } else if strategy != "simple-shuffle" {
+            problems.error(path, format!("there is no strategy `{strategy}`"));
+        }
+    }
+
+    /// `[{group: [fallback, …]}, …]`, from either section.
+    fn rules(&self, key: &str, problems: &mut Problems) -> Vec<Rule> {
+        let (section, value) = match (self.router.value(key), self.litellm.value(key)) {
+            (Some(value), _) => (&self.router, value),
+            (None, Some(value)) => (&self.litellm, value),
+            (None, None) => return Vec::new(),
+        };
+        let rules = value.as_array().and_then(|list| list.iter().map(rules_of).collect::<Option<Vec<_>>>());
+        match rules {
+            Some(rules) => rules.into_iter().flatten().collect(),
+            None => section.wrong(key, "a list like [{group: [fallback]}]", problems).unwrap_or_default(),
+        }
+    }
+
+    fn names(&self, key: &str, problems: &mut Problems) -> Vec<Arc<str>> {
+        let section = if self.router.value(key).is_some() { &self.router } else { &self.litellm };
+        section.texts(key, problems).into_iter().map(Arc::from).collect()
+    }
+}
+
+fn rules_of(entry: &Value) -> Option<Vec<Rule>> {
+    let rule = |(group, targets): (&String, &Value)| {
+        let fallbacks = match targets {
+            Value::String(one) => vec![Arc::from(one.as_str())],
+            Value::Array(list) => list.iter().map(|t| t.as_str().map(Arc::from)).collect::<Option<_>>()?,
+            _ => return None,
+        };
+        Some(Rule { group: group.as_str().into(), fallbacks })
+    };
+    entry.as_object()?.iter().map(rule).collect()
+}
+
+/// `{alias: group}` or `{alias: {model: group, hidden: true}}`.
+fn aliases(router: &Section<'_>, problems: &mut Problems) -> Vec<Alias> {
+    const KEY: &str = "model_group_alias";
+    let map: &Map<String, Value> = match router.value(KEY) {
+        None => return Vec::new(),
+        Some(Value::Object(map)) => map,
+        Some(_) => return router.wrong(KEY, "names and what they stand for", problems).unwrap_or_default(),
+    };
+    let mut found = Vec::new();
+    for (name, target) in map {
+        let (model, hidden) = match target {
+            Value::String(model) => (Some(model.as_str()), false),
+            Value::Object(map) => (
+                map.get("model").and_then(Value::as_str),
+                map.get("hidden").and_then(Value::as_bool).unwrap_or(false),
+            ),
+            _ => (None, false),
+        };
+        match model {
+            Some(model) => found.push(Alias { name: name.as_str().into(), model: model.into(), hidden }),
+            None => problems.error(format!("{}.{name}", router.at(KEY)), "expected a model name"),
+        }
+    }
+    found
+}

@@ -1,0 +1,43 @@
+//! The two stacks: what happens to a call, and what happens to each attempt of it.
+
+use gatewright_core::{CallService, layer};
+use gatewright_limits::Limits;
+use gatewright_providers::Upstream;
+use gatewright_routing::Router;
+use gatewright_spend::Ledgered;
+use gatewright_telemetry::Traced;
+use tower::ServiceBuilder;
+
+/// The policies, each built from its own settings.
+pub(crate) struct Policies {
+    pub(crate) call_trace: Traced,
+    pub(crate) call_limits: Limits,
+    pub(crate) route_trace: Traced,
+    pub(crate) router: Router,
+    pub(crate) attempt_trace: Traced,
+    pub(crate) deployment_limits: Limits,
+    pub(crate) ledger: Ledgered,
+    pub(crate) upstream: Upstream,
+}
+
+/// Puts the policies in their order. Outside of the router everything happens once a call, inside once an attempt.
+pub(crate) fn build(policies: Policies) -> impl CallService {
+    let attempt = ServiceBuilder::new()
+        // The span of an attempt covers its waits for the limits below, so that a slow one explains itself.
+        .layer(layer(policies.attempt_trace))
+        // A deployment that is full is no attempt: it is refused before anything is written down.
+        .layer(layer(policies.deployment_limits))
+        // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
+        .layer(layer(policies.ledger))
+        .service(policies.upstream);
+    ServiceBuilder::new()
+        // Outermost, so that a refused call has a span too.
+        .layer(layer(policies.call_trace))
+        // One hold for the whole call, whatever happens below; retries do not count against the caller.
+        .layer(layer(policies.call_limits))
+        // The span of the choice: retries and fallbacks are its children.
+        .layer(layer(policies.route_trace))
+        // Chooses, retries and falls back until an attempt has committed.
+        .layer(layer(policies.router))
+        .service(attempt)
+}

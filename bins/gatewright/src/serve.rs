@@ -1,0 +1,119 @@
+//! Builds the layers from a configuration, joins them, and serves.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gatewright_auth::{Authenticator, check_exposure};
+use gatewright_catalogue::Catalogue;
+use gatewright_core::SystemClock;
+use gatewright_gateway::{Gateway, Ports};
+use gatewright_limits::{Limits, Local};
+use gatewright_providers::{Deployment, Registry, Upstream};
+use gatewright_routing::{LiveTable, Router, Table};
+use gatewright_spend::{Journal, Ledgered};
+use gatewright_telemetry::Traced;
+use gatewright_transport::Transport;
+use tokio::net::TcpListener;
+
+use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList};
+use crate::config::{Config, Env};
+use crate::{journal, pipeline};
+
+/// Why the gateway did not start.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl StartError {
+    pub(crate) fn new(what: &str, err: &dyn fmt::Display) -> Self {
+        Self(format!("{what}: {err}"))
+    }
+}
+
+/// Serves `config` on `listener` until `shutdown` is ready; answers when all open calls have ended.
+pub async fn serve(
+    config: Config,
+    env: Env<'_>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let address = listener.local_addr().map_err(|err| StartError::new("cannot listen", &err))?;
+    let access = &config.access;
+    check_exposure(address.ip(), access.master_key.as_ref(), config.permit_weak_key)
+        .map_err(|err| StartError(err.to_string()))?;
+    let transport = gatewright_transport::Settings { proxies: config.proxies.clone(), ..Default::default() };
+    let transport = Transport::new(transport).map_err(|err| StartError::new("cannot make requests", &err))?;
+    let telemetry = gatewright_telemetry::init(&config.telemetry, transport.clone())
+        .map_err(|err| StartError::new("cannot trace", &err))?;
+    let settings = gatewright_spend::Settings {
+        sync: config.journal.sync,
+        on_full: config.journal.on_full,
+        ..gatewright_spend::Settings::at(config.journal.data_dir.join(journal::FOLDER))
+    };
+    let journal = Journal::open(settings, Arc::new(SystemClock))
+        .map_err(|err: io::Error| StartError::new("cannot open the journal", &err))?;
+    let (policies, ports) = assemble(&config, env, transport, &telemetry, journal)?;
+    let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
+    gateway.serve(listener, shutdown).await;
+    // Spans are flushed on a thread of their own: the exporter blocks.
+    let _ = tokio::task::spawn_blocking(move || drop(telemetry)).await;
+    Ok(())
+}
+
+fn assemble(
+    config: &Config,
+    env: Env<'_>,
+    transport: Transport,
+    telemetry: &gatewright_telemetry::Guard,
+    journal: Journal,
+) -> Result<(pipeline::Policies, Ports), StartError> {
+    let catalogue = Catalogue::builtin();
+    let clock = Arc::new(SystemClock);
+    let routing = config.deployments.iter().map(|deployment| deployment.routing.clone()).collect();
+    let table = Table::build(routing, config.router.clone()).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        StartError(lines.join("\n"))
+    })?;
+    let table = LiveTable::new(table);
+    let registry = Arc::new(ArcSwap::from_pointee(registry(config, env, catalogue)));
+    let prices = Arc::new(PriceList::new(&config.deployments, catalogue));
+    let tracer = telemetry.tracer();
+    let pricing: gatewright_telemetry::Pricing = {
+        let prices = prices.clone();
+        Arc::new(move |deployment, usage| prices.cost(deployment, usage))
+    };
+    let counters = Arc::new(Local::new(clock.clone()));
+    let policies = pipeline::Policies {
+        call_trace: Traced::call(tracer),
+        call_limits: Limits::per_call(CallRules::new(config.limits), counters.clone()),
+        route_trace: Traced::route(tracer),
+        router: Router::new(table.clone()),
+        attempt_trace: Traced::attempt(tracer).priced_by(pricing),
+        deployment_limits: Limits::per_attempt(DeploymentRules::new(&config.deployments), counters),
+        ledger: Ledgered::new(journal.clone(), prices, clock),
+        upstream: Upstream::new(registry.clone(), transport, tracer.clone(), Default::default()),
+    };
+    let ports = Ports {
+        authenticator: Authenticator::new(&config.access),
+        credentials: config.access.clone(),
+        directory: Arc::new(Models::new(table.clone(), &config.deployments, catalogue)),
+        health: Arc::new(Observed { table, registry, journal }),
+    };
+    Ok((policies, ports))
+}
+
+fn registry(config: &Config, env: Env<'_>, catalogue: &'static Catalogue) -> Registry {
+    Registry::new(config.deployments.iter().map(|deployment| {
+        let routing = &deployment.routing;
+        Deployment::new(&routing.id, &routing.group, &routing.target, deployment.params.clone(), catalogue, env)
+    }))
+}

@@ -1,0 +1,122 @@
+//! From the command line to a serving process, and to its exit code.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Serve};
+use crate::config::{Config, DEMO_MODEL, Said};
+use crate::{StartError, journal, serve};
+
+/// Variables that set a key of the configuration: `GATEWRIGHT__ROUTER_SETTINGS__NUM_RETRIES=3`.
+const OVERLAY: &str = "GATEWRIGHT__";
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> ExitCode {
+    if let Some(Command::Journal(args)) = &cli.command {
+        return journal::print(args);
+    }
+    let (args, env) = (&cli.serve, environment());
+    let env = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let config = load(args, &env);
+    for problem in config.problems.iter() {
+        let _ = writeln!(io::stderr(), "{problem}");
+    }
+    if args.check {
+        return checked(&config);
+    }
+    if config.problems.are_fatal() {
+        return ExitCode::FAILURE;
+    }
+    match start(args, config, &env) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            let _ = writeln!(io::stderr(), "gatewright: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(args: &Serve, env: &dyn Fn(&str) -> Option<String>) -> Config {
+    let overlay = environment().into_iter().filter_map(|(key, value)| Some((key.strip_prefix(OVERLAY)?.to_owned(), value)));
+    let said = Said {
+        file: args.config.as_deref(),
+        text: None,
+        model: args.model.as_deref(),
+        alias: args.alias.as_deref(),
+        api_base: args.api_base.as_deref(),
+        overlay: overlay.collect(),
+    };
+    let mut config = Config::load(&said, env);
+    if args.debug {
+        config.telemetry.logs.filter = "info,gatewright=debug".to_owned();
+    }
+    config
+}
+
+/// The one place that reads the environment.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+fn checked(config: &Config) -> ExitCode {
+    let _ = match config.problems.iter().count() {
+        0 => writeln!(io::stdout(), "the configuration is good: {} deployments", config.deployments.len()),
+        n => writeln!(io::stdout(), "{n} problems"),
+    };
+    if config.problems.are_fatal() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn start(args: &Serve, config: Config, env: &dyn Fn(&str) -> Option<String>) -> Result<(), StartError> {
+    // Whoever links a second TLS provider in would otherwise make rustls panic at the first connection.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = args.workers.filter(|n| *n > 0) {
+        runtime.worker_threads(workers);
+    }
+    let runtime = runtime.enable_all().build().map_err(|err| StartError::new("cannot start", &err))?;
+    let variables = config.variables.clone();
+    let env = |name: &str| {
+        variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).or_else(|| env(name))
+    };
+    runtime.block_on(async {
+        let address = SocketAddr::new(args.host, args.port);
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|err| StartError::new(&format!("cannot listen on {address}"), &err))?;
+        let shown = listener.local_addr().unwrap_or(address);
+        greet(&config, shown);
+        serve(config, &env, listener, stop_signal()).await
+    })
+}
+
+/// Says what is served and gives one line to try.
+fn greet(config: &Config, address: SocketAddr) {
+    let mut names: Vec<&str> = config.deployments.iter().map(|d| &*d.routing.group).collect();
+    names.dedup();
+    let first = names.iter().find(|name| !name.contains('*')).copied().unwrap_or(DEMO_MODEL);
+    let key = if config.access.master_key.is_some() { " -H 'authorization: Bearer <your master key>'" } else { "" };
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "gatewright {} serves http://{address}", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(out, "models: {}", names.join(", "));
+    let _ = writeln!(
+        out,
+        "try: curl http://{address}/v1/chat/completions{key} -H 'content-type: application/json' \
+         -d '{{\"model\": \"{first}\", \"messages\": [{{\"role\": \"user\", \"content\": \"hi\"}}]}}'"
+    );
+}
+
+/// Ready at the first SIGTERM or SIGINT.
+async fn stop_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the signals keep their default: they end the process at once.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

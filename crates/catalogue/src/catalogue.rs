@@ -1,0 +1,240 @@
+//! Finding providers and models by the names that configs and clients use.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+
+use crate::facts::Family;
+use crate::names;
+use crate::provider::host_of;
+use crate::table::{Head, Table};
+use crate::{ModelRow, Overrides, Prices, ProviderRef, ProviderRow};
+
+static MODELS: &str = include_str!("../data/models.txt");
+static PROVIDERS: &str = include_str!("../data/providers.toml");
+
+/// All that is known. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    table: Arc<Option<Table>>,
+    data: Arc<Data>,
+}
+
+/// A model that no provider can be told for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownProvider {
+    /// The model's name as it was given.
+    pub model: String,
+}
+
+/// `data/providers.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Data {
+    known: Vec<String>,
+    #[serde(default)]
+    listed_as: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    guess: Vec<Guess>,
+    #[serde(default)]
+    family: Vec<Family>,
+    #[serde(rename = "provider")]
+    rows: Vec<ProviderRow>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Guess {
+    provider: String,
+    prefixes: Vec<String>,
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// What is shipped. The first call reads the providers; models are read when they are asked for.
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: OnceLock<Catalogue> = OnceLock::new();
+        BUILTIN.get_or_init(|| Self {
+            table: Arc::new(Table::new(MODELS)),
+            // A test reads the shipped file, so it is never the default that serves.
+            data: Arc::new(toml::from_str(PROVIDERS).unwrap_or_default()),
+        })
+    }
+
+    /// This one with an operator's rows, which win over rows of the same name.
+    pub fn with_rows(&self, rows: Vec<ProviderRow>) -> Self {
+        let mut data = Data::clone(&self.data);
+        data.rows.retain(|row| rows.iter().all(|new| new.id != row.id));
+        data.rows.extend(rows);
+        Self { table: Arc::clone(&self.table), data: Arc::new(data) }
+    }
+
+    /// Every provider that can be called.
+    pub fn providers(&self) -> &[ProviderRow] {
+        &self.data.rows
+    }
+
+    /// The row of a provider, by its name or an alias.
+    pub fn provider(&self, name: &str) -> Option<&ProviderRow> {
+        self.data.rows.iter().find(|row| row.answers_to(name))
+    }
+
+    /// A provider that can be called, or whose name at least is known.
+    pub fn named(&self, name: &str) -> Option<ProviderRef<'_>> {
+        let known = || self.data.known.iter().find(|known| *known == name);
+        self.provider(name).map(ProviderRef::Row).or_else(|| known().map(|known| ProviderRef::Known(known)))
+    }
+
+    /// The provider whose endpoint this URL is, by its host.
+    pub fn provider_at(&self, url: &str) -> Option<&ProviderRow> {
+        let host = host_of(url)?;
+        // Every server that people run is at localhost: that tells nothing.
+        self.data.rows.iter().find(|row| !row.key_optional && row.host() == Some(host))
+    }
+
+    /// Splits a configured model into its provider and the name there. `custom_llm_provider` decides where it is
+    /// given; else what stands before the first `/`; else the model's own name.
+    pub fn split<'a>(
+        &'a self,
+        model: &'a str,
+        custom_llm_provider: Option<&str>,
+    ) -> Result<(ProviderRef<'a>, &'a str), UnknownProvider> {
+        let unknown = || UnknownProvider { model: model.to_owned() };
+        if let Some(name) = custom_llm_provider.filter(|name| !name.is_empty()) {
+            let provider = self.named(name).ok_or_else(unknown)?;
+            let prefix = model.split_once('/').filter(|(first, _)| *first == name);
+            return Ok((provider, prefix.map_or(model, |(_, rest)| rest)));
+        }
+        if let Some((first, rest)) = model.split_once('/')
+            && let Some(provider) = self.named(first)
+        {
+            return Ok((provider, rest));
+        }
+        self.guess(model).map(|provider| (provider, model)).ok_or_else(unknown)
+    }
+
+    /// What is known of a provider's model. Tried in this order: the name with the provider before it, the bare
+    /// name, both without a region, all of these without a date.
+    pub fn model(&self, provider: &str, name: &str) -> Option<ModelRow> {
+        let table = self.table.as_ref().as_ref()?;
+        self.candidates(provider, name).into_iter().find_map(|(key, bare)| {
+            let head = table.find_head(&key)?;
+            // A bare name may be another provider's model of the same name, with another price.
+            (!bare || self.lists(provider, head.provider)).then(|| table.find(&key)).flatten()
+        })
+    }
+
+    /// What is known of a model by a full name (`azure/gpt-4o`, `gpt-4o`), whoever's it is: an operator's
+    /// `base_model`.
+    pub fn base_model(&self, provider: &str, name: &str) -> Option<ModelRow> {
+        let table = self.table.as_ref().as_ref()?;
+        self.model(provider, name).or_else(|| table.find(name)).or_else(|| {
+            let (first, rest) = name.split_once('/')?;
+            self.model(first, rest)
+        })
+    }
+
+    /// What a provider's model costs: the table's prices with the operator's over them, and the provider's way of
+    /// billing. Where the operator names prices, what the provider reports no longer counts.
+    pub fn prices(&self, provider: &str, name: &str, overrides: &Overrides) -> Prices {
+        let row = self.row(provider, name, overrides);
+        let mut prices = row.map(|row| row.prices).unwrap_or_default();
+        prices.billing = self.provider(provider).map(|row| row.billing).unwrap_or_default();
+        if !overrides.prices.is_empty() {
+            prices.merge(&overrides.prices);
+            prices.billing.reported_cost = false;
+        }
+        prices
+    }
+
+    /// The names of a provider's models of one mode, without the provider before them, in order.
+    pub fn models_of(&self, provider: &str, mode: &str) -> Vec<&'static str> {
+        let Some(table) = self.table.as_ref().as_ref() else { return Vec::new() };
+        let mut names: Vec<&'static str> = table
+            .heads()
+            .filter(|head| head.mode == mode && self.lists(provider, head.provider))
+            .map(|head| bare(provider, head))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Every model, decoded one by one.
+    pub fn models(&self) -> impl Iterator<Item = ModelRow> {
+        self.table.as_ref().as_ref().into_iter().flat_map(Table::rows)
+    }
+
+    pub(crate) fn families(&self) -> &[Family] {
+        &self.data.family
+    }
+
+    pub(crate) fn row(&self, provider: &str, name: &str, overrides: &Overrides) -> Option<ModelRow> {
+        match &overrides.base_model {
+            Some(base) => self.base_model(provider, base).or_else(|| self.model(provider, name)),
+            None => self.model(provider, name),
+        }
+    }
+
+    /// Whether the table's provider name stands for this provider (`vertex_ai-language-models` for `vertex_ai`).
+    fn lists(&self, provider: &str, listed: &str) -> bool {
+        if listed == provider || listed.strip_prefix(provider).is_some_and(|rest| rest.starts_with('-')) {
+            return true;
+        }
+        let row = self.provider(provider);
+        let own = row.map(|row| &row.listed_as).or_else(|| self.data.listed_as.get(provider));
+        own.is_some_and(|names| names.iter().any(|name| name == listed))
+            || row.is_some_and(|r| r.id == listed)
+    }
+
+    /// Keys to look for, each with whether it is a bare name.
+    fn candidates<'a>(&self, provider: &str, name: &'a str) -> Vec<(Cow<'a, str>, bool)> {
+        let id = self.provider(provider).map_or(provider, |row| &row.id);
+        names::forms(name)
+            .into_iter()
+            .flat_map(|name| [(Cow::Owned(format!("{id}/{name}")), false), (Cow::Borrowed(name), true)])
+            .collect()
+    }
+
+    fn guess(&self, model: &str) -> Option<ProviderRef<'_>> {
+        let listed = self.table.as_ref().as_ref().and_then(|table| table.find_head(model));
+        if let Some(head) = listed
+            && let Some(provider) = self.lister(head.provider)
+        {
+            return Some(provider);
+        }
+        let fits = |guess: &&Guess| guess.prefixes.iter().any(|prefix| model.starts_with(&**prefix));
+        self.named(&self.data.guess.iter().find(fits)?.provider)
+    }
+
+    /// The provider that a provider name of the table stands for.
+    fn lister(&self, listed: &str) -> Option<ProviderRef<'_>> {
+        let rows = || self.data.rows.iter().find(|row| row.listed_as.iter().any(|name| name == listed));
+        let known = || self.data.listed_as.iter().find(|(_, names)| names.iter().any(|name| name == listed));
+        let family = || listed.split_once('-').and_then(|(first, _)| self.named(first));
+        self.named(listed)
+            .or_else(|| rows().map(ProviderRef::Row))
+            .or_else(|| known().and_then(|(name, _)| self.named(name)))
+            .or_else(family)
+    }
+}
+
+// === impl UnknownProvider ===
+
+impl fmt::Display for UnknownProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no provider is known for the model {:?}: put it in front, as in openai/gpt-4o", self.model)
+    }
+}
+
+impl std::error::Error for UnknownProvider {}
+
+/// A table's name without the provider before it.
+fn bare(provider: &str, head: Head) -> &'static str {
+    let prefix = head.name.split_once('/').filter(|(first, _)| *first == provider || *first == head.provider);
+    prefix.map_or(head.name, |(_, rest)| rest)
+}

@@ -1,0 +1,82 @@
+//! What encoders must know of a model: from the table, from its family, from the provider's quirks, from the operator.
+
+use gatewright_core::{Dialect, ModelFacts, ReasoningControl};
+use serde::Deserialize;
+
+use crate::provider::ReasoningWord;
+use crate::{Catalogue, Overrides, ProviderRow, Quirk};
+
+/// What is known of models that the table does not list, by how their names begin.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Family {
+    prefixes: Vec<String>,
+    max_output: Option<u64>,
+    reasoning: Option<ReasoningWord>,
+    #[serde(default)]
+    structured_output: bool,
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// What an encoder must know of a provider's model. `name` is what the provider is called with.
+    pub fn facts(&self, provider: &ProviderRow, name: &str, overrides: &Overrides) -> ModelFacts {
+        let known = match self.row(&provider.id, name, overrides) {
+            Some(row) => row.facts(provider.dialect, name),
+            None => self.unlisted(provider, name),
+        };
+        let known = self.corrected(known, provider, name);
+        overridden(known, overrides, provider.dialect)
+    }
+
+    /// What can be told of a model that the table does not list.
+    fn unlisted(&self, provider: &ProviderRow, name: &str) -> ModelFacts {
+        let bare = name.rsplit('/').next().unwrap_or(name);
+        let fits = |family: &&Family| family.prefixes.iter().any(|prefix| bare.starts_with(&**prefix));
+        let family = self.families().iter().find(fits);
+        let told = family.and_then(|family| family.reasoning).map(ReasoningControl::from);
+        let reasoning = match (told, provider.dialect) {
+            (Some(control), Dialect::AnthropicMessages) => control,
+            (Some(_), Dialect::OpenAiChat) => ReasoningControl::Effort,
+            (None, _) => provider.unknown_reasoning,
+        };
+        ModelFacts {
+            name: name.into(),
+            max_output: family.and_then(|family| family.max_output),
+            reasoning,
+            // An endpoint that speaks OpenAI's dialect is asked in its words; what it refuses it tells.
+            structured_output: match provider.dialect {
+                Dialect::OpenAiChat => !provider.quirks.contains(&Quirk::SchemaAsTool),
+                Dialect::AnthropicMessages => family.is_some_and(|family| family.structured_output),
+            },
+        }
+    }
+
+    /// What the provider's quirks say against the table.
+    fn corrected(&self, mut facts: ModelFacts, provider: &ProviderRow, name: &str) -> ModelFacts {
+        let drops = |quirk: &Quirk| matches!(quirk, Quirk::Drop(fields) if fields.iter().any(|f| f == "reasoning_effort"));
+        if provider.quirks_for(name).any(drops) {
+            facts.reasoning = ReasoningControl::None;
+        }
+        facts
+    }
+}
+
+fn overridden(mut facts: ModelFacts, overrides: &Overrides, dialect: Dialect) -> ModelFacts {
+    facts.max_output = overrides.limits.max_output.or(facts.max_output);
+    match (overrides.supports("reasoning"), dialect) {
+        (Some(false), _) => facts.reasoning = ReasoningControl::None,
+        (Some(true), Dialect::OpenAiChat) => facts.reasoning = ReasoningControl::Effort,
+        (Some(true), Dialect::AnthropicMessages) if facts.reasoning == ReasoningControl::None => {
+            facts.reasoning = ReasoningControl::Budget;
+        }
+        _ => {}
+    }
+    let schema = match dialect {
+        Dialect::AnthropicMessages => "native_structured_output",
+        Dialect::OpenAiChat => "response_schema",
+    };
+    facts.structured_output = overrides.supports(schema).unwrap_or(facts.structured_output);
+    facts
+}

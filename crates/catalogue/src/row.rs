@@ -1,0 +1,121 @@
+//! One model as the table knows it.
+
+use gatewright_core::{Dialect, ModelFacts, ReasoningControl};
+
+use crate::Prices;
+
+/// What is known of one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRow {
+    /// Its name in the table, with the provider in front where the table has it so.
+    pub name: &'static str,
+    /// Under which provider the table lists it.
+    pub provider: &'static str,
+    /// What it is for (`chat`, `embedding`, …); empty where nothing is said.
+    pub mode: &'static str,
+    /// Its limits.
+    pub limits: Limits,
+    /// What it costs.
+    pub prices: Prices,
+    /// What it can (`function_calling`, `vision`, `reasoning`, …).
+    pub supports: Vec<&'static str>,
+    /// What it is known not to be able to; what neither list names is not known.
+    pub supports_not: Vec<&'static str>,
+    /// Endpoints that serve it (`/v1/chat/completions`); empty where nothing is said.
+    pub endpoints: Vec<&'static str>,
+    /// What it reads (`text`, `image`); empty where nothing is said.
+    pub modalities: Vec<&'static str>,
+    /// What it writes; empty where nothing is said.
+    pub output_modalities: Vec<&'static str>,
+    /// The day on which its maker retires it (`2026-11-30`).
+    pub retires: Option<&'static str>,
+}
+
+/// How much a model takes and gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The most input tokens.
+    pub max_input: Option<u64>,
+    /// The most output tokens.
+    pub max_output: Option<u64>,
+    /// The shortest prompt that the provider caches, in tokens.
+    pub cache_min: Option<u64>,
+    /// Requests a minute.
+    pub rpm: Option<u64>,
+    /// Tokens a minute.
+    pub tpm: Option<u64>,
+    /// Numbers in one embedding.
+    pub vector_size: Option<u64>,
+}
+
+// === impl ModelRow ===
+
+impl ModelRow {
+    /// Whether it is known to be able to do this; `None` where nothing is said.
+    pub fn supports(&self, what: &str) -> Option<bool> {
+        if self.supports.contains(&what) {
+            return Some(true);
+        }
+        self.supports_not.contains(&what).then_some(false)
+    }
+
+    /// What an encoder of this dialect must know of it, under the name that the provider knows.
+    pub fn facts(&self, dialect: Dialect, name: &str) -> ModelFacts {
+        ModelFacts {
+            name: name.into(),
+            max_output: self.limits.max_output,
+            reasoning: self.reasoning(dialect),
+            structured_output: self.structured_output(dialect),
+        }
+    }
+
+    fn reasoning(&self, dialect: Dialect) -> ReasoningControl {
+        let adaptive = self.supports("adaptive_thinking") == Some(true);
+        match (self.supports("reasoning"), dialect) {
+            (Some(true), Dialect::AnthropicMessages) if adaptive => ReasoningControl::Adaptive,
+            (Some(true), Dialect::AnthropicMessages) => ReasoningControl::Budget,
+            (Some(true), Dialect::OpenAiChat) => ReasoningControl::Effort,
+            _ => ReasoningControl::None,
+        }
+    }
+
+    /// `response_schema` says that a schema can be had in some way, be it through a forced tool;
+    /// `native_structured_output` that Anthropic's API takes one. Other APIs take what their models can.
+    fn structured_output(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::AnthropicMessages => self.supports("native_structured_output") == Some(true),
+            Dialect::OpenAiChat => self.supports("response_schema") == Some(true),
+        }
+    }
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// In the order of the table's column.
+    fn parts(&mut self) -> [&mut Option<u64>; 6] {
+        let Self { max_input, max_output, cache_min, rpm, tpm, vector_size } = self;
+        [max_input, max_output, cache_min, rpm, tpm, vector_size]
+    }
+
+    pub(crate) fn decode(column: &str) -> Self {
+        let mut limits = Self::default();
+        for (part, text) in limits.parts().into_iter().zip(column.split(',')) {
+            *part = text.parse().ok();
+        }
+        limits
+    }
+
+    pub(crate) fn encode(mut self) -> String {
+        let parts = self.parts().map(|part| part.map_or_else(String::new, |n| n.to_string()));
+        parts.join(",").trim_end_matches(',').to_owned()
+    }
+
+    /// These, where `other` says nothing.
+    pub fn overridden_by(mut self, mut other: Self) -> Self {
+        for (mine, theirs) in self.parts().into_iter().zip(other.parts()) {
+            *mine = theirs.or(*mine);
+        }
+        self
+    }
+}

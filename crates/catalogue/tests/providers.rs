@@ -1,0 +1,119 @@
+//! Providers by their names, and the rows themselves.
+
+use gatewright_catalogue::{Auth, Catalogue, ProviderRef, ProviderRow, Quirk, StreamUsage};
+use gatewright_core::Dialect;
+
+#[test]
+fn a_model_is_split_into_its_provider_and_the_name_there() {
+    for (model, custom, expected) in [
+        ("openai/gpt-4o", None, Some(("openai", "gpt-4o"))),
+        ("openrouter/anthropic/claude-haiku-4.5", None, Some(("openrouter", "anthropic/claude-haiku-4.5"))),
+        ("together/Qwen/Qwen2.5", None, Some(("together_ai", "Qwen/Qwen2.5"))),
+        ("azure/foo", None, Some(("azure", "foo"))),
+        ("gpt-4o", None, Some(("openai", "gpt-4o"))),
+        ("gpt-77-turbo", None, Some(("openai", "gpt-77-turbo"))),
+        ("ft:gpt-4o-mini:acme::1", None, Some(("openai", "ft:gpt-4o-mini:acme::1"))),
+        ("claude-opus-4-6", None, Some(("anthropic", "claude-opus-4-6"))),
+        ("claude-next", None, Some(("anthropic", "claude-next"))),
+        ("gemini-2.5-pro", None, Some(("vertex_ai", "gemini-2.5-pro"))),
+        (
+            "anthropic.claude-sonnet-4-5-20250929-v1:0",
+            None,
+            Some(("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0")),
+        ),
+        ("command-r-plus-08-2024", None, Some(("cohere_chat", "command-r-plus-08-2024"))),
+        ("Qwen/Qwen2.5", Some("hosted_vllm"), Some(("hosted_vllm", "Qwen/Qwen2.5"))),
+        ("hosted_vllm/Qwen/Qwen2.5", Some("hosted_vllm"), Some(("hosted_vllm", "Qwen/Qwen2.5"))),
+        ("gpt-4o", Some(""), Some(("openai", "gpt-4o"))),
+        ("gpt-4o", Some("nobody"), None),
+        ("nobody/gpt-4o", None, None),
+        ("my-model", None, None),
+        ("", None, None),
+    ] {
+        let split = Catalogue::builtin().split(model, custom).ok();
+        assert_eq!(split.map(|(provider, name)| (provider.name(), name)), expected, "{model} {custom:?}");
+    }
+}
+
+#[test]
+fn a_provider_without_a_row_is_known_by_its_name_alone() {
+    let catalogue = Catalogue::builtin();
+    assert_eq!(catalogue.named("azure"), Some(ProviderRef::Known("azure")));
+    assert_eq!(catalogue.named("chatgpt").and_then(ProviderRef::row), None);
+    assert_eq!(catalogue.named("nobody"), None);
+    assert!(catalogue.named("openai").and_then(ProviderRef::row).is_some());
+}
+
+#[test]
+fn a_provider_is_told_by_the_host_of_its_url() {
+    for (url, expected) in [
+        ("https://api.groq.com/openai/v1", Some("groq")),
+        ("https://api.groq.com/anything?x=1", Some("groq")),
+        ("https://groq.example.com/openai/v1", None),
+        ("http://localhost:11434/v1", None),
+        ("api.groq.com", None),
+    ] {
+        assert_eq!(Catalogue::builtin().provider_at(url).map(|row| &*row.id), expected, "{url}");
+    }
+}
+
+#[test]
+fn every_row_can_be_called_or_says_what_it_needs() {
+    let catalogue = Catalogue::builtin();
+    assert!(catalogue.providers().len() >= 17);
+    for row in catalogue.providers() {
+        assert!(
+            matches!(catalogue.named(&row.id), Some(ProviderRef::Row(found)) if found.id == row.id),
+            "{}",
+            row.id
+        );
+        assert!(row.base_url.is_some() || !row.base_env.is_empty(), "{}", row.id);
+        assert!(!row.key_env.is_empty(), "{}", row.id);
+        let base = row.base_url.as_deref().unwrap_or("http://somewhere");
+        assert!(base.starts_with("http") && !base.ends_with('/'), "{base}");
+        let ask = row.quirks.iter().filter(|quirk| matches!(quirk, Quirk::StreamUsage(_))).count();
+        assert!(ask <= 1, "{} says twice how usage is had", row.id);
+    }
+}
+
+#[test]
+fn rows_say_what_the_wire_needs() {
+    let catalogue = Catalogue::builtin();
+    let anthropic = catalogue.provider("anthropic").unwrap();
+    assert_eq!(anthropic.dialect, Dialect::AnthropicMessages);
+    assert_eq!(anthropic.auth, Auth::Header("x-api-key".into()));
+    let openai = catalogue.provider("openai").unwrap();
+    let renames = |model| openai.quirks_for(model).any(|quirk| matches!(quirk, Quirk::Rename { .. }));
+    assert!(renames("gpt-5-mini") && renames("o3") && !renames("gpt-4o"));
+    assert_eq!(openai.stream_usage(), StreamUsage::Ask);
+    assert_eq!(catalogue.provider("mistral").unwrap().stream_usage(), StreamUsage::Always);
+}
+
+#[test]
+fn an_operators_row_needs_no_rust_and_replaces_one_of_its_name() {
+    let rows: Vec<ProviderRow> = serde_json::from_value(serde_json::json!([
+        {"id": "acme", "name": "Acme", "base_url": "https://llm.acme.test/v1", "quirks": [
+            "flatten_text", {"rename": {"from": "seed", "to": "random_seed"}}, {"stream_usage": "never"}]},
+        {"id": "openai", "name": "OpenAI, through Acme", "base_url": "https://openai.acme.test/v1"},
+    ]))
+    .unwrap();
+    let catalogue = Catalogue::builtin().with_rows(rows);
+    let (acme, model) = catalogue.split("acme/large", None).unwrap();
+    assert_eq!((acme.name(), model), ("acme", "large"));
+    assert_eq!(acme.row().unwrap().stream_usage(), StreamUsage::Never);
+    assert_eq!(catalogue.provider("openai").unwrap().name, "OpenAI, through Acme");
+    assert_eq!(catalogue.model("openai", "gpt-4o").unwrap().name, "gpt-4o");
+    assert_eq!(Catalogue::builtin().provider("acme"), None);
+}
+
+#[test]
+fn a_word_that_the_schema_does_not_know_is_an_error() {
+    for row in [
+        serde_json::json!({"id": "a", "name": "A", "quirks": ["whatever"]}),
+        serde_json::json!({"id": "a", "name": "A", "colour": "red"}),
+        serde_json::json!({"id": "a", "name": "A", "dialect": "klingon"}),
+        serde_json::json!({"id": "a", "name": "A", "billing": {"free": true}}),
+    ] {
+        assert!(serde_json::from_value::<ProviderRow>(row.clone()).is_err(), "{row}");
+    }
+}

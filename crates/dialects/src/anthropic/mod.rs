@@ -1,0 +1,89 @@
+//! Anthropic Messages, for clients and for upstreams.
+
+mod arguments;
+mod content_decode;
+mod content_encode;
+mod error;
+mod output;
+mod relay;
+mod reply_decode;
+mod reply_encode;
+mod request_decode;
+mod request_encode;
+mod schema;
+mod source;
+mod stream_decode;
+mod stream_encode;
+mod thinking;
+mod tools;
+mod turns;
+mod usage;
+mod wire_in;
+mod wire_out;
+mod words;
+
+use bytes::Bytes;
+use gatewright_core::chat::{Answer, Chat};
+use gatewright_core::{
+    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyStyle, Result,
+    UpstreamFault,
+};
+use http::StatusCode;
+
+/// The codec of Anthropic Messages.
+pub(crate) struct Anthropic;
+
+impl Codec for Anthropic {
+    fn dialect(&self) -> Dialect {
+        Dialect::AnthropicMessages
+    }
+
+    fn readdress(&self, body: &mut Json, model: &str) {
+        // Usage needs no asking for: every stream carries it.
+        body.set_string("model", model);
+    }
+
+    fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
+        relay::reply(body, style)
+    }
+
+    fn relay(&self, style: &ReplyStyle) -> Box<dyn Relay> {
+        Box::new(relay::Splice::new(style))
+    }
+
+    fn decode_request(&self, body: &Json) -> Result<Chat> {
+        request_decode::request(body)
+    }
+
+    fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
+        request_encode::request(chat, model, losses)
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Answer> {
+        reply_decode::reply(body)
+    }
+
+    fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes {
+        reply_encode::reply(answer, style)
+    }
+
+    fn decoder(&self) -> Box<dyn Decode> {
+        Box::new(stream_decode::Decoder::default())
+    }
+
+    fn encoder(&self, style: &ReplyStyle) -> Box<dyn Encode> {
+        Box::new(stream_encode::Encoder::new(style))
+    }
+
+    fn decode_error(&self, status: StatusCode, body: &[u8]) -> UpstreamFault {
+        error::fault(status, body)
+    }
+
+    fn encode_error(&self, error: &Error) -> Bytes {
+        error::body(error)
+    }
+
+    fn encode_error_event(&self, error: &Error) -> Bytes {
+        error::event(error)
+    }
+}

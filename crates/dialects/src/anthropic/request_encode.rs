@@ -1,0 +1,227 @@
+//! A canonical conversation into a request for an upstream.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use gatewright_core::chat::Chat;
+use gatewright_core::{Error, ErrorKind, Losses, ModelFacts, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::content_encode::Content;
+use super::output;
+use super::thinking::{self, Thinking};
+use super::tools::{self, Choice, ToolOut};
+use super::turns::{Dialogue, Message};
+
+/// Fields of other dialects' leftovers that the API itself knows, and that go on as they came.
+const OWN_FIELDS: [&str; 9] = [
+    "cache_control",
+    "container",
+    "context_management",
+    "diagnostics",
+    "fallback_credit_token",
+    "inference_geo",
+    "mcp_servers",
+    "speed",
+    "user_profile_id",
+];
+
+/// Fields that were used on the way or ask for what every answer has.
+const USED_FIELDS: [&str; 5] = ["thinking", "output_config", "web_search_options", "top_k", "stream_options"];
+
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    max_tokens: u64,
+    #[serde(skip_serializing_if = "Content::is_empty")]
+    system: Content<'a>,
+    messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinking<'a>>,
+    #[serde(skip_serializing_if = "OutputConfig::is_empty")]
+    output_config: OutputConfig<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: Vec<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
+    #[serde(flatten)]
+    extra: Fields<'a>,
+}
+
+#[derive(Serialize)]
+struct OutputConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<output::Format<'a>>,
+    #[serde(flatten)]
+    extra: Fields<'a>,
+}
+
+type Fields<'a> = BTreeMap<&'a str, &'a Value>;
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    user_id: &'a str,
+}
+
+/// Writes the request.
+pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
+    let mut dialogue = Dialogue::new(chat, losses);
+    let thinking = thinking::Plan::new(chat, model, losses);
+    let output = output::Plan::new(chat, model, thinking.is_on(), losses);
+    output.instruct(&mut dialogue.system);
+    let mut tools = tools::tools(chat, model, losses);
+    let choice = Choice::new(chat, !tools.is_empty(), losses);
+    output.add_tool(&mut tools);
+    let request = Request {
+        model: &model.name,
+        max_tokens: thinking.max_tokens,
+        tool_choice: output.force(choice, chat),
+        temperature: temperature(chat, thinking.is_on(), losses),
+        top_p: top_p(chat, thinking.is_on(), losses),
+        top_k: top_k(chat, thinking.is_on(), losses),
+        output_config: OutputConfig::new(chat, thinking.effort, output),
+        thinking: thinking.thinking,
+        system: Content::new(std::mem::take(&mut dialogue.system)),
+        messages: dialogue.into_messages(),
+        tools,
+        // The API refuses stop texts of white space alone, but newlines in others are fine.
+        stop_sequences: chat.stop.iter().map(String::as_str).filter(|text| !text.is_empty()).collect(),
+        stream: chat.stream,
+        metadata: metadata(chat, losses),
+        service_tier: service_tier(chat, losses),
+        extra: own_fields(chat, losses),
+    };
+    report(chat, losses);
+    serde_json::to_vec(&request).map(Bytes::from).map_err(|err| {
+        Error::new(ErrorKind::Internal, "the request could not be written").with_detail(err.to_string())
+    })
+}
+
+// === impl OutputConfig ===
+
+impl<'a> OutputConfig<'a> {
+    fn new(chat: &'a Chat, effort: Option<&'a str>, output: output::Plan<'a>) -> Self {
+        let own = chat.extra.get("output_config").and_then(Value::as_object);
+        let mut extra: Fields<'a> =
+            own.map(|own| own.iter().map(|(key, value)| (key.as_str(), value)).collect()).unwrap_or_default();
+        let format = match output {
+            output::Plan::Native(format) => Some(format),
+            output::Plan::Text | output::Plan::Tool { .. } | output::Plan::Words(_) => None,
+        };
+        // What the request says in its own fields wins over the same said in an extra.
+        if effort.is_some() {
+            extra.remove("effort");
+        }
+        if format.is_some() {
+            extra.remove("format");
+        }
+        Self { effort, format, extra }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.effort.is_none() && self.format.is_none() && self.extra.is_empty()
+    }
+}
+
+/// Anthropic's scale ends at 1, and a thinking model takes no other value.
+fn temperature(chat: &Chat, thinks: bool, losses: &mut Losses) -> Option<f64> {
+    let wanted = chat.sampling.temperature?;
+    let fits = if thinks { wanted == 1.0 } else { (0.0..=1.0).contains(&wanted) };
+    losses.add_if(!fits, "temperature");
+    match (fits, thinks) {
+        (true, _) => Some(wanted),
+        (false, true) => None,
+        (false, false) => Some(wanted.clamp(0.0, 1.0)),
+    }
+}
+
+/// A thinking model takes values from 0.95.
+fn top_p(chat: &Chat, thinks: bool, losses: &mut Losses) -> Option<f64> {
+    let wanted = chat.sampling.top_p?;
+    let fits = !thinks || wanted >= 0.95;
+    losses.add_if(!fits, "top_p");
+    fits.then_some(wanted)
+}
+
+/// A thinking model takes none.
+fn top_k(chat: &Chat, thinks: bool, losses: &mut Losses) -> Option<u64> {
+    let wanted = chat.sampling.top_k.or_else(|| chat.extra.get("top_k").and_then(Value::as_u64))?;
+    losses.add_if(thinks, "top_k");
+    (!thinks).then_some(wanted)
+}
+
+/// The API forbids names, e-mail addresses and telephone numbers here.
+fn metadata<'a>(chat: &'a Chat, losses: &mut Losses) -> Option<Metadata<'a>> {
+    let user_id = chat.user.as_deref().filter(|user| !user.is_empty())?;
+    let personal = is_address(user_id) || is_telephone(user_id);
+    losses.add_if(personal, "metadata.user_id");
+    (!personal).then_some(Metadata { user_id })
+}
+
+fn is_address(user: &str) -> bool {
+    let Some((name, host)) = user.split_once('@') else { return false };
+    let has_space = user.contains(char::is_whitespace);
+    !name.is_empty() && host.contains('.') && !host.contains('@') && !has_space && !user.contains('"')
+}
+
+fn is_telephone(user: &str) -> bool {
+    let number = user.strip_prefix('+').unwrap_or(user);
+    number.len() >= 7 && number.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '(' | ')'))
+}
+
+fn service_tier(chat: &Chat, losses: &mut Losses) -> Option<&'static str> {
+    match chat.service_tier.as_deref()? {
+        "auto" => Some("auto"),
+        "default" | "standard_only" => Some("standard_only"),
+        _ => {
+            losses.add("service_tier");
+            None
+        }
+    }
+}
+
+fn own_fields<'a>(chat: &'a Chat, losses: &mut Losses) -> Fields<'a> {
+    let mut own = Fields::new();
+    for (key, value) in &chat.extra {
+        if OWN_FIELDS.contains(&key.as_str()) {
+            own.insert(key, value);
+            continue;
+        }
+        let says_nothing = value.is_null() || *value == Value::Bool(false);
+        if !says_nothing && !USED_FIELDS.contains(&key.as_str()) {
+            losses.add(key.clone());
+        }
+    }
+    own
+}
+
+/// What the API has no word for. A value that asks for nothing is no loss.
+fn report(chat: &Chat, losses: &mut Losses) {
+    let sampling = &chat.sampling;
+    let asks = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty != 0.0);
+    losses.add_if(chat.n.is_some_and(|n| n > 1), "n");
+    losses.add_if(asks(sampling.frequency_penalty), "frequency_penalty");
+    losses.add_if(asks(sampling.presence_penalty), "presence_penalty");
+    losses.add_if(sampling.seed.is_some(), "seed");
+    losses.add_if(sampling.logprobs == Some(true), "logprobs");
+    losses.add_if(sampling.top_logprobs.is_some_and(|n| n > 0), "top_logprobs");
+    let biases = sampling.logit_bias.as_ref().and_then(Value::as_object);
+    losses.add_if(biases.is_some_and(|biases| !biases.is_empty()), "logit_bias");
+}

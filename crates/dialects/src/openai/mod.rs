@@ -1,0 +1,83 @@
+//! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it.
+
+mod fault;
+mod finish;
+mod read;
+mod relay;
+mod splice;
+mod usage;
+mod write;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use gatewright_core::chat::{Answer, Chat};
+use gatewright_core::{
+    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyStyle, Result,
+    UpstreamFault,
+};
+use http::StatusCode;
+
+/// The codec of OpenAI Chat Completions.
+pub(crate) struct OpenAi;
+
+impl Codec for OpenAi {
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAiChat
+    }
+
+    fn readdress(&self, body: &mut Json, model: &str) {
+        relay::readdress(body, model);
+    }
+
+    fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
+        relay::whole(&body, style)
+    }
+
+    fn relay(&self, style: &ReplyStyle) -> Box<dyn Relay> {
+        Box::new(relay::Passage::new(style))
+    }
+
+    fn decode_request(&self, body: &Json) -> Result<Chat> {
+        read::request::read(body)
+    }
+
+    fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
+        Ok(write::request::write(chat, model, losses))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Answer> {
+        read::reply::read(body)
+    }
+
+    fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes {
+        write::reply::write(answer, style)
+    }
+
+    fn decoder(&self) -> Box<dyn Decode> {
+        Box::new(read::stream::Reader::default())
+    }
+
+    fn encoder(&self, style: &ReplyStyle) -> Box<dyn Encode> {
+        Box::new(write::stream::Writer::new(style))
+    }
+
+    fn decode_error(&self, status: StatusCode, body: &[u8]) -> UpstreamFault {
+        fault::read(status, body)
+    }
+
+    fn encode_error(&self, error: &Error) -> Bytes {
+        fault::write(error)
+    }
+
+    fn encode_error_event(&self, error: &Error) -> Bytes {
+        let body = fault::write(error);
+        let mut event = BytesMut::with_capacity(body.len() + 32);
+        event.put_slice(b"data: ");
+        event.put_slice(&body);
+        event.put_slice(b"\n\n");
+        event.put_slice(relay::DONE);
+        event.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests;

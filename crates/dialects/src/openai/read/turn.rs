@@ -1,0 +1,99 @@
+//! Messages of a request.
+
+use gatewright_core::chat::{Part, Role, ToolCall, ToolResult, Turn};
+use gatewright_core::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+
+use super::{arguments, extra_of, part, take_list, take_object, take_string, thought, tool};
+
+/// Reads messages one by one; remembers calls of the older `function_call` form, which have no ids.
+#[derive(Default)]
+pub(super) struct Turns {
+    unnamed: Vec<(String, String)>,
+    read: usize,
+}
+
+impl Turns {
+    /// The next message.
+    pub(super) fn read(&mut self, message: Value) -> Result<Turn> {
+        let at = self.read;
+        self.read += 1;
+        let wrong = |what: &str, field: &str| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                format!("invalid value for 'messages[{at}]{field}': {what}"),
+            )
+            .with_param(format!("messages[{at}]{field}"))
+        };
+        let Value::Object(mut message) = message else { return Err(wrong("expected an object", "")) };
+        let Some(role) = take_string(&mut message, "role") else {
+            return Err(wrong("expected a role", ".role"));
+        };
+        match role.as_str() {
+            "system" => Ok(speech(Role::System, message)),
+            "developer" => Ok(speech(Role::Developer, message)),
+            "user" => Ok(speech(Role::User, message)),
+            "assistant" => Ok(self.model(message)),
+            "tool" => Ok(result(message)),
+            "function" => Ok(self.function_result(message)),
+            _ => Err(wrong("expected system, developer, user, assistant, tool or function", ".role")),
+        }
+    }
+
+    fn model(&mut self, mut message: Map<String, Value>) -> Turn {
+        let mut parts = thought::take(&mut message);
+        parts.append(&mut part::content(message.shift_remove("content")));
+        parts.extend(take_string(&mut message, "refusal").filter(|text| !text.is_empty()).map(Part::Refusal));
+        let calls = take_list(&mut message, "tool_calls").unwrap_or_default();
+        parts.extend(calls.into_iter().filter_map(tool::call).map(Part::ToolCall));
+        if let Some(call) = take_object(&mut message, "function_call") {
+            parts.push(Part::ToolCall(self.function_call(call)));
+        }
+        // What clients echo of an answer and no provider wants back.
+        for key in ["function_call", "provider_specific_fields", "annotations"] {
+            if message.get(key).is_some_and(|value| value.is_null() || key != "function_call") {
+                message.shift_remove(key);
+            }
+        }
+        turn(Role::Assistant, parts, message)
+    }
+
+    fn function_call(&mut self, mut call: Map<String, Value>) -> ToolCall {
+        let name = take_string(&mut call, "name").unwrap_or_default();
+        let id = format!("call_function_{}", self.unnamed.len());
+        self.unnamed.push((name.clone(), id.clone()));
+        ToolCall { id, name, arguments: arguments(call.shift_remove("arguments")), cache: None }
+    }
+
+    /// The older `function` message answers the last call of its name.
+    fn function_result(&mut self, mut message: Map<String, Value>) -> Turn {
+        let name = take_string(&mut message, "name").unwrap_or_default();
+        let known = self.unnamed.iter().rev().find(|(called, _)| *called == name);
+        let id = known.map_or(name.clone(), |(_, id)| id.clone());
+        message.insert("tool_call_id".into(), id.into());
+        result(message)
+    }
+}
+
+fn speech(role: Role, mut message: Map<String, Value>) -> Turn {
+    let parts = part::content(message.shift_remove("content"));
+    turn(role, parts, message)
+}
+
+fn result(mut message: Map<String, Value>) -> Turn {
+    let id = take_string(&mut message, "tool_call_id").unwrap_or_default();
+    let parts = part::content(message.shift_remove("content"));
+    let is_error = message.shift_remove("is_error") == Some(Value::Bool(true));
+    let cache = part::take_mark(&mut message);
+    let result = Part::ToolResult(ToolResult { id, parts, is_error, cache });
+    turn(Role::User, vec![result], message)
+}
+
+fn turn(role: Role, mut parts: Vec<Part>, mut message: Map<String, Value>) -> Turn {
+    let name = take_string(&mut message, "name");
+    // A mark on the message stands for one on its last part.
+    if let (Some(mark), Some(last)) = (part::take_mark(&mut message), parts.last_mut()) {
+        part::mark(last, mark);
+    }
+    Turn { role, parts, name, extra: extra_of(message) }
+}

@@ -1,0 +1,393 @@
+//! What must change in an answer that stays in the dialect, found in one pass over its bytes.
+
+use std::ops::Range;
+
+use bytes::{BufMut, BytesMut};
+use serde_json::Value;
+
+use super::finish;
+use crate::scan::{Field, Scanner};
+
+/// Whether a whole answer or a piece of a stream is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Whole,
+    Chunk,
+}
+
+/// What replaces a range of the source.
+#[derive(Clone)]
+enum With {
+    Nothing,
+    Model,
+    Fixed(&'static str),
+    Source(Range<usize>),
+    Own(String),
+}
+
+/// What was seen of an answer, and the edits that it needs. Kept between events, so that its buffers are reused.
+#[derive(Default)]
+pub(super) struct Splice {
+    edits: Vec<(Range<usize>, With)>,
+    /// Bytes of model output.
+    pub(super) weight: u32,
+    /// Where the usage is, where one is given.
+    pub(super) usage: Option<Range<usize>>,
+    usage_field: Option<Range<usize>>,
+    /// Whether it carries an error.
+    pub(super) is_error: bool,
+    /// How many choices it has; `None` where it has no such field.
+    pub(super) choices: Option<u32>,
+    /// What stands before the choices of the last event, and its edits. The events of one stream mostly differ only
+    /// behind it, so that half of each needs no second look.
+    head: Vec<u8>,
+    head_edits: Vec<(Range<usize>, With)>,
+    head_names_model: bool,
+    /// Choices that were seen in any event so far, as bits, and those that are whole.
+    open: u64,
+    finished: u64,
+}
+
+/// Where in one message the words stand that may have to move.
+#[derive(Default)]
+struct Message {
+    content_list: Option<Range<usize>>,
+    reasoning: Option<(Range<usize>, Range<usize>)>,
+    reasoning_content: ReasoningContent,
+}
+
+#[derive(Default)]
+enum ReasoningContent {
+    #[default]
+    Absent,
+    Null(Range<usize>),
+    There,
+}
+
+// === impl Splice ===
+
+impl Splice {
+    /// Reads one answer. `None` where it is no JSON object.
+    pub(super) fn read(&mut self, text: &[u8], form: Form) -> Option<()> {
+        self.edits.clear();
+        (self.weight, self.usage, self.usage_field) = (0, None, None);
+        (self.is_error, self.choices) = (false, None);
+        let mut scanner = Scanner::new(text);
+        let mut names_model = false;
+        if form == Form::Chunk && !self.head.is_empty() && text.starts_with(&self.head) {
+            names_model = self.head_names_model;
+            self.edits.extend_from_slice(&self.head_edits);
+            scanner.rest_of_object(self.head.len(), |s, field| self.field(s, field, form, &mut names_model))?;
+        } else {
+            scanner.object(|s, field| {
+                if field.key == b"choices" && form == Form::Chunk {
+                    self.learn_head(text.get(..field.start)?, names_model);
+                }
+                self.field(s, field, form, &mut names_model)
+            })?;
+        }
+        if !names_model {
+            self.insert_model(text)?;
+        }
+        Some(())
+    }
+
+    /// Takes the usage out, where there is one.
+    pub(super) fn drop_usage(&mut self) {
+        if let Some(range) = self.usage_field.take() {
+            self.edit(range, With::Nothing);
+        }
+    }
+
+    /// Whether every choice that was begun is whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.finished != 0 && self.open & !self.finished == 0
+    }
+
+    /// Writes the answer with its edits.
+    pub(super) fn write(&mut self, text: &[u8], model: &str, out: &mut BytesMut) {
+        if self.edits.len() > 1 {
+            self.edits.sort_by_key(|(range, _)| range.start);
+        }
+        let mut at = 0;
+        for (range, with) in &self.edits {
+            out.put_slice(text.get(at..range.start).unwrap_or_default());
+            match with {
+                With::Nothing => {}
+                With::Model => out.put_slice(model.as_bytes()),
+                With::Fixed(word) => out.put_slice(word.as_bytes()),
+                With::Source(from) => out.put_slice(text.get(from.clone()).unwrap_or_default()),
+                With::Own(own) => out.put_slice(own.as_bytes()),
+            }
+            at = range.end.max(at);
+        }
+        out.put_slice(text.get(at..).unwrap_or_default());
+    }
+
+    fn field(
+        &mut self,
+        s: &mut Scanner<'_>,
+        field: Field<'_>,
+        form: Form,
+        names_model: &mut bool,
+    ) -> Option<()> {
+        match field.key {
+            b"model" => {
+                *names_model = true;
+                let at = s.skip()?;
+                self.edit(at, With::Model);
+            }
+            b"object" => self.object(s, form)?,
+            b"choices" => self.choices(s, form)?,
+            b"usage" => self.usage(s, field)?,
+            b"x_groq" if self.usage.is_none() => self.groq(s)?,
+            b"error" => {
+                let at = s.skip()?;
+                self.is_error |= !matches!(s.slice(&at), b"null" | b"{}" | b"\"\"");
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn learn_head(&mut self, head: &[u8], names_model: bool) {
+        self.head.clear();
+        self.head_edits.clear();
+        if self.usage.is_some() || self.usage_field.is_some() || self.is_error {
+            return;
+        }
+        self.head.extend_from_slice(head);
+        self.head_edits.extend_from_slice(&self.edits);
+        self.head_names_model = names_model;
+    }
+
+    fn insert_model(&mut self, text: &[u8]) -> Option<()> {
+        let start = text.iter().position(|b| *b == b'{')? + 1;
+        let empty = Scanner::new(text.get(start..)?).peek() == Some(b'}');
+        self.edit(start..start, With::Fixed("\"model\":"));
+        self.edit(start..start, With::Model);
+        self.edit(start..start, With::Fixed(if empty { "" } else { "," }));
+        Some(())
+    }
+
+    fn object(&mut self, s: &mut Scanner<'_>, form: Form) -> Option<()> {
+        let at = s.skip()?;
+        let want = match form {
+            Form::Whole => "\"chat.completion\"",
+            Form::Chunk => "\"chat.completion.chunk\"",
+        };
+        let found = s.slice(&at);
+        self.is_error |= found == b"\"error\"";
+        if found != want.as_bytes() {
+            self.edit(at, With::Fixed(want));
+        }
+        Some(())
+    }
+
+    fn usage(&mut self, s: &mut Scanner<'_>, field: Field<'_>) -> Option<()> {
+        let at = s.skip()?;
+        self.usage_field = Some(s.removal(field));
+        if s.slice(&at).first() == Some(&b'{') {
+            self.usage = Some(at);
+        }
+        Some(())
+    }
+
+    fn groq(&mut self, s: &mut Scanner<'_>) -> Option<()> {
+        if s.peek()? != b'{' {
+            return Some(());
+        }
+        s.object(|s, field| {
+            if field.key == b"usage" {
+                let at = s.skip()?;
+                if s.slice(&at).first() == Some(&b'{') {
+                    self.usage = Some(at);
+                }
+            }
+            Some(())
+        })
+    }
+
+    fn choices(&mut self, s: &mut Scanner<'_>, form: Form) -> Option<()> {
+        if s.peek()? != b'[' {
+            return Some(());
+        }
+        let mut count = 0;
+        s.array(|s| {
+            count += 1;
+            self.choice(s, form)
+        })?;
+        self.choices = Some(count);
+        Some(())
+    }
+
+    fn choice(&mut self, s: &mut Scanner<'_>, form: Form) -> Option<()> {
+        let mut index = 0;
+        let mut finished = false;
+        s.object(|s, field| {
+            match (field.key, form) {
+                (b"index", _) => {
+                    let at = s.skip()?;
+                    index = small_number(s.slice(&at));
+                }
+                (b"delta", Form::Chunk) | (b"message", Form::Whole) if s.peek()? == b'{' => {
+                    self.message(s)?
+                }
+                (b"finish_reason", _) => finished = self.finish(s)?,
+                _ => {}
+            }
+            Some(())
+        })?;
+        let bit = 1u64.checked_shl(index).unwrap_or_default();
+        self.open |= bit;
+        if finished {
+            self.finished |= bit;
+        }
+        Some(())
+    }
+
+    /// Whether the choice is whole; a word that clients do not know is put into theirs.
+    fn finish(&mut self, s: &mut Scanner<'_>) -> Option<bool> {
+        if s.peek()? != b'"' {
+            return s.skip().map(|_| false);
+        }
+        let at = s.string()?;
+        let word = s.slice(&at);
+        if word.is_empty() {
+            // Some servers write the word empty until the choice is whole.
+            self.edit(at.start - 1..at.end + 1, With::Fixed("null"));
+            return Some(false);
+        }
+        if !finish::is_known(word) {
+            let ours = finish::word(finish::read(std::str::from_utf8(word).unwrap_or_default()));
+            self.edit(at, With::Fixed(ours));
+        }
+        Some(true)
+    }
+
+    fn message(&mut self, s: &mut Scanner<'_>) -> Option<()> {
+        let mut message = Message::default();
+        s.object(|s, field| {
+            match field.key {
+                b"content" if s.peek()? == b'[' => message.content_list = Some(s.skip()?),
+                b"content" | b"refusal" => self.weigh(s)?,
+                b"reasoning_content" => message.reasoning_content = self.reasoning_content(s)?,
+                b"reasoning" => {
+                    let key = field.start..field.start + b"\"reasoning\"".len();
+                    let start = s.at();
+                    if s.peek()? == b'"' {
+                        let inner = s.string()?;
+                        message.reasoning = Some((key, inner.start - 1..inner.end + 1));
+                    } else if s.at() == start {
+                        s.skip()?;
+                    }
+                }
+                b"tool_calls" if s.peek()? == b'[' => s.array(|s| self.tool_call(s))?,
+                b"function_call" if s.peek()? == b'{' => self.function(s)?,
+                b"audio" | b"reasoning_details" => {
+                    let at = s.skip()?;
+                    self.add(u32::from(!matches!(s.slice(&at), b"null" | b"[]" | b"{}")));
+                }
+                _ => {}
+            }
+            Some(())
+        })?;
+        self.mend(s, message)
+    }
+
+    /// The words that providers put elsewhere than LiteLLM's clients look.
+    fn mend(&mut self, s: &Scanner<'_>, message: Message) -> Option<()> {
+        let absent =
+            matches!(message.reasoning_content, ReasoningContent::Absent) && message.reasoning.is_none();
+        if let Some((key, value)) = message.reasoning {
+            match message.reasoning_content {
+                ReasoningContent::Absent => self.edit(key, With::Fixed("\"reasoning_content\"")),
+                ReasoningContent::Null(null) => self.edit(null, With::Source(value.clone())),
+                ReasoningContent::There => {}
+            }
+            self.add_length(&(value.start + 1..value.end - 1));
+        }
+        if let Some(at) = message.content_list {
+            let flat = flatten(s.slice(&at), absent)?;
+            self.add(flat.weight);
+            self.edit(at, With::Own(flat.fields));
+        }
+        Some(())
+    }
+
+    fn reasoning_content(&mut self, s: &mut Scanner<'_>) -> Option<ReasoningContent> {
+        if s.peek()? == b'"' {
+            let at = s.string()?;
+            self.add_length(&at);
+            return Some(ReasoningContent::There);
+        }
+        s.skip().map(ReasoningContent::Null)
+    }
+
+    fn tool_call(&mut self, s: &mut Scanner<'_>) -> Option<()> {
+        s.object(|s, field| match field.key {
+            b"function" | b"custom" if s.peek()? == b'{' => self.function(s),
+            _ => Some(()),
+        })
+    }
+
+    fn function(&mut self, s: &mut Scanner<'_>) -> Option<()> {
+        s.object(|s, field| match field.key {
+            b"name" | b"arguments" | b"input" => self.weigh(s),
+            _ => Some(()),
+        })
+    }
+
+    fn weigh(&mut self, s: &mut Scanner<'_>) -> Option<()> {
+        if let Some(at) = s.string_or_skip()? {
+            self.add_length(&at);
+        }
+        Some(())
+    }
+
+    fn add_length(&mut self, range: &Range<usize>) {
+        self.add(u32::try_from(range.len()).unwrap_or(u32::MAX));
+    }
+
+    fn add(&mut self, more: u32) {
+        self.weight = self.weight.saturating_add(more);
+    }
+
+    fn edit(&mut self, range: Range<usize>, with: With) {
+        self.edits.push((range, with));
+    }
+}
+
+/// Content that came as a list, as the fields that clients expect.
+struct Flat {
+    fields: String,
+    weight: u32,
+}
+
+/// Mistral's content lists: text parts become the string, thinking parts become `reasoning_content`.
+fn flatten(list: &[u8], with_reasoning: bool) -> Option<Flat> {
+    let parts: Vec<Value> = serde_json::from_slice(list).ok()?;
+    let (mut text, mut reasoning) = (String::new(), String::new());
+    for part in &parts {
+        match part.get("thinking") {
+            Some(Value::String(thought)) => reasoning.push_str(thought),
+            Some(Value::Array(thoughts)) => {
+                thoughts.iter().filter_map(|t| t.get("text")?.as_str()).for_each(|t| reasoning.push_str(t));
+            }
+            _ => text.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default()),
+        }
+    }
+    let weight = u32::try_from(text.len() + reasoning.len()).unwrap_or(u32::MAX);
+    let thinks = with_reasoning && !reasoning.is_empty();
+    let content = if text.is_empty() && thinks { Value::Null } else { Value::String(text) };
+    let mut fields = content.to_string();
+    if thinks {
+        fields.push_str(",\"reasoning_content\":");
+        fields.push_str(&Value::String(reasoning).to_string());
+    }
+    Some(Flat { fields, weight })
+}
+
+fn small_number(digits: &[u8]) -> u32 {
+    std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,121 @@
+//! A whole answer for a client.
+
+use bytes::Bytes;
+use gatewright_core::ReplyStyle;
+use gatewright_core::chat::{Answer, Choice, Part};
+use serde_json::{Map, Value, json};
+
+use super::{function_call, reasoning_text, thinking_blocks};
+use crate::openai::{finish, usage};
+
+/// Extras of a choice that stand beside its message and not in it.
+const BESIDE: &[&str] =
+    &["content_filter_results", "native_finish_reason", "stop_reason", "token_ids", "seed", "text"];
+
+/// Writes an answer.
+pub(in crate::openai) fn write(answer: &Answer, style: &ReplyStyle) -> Bytes {
+    let mut body = Map::new();
+    body.insert("id".into(), answer.id.as_str().into());
+    body.insert("object".into(), "chat.completion".into());
+    let created = if answer.created == 0 { style.created } else { answer.created };
+    body.insert("created".into(), created.into());
+    body.insert("model".into(), (&*style.model).into());
+    body.insert("choices".into(), answer.choices.iter().map(choice).collect());
+    body.extend(answer.usage.as_ref().map(|used| ("usage".to_owned(), usage::write(used))));
+    body.extend(answer.service_tier.as_deref().map(|tier| ("service_tier".to_owned(), tier.into())));
+    add_missing(&mut body, &answer.extra);
+    Bytes::from(Value::Object(body).to_string())
+}
+
+fn choice(choice: &Choice) -> Value {
+    let mut wire = Map::new();
+    wire.insert("index".into(), choice.index.into());
+    let mut message = message(&choice.parts);
+    let (beside, inside): (Vec<_>, Vec<_>) =
+        choice.extra.iter().partition(|(key, _)| BESIDE.contains(&key.as_str()));
+    for (key, value) in inside {
+        match (message.get_mut(key), value) {
+            // Annotations of kinds that have no canonical form stand beside the converted ones.
+            (Some(Value::Array(ours)), Value::Array(theirs)) => ours.extend(theirs.iter().cloned()),
+            (Some(_), _) => {}
+            (None, value) => drop(message.insert(key.clone(), value.clone())),
+        }
+    }
+    wire.insert("message".into(), Value::Object(message));
+    wire.insert("finish_reason".into(), finish::word(choice.finish).into());
+    wire.extend(choice.logprobs.clone().map(|value| ("logprobs".to_owned(), value)));
+    wire.extend(choice.stop_sequence.as_deref().map(|text| ("stop_reason".to_owned(), text.into())));
+    for (key, value) in beside {
+        wire.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    Value::Object(wire)
+}
+
+fn message(parts: &[Part]) -> Map<String, Value> {
+    let mut message = Map::new();
+    message.insert("role".into(), "assistant".into());
+    let mut text: Option<String> = None;
+    let mut refusal = String::new();
+    let (mut calls, mut annotations, mut cited, mut others) = (vec![], vec![], vec![], vec![]);
+    for part in parts {
+        match part {
+            Part::Text { text: more, citations, .. } => {
+                let all = text.get_or_insert_default();
+                let start = all.chars().count();
+                all.push_str(more);
+                let span = (start, start + more.chars().count());
+                annotations.extend(citations.iter().filter_map(|citation| annotation(citation, span)));
+                cited.extend(citations.iter().filter(|citation| citation.get("url").is_none()).cloned());
+            }
+            Part::ToolCall(call) => calls.push(Value::Object(function_call(call))),
+            Part::Refusal(more) => refusal.push_str(more),
+            Part::Other(value) => others.push(value.clone()),
+            Part::Reasoning { .. }
+            | Part::RedactedReasoning { .. }
+            | Part::Media(_)
+            | Part::ToolResult(_) => {}
+        }
+    }
+    message.insert("content".into(), text.map_or(Value::Null, Value::from));
+    message.extend(reasoning_text(parts).map(|text| ("reasoning_content".to_owned(), text.into())));
+    message.extend(thinking_blocks(parts).map(|blocks| ("thinking_blocks".to_owned(), blocks.into())));
+    let lists = [("tool_calls", calls), ("annotations", annotations)];
+    message
+        .extend(lists.into_iter().filter(|(_, l)| !l.is_empty()).map(|(key, l)| (key.to_owned(), l.into())));
+    if !refusal.is_empty() {
+        message.insert("refusal".into(), refusal.into());
+    }
+    message
+        .extend(provider_fields(cited, others).map(|fields| ("provider_specific_fields".to_owned(), fields)));
+    message
+}
+
+/// A citation of the web as an annotation of the text between `span`.
+pub(super) fn annotation(citation: &Value, span: (usize, usize)) -> Option<Value> {
+    let url = citation.get("url")?;
+    let start = citation.get("start_index").cloned().unwrap_or_else(|| span.0.into());
+    let end = citation.get("end_index").cloned().unwrap_or_else(|| span.1.into());
+    let title = citation.get("title").filter(|title| !title.is_null()).cloned().unwrap_or_else(|| "".into());
+    Some(json!({
+        "type": "url_citation",
+        "url_citation": {"start_index": start, "end_index": end, "url": url, "title": title},
+    }))
+}
+
+/// What this dialect has no field for, where LiteLLM's clients look for it.
+fn provider_fields(citations: Vec<Value>, blocks: Vec<Value>) -> Option<Value> {
+    let mut fields = Map::new();
+    if !citations.is_empty() {
+        fields.insert("citations".into(), json!([citations]));
+    }
+    if !blocks.is_empty() {
+        fields.insert("blocks".into(), blocks.into());
+    }
+    (!fields.is_empty()).then_some(Value::Object(fields))
+}
+
+fn add_missing(body: &mut Map<String, Value>, extra: &Map<String, Value>) {
+    for (key, value) in extra {
+        body.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+}

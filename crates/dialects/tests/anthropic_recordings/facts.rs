@@ -1,0 +1,129 @@
+//! What a recording says of an answer, and comparing with it.
+
+use gatewright_core::chat::{Answer, Choice, Delta, Event, Finish, Part, PartKind, ToolCall};
+use serde_json::{Map, Value, json};
+
+pub(super) fn gathered(events: Vec<Event>) -> Answer {
+    let mut answer = Answer::default();
+    let mut parts: Vec<Part> = Vec::new();
+    let (mut finish, mut stop_sequence) = (Finish::Stop, None);
+    for event in events {
+        match event {
+            Event::Start { id, model, .. } => (answer.id, answer.model) = (id, model),
+            Event::PartStart { index, kind, .. } => {
+                assert_eq!(index as usize, parts.len());
+                parts.push(match kind {
+                    PartKind::Text => Part::text(""),
+                    PartKind::Reasoning => Part::Reasoning { text: String::new(), signature: None },
+                    PartKind::RedactedReasoning { data } => Part::RedactedReasoning { data },
+                    PartKind::ToolCall { id, name } => {
+                        Part::ToolCall(ToolCall { id, name, arguments: String::new(), cache: None })
+                    }
+                    PartKind::Refusal => Part::Refusal(String::new()),
+                    PartKind::Other(value) => Part::Other(value),
+                });
+            }
+            Event::PartDelta { index, delta, .. } => match (&mut parts[index as usize], delta) {
+                (Part::Text { text, .. } | Part::Refusal(text), Delta::Text(more))
+                | (Part::Reasoning { text, .. }, Delta::Reasoning(more)) => text.push_str(&more),
+                (Part::ToolCall(call), Delta::Arguments(more)) => call.arguments.push_str(&more),
+                (Part::Text { citations, .. }, Delta::Citation(citation)) => citations.push(citation),
+                (Part::Reasoning { signature, .. }, Delta::Signature(more)) => *signature = Some(more),
+                (Part::Other(_), Delta::Other(_)) => {}
+                (part, delta) => panic!("{delta:?} for {part:?}"),
+            },
+            Event::Usage(usage) => answer.usage = Some(usage),
+            Event::Finish { reason, stop_sequence: text, .. } => (finish, stop_sequence) = (reason, text),
+            _ => {}
+        }
+    }
+    let (logprobs, extra) = (None, Map::new());
+    answer.choices.push(Choice { index: 0, parts, finish, stop_sequence, logprobs, extra });
+    answer
+}
+
+/// What the recordings say of an answer.
+pub(super) fn facts(answer: &Answer) -> Value {
+    let choice = &answer.choices[0];
+    let (mut text, mut reasoning, mut refusal) = (String::new(), String::new(), String::new());
+    let (mut calls, mut cited) = (Vec::new(), 0);
+    for part in &choice.parts {
+        match part {
+            Part::Text { text: more, citations, .. } => {
+                text.push_str(more);
+                cited += citations.len();
+            }
+            Part::Reasoning { text: more, .. } => reasoning.push_str(more),
+            Part::Refusal(more) => refusal.push_str(more),
+            Part::ToolCall(call) => {
+                let args: Value = serde_json::from_str(&call.arguments).unwrap();
+                calls.push(json!({ "name": call.name, "args": args, "id": call.id }));
+            }
+            _ => {}
+        }
+    }
+    let finish = match choice.finish {
+        Finish::Stop => "end_turn",
+        Finish::StopSequence => "stop_sequence",
+        Finish::Length => "max_tokens",
+        Finish::ToolCalls => "tool_use",
+        Finish::Pause => "pause_turn",
+        Finish::Refusal => "refusal",
+        other => panic!("{other:?}"),
+    };
+    let usage = answer.usage.unwrap_or_default();
+    json!({
+        "text": text, "reasoning": reasoning, "refusal": refusal, "tool_calls": calls, "finish": finish,
+        "citations": cited,
+        "usage": {
+            "prompt": usage.total_input(), "completion": usage.output, "total": usage.total(),
+            "cached": usage.cache_read, "cache_write": usage.cache_write(),
+        },
+    })
+}
+
+pub(super) fn compare(misses: &mut Vec<String>, how: &str, got: &Value, want: &Value) {
+    for key in ["text", "reasoning", "refusal", "tool_calls", "finish", "citations", "usage"] {
+        differs(misses, &format!("{how}: {key}"), &got[key], &want[key]);
+    }
+}
+
+pub(super) fn differs(misses: &mut Vec<String>, what: &str, got: &Value, want: &Value) {
+    if got != want {
+        misses.push(format!("{what}:\n    got  {}\n    want {}", short(got), short(want)));
+    }
+}
+
+pub(super) fn short(value: &Value) -> String {
+    value.to_string().chars().take(1500).collect()
+}
+
+/// The same request without what may be said in two ways.
+pub(super) fn plain(request: &Value) -> Value {
+    fn walk(value: &Value, key: &str) -> Value {
+        match value {
+            Value::String(text) if matches!(key, "content" | "system") => {
+                let blocks =
+                    if text.is_empty() { vec![] } else { vec![json!({ "type": "text", "text": text })] };
+                Value::Array(blocks)
+            }
+            Value::Number(number) => json!(number.as_f64()),
+            Value::Array(list) => list.iter().map(|item| walk(item, "")).collect(),
+            Value::Object(fields) => {
+                let fields = fields.iter().filter(|(key, value)| match key.as_str() {
+                    "stream" | "is_error" => **value != false,
+                    "tools" | "stop_sequences" => value.as_array().is_none_or(|list| !list.is_empty()),
+                    "ttl" => **value != "5m",
+                    _ => !value.is_null(),
+                });
+                Value::Object(fields.map(|(key, value)| (key.clone(), walk(value, key))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+    let mut plain = walk(request, "");
+    if let Some(format) = plain.as_object_mut().unwrap().remove("output_format") {
+        plain["output_config"]["format"] = format;
+    }
+    plain
+}

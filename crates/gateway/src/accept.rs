@@ -1,0 +1,99 @@
+//! The accept loop: connections within a limit, each with its deadlines, and an end that lets answers finish.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+use tracing::{debug, warn};
+
+use crate::Settings;
+use crate::connection::{Deadlines, Guarded, Phase};
+
+/// Serves until `shutdown`, then waits for open answers within the grace.
+pub(crate) async fn serve(
+    router: Router,
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) {
+    let graceful = GracefulShutdown::new();
+    let tasks = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(settings.max_connections));
+    let builder = connection_builder(&settings);
+    let deadlines = Deadlines { head: settings.header_deadline, idle: settings.keep_alive };
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let place = tokio::select! {
+            () = &mut shutdown => break,
+            place = places.clone().acquire_owned() => place,
+        };
+        let stream = tokio::select! {
+            () = &mut shutdown => break,
+            stream = accepted(&listener) => stream,
+        };
+        let phase = Phase::default();
+        let io = Guarded::new(stream, deadlines, phase.clone());
+        let router = router.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let busy = phase.busy();
+            let mut router = router.clone();
+            async move {
+                let answer = router.call(request.map(Body::new)).await;
+                answer.map(|response| response.map(|body| busy.until_end_of(body)))
+            }
+        });
+        let connection = builder.serve_connection(io, service).into_owned();
+        let connection = graceful.watch(connection);
+        tasks.spawn(async move {
+            if let Err(err) = connection.await {
+                debug!(%err, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    tasks.close();
+    drop(listener);
+    tokio::select! {
+        () = graceful.shutdown() => tasks.wait().await,
+        () = tokio::time::sleep(settings.grace) => warn!("the grace period is over; open answers are cut"),
+    }
+}
+
+fn connection_builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Head and idle deadlines are kept by `Guarded`: hyper's own timer cannot tell a slow head from an idle connection.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(settings.header_deadline)
+        .max_concurrent_streams(256);
+    builder
+}
+
+/// The next connection. Errors of `accept` belong to one connection or pass by themselves (no descriptors left).
+async fn accepted(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                return stream;
+            }
+            Err(err) => {
+                warn!(%err, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

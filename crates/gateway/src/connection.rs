@@ -1,0 +1,181 @@
+//! One connection's deadlines: a head must come in time, an idle connection is closed, a busy one is left alone.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+/// How long a connection may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// For a request's head, from its first byte.
+    pub(crate) head: Duration,
+    /// Between two requests.
+    pub(crate) idle: Duration,
+}
+
+/// What a connection is doing, shared between its reader and its answers.
+#[derive(Clone, Default)]
+pub(crate) struct Phase(Arc<Requests>);
+
+#[derive(Default)]
+struct Requests {
+    begun: AtomicU32,
+    ended: AtomicU32,
+}
+
+/// Held while a request is being answered.
+pub(crate) struct Busy(Arc<Requests>);
+
+/// A socket that ends with an error when a deadline passes while nobody is being answered.
+pub(crate) struct Guarded {
+    stream: TokioIo<TcpStream>,
+    deadlines: Deadlines,
+    phase: Phase,
+    waiting: Waiting,
+    /// Requests that had begun when the clock was last set.
+    begun: u32,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// What the next byte would be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// The rest of a head.
+    Head,
+    /// The first byte of the next request.
+    Idle,
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// A request has been read and is being answered.
+    pub(crate) fn busy(&self) -> Busy {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+        Busy(self.0.clone())
+    }
+}
+
+impl Busy {
+    /// Stays busy until `body` has left or is dropped.
+    pub(crate) fn until_end_of(self, body: Body) -> BusyBody {
+        BusyBody { body, _busy: self }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body that keeps its connection busy.
+pub(crate) struct BusyBody {
+    body: Body,
+    _busy: Busy,
+}
+
+impl http_body::Body for BusyBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+// === impl Guarded ===
+
+impl Guarded {
+    pub(crate) fn new(stream: TcpStream, deadlines: Deadlines, phase: Phase) -> Self {
+        // A client that connects and says nothing is as slow as one that stops in the middle of a head.
+        let timer = Box::pin(tokio::time::sleep(deadlines.head));
+        Self { stream: TokioIo::new(stream), deadlines, phase, waiting: Waiting::Head, begun: 0, timer }
+    }
+
+    fn wait_for(&mut self, next: Waiting) {
+        self.waiting = next;
+        let after = match next {
+            Waiting::Head => self.deadlines.head,
+            Waiting::Idle => self.deadlines.idle,
+        };
+        self.timer.as_mut().reset((Instant::now() + after).into());
+    }
+
+    /// Ready when the peer has been silent for too long while nobody is being answered.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (begun, ended) = (self.phase.0.begun.load(Ordering::Relaxed), self.phase.0.ended.load(Ordering::Relaxed));
+        if begun != ended {
+            return Poll::Pending;
+        }
+        if begun != self.begun {
+            self.begun = begun;
+            self.wait_for(Waiting::Idle);
+        }
+        self.timer.as_mut().poll(cx)
+    }
+}
+
+impl Read for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.stream).poll_read(cx, buf) {
+            Poll::Ready(read) => {
+                // The first bytes after a silence start the clock of a head; later ones do not prolong it.
+                if this.waiting == Waiting::Idle && this.begun == this.phase.0.begun.load(Ordering::Relaxed) {
+                    this.wait_for(Waiting::Head);
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => this.poll_silence(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+impl Write for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+}

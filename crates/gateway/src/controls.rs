@@ -1,0 +1,188 @@
+//! What a client asks of the gateway itself: fields and headers that are lifted out of a request.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_core::{Controls, Dialect, Error, ErrorKind, Json, Result};
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::Settings;
+
+/// What happens to a top-level field of a body.
+enum Field {
+    /// It is the provider's business.
+    Pass,
+    /// It is lifted into the controls.
+    Lift,
+    /// It would let a body choose host, headers or credentials: it is taken out, and the client is told.
+    Forbidden,
+    /// It is LiteLLM's own and means nothing here: it is taken out.
+    Own,
+    /// It is only for tests of LiteLLM's: the request is refused.
+    Refused,
+}
+
+/// Lifts the controls out of `body`. Answers what was taken out against the client's expectation.
+pub(crate) fn lift(
+    body: &mut Json,
+    headers: &HeaderMap,
+    dialect: Dialect,
+    settings: &Settings,
+) -> Result<(Controls, Vec<Cow<'static, str>>)> {
+    let mut controls = Controls::default();
+    let mut told = Vec::new();
+    let taken: Vec<String> = body
+        .keys()
+        .filter(|key| !matches!(field(key, dialect), Field::Pass))
+        .map(Cow::into_owned)
+        .collect();
+    // OpenAI keeps `metadata` with stored answers only; everywhere else it is a note to the gateway.
+    let stored = dialect == Dialect::OpenAiChat && body.raw("store") == Some(b"true");
+    for key in taken {
+        match field(&key, dialect) {
+            Field::Lift if key == "metadata" && stored => {}
+            Field::Lift => {
+                lift_field(&key, body, &mut controls, settings)?;
+                body.remove(&key);
+            }
+            Field::Forbidden => {
+                body.remove(&key);
+                told.push(Cow::Owned(key));
+            }
+            Field::Own => drop(body.remove(&key)),
+            Field::Refused => {
+                let words = format!("'{key}' is not accepted in a request");
+                return Err(Error::new(ErrorKind::InvalidRequest, words).with_param(key));
+            }
+            Field::Pass => {}
+        }
+    }
+    read_headers(headers, &mut controls, settings);
+    if dialect == Dialect::OpenAiChat && body.raw("stream_options").is_some() {
+        let options: Option<Value> = body.get("stream_options")?;
+        controls.include_usage = options.is_some_and(|o| o.get("include_usage") == Some(&Value::Bool(true)));
+    }
+    Ok((controls, told))
+}
+
+fn field(key: &str, dialect: Dialect) -> Field {
+    match key {
+        // An Anthropic request's `metadata` names the end user to the provider.
+        "metadata" if dialect == Dialect::AnthropicMessages => Field::Pass,
+        "metadata" | "litellm_metadata" | "tags" | "fallbacks" | "num_retries" | "timeout" | "stream_timeout"
+        | "mock_response" | "disable_fallbacks" | "litellm_trace_id" | "litellm_session_id" => Field::Lift,
+        "api_key" | "api_base" | "base_url" | "api_version" | "extra_headers" | "headers" | "extra_query"
+        | "organization" | "custom_llm_provider" | "user_config" | "proxy_server_request" | "client"
+        | "aws_access_key_id" | "aws_secret_access_key" | "aws_session_token" | "aws_region_name"
+        | "vertex_credentials" | "vertex_project" | "vertex_location" | "azure_ad_token" => Field::Forbidden,
+        "cache" | "caching" | "guardrails" | "disable_global_guardrails" | "policies" | "priority" | "drop_params"
+        | "allowed_openai_params" | "additional_drop_params" | "no-log" | "context_window_fallbacks" | "prompt_id"
+        | "prompt_variables" | "prompt_label" | "prompt_version" | "cache_control_injection_points" | "max_retries"
+        | "litellm_call_id" | "model_info" => Field::Own,
+        _ if key.starts_with("mock_testing_") || key == "mock_timeout" => Field::Refused,
+        _ => Field::Pass,
+    }
+}
+
+fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settings) -> Result<()> {
+    match key {
+        "num_retries" => controls.num_retries = body.get::<u32>(key)?.map(|n| n.min(settings.max_retries)),
+        "timeout" => controls.timeout = body.get::<f64>(key)?.and_then(seconds),
+        "stream_timeout" => controls.stream_timeout = body.get::<f64>(key)?.and_then(seconds),
+        "disable_fallbacks" => controls.disable_fallbacks = body.flag(key)?,
+        "fallbacks" => controls.fallbacks = fallbacks(&body.get::<Vec<Value>>(key)?.unwrap_or_default())?,
+        "tags" => controls.tags.extend(body.get::<Vec<Arc<str>>>(key)?.unwrap_or_default()),
+        "litellm_trace_id" => controls.trace_id = body.string(key)?.map(Into::into),
+        "mock_response" if settings.client_mock_response => controls.mock_response = body.string(key)?.map(Into::into),
+        "metadata" | "litellm_metadata" => read_metadata(&body.get::<Value>(key)?.unwrap_or_default(), controls),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// LiteLLM takes names, and objects with the model and fields to change; the latter are refused, not half obeyed.
+fn fallbacks(list: &[Value]) -> Result<Vec<Arc<str>>> {
+    let wrong = || {
+        Error::new(ErrorKind::InvalidRequest, "'fallbacks' must be a list of model names").with_param("fallbacks")
+    };
+    let name = |value: &Value| match value {
+        Value::String(name) => Some(Arc::from(name.as_str())),
+        Value::Object(map) if map.len() == 1 => map.get("model").and_then(Value::as_str).map(Arc::from),
+        _ => None,
+    };
+    list.iter().map(|value| name(value).ok_or_else(wrong)).collect()
+}
+
+fn read_metadata(metadata: &Value, controls: &mut Controls) {
+    let text = |key: &str| metadata.get(key).and_then(Value::as_str).map(Arc::from);
+    if let Some(tags) = metadata.get("tags").and_then(Value::as_array) {
+        controls.tags.extend(tags.iter().filter_map(Value::as_str).map(Arc::from));
+    }
+    controls.trace_id = text("trace_id").or(controls.trace_id.take());
+    controls.end_user = text("user_api_key_end_user_id").or(controls.end_user.take());
+}
+
+fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Settings) {
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix("x-litellm-") else { continue };
+        let Ok(value) = value.to_str() else { continue };
+        match name {
+            "timeout" => controls.timeout = value.parse().ok().and_then(seconds).or(controls.timeout),
+            "stream-timeout" => controls.stream_timeout = value.parse().ok().and_then(seconds).or(controls.stream_timeout),
+            "num-retries" => {
+                let retries = value.parse().ok().map(|n: u32| n.min(settings.max_retries));
+                controls.num_retries = retries.or(controls.num_retries);
+            }
+            "tags" => controls.tags.extend(value.split(',').map(|tag| Arc::from(tag.trim()))),
+            "trace-id" => controls.trace_id = Some(value.into()),
+            "customer-id" | "end-user-id" => controls.end_user = Some(value.into()),
+            _ => {}
+        }
+    }
+}
+
+/// A positive number of seconds; anything else asks for nothing.
+fn seconds(number: f64) -> Option<Duration> {
+    (number > 0.0).then(|| Duration::try_from_secs_f64(number).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use gatewright_core::JsonLimits;
+
+    use super::*;
+
+    fn lifted(text: &str) -> (Json, Controls, Vec<Cow<'static, str>>) {
+        let mut body = Json::parse(text.to_owned().into(), JsonLimits::default()).unwrap();
+        let (controls, told) = lift(&mut body, &HeaderMap::new(), Dialect::OpenAiChat, &Settings::default()).unwrap();
+        (body, controls, told)
+    }
+
+    #[test]
+    fn controls_leave_the_body_and_the_rest_stays() {
+        let (body, controls, told) = lifted(
+            r#"{"model":"m","num_retries":99,"timeout":2.5,"fallbacks":["a",{"model":"b"}],"metadata":{"tags":["t"]},"new":1.50}"#,
+        );
+        assert_eq!(body.to_bytes(), r#"{"model":"m","new":1.50}"#);
+        assert_eq!(controls.num_retries, Some(10), "bounded by the setting");
+        assert_eq!(controls.timeout, Some(Duration::from_millis(2500)));
+        assert_eq!(controls.fallbacks, [Arc::from("a"), Arc::from("b")]);
+        assert_eq!(controls.tags, [Arc::from("t")]);
+        assert!(told.is_empty());
+    }
+
+    #[test]
+    fn a_body_cannot_choose_host_headers_or_credentials() {
+        let (body, _, told) = lifted(r#"{"model":"m","api_base":"http://x","api_key":"k","extra_headers":{"authorization":"x"}}"#);
+        assert_eq!(body.to_bytes(), r#"{"model":"m"}"#);
+        assert_eq!(told, ["api_base", "api_key", "extra_headers"]);
+    }
+
+    #[test]
+    fn stored_metadata_is_the_providers() {
+        let (body, ..) = lifted(r#"{"model":"m","store":true,"metadata":{"a":"b"}}"#);
+        assert!(body.has("metadata"));
+    }
+}

@@ -1,0 +1,131 @@
+//! The gateway as a server: its settings, its ports, and the router made from the table of routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use gatewright_auth::{Authenticator, Credential};
+use gatewright_core::{CallService, Caller, JsonLimits, Result};
+use http::{HeaderMap, Method, Uri};
+use tokio::net::TcpListener;
+
+use crate::{Answers, Directory, Health, ROUTES, Route, accept, health, llm, models, respond};
+
+/// Limits of the HTTP surface.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Nesting and fields of a JSON body.
+    pub json: JsonLimits,
+    /// The longest that a request's head may take.
+    pub header_deadline: Duration,
+    /// The longest wait between two pieces of a request's body.
+    pub body_idle: Duration,
+    /// How long a connection without a request is kept.
+    pub keep_alive: Duration,
+    /// Connections at the same time; further ones wait.
+    pub max_connections: usize,
+    /// How long open answers may go on when the gateway stops.
+    pub grace: Duration,
+    /// The most retries that a client may ask for.
+    pub max_retries: u32,
+    /// Whether a client may ask for a canned answer (`mock_response`).
+    pub client_mock_response: bool,
+    /// Whether the upstream's headers are shown (`llm_provider-*`).
+    pub show_upstream_headers: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 100 << 20,
+            json: JsonLimits::default(),
+            header_deadline: Duration::from_secs(5),
+            body_idle: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+            max_connections: 16_384,
+            grace: Duration::from_secs(30),
+            max_retries: 10,
+            client_mock_response: false,
+            show_upstream_headers: true,
+        }
+    }
+}
+
+/// What the gateway asks of the layers that it does not know.
+pub struct Ports {
+    /// Where a request carries its key.
+    pub credentials: gatewright_auth::Settings,
+    /// Whose key it is.
+    pub authenticator: Authenticator,
+    /// Which models there are.
+    pub directory: Arc<dyn Directory>,
+    /// How the deployments do.
+    pub health: Arc<dyn Health>,
+}
+
+/// The public HTTP surface over a stack of policies.
+pub struct Gateway<S> {
+    pub(crate) stack: S,
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
+}
+
+// === impl Ports ===
+
+impl Ports {
+    /// Who sent a request with these headers and this query.
+    pub(crate) fn caller(&self, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Caller>> {
+        let credential = Credential::from_parts(headers, uri.query(), &self.credentials);
+        self.authenticator.authenticate(credential.as_ref())
+    }
+}
+
+// === impl Gateway ===
+
+impl<S: CallService> Gateway<S> {
+    /// A gateway that hands its calls to `stack`.
+    pub fn new(stack: S, ports: Ports, settings: Settings) -> Self {
+        Self { stack, ports, settings }
+    }
+
+    /// Serves until `shutdown` is ready; then takes no more requests and lets open answers end within the grace.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let settings = self.settings.clone();
+        accept::serve(Arc::new(self).router(), listener, settings, shutdown).await;
+    }
+
+    fn router(self: Arc<Self>) -> Router {
+        let mut router = Router::new();
+        for route in ROUTES {
+            router = router.route(route.path, self.clone().endpoint(route));
+        }
+        router.fallback(|| async { respond::not_found() }).method_not_allowed_fallback(|| async { respond::method_not_allowed() })
+    }
+
+    fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {
+        let method = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
+        on(method, move |request: Request| {
+            let gateway = self.clone();
+            async move { gateway.answer(route, request).await }
+        })
+    }
+
+    async fn answer(self: Arc<Self>, route: &'static Route, request: Request<Body>) -> Response {
+        match route.answers {
+            Answers::Call(operation, dialect) => llm::answer(&self, operation, dialect, request).await,
+            Answers::Models => models::list(&self.ports, &request),
+            Answers::Model => models::one(&self.ports, &request),
+            Answers::ModelInfo => models::info(&self.ports, &request),
+            Answers::Liveliness => health::liveliness(),
+            Answers::Readiness => health::readiness(&self.ports),
+            Answers::Health => health::deployments(&self.ports, &request),
+            Answers::About => health::about(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Reads a request's body within its limits.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use gatewright_core::{Error, ErrorKind, Result};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+
+/// What is reserved at once on a client's word; a longer body grows as it comes.
+const RESERVED: usize = 1 << 20;
+
+/// The whole body, if it has at most `limit` bytes and never pauses for longer than `idle`.
+pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle: Duration) -> Result<Bytes> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let mut first: Option<Bytes> = None;
+    let mut whole: Option<BytesMut> = None;
+    while let Some(data) = piece(&mut body, idle).await? {
+        let have = whole.as_ref().map(BytesMut::len).or(first.as_ref().map(Bytes::len)).unwrap_or(0);
+        if have + data.len() > limit {
+            return Err(too_large(limit));
+        }
+        match (&mut whole, first.take()) {
+            (Some(whole), _) => whole.extend_from_slice(&data),
+            // The common case, a body in one piece, is not copied.
+            (None, None) => first = Some(data),
+            (None, Some(before)) => {
+                let room = announced.unwrap_or(0).min(RESERVED).max(before.len() + data.len());
+                let whole = whole.insert(BytesMut::with_capacity(room));
+                whole.extend_from_slice(&before);
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(whole.map(BytesMut::freeze).or(first).unwrap_or_default())
+}
+
+async fn piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>> {
+    loop {
+        let next = std::pin::pin!(body.frame());
+        let frame = match ready_or_timeout(next, idle).await? {
+            Some(Ok(frame)) => frame,
+            Some(Err(err)) => {
+                return Err(Error::new(ErrorKind::InvalidRequest, "the request's body broke off").with_detail(err.to_string()));
+            }
+            None => return Ok(None),
+        };
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+/// Polls once before it makes a timer: the body is usually there with the head.
+async fn ready_or_timeout<F: Future + Unpin>(mut next: F, idle: Duration) -> Result<F::Output> {
+    let now = std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut next).poll(cx))).await;
+    match now {
+        std::task::Poll::Ready(output) => Ok(output),
+        std::task::Poll::Pending => tokio::time::timeout(idle, next)
+            .await
+            .map_err(|_| Error::new(ErrorKind::Timeout, "the request's body did not come in time")),
+    }
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the request's body is larger than {limit} bytes"))
+}

@@ -1,0 +1,129 @@
+//! A call from an HTTP request: who, what, and off into the stack.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path, RawPathParams};
+use axum::http::request::Parts;
+use axum::response::Response;
+use gatewright_core::{
+    Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation, Result,
+};
+use http::Request;
+use tracing::info;
+
+use crate::{Gateway, controls, intake, respond};
+
+/// Answers one request in `dialect`.
+pub(crate) async fn answer<S: CallService>(
+    gateway: &Gateway<S>,
+    operation: Operation,
+    dialect: Dialect,
+    request: Request<Body>,
+) -> Response {
+    let received = Instant::now();
+    let codec = gatewright_dialects::of(dialect);
+    let (parts, body) = request.into_parts();
+    let caller = match gateway.ports.caller(&parts.headers, &parts.uri) {
+        Ok(caller) => caller,
+        // LiteLLM tells every client about its key in OpenAI's words; its clients read them.
+        Err(err) => return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh()),
+    };
+    let asked = Asked { operation, codec, caller, received };
+    let (call, dropped) = match asked.into_call(gateway, parts, body).await {
+        Ok(made) => made,
+        Err(err) => return respond::error(&err, codec, CallId::fresh()),
+    };
+    let told = respond::told(&call, &gateway.settings, dropped);
+    let id = call.id;
+    match gateway.stack.answer(call).await {
+        Ok(reply) => respond::reply(reply, codec, told).await,
+        Err(err) => {
+            info!(call = %id, %err, "call failed");
+            respond::error(&err, codec, id)
+        }
+    }
+}
+
+/// A request whose caller is known and whose body is not yet read.
+struct Asked {
+    operation: Operation,
+    codec: &'static dyn Codec,
+    caller: Arc<Caller>,
+    received: Instant,
+}
+
+impl Asked {
+    async fn into_call<S>(
+        self,
+        gateway: &Gateway<S>,
+        mut parts: Parts,
+        body: Body,
+    ) -> Result<(Call, Vec<Cow<'static, str>>)> {
+        let settings = &gateway.settings;
+        let bytes = intake::read(body, &parts.headers, settings.max_body_bytes, settings.body_idle).await?;
+        let mut json = Json::parse(bytes, settings.json)?;
+        let path_model = model_in_path(&mut parts).await;
+        let dialect = self.codec.dialect();
+        let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, dialect, settings)?;
+        controls.upstream_name = path_model.is_some() && parts.uri.path().starts_with("/openai/deployments/");
+        let model: Arc<str> = match path_model {
+            Some(model) => model.into(),
+            None => json.string("model")?.map(Arc::from).ok_or_else(|| unknown_model(dialect, "None"))?,
+        };
+        if !self.caller.may_use(&model) {
+            return Err(model_denied(&model));
+        }
+        if json.raw("messages").is_none() {
+            return Err(missing(dialect, "messages"));
+        }
+        if json.raw("max_tokens").is_none() && dialect == Dialect::AnthropicMessages && self.operation == Operation::Chat {
+            return Err(missing(dialect, "max_tokens"));
+        }
+        let stream = json.flag("stream")?;
+        let mut call = Call::new(self.operation, self.codec, model, CallBody::Json(json));
+        call.caller = self.caller;
+        call.stream = stream;
+        call.headers = parts.headers;
+        call.controls = controls;
+        call.received = self.received;
+        Ok((call, dropped))
+    }
+}
+
+/// The model's name where the path has one (`/engines/{model}/…`).
+async fn model_in_path(parts: &mut Parts) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().next()?;
+    let Path(model): Path<String> = Path::from_request_parts(parts, &()).await.ok()?;
+    Some(model)
+}
+
+fn route_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenAiChat => "/chat/completions",
+        Dialect::AnthropicMessages => "anthropic_messages",
+    }
+}
+
+fn unknown_model(dialect: Dialect, model: &str) -> Error {
+    let words = format!(
+        "{}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key.",
+        route_name(dialect)
+    );
+    Error::new(ErrorKind::InvalidRequest, words)
+}
+
+fn missing(dialect: Dialect, field: &'static str) -> Error {
+    let words = format!("{}: Missing required parameter: '{field}'.", route_name(dialect));
+    Error::new(ErrorKind::InvalidRequest, words).with_param(field)
+}
+
+fn model_denied(model: &str) -> Error {
+    let words = format!(
+        "The requested model '{model}' is not available for this API key, or the model name is invalid. Check the models available to you and try again."
+    );
+    Error::new(ErrorKind::Forbidden, words).with_type("key_model_access_denied").with_param("model")
+}

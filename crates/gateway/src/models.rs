@@ -1,0 +1,102 @@
+//! `/v1/models` and `/model/info`: what there is to call.
+
+use axum::body::Body;
+use axum::response::Response;
+use gatewright_core::{CallId, Caller, Dialect, Error, ErrorKind};
+use http::{Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+use crate::{Ports, respond};
+
+/// Which models there are.
+pub trait Directory: Send + Sync + 'static {
+    /// The public names, wildcards expanded, in the order of the configuration.
+    fn models(&self) -> Vec<ModelEntry>;
+
+    /// One of them; also a name that only a wildcard covers.
+    fn model(&self, name: &str) -> Option<ModelEntry>;
+
+    /// The deployments with their settings and facts, without secrets.
+    fn deployments(&self) -> Vec<Value>;
+}
+
+/// One public model name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// The name.
+    pub name: String,
+    /// What it is for (`chat`), where known.
+    pub mode: Option<String>,
+    /// The most input tokens, where known.
+    pub max_input_tokens: Option<u64>,
+    /// The most output tokens, where known.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// LiteLLM gives every model this birthday and owner.
+const CREATED: u64 = 1_677_610_602;
+const OWNER: &str = "openai";
+
+/// `GET /v1/models`: the models that the caller may use.
+pub(crate) fn list(ports: &Ports, request: &Request<Body>) -> Response {
+    with_caller(ports, request, |caller| {
+        let models = ports.directory.models();
+        let data: Vec<Value> = models.iter().filter(|m| caller.may_use(&m.name)).map(entry).collect();
+        Ok(json!({"data": data, "object": "list"}))
+    })
+}
+
+/// `GET /v1/models/{id}`.
+pub(crate) fn one(ports: &Ports, request: &Request<Body>) -> Response {
+    with_caller(ports, request, |caller| {
+        let path = request.uri().path();
+        let name = path.split_once("/models/").map(|(_, name)| name).unwrap_or_default();
+        // `%2F` in a model's name is a slash of it.
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        match ports.directory.model(&name) {
+            Some(model) if caller.may_use(&model.name) => Ok(entry(&model)),
+            _ => Err(Error::new(ErrorKind::NotFound, format!("The model '{name}' does not exist"))
+                .with_param("model")
+                .with_code("model_not_found")),
+        }
+    })
+}
+
+/// `GET /model/info`: the deployments, for operators.
+pub(crate) fn info(ports: &Ports, request: &Request<Body>) -> Response {
+    with_caller(ports, request, |caller| match caller.admin {
+        true => Ok(json!({"data": ports.directory.deployments()})),
+        false => Err(Error::new(ErrorKind::Forbidden, "only an administrator may list deployments")),
+    })
+}
+
+/// Answers a known caller, or refuses.
+pub(crate) fn with_caller(
+    ports: &Ports,
+    request: &Request<Body>,
+    answer: impl FnOnce(&Caller) -> Result<Value, Error>,
+) -> Response {
+    let caller = ports.caller(request.headers(), request.uri());
+    match caller.and_then(|caller| answer(&caller)) {
+        Ok(value) => respond::json(StatusCode::OK, &value),
+        Err(err) => respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh()),
+    }
+}
+
+fn entry(model: &ModelEntry) -> Value {
+    let mut fields = Map::new();
+    fields.insert("id".into(), model.name.clone().into());
+    fields.insert("object".into(), "model".into());
+    fields.insert("created".into(), CREATED.into());
+    fields.insert("owned_by".into(), OWNER.into());
+    let mut known = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            fields.insert(key.into(), value);
+        }
+    };
+    known("mode", model.mode.clone().map(Value::from));
+    known("max_input_tokens", model.max_input_tokens.map(Value::from));
+    known("max_output_tokens", model.max_output_tokens.map(Value::from));
+    Value::Object(fields)
+}

@@ -1,0 +1,163 @@
+//! Answers as HTTP: LiteLLM's headers, bodies and error bodies.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use gatewright_core::{Call, CallId, Codec, Error, Head, Reply};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{StatusCode, header};
+
+use crate::Settings;
+use crate::edge::EdgeBody;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+/// What is told about a request besides its answer.
+pub(crate) struct Told<'a> {
+    pub(crate) id: CallId,
+    pub(crate) received: Instant,
+    pub(crate) settings: &'a Settings,
+    /// Fields that were taken out of the client's request.
+    pub(crate) dropped: Vec<Cow<'static, str>>,
+}
+
+/// A reply for the client.
+pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_>) -> Response {
+    let Reply { head, mut frames } = reply;
+    let mut headers = HeaderMap::with_capacity(32);
+    base(&mut headers, told.id);
+    served(&mut headers, &head, &told);
+    if told.settings.show_upstream_headers {
+        upstream(&mut headers, &head.headers);
+    }
+    let body = match head.streams {
+        true => {
+            headers.insert(CONTENT_TYPE, EVENTS);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+            Body::new(EdgeBody::new(frames, codec))
+        }
+        false => {
+            headers.insert(CONTENT_TYPE, JSON);
+            match frames.next().await {
+                Some(Ok(frame)) => Body::from(frame.data),
+                Some(Err(err)) => return error(&err, codec, told.id),
+                None => Body::empty(),
+            }
+        }
+    };
+    answer(StatusCode::OK, headers, body)
+}
+
+/// An error in the client's dialect.
+pub(crate) fn error(err: &Error, codec: &dyn Codec, id: CallId) -> Response {
+    let mut headers = HeaderMap::with_capacity(16);
+    upstream(&mut headers, err.headers());
+    base(&mut headers, id);
+    headers.insert(CONTENT_TYPE, JSON);
+    if let Some(wait) = err.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    for name in ["rate_limit_type", "reset_at"] {
+        if let Some(value) = err.headers().get(name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    answer(err.status(), headers, Body::from(codec.encode_error(err)))
+}
+
+/// A JSON document.
+pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
+    let mut headers = HeaderMap::with_capacity(8);
+    secure(&mut headers);
+    headers.insert(CONTENT_TYPE, JSON);
+    answer(status, headers, Body::from(Bytes::from(value.to_string())))
+}
+
+/// No such route.
+pub(crate) fn not_found() -> Response {
+    json(StatusCode::NOT_FOUND, &serde_json::json!({"detail": "Not Found"}))
+}
+
+/// The route has no such method.
+pub(crate) fn method_not_allowed() -> Response {
+    json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({"detail": "Method Not Allowed"}))
+}
+
+fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn base(headers: &mut HeaderMap, id: CallId) {
+    put(headers, "x-litellm-call-id", &id.to_string());
+    const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    headers.insert(HeaderName::from_static("x-litellm-version"), VERSION);
+    secure(headers);
+}
+
+fn secure(headers: &mut HeaderMap) {
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
+    if let Some(by) = &head.served_by {
+        put(headers, "x-litellm-model-id", &by.deployment);
+        put(headers, "x-litellm-model-name", &by.model);
+        put(headers, "x-litellm-model-api-base", &by.api_base);
+        put(headers, "x-litellm-model-group", &by.group);
+    }
+    headers.insert(HeaderName::from_static("x-litellm-attempted-retries"), HeaderValue::from(head.retries));
+    headers.insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from(head.fallbacks));
+    if let Some(cost) = head.cost {
+        put(headers, "x-litellm-response-cost", &cost.to_string());
+    }
+    let all = told.received.elapsed();
+    put(headers, "x-litellm-response-duration-ms", &millis(all));
+    put(headers, "x-litellm-overhead-duration-ms", &millis(all.saturating_sub(head.waited)));
+    if !told.dropped.is_empty() || !head.dropped.is_empty() {
+        let all: Vec<&str> = told.dropped.iter().chain(&head.dropped).map(AsRef::as_ref).collect();
+        put(headers, "x-gatewright-dropped-params", &all.join(", "));
+    }
+}
+
+/// The upstream's headers under `llm_provider-`, and its rate limits under their own names too.
+fn upstream(headers: &mut HeaderMap, from: &HeaderMap) {
+    for (name, value) in from {
+        // Hop-by-hop facts and the provider's cookies are nobody else's business.
+        if matches!(*name, TRANSFER_ENCODING | CONTENT_LENGTH | header::CONNECTION | header::SET_COOKIE) {
+            continue;
+        }
+        if name.as_str().starts_with("x-ratelimit-") {
+            headers.insert(name.clone(), value.clone());
+        }
+        if let Ok(prefixed) = HeaderName::try_from(format!("llm_provider-{name}")) {
+            headers.insert(prefixed, value.clone());
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> String {
+    let micros = duration.as_micros();
+    format!("{}.{:03}", micros / 1000, micros % 1000)
+}
+
+/// A value that cannot stand in a header is left out.
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Whether a call's reply needs its codec later.
+pub(crate) fn told<'a>(call: &Call, settings: &'a Settings, dropped: Vec<Cow<'static, str>>) -> Told<'a> {
+    Told { id: call.id, received: call.received, settings, dropped }
+}

@@ -1,0 +1,69 @@
+//! The public API in one table.
+
+use gatewright_core::{Dialect, Operation};
+use http::Method;
+
+/// One row of the API.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{model}` where the model's name stands in it.
+    pub path: &'static str,
+    /// What answers it.
+    pub answers: Answers,
+}
+
+/// What answers a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// A call through the stack, in a dialect.
+    Call(Operation, Dialect),
+    /// The models that the caller may use.
+    Models,
+    /// One of them.
+    Model,
+    /// The deployments, for operators.
+    ModelInfo,
+    /// Whether the process lives.
+    Liveliness,
+    /// Whether it can serve.
+    Readiness,
+    /// How the deployments do.
+    Health,
+    /// What this is.
+    About,
+}
+
+/// The public API of the data plane.
+pub const ROUTES: &[Route] = &[
+    chat("/v1/chat/completions"),
+    chat("/chat/completions"),
+    chat("/openai/deployments/{model}/chat/completions"),
+    chat("/engines/{model}/chat/completions"),
+    post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
+    post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
+    fetch("/v1/models", Answers::Models),
+    fetch("/models", Answers::Models),
+    fetch("/v1/models/{*model}", Answers::Model),
+    fetch("/models/{*model}", Answers::Model),
+    fetch("/model/info", Answers::ModelInfo),
+    fetch("/v1/model/info", Answers::ModelInfo),
+    fetch("/health/liveliness", Answers::Liveliness),
+    fetch("/health/liveness", Answers::Liveliness),
+    fetch("/health/readiness", Answers::Readiness),
+    fetch("/health", Answers::Health),
+    fetch("/", Answers::About),
+];
+
+const fn chat(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Chat, Dialect::OpenAiChat))
+}
+
+const fn post(path: &'static str, answers: Answers) -> Route {
+    Route { method: Method::POST, path, answers }
+}
+
+const fn fetch(path: &'static str, answers: Answers) -> Route {
+    Route { method: Method::GET, path, answers }
+}

@@ -1,0 +1,167 @@
+//! One model at one provider with one credential: the half of a deployment that makes requests.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gatewright_catalogue::{Catalogue, Overrides, ProviderRef, ProviderRow};
+use gatewright_core::{Error, ErrorKind, Result, Secret, ServedBy, Target};
+use http::header::{HeaderName, HeaderValue};
+
+use crate::custom::mock::Canned;
+use crate::endpoint::Endpoint;
+
+/// What an operator says about a deployment, already resolved and checked.
+#[derive(Clone, Default)]
+pub struct Params {
+    /// The endpoint, in place of the provider's own.
+    pub api_base: Option<String>,
+    /// The credential, in place of the provider's environment variable.
+    pub api_key: Option<Secret>,
+    /// Headers for every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Request fields that a call may leave out, as raw JSON.
+    pub defaults: Vec<(String, Bytes)>,
+    /// What to do about request fields that the provider's dialect cannot carry: `Some(false)` refuses the call.
+    pub drop_params: Option<bool>,
+    /// Request fields that are never sent.
+    pub never_send: Vec<String>,
+    /// What the operator says about the model, over what the catalogue says.
+    pub overrides: Overrides,
+    /// An answer in place of a provider's.
+    pub mock_response: Option<String>,
+    /// The provider, where the model's name does not begin with it.
+    pub provider: Option<String>,
+}
+
+/// One model at one provider with one credential.
+pub struct Deployment {
+    served_by: Arc<ServedBy>,
+    pub(crate) params: Params,
+    backend: Backend,
+    catalogue: &'static Catalogue,
+    keys: Vec<(String, String)>,
+}
+
+enum Backend {
+    /// One model at a known address.
+    Fixed(Arc<Endpoint>),
+    /// A wildcard: the model comes with the call, and for `*` its provider too.
+    Named,
+    /// No upstream.
+    Canned(Canned),
+    /// Cannot be called, for this reason.
+    Broken(Error),
+}
+
+/// What answers one attempt.
+pub(crate) enum Answerer<'a> {
+    Endpoint(Arc<Endpoint>),
+    Canned(&'a Canned),
+}
+
+// === impl Deployment ===
+
+impl Deployment {
+    /// A deployment of `label` (`provider/model`) in `group`. One that cannot be called is built all the same: it is
+    /// listed and answers with a clear error.
+    pub fn new(
+        id: &str,
+        group: &str,
+        label: &str,
+        params: Params,
+        catalogue: &'static Catalogue,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let split = catalogue.split(label, params.provider.as_deref());
+        let provider = split.as_ref().map_or("unknown", |(provider, _)| provider.name()).to_owned();
+        let backend = match (&params.mock_response, &split) {
+            (Some(text), _) => Backend::Canned(Canned::new(text)),
+            (None, _) if label.contains('*') => Backend::Named,
+            (None, Ok((ProviderRef::Row(row), model))) => match Endpoint::new(row, &params, model, catalogue, env) {
+                Ok(endpoint) => Backend::Fixed(Arc::new(endpoint)),
+                Err(err) => Backend::Broken(err),
+            },
+            (None, Ok((ProviderRef::Known(name), _))) => Backend::Broken(unsupported(name)),
+            (None, Err(err)) => Backend::Broken(Error::new(ErrorKind::InvalidRequest, err.to_string())),
+        };
+        let api_base = match &backend {
+            Backend::Fixed(endpoint) => endpoint.shown_base(),
+            _ => params.api_base.clone().unwrap_or_default(),
+        };
+        let served_by = ServedBy {
+            deployment: id.into(),
+            group: group.into(),
+            model: label.into(),
+            api_base: api_base.into(),
+            provider: provider.into(),
+        };
+        let keys = environment(catalogue, env);
+        let keys = if matches!(backend, Backend::Named) { keys } else { Vec::new() };
+        Self { served_by: Arc::new(served_by), params, backend, catalogue, keys }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &Arc<str> {
+        &self.served_by.deployment
+    }
+
+    /// The provider's name.
+    pub fn provider(&self) -> &str {
+        &self.served_by.provider
+    }
+
+    /// What clients are told about who served them.
+    pub fn served_by(&self, target: &Target) -> Arc<ServedBy> {
+        if self.served_by.group == target.group && target.model.is_none() {
+            return self.served_by.clone();
+        }
+        let model = target.model.clone().unwrap_or_else(|| self.served_by.model.clone());
+        let provider = match self.catalogue.split(&model, self.params.provider.as_deref()) {
+            Ok((provider, _)) => provider.name().into(),
+            Err(_) => self.served_by.provider.clone(),
+        };
+        Arc::new(ServedBy { group: target.group.clone(), model, provider, ..(*self.served_by).clone() })
+    }
+
+    /// Why it cannot be called, where that is so whatever the call.
+    pub fn problem(&self) -> Option<&Error> {
+        match &self.backend {
+            Backend::Broken(err) => Some(err),
+            _ => None,
+        }
+    }
+
+    /// What answers an attempt at it.
+    pub(crate) fn answerer(&self, target: &Target) -> Result<Answerer<'_>> {
+        match &self.backend {
+            Backend::Fixed(endpoint) => Ok(Answerer::Endpoint(endpoint.clone())),
+            Backend::Canned(canned) => Ok(Answerer::Canned(canned)),
+            Backend::Broken(err) => Err(err.clone()),
+            Backend::Named => self.named(target).map(|endpoint| Answerer::Endpoint(Arc::new(endpoint))),
+        }
+    }
+
+    fn named(&self, target: &Target) -> Result<Endpoint> {
+        let label = target.model.as_deref().unwrap_or(&self.served_by.model);
+        let (provider, model) = self
+            .catalogue
+            .split(label, self.params.provider.as_deref())
+            .map_err(|err| Error::new(ErrorKind::InvalidRequest, err.to_string()))?;
+        let env = |name: &str| self.keys.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        match provider {
+            ProviderRef::Row(row) => Endpoint::new(row, &self.params, model, self.catalogue, &env),
+            ProviderRef::Known(name) => Err(unsupported(name)),
+        }
+    }
+}
+
+/// The credentials of all providers that the environment holds, read once for wildcards over any provider.
+fn environment(catalogue: &Catalogue, env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let names = |row: &ProviderRow| row.key_env.iter().chain(&row.base_env).cloned().collect::<Vec<_>>();
+    catalogue.providers().iter().flat_map(names).filter_map(|name| env(&name).map(|value| (name, value))).collect()
+}
+
+fn unsupported(provider: &str) -> Error {
+    let words = format!("provider '{provider}' is not supported yet; the deployment is listed but cannot be called");
+    Error::new(ErrorKind::Unsupported, words)
+}

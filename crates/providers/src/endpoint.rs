@@ -1,0 +1,142 @@
+//! Where and how one model of one provider is called.
+
+use std::sync::Arc;
+
+use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
+use gatewright_core::{Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, Result, Secret};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::Uri;
+
+use crate::{Authorize, HeaderKey, Params};
+
+/// Everything that is known about a request before the call comes.
+pub(crate) struct Endpoint {
+    pub(crate) codec: &'static dyn Codec,
+    pub(crate) model: Arc<str>,
+    pub(crate) facts: ModelFacts,
+    pub(crate) headers: HeaderMap,
+    pub(crate) authorize: Option<Arc<dyn Authorize>>,
+    pub(crate) quirks: Arc<[Quirk]>,
+    chat: Uri,
+    count_tokens: Option<Uri>,
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Joins a provider's row, the deployment's parameters and a model.
+    pub(crate) fn new(
+        row: &ProviderRow,
+        params: &Params,
+        model: &str,
+        catalogue: &Catalogue,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let codec = gatewright_dialects::of(row.dialect);
+        let first = |names: &[String]| names.iter().find_map(|name| env(name).filter(|value| !value.is_empty()));
+        let base = params.api_base.clone().or_else(|| first(&row.base_env)).or_else(|| row.base_url.clone());
+        let Some(base) = base else {
+            return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
+        };
+        let key = params.api_key.clone().or_else(|| first(&row.key_env).map(Secret::from));
+        let base = base.trim_end_matches('/');
+        let (chat, count_tokens) = match row.dialect {
+            Dialect::OpenAiChat => (address(base, "/chat/completions", row)?, None),
+            Dialect::AnthropicMessages => {
+                let messages = address(base, "/v1/messages", row)?;
+                let count = uri(&format!("{messages}/count_tokens"))?;
+                (messages, Some(count))
+            }
+        };
+        let name: Arc<str> = full_name(row, model).into();
+        Ok(Self {
+            codec,
+            model: name.clone(),
+            facts: ModelFacts { name, ..catalogue.facts(row, model, &params.overrides) },
+            headers: headers(row, params),
+            authorize: key.and_then(|key| authorize(&row.auth, &key)),
+            quirks: row.quirks_for(model).cloned().collect(),
+            chat,
+            count_tokens,
+        })
+    }
+
+    /// The address for an operation; `None` where the provider has none.
+    pub(crate) fn address(&self, operation: Operation) -> Option<&Uri> {
+        match operation {
+            Operation::Chat => Some(&self.chat),
+            Operation::CountTokens => self.count_tokens.as_ref(),
+        }
+    }
+
+    /// The base URL that clients are shown.
+    pub(crate) fn shown_base(&self) -> String {
+        let uri = self.chat.to_string();
+        let end = ["/chat/completions", "/v1/messages"].iter().find_map(|path| uri.strip_suffix(path));
+        end.unwrap_or(&uri).to_owned()
+    }
+}
+
+/// `base` with the operation's path, unless an operator wrote it out already.
+fn address(base: &str, path: &str, row: &ProviderRow) -> Result<Uri> {
+    let suffix = row.quirks.iter().find_map(|quirk| match quirk {
+        Quirk::BaseSuffix(suffix) => Some(suffix.as_str()),
+        _ => None,
+    });
+    let base = match suffix {
+        Some(suffix) if !base.ends_with(suffix) && !base.ends_with(path) => format!("{base}{suffix}"),
+        _ => base.to_owned(),
+    };
+    if base.ends_with(path) {
+        return uri(&base);
+    }
+    // `https://host/v1` and `/v1/messages` share a segment.
+    match path.strip_prefix("/v1") {
+        Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
+        _ => uri(&format!("{base}{path}")),
+    }
+}
+
+/// Short names stand for a provider's public models where its row says so.
+fn full_name(row: &ProviderRow, model: &str) -> String {
+    let prefix = row.quirks_for(model).find_map(|quirk| match quirk {
+        Quirk::ModelPrefix(prefix) if !model.contains('/') => Some(prefix.as_str()),
+        _ => None,
+    });
+    format!("{}{model}", prefix.unwrap_or_default())
+}
+
+fn uri(text: &str) -> Result<Uri> {
+    let uri: Uri = text.parse().map_err(|_| invalid(format!("'{text}' is not a URL")))?;
+    match uri.scheme_str() {
+        Some("http" | "https") if uri.authority().is_some() => Ok(uri),
+        _ => Err(invalid(format!("'{text}' is not an http or https URL"))),
+    }
+}
+
+fn headers(row: &ProviderRow, params: &Params) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in &row.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    for (name, value) in &params.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers
+}
+
+fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
+    let header = match auth {
+        Auth::Bearer => HeaderKey::bearer(key),
+        Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
+    };
+    header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}

@@ -1,0 +1,152 @@
+//! Applies a provider's quirks to a request: the one place where the closed vocabulary is obeyed.
+
+mod messages;
+
+use bytes::Bytes;
+use gatewright_catalogue::{Quirk, StreamUsage};
+use gatewright_core::{Json, Losses, Result};
+use serde_json::Value;
+
+/// Edits the body that goes out. What had to be dropped is told to `losses`.
+pub(crate) fn apply(quirks: &[Quirk], body: &mut Json, losses: &mut Losses) -> Result<()> {
+    for quirk in quirks {
+        match quirk {
+            Quirk::Rename { from, to } => rename(body, from, to),
+            Quirk::Drop(fields) => drop_fields(body, fields, losses),
+            Quirk::Default { field, value } if !body.has(field) => body.set(field, text(value)),
+            Quirk::Clamp { field, min, max } => clamp(body, field, *min, *max)?,
+            Quirk::Replace { field, from, to } => replace(body, field, from, to),
+            Quirk::StreamUsage(StreamUsage::Always | StreamUsage::Never) => drop(body.remove("stream_options")),
+            Quirk::ThinkingSwitch { field, value } => switch_thinking(body, field, value)?,
+            _ => {}
+        }
+    }
+    messages::apply(quirks, body, losses)
+}
+
+fn rename(body: &mut Json, from: &str, to: &str) {
+    let Some(value) = body.remove(from) else { return };
+    if !body.has(to) {
+        body.set(to, value);
+    }
+}
+
+fn drop_fields(body: &mut Json, fields: &[String], losses: &mut Losses) {
+    for field in fields {
+        if body.remove(field).is_some_and(|value| value != "null") {
+            losses.add(field.clone());
+        }
+    }
+}
+
+fn clamp(body: &mut Json, field: &str, min: Option<f64>, max: Option<f64>) -> Result<()> {
+    let Some(number) = body.get::<f64>(field)? else { return Ok(()) };
+    let fits = number.max(min.unwrap_or(f64::MIN)).min(max.unwrap_or(f64::MAX));
+    if fits != number {
+        // A whole edge stays a whole number: `n: 1.0` is refused where `n: 1` is not.
+        let edge = if fits.fract() == 0.0 { format!("{fits:.0}") } else { fits.to_string() };
+        body.set(field, edge);
+    }
+    Ok(())
+}
+
+fn replace(body: &mut Json, field: &str, from: &Value, to: &Value) {
+    let Some(raw) = body.raw(field) else { return };
+    if serde_json::from_slice::<Value>(raw).is_ok_and(|value| value == *from) {
+        body.set(field, text(to));
+    }
+}
+
+fn switch_thinking(body: &mut Json, field: &str, value: &Value) -> Result<()> {
+    let effort = body.string("reasoning_effort")?;
+    let thinks = effort.is_some_and(|effort| effort != "none");
+    if thinks && !body.has(field) {
+        body.set(field, text(value));
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> Bytes {
+    value.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use gatewright_core::JsonLimits;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_request_quirk_edits_as_it_says() {
+        let field = |name: &str| name.to_owned();
+        for (quirk, before, after, lost) in [
+            (Quirk::Rename { from: field("a"), to: field("b") }, json!({"a": 1}), json!({"b": 1}), vec![]),
+            (Quirk::Rename { from: field("a"), to: field("b") }, json!({"a": 1, "b": 2}), json!({"b": 2}), vec![]),
+            (Quirk::Drop(vec![field("a")]), json!({"a": 1, "c": 2}), json!({"c": 2}), vec!["a"]),
+            (Quirk::Default { field: field("a"), value: json!({"x": 1}) }, json!({}), json!({"a": {"x": 1}}), vec![]),
+            (Quirk::Default { field: field("a"), value: json!(1) }, json!({"a": 2}), json!({"a": 2}), vec![]),
+            (Quirk::Clamp { field: field("n"), min: None, max: Some(1.0) }, json!({"n": 4}), json!({"n": 1}), vec![]),
+            (
+                Quirk::Replace { field: field("tool_choice"), from: json!("required"), to: json!("any") },
+                json!({"tool_choice": "required"}),
+                json!({"tool_choice": "any"}),
+                vec![],
+            ),
+            (
+                Quirk::StreamUsage(StreamUsage::Always),
+                json!({"stream_options": {"include_usage": true}}),
+                json!({}),
+                vec![],
+            ),
+            (
+                Quirk::ThinkingSwitch { field: field("thinking"), value: json!({"type": "enabled"}) },
+                json!({"reasoning_effort": "low"}),
+                json!({"reasoning_effort": "low", "thinking": {"type": "enabled"}}),
+                vec![],
+            ),
+            (
+                Quirk::Role { from: field("developer"), to: field("system") },
+                json!({"messages": [{"role": "developer", "content": "x"}]}),
+                json!({"messages": [{"role": "system", "content": "x"}]}),
+                vec![],
+            ),
+            (
+                Quirk::FlattenText,
+                json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]}),
+                json!({"messages": [{"role": "user", "content": "ab"}]}),
+                vec![],
+            ),
+            (
+                Quirk::TextOnlyContent,
+                json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]}]}),
+                json!({"messages": [{"role": "user", "content": "a"}]}),
+                vec!["messages[0].content[image_url]"],
+            ),
+            (
+                Quirk::NoCacheMarks,
+                json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]}], "tools": [{"cache_control": {}}]}),
+                json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}], "tools": [{}]}),
+                vec![],
+            ),
+            (
+                Quirk::NoSpeakerNames,
+                json!({"messages": [{"role": "user", "name": "n", "content": "a"}, {"role": "tool", "name": "t"}]}),
+                json!({"messages": [{"role": "user", "content": "a"}, {"role": "tool", "name": "t"}]}),
+                vec!["messages[0].name"],
+            ),
+            (
+                Quirk::ReasoningField(field("reasoning")),
+                json!({"messages": [{"role": "assistant", "reasoning_content": "r"}]}),
+                json!({"messages": [{"role": "assistant", "reasoning": "r"}]}),
+                vec![],
+            ),
+        ] {
+            let mut body = Json::parse(before.to_string().into(), JsonLimits::default()).unwrap();
+            let mut losses = Losses::default();
+            apply(std::slice::from_ref(&quirk), &mut body, &mut losses).unwrap();
+            let got: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+            assert_eq!((got, losses.into_fields()), (after, lost.into_iter().map(Into::into).collect()), "{quirk:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! An upstream's answer as a reply in the client's dialect.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use gatewright_core::{
+    Call, Clock, Codec, Error, Frame, Frames, Head, Operation, Peek, Relay, Reply, ReplyStyle, Result, ServedBy,
+    SystemClock, Target, Translate, chat,
+};
+use gatewright_telemetry::UpstreamSpan;
+use gatewright_transport::Response;
+use http::header::CONTENT_TYPE;
+use tokio::time::timeout_at;
+
+use crate::endpoint::Endpoint;
+use crate::stream::{Exchange, UpstreamStream};
+use crate::{Settings, fault, retell};
+
+/// One attempt that has been sent.
+pub(crate) struct Sent<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) target: &'a Target,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) served_by: Arc<ServedBy>,
+    pub(crate) dropped: Vec<Cow<'static, str>>,
+    pub(crate) settings: Settings,
+    pub(crate) at: Instant,
+    pub(crate) span: UpstreamSpan,
+}
+
+/// What the client must find in its answer.
+pub(crate) fn style(call: &Call, target: &Target, upstream_model: &Arc<str>) -> ReplyStyle {
+    let model = if call.controls.upstream_name { upstream_model } else { &target.shown };
+    ReplyStyle {
+        model: model.clone(),
+        include_usage: call.controls.include_usage,
+        created: SystemClock.unix_seconds(),
+    }
+}
+
+// === impl Sent ===
+
+impl Sent<'_> {
+    /// Reads the answer: an error, a stream, or a whole body.
+    pub(crate) async fn reply(self, response: Response) -> Result<Reply> {
+        if !response.status.is_success() {
+            return Err(self.refused(response).await);
+        }
+        let wants_stream = self.call.stream && self.call.operation == Operation::Chat;
+        if wants_stream && is_event_stream(&response) {
+            return Ok(self.streamed(response));
+        }
+        let Response { status, headers, body } = response;
+        let body = self.whole(body.collect(self.settings.max_reply_bytes)).await?;
+        let frames = match (self.call.operation, wants_stream) {
+            (Operation::CountTokens, _) => Frames::one(Frame { data: body, ..Frame::default() }),
+            (Operation::Chat, false) => Frames::one(self.relayed(body)?),
+            (Operation::Chat, true) => Frames::one(self.retold(&body)?),
+        };
+        let head = Head { status, headers, streams: wants_stream, ..self.head() };
+        Ok(Reply { head, frames })
+    }
+
+    async fn refused(&self, response: Response) -> Error {
+        let Response { status, headers, body } = response;
+        let body = self.whole(body.collect(self.settings.max_error_bytes)).await.unwrap_or_default();
+        fault::refused(self.endpoint.codec, self.provider(), (status, headers), &body)
+    }
+
+    fn streamed(self, response: Response) -> Reply {
+        let Response { status, headers, body } = response;
+        let (ours, theirs) = (self.call.codec, self.endpoint.codec);
+        let style = self.style();
+        let relay: Box<dyn Relay> = if ours.dialect() == theirs.dialect() {
+            theirs.relay(&style)
+        } else {
+            Box::new(Translate::new(theirs.decoder(), ours.encoder(&style)))
+        };
+        let head = Head { status, headers, streams: true, ..self.head() };
+        let exchange = Exchange { provider: self.served_by.provider.clone(), at: self.at, span: self.span };
+        let stream = UpstreamStream::new(body, relay, exchange, self.target);
+        Reply { head, frames: Frames::many(stream) }
+    }
+
+    /// A whole answer for a client that wants it whole.
+    fn relayed(&self, body: Bytes) -> Result<Frame> {
+        let (ours, theirs) = (self.call.codec, self.endpoint.codec);
+        let frame = if ours.dialect() == theirs.dialect() {
+            theirs.relay_reply(body, &self.style())
+        } else {
+            theirs.decode_reply(&body).map(|answer| whole_frame(ours, &answer, &self.style()))
+        };
+        frame.map_err(|err| fault::inside(self.provider(), err))
+    }
+
+    /// A whole answer for a client that wants a stream.
+    fn retold(&self, body: &[u8]) -> Result<Frame> {
+        let answer = self.endpoint.codec.decode_reply(body).map_err(|err| fault::inside(self.provider(), err))?;
+        Ok(told_frame(self.call.codec, &answer, &self.style()))
+    }
+
+    async fn whole(&self, body: impl Future<Output = Result<Bytes, gatewright_transport::Failure>>) -> Result<Bytes> {
+        match timeout_at(self.target.deadline.into(), body).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(failure)) => Err(fault::broken(self.provider(), &failure)),
+            Err(_) => Err(fault::timed_out(self.provider(), "the whole answer")),
+        }
+    }
+
+    fn style(&self) -> ReplyStyle {
+        style(self.call, self.target, &self.endpoint.model)
+    }
+
+    fn provider(&self) -> &str {
+        &self.served_by.provider
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            served_by: Some(self.served_by.clone()),
+            dropped: self.dropped.clone(),
+            waited: self.at.elapsed(),
+            ..Head::default()
+        }
+    }
+}
+
+/// A whole answer in the client's dialect.
+pub(crate) fn whole_frame(codec: &dyn Codec, answer: &chat::Answer, style: &ReplyStyle) -> Frame {
+    let data = codec.encode_reply(answer, style);
+    let content = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    Frame { data, usage: answer.usage, content, last: true }
+}
+
+/// A whole answer as the events of a stream in the client's dialect.
+pub(crate) fn told_frame(codec: &dyn Codec, answer: &chat::Answer, style: &ReplyStyle) -> Frame {
+    let mut encoder = codec.encoder(style);
+    let mut out = BytesMut::new();
+    let mut seen = Peek::default();
+    for event in retell::events(answer) {
+        if let chat::Event::PartDelta { delta, .. } = &event {
+            seen.content = seen.content.saturating_add(delta.weight());
+        }
+        encoder.event(&event, &mut out);
+    }
+    Frame { data: out.freeze(), usage: answer.usage, content: seen.content.max(1), last: true }
+}
+
+/// A successful answer to a stream request that is neither a stream nor JSON would be passed on as garbage.
+fn is_event_stream(response: &Response) -> bool {
+    let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.is_empty() || kind.contains("event-stream") || kind.starts_with("text/plain")
+}

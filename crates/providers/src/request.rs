@@ -1,0 +1,107 @@
+//! A call as a request of the deployment's dialect.
+
+use std::borrow::Cow;
+
+use gatewright_core::{Body, Call, Error, ErrorKind, Json, JsonLimits, Losses, Operation, Result};
+use gatewright_transport::{Request, Trust};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Uri};
+
+use crate::endpoint::Endpoint;
+use crate::{Params, quirks};
+
+/// Headers of a client that reach an upstream of the same dialect: they choose features, never credentials.
+const FORWARDED: [HeaderName; 2] =
+    [HeaderName::from_static("anthropic-beta"), HeaderName::from_static("anthropic-version")];
+
+/// The request, not yet authorized, and what it could not carry.
+pub(crate) fn build(
+    call: &Call,
+    endpoint: &Endpoint,
+    params: &Params,
+    address: &Uri,
+) -> Result<(Request, Vec<Cow<'static, str>>)> {
+    let mut losses = Losses::default();
+    let same_dialect = call.codec.dialect() == endpoint.codec.dialect();
+    let mut body = match (same_dialect, &call.body) {
+        (true, Body::Json(json)) => edited(json, call, endpoint),
+        (true, Body::Opaque(_)) => return Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
+        (false, _) => translated(call, endpoint, &mut losses)?,
+    };
+    if call.operation == Operation::Chat {
+        set_defaults(&mut body, params);
+    }
+    for field in &params.never_send {
+        body.remove(field);
+    }
+    quirks::apply(&endpoint.quirks, &mut body, &mut losses)?;
+    let dropped = losses.into_fields();
+    if params.drop_params == Some(false) && !dropped.is_empty() {
+        return Err(refuse(&dropped, endpoint));
+    }
+    let mut request = Request {
+        method: Method::POST,
+        uri: address.clone(),
+        headers: endpoint.headers.clone(),
+        body: body.pieces(),
+        trust: Trust::Operator,
+    };
+    if same_dialect {
+        forward_headers(&call.headers, &mut request.headers);
+    }
+    Ok((request, dropped))
+}
+
+/// The client's own bytes with the model's name at the provider.
+fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
+    let mut body = json.clone();
+    match call.operation {
+        Operation::Chat => endpoint.codec.readdress(&mut body, &endpoint.model),
+        Operation::CountTokens => body.set_string("model", &endpoint.model),
+    }
+    body
+}
+
+fn translated(call: &Call, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
+    let bytes = endpoint.codec.encode_request(call.chat()?, &endpoint.facts, losses)?;
+    let mut body = Json::parse(bytes, JsonLimits::default())?;
+    if call.operation == Operation::CountTokens {
+        // The counting endpoint refuses what steers an answer.
+        for field in ["max_tokens", "stream", "metadata", "service_tier", "stop_sequences", "temperature", "top_p", "top_k"] {
+            body.remove(field);
+        }
+    }
+    Ok(body)
+}
+
+fn set_defaults(body: &mut Json, params: &Params) {
+    for (field, value) in &params.defaults {
+        if !body.has(field) {
+            body.set(field, value.clone());
+        }
+    }
+}
+
+fn forward_headers(from: &HeaderMap, to: &mut HeaderMap) {
+    for name in &FORWARDED {
+        let Some(value) = from.get(name) else { continue };
+        match to.get(name).filter(|_| name.as_str() == "anthropic-beta") {
+            Some(own) => {
+                let both = [own.as_bytes(), b",", value.as_bytes()].concat();
+                to.insert(name, HeaderValue::from_bytes(&both).unwrap_or_else(|_| value.clone()));
+            }
+            None => {
+                to.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+fn refuse(dropped: &[Cow<'static, str>], endpoint: &Endpoint) -> Error {
+    let message = format!(
+        "litellm.UnsupportedParamsError: {} does not support parameters: {}. To drop them, set `drop_params: true`.",
+        endpoint.model,
+        dropped.join(", ")
+    );
+    Error::new(ErrorKind::Unsupported, message)
+}

@@ -1,0 +1,168 @@
+//! An upstream's streamed answer as frames: framing, relay, and the clocks of an attempt.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use gatewright_core::{Error, Frame, Peek, Relay, Result, Target};
+use gatewright_dialects::sse::Splitter;
+use gatewright_telemetry::UpstreamSpan;
+use gatewright_transport::Body;
+use tokio::time::Sleep;
+
+use crate::fault;
+
+/// What arrives together leaves together, up to this much.
+const GATHER: usize = 64 * 1024;
+
+/// The largest event that is taken from an upstream.
+const MAX_EVENT: usize = 16 * 1024 * 1024;
+
+/// Reads events from an upstream and yields what the client gets for them.
+pub(crate) struct UpstreamStream {
+    body: Body,
+    splitter: Splitter,
+    relay: Box<dyn Relay>,
+    exchange: Exchange,
+    clocks: Clocks,
+    /// An error met behind events that were whole: they leave first.
+    failed: Option<Error>,
+    done: bool,
+}
+
+/// The exchange that the stream belongs to.
+pub(crate) struct Exchange {
+    pub(crate) provider: Arc<str>,
+    /// When the request was sent.
+    pub(crate) at: Instant,
+    pub(crate) span: UpstreamSpan,
+}
+
+/// The waits of an attempt: until the first content, then between events, and for all of it.
+struct Clocks {
+    first_content: Instant,
+    idle: Duration,
+    deadline: Instant,
+    started: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+// === impl UpstreamStream ===
+
+impl UpstreamStream {
+    pub(crate) fn new(body: Body, relay: Box<dyn Relay>, exchange: Exchange, target: &Target) -> Self {
+        let first_content = (exchange.at + target.first_content).min(target.deadline);
+        let clocks = Clocks {
+            first_content,
+            idle: target.idle,
+            deadline: target.deadline,
+            started: false,
+            timer: Box::pin(tokio::time::sleep_until(first_content.into())),
+        };
+        Self { body, splitter: Splitter::new(MAX_EVENT), relay, exchange, clocks, failed: None, done: false }
+    }
+
+    /// Takes what arrived; `None` where it made nothing for the client yet.
+    fn take(&mut self, chunk: Option<&Bytes>) -> Result<Option<Frame>> {
+        let mut out = BytesMut::with_capacity(chunk.map_or(256, |c| c.len() + c.len() / 4 + 64));
+        let mut seen = Peek::default();
+        let relay = &mut self.relay;
+        let mut each = |event: gatewright_core::RawEvent<'_>| -> Result<()> {
+            if !seen.last {
+                join(&mut seen, relay.event(event, &mut out)?);
+            }
+            Ok(())
+        };
+        let fed = match chunk {
+            Some(chunk) => self.splitter.feed(chunk, &mut each),
+            None => self.splitter.close(&mut each),
+        };
+        let fed = match fed {
+            Ok(()) if chunk.is_none() && !seen.last => relay.close(&mut out).map(|peek| join(&mut seen, peek)),
+            other => other,
+        };
+        if let Err(err) = fed {
+            let err = fault::inside(&self.exchange.provider, err);
+            if out.is_empty() {
+                return Err(err);
+            }
+            self.failed = Some(err);
+        }
+        self.done = seen.last;
+        self.clocks.advance(seen.content > 0);
+        let Peek { usage, content, last } = seen;
+        let empty = out.is_empty() && usage.is_none() && !last;
+        Ok((!empty).then(|| Frame { data: out.freeze(), usage, content, last }))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
+        loop {
+            if let Some(err) = self.failed.take() {
+                self.done = true;
+                self.exchange.span.failed(err.kind());
+                return Poll::Ready(Some(Err(err)));
+            }
+            if self.done {
+                return Poll::Ready(None);
+            }
+            let taken = match self.body.poll_ready_chunks(GATHER, cx) {
+                Poll::Ready(Some(Ok(chunk))) => self.take(Some(&chunk)),
+                Poll::Ready(Some(Err(failure))) => Err(fault::broken(&self.exchange.provider, &failure)),
+                Poll::Ready(None) => self.take(None),
+                Poll::Pending => match self.clocks.poll(cx) {
+                    Poll::Ready(waited_for) => Err(fault::timed_out(&self.exchange.provider, waited_for)),
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            match taken {
+                Ok(None) => {}
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Err(err) => self.failed = Some(err),
+            }
+        }
+    }
+}
+
+impl Stream for UpstreamStream {
+    type Item = Result<Frame>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+// === impl Clocks ===
+
+impl Clocks {
+    /// Something came: from the first content on, only silence counts.
+    fn advance(&mut self, content: bool) {
+        self.started |= content;
+        if self.started {
+            let next = (Instant::now() + self.idle).min(self.deadline);
+            self.timer.as_mut().reset(next.into());
+        }
+    }
+
+    /// Ready when the wait is over, with what was waited for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let late = Instant::now() >= self.deadline;
+        Poll::Ready(match self.started {
+            _ if late => "the whole answer",
+            true => "the next event",
+            false if self.first_content <= self.deadline => "the first content",
+            false => "the whole answer",
+        })
+    }
+}
+
+fn join(seen: &mut Peek, more: Peek) {
+    seen.usage = more.usage.or(seen.usage);
+    seen.content = seen.content.saturating_add(more.content);
+    seen.last |= more.last;
+}

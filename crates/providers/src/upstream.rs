@@ -1,0 +1,119 @@
+//! The innermost service: one attempt at one deployment.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use gatewright_core::{Call, Error, ErrorKind, Frame, Frames, Head, Operation, Reply, Result, Target};
+use gatewright_telemetry::Tracer;
+use gatewright_transport::Transport;
+use tokio::time::timeout_at;
+use tower_service::Service;
+
+use crate::deployment::Answerer;
+use crate::endpoint::Endpoint;
+use crate::reply::Sent;
+use crate::{Deployment, Registry, fault, request};
+
+/// Limits on what an upstream may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The largest whole answer, in bytes.
+    pub max_reply_bytes: usize,
+    /// How much of an error answer is read, in bytes.
+    pub max_error_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_reply_bytes: 256 << 20, max_error_bytes: 1 << 20 }
+    }
+}
+
+/// Answers an attempt by calling the deployment that the router chose.
+#[derive(Clone)]
+pub struct Upstream {
+    registry: Arc<ArcSwap<Registry>>,
+    transport: Transport,
+    tracer: Tracer,
+    settings: Settings,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Calls the deployments of `registry`, whichever stand there at the time.
+    pub fn new(registry: Arc<ArcSwap<Registry>>, transport: Transport, tracer: Tracer, settings: Settings) -> Self {
+        Self { registry, transport, tracer, settings }
+    }
+
+    async fn attempt(self, call: Call) -> Result<Reply> {
+        let target = call.target()?;
+        let Some(deployment) = self.registry.load().find(&target.deployment).cloned() else {
+            return Err(Error::new(ErrorKind::Unavailable, "the deployment was removed"));
+        };
+        match deployment.answerer(target)? {
+            Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
+            Answerer::Endpoint(endpoint) => self.exchange(&call, target, &deployment, &endpoint).await,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        target: &Target,
+        deployment: &Deployment,
+        endpoint: &Endpoint,
+    ) -> Result<Reply> {
+        let Some(address) = endpoint.address(call.operation) else { return estimate_tokens(call) };
+        let (mut request, dropped) = request::build(call, endpoint, &deployment.params, address)?;
+        let mut span = self.tracer.upstream(call, &request.method, &request.uri);
+        span.inject(&mut request.headers);
+        if let Some(authorize) = &endpoint.authorize {
+            authorize.authorize(&mut request)?;
+        }
+        let at = Instant::now();
+        let patience = match call.stream {
+            true => (at + target.first_content).min(target.deadline),
+            false => target.deadline,
+        };
+        let sent = timeout_at(patience.into(), self.transport.send(request)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            failed => {
+                let err = fault::unanswered(deployment.provider(), failed.ok().and_then(Result::err).as_ref());
+                span.failed(err.kind());
+                return Err(err);
+            }
+        };
+        span.answered(response.status);
+        let served_by = deployment.served_by(target);
+        let settings = self.settings;
+        Sent { call, target, endpoint, served_by, dropped, settings, at, span }.reply(response).await
+    }
+}
+
+impl Service<Call> for Upstream {
+    type Response = Reply;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        Box::pin(self.clone().attempt(call))
+    }
+}
+
+/// The answer where the provider does not count tokens itself.
+fn estimate_tokens(call: &Call) -> Result<Reply> {
+    debug_assert_eq!(call.operation, Operation::CountTokens, "every other operation has an address");
+    let tokens = gatewright_tokens::estimate(call.chat()?);
+    let data = format!(r#"{{"input_tokens":{tokens}}}"#).into();
+    let frames = Frames::one(Frame { data, ..Frame::default() });
+    Ok(Reply { head: Head::default(), frames })
+}

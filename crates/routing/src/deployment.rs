@@ -1,0 +1,33 @@
+//! The half of a deployment that routing needs: where it belongs, how much it takes, how long it may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One model at one provider with one credential, as far as choosing it is concerned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Deployment {
+    /// Names it; the other half, with URL and credential, has the same id.
+    pub id: Arc<str>,
+    /// The public model name it serves; may hold `*`.
+    pub group: Arc<str>,
+    /// `provider/model`; each `*` is replaced by what the group's `*` stood for, left to right.
+    pub target: Arc<str>,
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// Its share of the group's calls, relative to the others.
+    pub weight: Option<f64>,
+    /// Requests a minute; a share too, where no weight is given.
+    pub rpm: Option<u64>,
+    /// Tokens a minute; a share too, where neither of the others is given.
+    pub tpm: Option<u64>,
+    /// Its tier: a higher one is used when no lower one is left.
+    pub order: Option<u32>,
+    /// The longest an attempt may take, and the longest wait for a stream's first content.
+    pub timeout: Option<Duration>,
+    /// The longest wait for a stream's first content.
+    pub stream_timeout: Option<Duration>,
+    /// Attempts after the first, when this one failed.
+    pub num_retries: Option<u32>,
+    /// How long it rests after a failure.
+    pub cooldown_time: Option<Duration>,
+}

@@ -1,0 +1,179 @@
+//! The routing table: which deployments serve which name. Never changed, only replaced as a whole.
+
+mod build;
+mod problem;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+pub use self::problem::Problem;
+use crate::fallbacks::Rules;
+use crate::pattern::{self, Captures, Pattern};
+use crate::{Candidate, Deployment, Health, Settings};
+
+/// Everything that routing knows by configuration.
+pub struct Table {
+    pub(crate) settings: Settings,
+    pub(crate) rules: Rules,
+    members: Vec<Arc<Member>>,
+    by_id: HashMap<Arc<str>, Arc<Group>>,
+    groups: HashMap<Arc<str>, Arc<Group>>,
+    wildcards: Vec<(Pattern, Arc<Group>)>,
+    by_target: HashMap<Arc<str>, Arc<Group>>,
+    aliases: HashMap<Arc<str>, Arc<str>>,
+    names: Vec<Arc<str>>,
+    warnings: Vec<Problem>,
+}
+
+/// The table in use. Clones share it; a reload replaces it for all of them.
+#[derive(Clone)]
+pub struct LiveTable(Arc<ArcSwap<Table>>);
+
+/// Where a name leads.
+#[derive(Clone)]
+pub struct Route {
+    /// The group's name; where a wildcard matched, the name that was asked for.
+    pub name: Arc<str>,
+    pub(crate) group: Arc<Group>,
+    captures: Captures,
+}
+
+/// The deployments that serve one public model name.
+pub(crate) struct Group {
+    pub(crate) members: Vec<Arc<Member>>,
+    /// The longest timeout of its deployments.
+    pub(crate) longest: Duration,
+}
+
+/// One deployment and its health.
+pub(crate) struct Member {
+    pub(crate) deployment: Deployment,
+    pub(crate) health: Arc<Health>,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// Checks and arranges the deployments. Answers every problem there is, not just the first.
+    pub fn build(deployments: Vec<Deployment>, settings: Settings) -> Result<Self, Vec<Problem>> {
+        build::table(deployments, settings, |_| None)
+    }
+
+    /// The same for a reload: deployments that stay keep what is known about their health.
+    pub fn rebuild(&self, deployments: Vec<Deployment>, settings: Settings) -> Result<Self, Vec<Problem>> {
+        build::table(deployments, settings, |id| self.member(id).map(|member| member.health.clone()))
+    }
+
+    /// Where a name leads: to a deployment of this id; else through an alias; else to the group of this name; else
+    /// to the most specific wildcard that matches; else to the deployments whose target it is.
+    pub fn resolve(&self, model: &str) -> Option<Route> {
+        if let Some((id, group)) = self.by_id.get_key_value(model) {
+            return Some(Route::to(id, group));
+        }
+        let model = self.aliases.get(model).map_or(model, |target| target);
+        if let Some((name, group)) = self.groups.get_key_value(model) {
+            return Some(Route::to(name, group));
+        }
+        let by_pattern = self.wildcards.iter().find_map(|(pattern, group)| {
+            let captures = pattern.captures(model)?;
+            Some(Route { name: model.into(), group: group.clone(), captures })
+        });
+        by_pattern.or_else(|| self.by_target.get_key_value(model).map(|(name, group)| Route::to(name, group)))
+    }
+
+    /// The names that clients may use, in the order of the configuration: groups (wildcards as patterns), then the
+    /// aliases that are not hidden.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    /// All deployments, in the order of the configuration.
+    pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
+        self.members.iter().map(|member| &member.deployment)
+    }
+
+    /// What is known about the health of a deployment.
+    pub fn health(&self, id: &str) -> Option<&Health> {
+        self.member(id).map(|member| &*member.health)
+    }
+
+    /// What is probably a mistake, but stops nothing.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    fn member(&self, id: &str) -> Option<&Arc<Member>> {
+        self.by_id.get(id).and_then(|group| group.members.first())
+    }
+}
+
+// === impl LiveTable ===
+
+impl LiveTable {
+    /// Puts a table into use.
+    pub fn new(table: Table) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(table)))
+    }
+
+    /// The table as it is now; whoever holds it keeps it, also over a reload.
+    pub fn load(&self) -> Arc<Table> {
+        self.0.load_full()
+    }
+
+    /// Replaces it for every call from now on.
+    pub fn swap(&self, table: Table) {
+        self.0.store(Arc::new(table));
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The deployments it leads to.
+    pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
+        self.group.members.iter().map(|member| &member.deployment)
+    }
+
+    /// The upstream's model name, where the deployment takes it from the request.
+    pub fn model_for(&self, deployment: &Deployment) -> Option<Arc<str>> {
+        if self.captures.is_empty() || !deployment.target.contains('*') {
+            return None;
+        }
+        Some(pattern::fill(&deployment.target, &self.captures).into())
+    }
+
+    /// Whether a part of the name is the client's own.
+    pub(crate) fn is_wildcard(&self) -> bool {
+        !self.captures.is_empty()
+    }
+
+    fn to(name: &Arc<str>, group: &Arc<Group>) -> Self {
+        Self { name: name.clone(), group: group.clone(), captures: Captures::new() }
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn of(members: Vec<Arc<Member>>) -> Arc<Self> {
+        let timeouts = members.iter().flat_map(|m| [m.deployment.timeout, m.deployment.stream_timeout]);
+        let longest = timeouts.flatten().max().unwrap_or_default();
+        Arc::new(Self { members, longest })
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Its tier. Those without one come after all that have one.
+    pub(crate) fn tier(&self) -> u32 {
+        self.deployment.order.unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn as_candidate(&self) -> Candidate<'_> {
+        Candidate { deployment: &self.deployment, health: &self.health }
+    }
+}

@@ -1,0 +1,128 @@
+//! Checks deployments and settings and arranges them into a table.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use super::{Group, Member, Problem, Table};
+use crate::fallbacks::Rules;
+use crate::pattern::Pattern;
+use crate::{Deployment, Health, Settings};
+
+type Groups = HashMap<Arc<str>, Arc<Group>>;
+
+/// A table of these deployments; `known` answers the health of those that were there before.
+pub(super) fn table(
+    deployments: Vec<Deployment>,
+    settings: Settings,
+    known: impl Fn(&str) -> Option<Arc<Health>>,
+) -> Result<Table, Vec<Problem>> {
+    let problems: Vec<Problem> =
+        deployments.iter().flat_map(problems_of).chain(twins(&deployments)).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let health = |id: &str| known(id).unwrap_or_else(|| Arc::new(Health::new()));
+    let members: Vec<Arc<Member>> = deployments
+        .into_iter()
+        .map(|deployment| Arc::new(Member { health: health(&deployment.id), deployment }))
+        .collect();
+    Ok(arrange(members, settings))
+}
+
+fn arrange(members: Vec<Arc<Member>>, settings: Settings) -> Table {
+    let (order, groups) = grouped(&members, |deployment| &deployment.group);
+    let mut wildcards: Vec<(Pattern, Arc<Group>)> =
+        order.iter().filter_map(|name| Some((Pattern::parse(name)?, groups.get(name)?.clone()))).collect();
+    wildcards.sort_by_key(|(pattern, _)| pattern.rank());
+    let shown = settings.aliases.iter().filter(|alias| !alias.hidden && !groups.contains_key(&alias.name));
+    let names = order.iter().chain(shown.map(|alias| &alias.name)).cloned().collect();
+    let mut table = Table {
+        rules: Rules::new(&settings),
+        by_id: grouped(&members, |deployment| &deployment.id).1,
+        by_target: grouped(&members, |deployment| &deployment.target).1,
+        aliases: settings.aliases.iter().map(|alias| (alias.name.clone(), alias.model.clone())).collect(),
+        warnings: Vec::new(),
+        members,
+        groups,
+        wildcards,
+        names,
+        settings,
+    };
+    table.warnings = warnings(&table);
+    table
+}
+
+/// The members by some name of theirs, and the names in the order of their first appearance.
+fn grouped(members: &[Arc<Member>], name: impl Fn(&Deployment) -> &Arc<str>) -> (Vec<Arc<str>>, Groups) {
+    let mut order = Vec::new();
+    let mut sets: HashMap<Arc<str>, Vec<Arc<Member>>> = HashMap::new();
+    for member in members {
+        match sets.entry(name(&member.deployment).clone()) {
+            Entry::Occupied(mut set) => set.get_mut().push(member.clone()),
+            Entry::Vacant(place) => {
+                order.push(place.key().clone());
+                place.insert(vec![member.clone()]);
+            }
+        }
+    }
+    (order, sets.into_iter().map(|(name, members)| (name, Group::of(members))).collect())
+}
+
+fn problems_of(deployment: &Deployment) -> Vec<Problem> {
+    let Deployment { id, group, target, weight, .. } = deployment;
+    let mut problems = Vec::new();
+    let mut problem = |what: String| problems.push(Problem::new(id, what));
+    if id.is_empty() {
+        problem(format!("a deployment of {group} has no id"));
+    }
+    if group.is_empty() {
+        problem("it has no model name".into());
+    }
+    if target.is_empty() {
+        problem("it has no model".into());
+    }
+    if weight.is_some_and(|weight| !weight.is_finite() || weight < 0.0) {
+        problem("its weight is not a number of at least 0".into());
+    }
+    let stars = |text: &str| text.matches('*').count();
+    if stars(target) > stars(group) {
+        problem(format!("its model {target} has more wildcards than its model name {group}"));
+    }
+    problems
+}
+
+fn twins(deployments: &[Deployment]) -> Vec<Problem> {
+    let mut seen: HashMap<&str, u32> = HashMap::new();
+    deployments
+        .iter()
+        .filter_map(|deployment| {
+            let times = seen.entry(&deployment.id).or_default();
+            *times += 1;
+            (*times == 2).then(|| Problem::new(&deployment.id, "two deployments have this id"))
+        })
+        .collect()
+}
+
+fn warnings(table: &Table) -> Vec<Problem> {
+    let Settings { aliases, fallbacks, context_window_fallbacks, content_policy_fallbacks, .. } =
+        &table.settings;
+    let unknown = |name: &Arc<str>| table.resolve(name).is_none();
+    let of_aliases = aliases
+        .iter()
+        .filter(|alias| unknown(&alias.model))
+        .map(|alias| Problem::new(&alias.name, format!("stands for the unknown model {}", alias.model)));
+    let of_rules = [fallbacks, context_window_fallbacks, content_policy_fallbacks]
+        .into_iter()
+        .flatten()
+        .flat_map(|rule| rule.fallbacks.iter().map(|name| (&rule.group, name)))
+        .filter(|(_, name)| unknown(name))
+        .map(|(group, name)| Problem::new(group, format!("falls back to the unknown model {name}")));
+    let of_defaults = table
+        .settings
+        .default_fallbacks
+        .iter()
+        .filter(|name| unknown(name))
+        .map(|name| Problem::new(name, "is a default fallback, but an unknown model"));
+    of_aliases.chain(of_rules).chain(of_defaults).collect()
+}

@@ -1,0 +1,167 @@
+//! Names: what a model name leads to, and what is told about it.
+
+use gatewright_core::{Dialect, ErrorKind};
+
+use super::fixture::{Mute, World, call, deployment, deployments};
+use crate::{Alias, Deployment, Rule, Settings, Table};
+
+fn alias(name: &str, model: &str, hidden: bool) -> Alias {
+    Alias { name: name.into(), model: model.into(), hidden }
+}
+
+fn wild(group: &str, id: &str, target: &str) -> Deployment {
+    Deployment { target: target.into(), ..deployment(group, id) }
+}
+
+fn table() -> Table {
+    let deployments = vec![
+        wild("gpt-4o", "d1", "openai/gpt-4o"),
+        wild("gpt-4o", "d2", "azure/gpt-4o"),
+        wild("d2", "odd", "x/named-like-an-id"),
+        wild("*", "any", "*"),
+        wild("openai/*", "oai", "openai/*"),
+        wild("openai/gpt-*", "gpt", "azure/eu-gpt-*"),
+        wild("*-via-*", "two", "*/model-*"),
+        wild("fixed/*", "fix", "openai/one"),
+    ];
+    let aliases = vec![
+        alias("fast", "gpt-4o", false),
+        alias("secret", "openai/gpt-5", true),
+        alias("d1", "never", false),
+        alias("openai/old", "gpt-4o", false),
+    ];
+    Table::build(deployments, Settings { aliases, ..Settings::default() }).unwrap()
+}
+
+#[test]
+fn a_name_leads_to_the_first_that_knows_it() {
+    let table = table();
+    for (name, group, ids, model) in [
+        ("d1", "d1", vec!["d1"], None),
+        ("d2", "d2", vec!["d2"], None),
+        ("fast", "gpt-4o", vec!["d1", "d2"], None),
+        ("openai/old", "gpt-4o", vec!["d1", "d2"], None),
+        ("secret", "openai/gpt-5", vec!["gpt"], Some("azure/eu-gpt-5")),
+        ("gpt-4o", "gpt-4o", vec!["d1", "d2"], None),
+        ("openai/gpt-4o", "openai/gpt-4o", vec!["gpt"], Some("azure/eu-gpt-4o")),
+        ("openai/o3", "openai/o3", vec!["oai"], Some("openai/o3")),
+        ("azure-via-x", "azure-via-x", vec!["two"], Some("azure/model-x")),
+        ("fixed/anything", "fixed/anything", vec!["fix"], None),
+        ("mistral/large", "mistral/large", vec!["any"], Some("mistral/large")),
+    ] {
+        let route = table.resolve(name).unwrap();
+        let found: Vec<&str> = route.deployments().map(|d| &*d.id).collect();
+        let filled = route.deployments().next().and_then(|d| route.model_for(d));
+        assert_eq!((&*route.name, found, filled.as_deref()), (group, ids, model), "{name}");
+    }
+}
+
+#[test]
+fn a_target_is_a_name_where_nothing_else_matches() {
+    let table = Table::build(deployments(&[("m", "a"), ("n", "b")]), Settings::default()).unwrap();
+    assert_eq!(table.resolve("up/b").unwrap().deployments().next().unwrap().id, "b".into());
+    assert!(table.resolve("up/c").is_none());
+}
+
+#[test]
+fn lists_name_groups_and_patterns_and_open_aliases() {
+    let names =
+        ["gpt-4o", "d2", "*", "openai/*", "openai/gpt-*", "*-via-*", "fixed/*", "fast", "d1", "openai/old"];
+    assert_eq!(table().names().iter().map(|name| &**name).collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let mut bad = vec![
+        wild("", "a", "x/y"),
+        wild("m", "a", "x/y"),
+        wild("m", "b", ""),
+        wild("m", "", "x/y"),
+        wild("m", "c", "x/*"),
+        wild("m", "d", "x/y"),
+    ];
+    bad[5].weight = Some(-1.0);
+    let problems = Table::build(bad, Settings::default()).err().unwrap();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "a: it has no model name",
+            "b: it has no model",
+            ": a deployment of m has no id",
+            "c: its model x/* has more wildcards than its model name m",
+            "d: its weight is not a number of at least 0",
+            "a: two deployments have this id",
+        ]
+    );
+}
+
+#[test]
+fn what_leads_nowhere_is_only_a_warning() {
+    let settings = Settings {
+        aliases: vec![alias("x", "gone", false)],
+        fallbacks: vec![Rule { group: "m".into(), fallbacks: vec!["m".into(), "lost".into()] }],
+        default_fallbacks: vec!["away".into()],
+        ..Settings::default()
+    };
+    let table = Table::build(deployments(&[("m", "a")]), settings).unwrap();
+    let told: Vec<String> = table.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "x: stands for the unknown model gone",
+            "m: falls back to the unknown model lost",
+            "away: is a default fallback, but an unknown model",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_upstream_gets_the_model_that_the_wildcard_stood_for() {
+    let world = World::new(vec![wild("openai/gpt-*", "gpt", "azure/eu-gpt-*")], Settings::default(), []);
+    world.ask("openai/gpt-4o").await.0.unwrap();
+    let target = world.upstream.attempts().remove(0).target;
+    assert_eq!(target.model.as_deref(), Some("azure/eu-gpt-4o"));
+    assert_eq!((&*target.group, &*target.shown), ("openai/gpt-4o", "openai/gpt-4o"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_sees_the_alias_that_it_asked_for() {
+    let settings = Settings { aliases: vec![alias("fast", "m", false)], ..Settings::default() };
+    let world = World::new(deployments(&[("m", "a")]), settings, []);
+    world.ask("fast").await.0.unwrap();
+    let target = world.upstream.attempts().remove(0).target;
+    assert_eq!((&*target.group, &*target.shown), ("m", "fast"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_model_is_told_in_the_words_of_the_route() {
+    let world = World::new(deployments(&[("m", "a")]), Settings::default(), []);
+    let mut anthropic = call("nope");
+    anthropic.codec = &Mute(Dialect::AnthropicMessages);
+    for (call, route) in [(call("nope"), "/chat/completions"), (anthropic, "anthropic_messages")] {
+        let err = world.ask_with(call).await.0.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::UnknownModel);
+        assert_eq!(
+            err.message(),
+            format!(
+                "{route}: Invalid model name passed in model=nope. \
+                 Call `/v1/models` to view available models for your key."
+            )
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_keeps_the_health_of_deployments_that_stay() {
+    use super::fixture::fail;
+    let list = [("m", "a"), ("m", "b")];
+    let world =
+        World::new(deployments(&list), Settings::default(), [("a", vec![fail(ErrorKind::RateLimited)])]);
+    world.ask("m").await.0.unwrap();
+    let old = world.table.load();
+    world.table.swap(old.rebuild(deployments(&[("m", "a"), ("m", "c")]), Settings::default()).unwrap());
+    let now = tokio::time::Instant::now();
+    let cooling = |id: &str| world.table.load().health(id).map(|health| health.is_cooling(now));
+    assert_eq!([cooling("a"), cooling("b"), cooling("c")], [Some(true), None, Some(false)]);
+}

@@ -1,0 +1,173 @@
+//! The policy that journals every attempt before and after.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatewright_core::{
+    AttemptId, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Observer, Outcome,
+    Reply, Result, Usage, watch,
+};
+
+use crate::bill::{Bill, bill, so_far};
+use crate::journal::{Journal, Ticket};
+use crate::record::{Begin, Certainty, Checkpoint, Ending, Settle};
+
+/// A stream is noted again after so much output.
+const CHECKPOINT_BYTES: u64 = 32 << 10;
+
+/// And after so long.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
+
+/// Knows what an attempt may cost, and what it did cost.
+pub trait Tariff: Send + Sync + 'static {
+    /// The prices for the deployment that the call was routed to.
+    fn quote(&self, call: &Call) -> Quote;
+}
+
+/// What an attempt may cost.
+#[derive(Clone)]
+pub struct Quote {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// The model's name at the provider.
+    pub model: Arc<str>,
+    /// Input tokens as counted here.
+    pub input_estimate: u64,
+    /// The most output tokens that the upstream is allowed.
+    pub output_cap: u64,
+    /// The most that it can cost.
+    pub bound: Money,
+    /// What a usage costs.
+    pub price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+}
+
+/// Journals every attempt: stands below the router, right above the upstream.
+#[derive(Clone)]
+pub struct Ledgered {
+    journal: Journal,
+    tariff: Arc<dyn Tariff>,
+    clock: Arc<dyn Clock>,
+}
+
+/// One attempt on its way.
+struct Attempt {
+    journal: Journal,
+    ticket: Ticket,
+    clock: Arc<dyn Clock>,
+    price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+    attempt: AttemptId,
+    input_estimate: u64,
+    started: Instant,
+    usage: Option<Usage>,
+    content: u64,
+    noted_content: u64,
+    noted_at: Instant,
+}
+
+// === impl Ledgered ===
+
+impl Ledgered {
+    /// Writes to `journal` what `tariff` says.
+    pub fn new(journal: Journal, tariff: Arc<dyn Tariff>, clock: Arc<dyn Clock>) -> Self {
+        Self { journal, tariff, clock }
+    }
+
+    fn begin(&self, call: &Call, quote: &Quote) -> Result<Attempt> {
+        let target = call.target()?;
+        let floor = (quote.price)(&so_far(None, 0, quote.input_estimate));
+        let begin = Begin {
+            attempt: target.attempt,
+            call: call.id,
+            caller: Arc::clone(&call.caller.id),
+            group: Arc::clone(&target.group),
+            deployment: Arc::clone(&target.deployment),
+            provider: Arc::clone(&quote.provider),
+            model: Arc::clone(&quote.model),
+            started: 0,
+            input_estimate: quote.input_estimate,
+            output_cap: quote.output_cap,
+            floor,
+            bound: quote.bound.max(floor),
+        };
+        let ticket = self.journal.begin(&begin).map_err(|err| {
+            Error::new(ErrorKind::Unavailable, "the spend journal takes no more calls")
+                .with_detail(err.to_string())
+        })?;
+        let now = self.clock.now();
+        Ok(Attempt {
+            journal: self.journal.clone(),
+            ticket,
+            clock: Arc::clone(&self.clock),
+            price: Arc::clone(&quote.price),
+            attempt: target.attempt,
+            input_estimate: quote.input_estimate,
+            started: now,
+            usage: None,
+            content: 0,
+            noted_content: 0,
+            noted_at: now,
+        })
+    }
+}
+
+impl Middleware for Ledgered {
+    async fn handle(&self, call: Call, next: impl CallService) -> Result<Reply> {
+        let quote = self.tariff.quote(&call);
+        let attempt = self.begin(&call, &quote)?;
+        let mut reply = watch(attempt, next.answer(call)).await?;
+        if let Some(usage) = reply.frames.peek_one().and_then(|frame| frame.usage) {
+            reply.head.cost = Some((quote.price)(&usage));
+        }
+        Ok(reply)
+    }
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// Notes how far the stream is. The last frame is not worth it: the end follows at once.
+    fn note(&mut self, now: Instant) {
+        let usage = so_far(self.usage, self.content, self.input_estimate);
+        let checkpoint = Checkpoint { attempt: self.attempt, usage, cost: (self.price)(&usage) };
+        self.journal.checkpoint(&self.ticket, &checkpoint);
+        (self.noted_content, self.noted_at) = (self.content, now);
+    }
+}
+
+impl Observer for Attempt {
+    fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
+        self.usage = frame.usage.or(self.usage);
+        self.content += u64::from(frame.content);
+        if !frame.last && frame.content > 0 {
+            let now = self.clock.now();
+            let much = self.content - self.noted_content >= CHECKPOINT_BYTES;
+            if much || now.saturating_duration_since(self.noted_at) >= CHECKPOINT_AFTER {
+                self.note(now);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
+        let (usage, cost, certainty) = match bill(outcome, self.input_estimate) {
+            Bill::Nothing => (Usage::default(), Money::ZERO, Certainty::Exact),
+            Bill::Exact(usage) => (usage, (self.price)(&usage), Certainty::Exact),
+            Bill::Estimated(usage) => (usage, (self.price)(&usage), Certainty::Estimated),
+        };
+        let settle = Settle {
+            attempt: self.attempt,
+            ending: match outcome.end {
+                End::Complete => Ending::Complete,
+                End::Failed(err) => Ending::of(err),
+                End::Abandoned => Ending::Abandoned,
+            },
+            certainty,
+            usage,
+            cost,
+            first_content: outcome.first_content.map(|at| at.saturating_duration_since(self.started)),
+            duration: self.clock.now().saturating_duration_since(self.started),
+        };
+        self.journal.settle(self.ticket, &settle);
+    }
+}

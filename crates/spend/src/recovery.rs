@@ -1,0 +1,167 @@
+//! Takes over the directory of a dead predecessor: cuts what was half written, finds the attempts that it left open.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_core::{AttemptId, Money, Usage};
+
+use crate::disk::Disk;
+use crate::instance;
+use crate::reader::{Position, Reader};
+use crate::record::{Begin, Certainty, Checkpoint, Ending, Line, Settle};
+use crate::segment::{Name, Piece, Scan, frame};
+use crate::tail::Tail;
+
+/// An attempt without an end, and how far it is known to have come.
+pub(crate) struct Unsettled {
+    pub(crate) begin: Begin,
+    pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// Opens the end of the journal in a directory that this process holds, with the books of its predecessor closed.
+pub(crate) fn resume(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64) -> io::Result<Tail> {
+    let mut names = instance::segments(dir)?;
+    // A spare that was never written to is made anew: it may have been made in another size.
+    while let Some(last) = names.last().map(|name| name.path(dir)) {
+        if last.metadata()?.len() > 0 {
+            break;
+        }
+        std::fs::remove_file(last)?;
+        names.pop();
+    }
+    match names.last() {
+        Some(last) => adopt(dir, disk, segment_bytes, *last),
+        None => start(dir, disk, segment_bytes),
+    }
+}
+
+// === impl Unsettled ===
+
+impl Unsettled {
+    pub(crate) fn new(begin: Begin) -> Self {
+        Self { begin, checkpoint: None }
+    }
+
+    /// The end that is written for it.
+    pub(crate) fn interrupted(&self) -> Settle {
+        let (usage, cost) = self.known();
+        Settle {
+            attempt: self.begin.attempt,
+            ending: Ending::Interrupted,
+            certainty: Certainty::Estimated,
+            usage,
+            cost,
+            first_content: None,
+            duration: Duration::ZERO,
+        }
+    }
+
+    /// Usage and cost as far as they are known: those of the last checkpoint, else of the input alone.
+    pub(crate) fn known(&self) -> (Usage, Money) {
+        match &self.checkpoint {
+            Some(checkpoint) => (checkpoint.usage, checkpoint.cost),
+            None => (Usage { input: self.begin.input_estimate, ..Usage::default() }, self.begin.floor),
+        }
+    }
+}
+
+fn start(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64) -> io::Result<Tail> {
+    let name = Name::fresh(1);
+    let file = disk.create(&name.path(dir), segment_bytes)?;
+    let mut tail = Tail::new(dir, disk, segment_bytes, (name, file));
+    tail.mark(true)?;
+    Ok(tail)
+}
+
+fn adopt(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64, name: Name) -> io::Result<Tail> {
+    let path = name.path(dir);
+    let end = cut(&path, name)?;
+    let file = OpenOptions::new().read(true).write(true).open(&path)?;
+    let reserved = disk.reserve(&file, segment_bytes);
+    let mut tail = Tail::new(dir, disk, segment_bytes, (name, file));
+    tail.at = end;
+    if let Err(err) = reserved {
+        tracing::warn!(error = %err, "the journal's disk is full");
+        (tail.capacity, tail.full) = (end, true);
+    }
+    let open = unsettled(dir, name, &mut tail.last_started)?;
+    settle(&mut tail, open);
+    // Where an end still waits for the disk, it is to come after all; a full disk takes no mark either.
+    if tail.waiting.is_empty() {
+        let _ = tail.mark(true);
+    }
+    Ok(tail)
+}
+
+/// Takes off what stands behind the last record; answers where that ends.
+fn cut(path: &Path, name: Name) -> io::Result<u64> {
+    let bytes = std::fs::read(path)?;
+    let whole = bytes.len() as u64;
+    let torn = Scan::new(&bytes, name.salt, 0).find_map(|piece| match piece {
+        Piece::Tail(torn) => Some(torn as u64),
+        Piece::Payload(_) | Piece::Gap(_) => None,
+    });
+    let Some(torn) = torn else { return Ok(whole) };
+    tracing::warn!(path = %path.display(), bytes = torn, "cut a record that was not written to its end");
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(whole - torn)?;
+    file.sync_all()?;
+    Ok(whole - torn)
+}
+
+/// The attempts without an end, from where the newest mark says that one can be.
+fn unsettled(dir: &Path, newest: Name, last_started: &mut u64) -> io::Result<Vec<(u64, Unsettled)>> {
+    let first = match Reader::from(dir, Position { segment: newest.number, offset: 0 })?.line() {
+        Some(Ok(Line::Mark(mark))) => {
+            *last_started = mark.started;
+            mark.oldest_open
+        }
+        _ => 0,
+    };
+    let mut reader = Reader::from(dir, Position { segment: first, offset: 0 })?;
+    let mut open: HashMap<AttemptId, (u64, Unsettled)> = HashMap::new();
+    while let Some(line) = reader.line() {
+        match line {
+            Ok(Line::Begin(begin)) => {
+                *last_started = begin.started.max(*last_started);
+                let segment = reader.position().segment;
+                open.entry(begin.attempt).or_insert((segment, Unsettled::new(*begin)));
+            }
+            Ok(Line::Checkpoint(checkpoint)) => {
+                if let Some((_, unsettled)) = open.get_mut(&checkpoint.attempt) {
+                    unsettled.checkpoint = Some(checkpoint);
+                }
+            }
+            Ok(Line::Settle(settle)) => {
+                open.remove(&settle.attempt);
+            }
+            Ok(Line::Mark(_)) => {}
+            Err(damage) => tracing::error!(%damage, "the journal is damaged"),
+        }
+    }
+    let mut open: Vec<(u64, Unsettled)> = open.into_values().collect();
+    open.sort_by_key(|(_, unsettled)| unsettled.begin.started);
+    Ok(open)
+}
+
+fn settle(tail: &mut Tail, open: Vec<(u64, Unsettled)>) {
+    if !open.is_empty() {
+        tracing::warn!(attempts = open.len(), "closed the books of a process that died");
+    }
+    let mut counts: VecDeque<(u64, u64)> = VecDeque::new();
+    for (segment, _) in &open {
+        match counts.back_mut() {
+            Some((last, count)) if last == segment => *count += 1,
+            _ => counts.push_back((*segment, 1)),
+        }
+    }
+    tail.open = counts;
+    for (segment, unsettled) in open {
+        let settle = unsettled.interrupted();
+        tail.settle(frame(|out| settle.encode(out)), segment);
+    }
+}

@@ -1,0 +1,263 @@
+//! Every attempt has exactly one entry, however it ended.
+#![cfg(test)]
+
+#[path = "support/call.rs"]
+mod call;
+#[path = "support/clock.rs"]
+mod clock;
+
+use std::future::pending;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use call::call;
+use clock::Hands;
+use futures_util::{FutureExt, StreamExt, stream};
+use gatewright_core::{
+    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Usage,
+};
+use gatewright_spend::{
+    Certainty, Ending, Entry, Journal, Ledgered, OnFull, Quote, Settings, State, Sync, Tariff, entries,
+};
+use tower::service_fn;
+
+/// One nano-dollar a token of input, ten a token of output, and a thousand a request.
+struct Flat;
+
+impl Tariff for Flat {
+    fn quote(&self, _: &Call) -> Quote {
+        Quote {
+            provider: "openai".into(),
+            model: "gpt-4o-mini".into(),
+            input_estimate: 100,
+            output_cap: 50,
+            bound: Money(1_600),
+            price: Arc::new(|usage| Money(1000 + usage.input as i64 + 10 * usage.output as i64)),
+        }
+    }
+}
+
+fn journal(dir: &Path, clock: &Arc<Hands>) -> Journal {
+    Journal::open(Settings { segment_bytes: 1 << 16, ..Settings::at(dir) }, clock.clone()).unwrap()
+}
+
+fn only(dir: &Path) -> Entry {
+    let all: Vec<_> = entries(dir).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.into_iter().next().unwrap()
+}
+
+fn usage(input: u64, output: u64) -> Usage {
+    Usage { input, output, ..Usage::default() }
+}
+
+fn text(bytes: u32) -> Result<Frame> {
+    Ok(Frame { content: bytes, ..Frame::default() })
+}
+
+fn told(usage: Usage, last: bool) -> Result<Frame> {
+    Ok(Frame { usage: Some(usage), last, ..Frame::default() })
+}
+
+fn end() -> Result<Frame> {
+    Ok(Frame { last: true, ..Frame::default() })
+}
+
+fn streamed(frames: Vec<Result<Frame>>, then_stall: bool) -> Result<Reply> {
+    let frames = stream::iter(frames);
+    let rest = stream::iter(then_stall.then(|| stream::once(pending::<Result<Frame>>()))).flatten();
+    Ok(Reply { head: Head { streams: true, ..Head::default() }, frames: Frames::many(frames.chain(rest)) })
+}
+
+/// Sends a call to an upstream that answers so, reads until nothing comes, and leaves.
+fn check(
+    name: &str,
+    answer: impl FnOnce() -> Result<Reply> + Clone + Send + std::marker::Sync + 'static,
+    want: (Ending, Certainty, Usage, i64),
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
+    let upstream = service_fn(move |_| {
+        let answer = answer.clone();
+        async move { answer() }
+    });
+    if let Ok(mut reply) = ledgered.handle(call(), upstream).now_or_never().unwrap() {
+        while let Some(Some(Ok(_))) = reply.frames.next().now_or_never() {}
+    }
+    let entry = only(dir.path());
+    let (ending, certainty, usage, cost) = want;
+    assert_eq!((entry.state, entry.certainty), (State::Ended(ending), certainty), "{name}");
+    assert_eq!((entry.usage, entry.cost), (usage, Money(cost)), "{name}");
+    let bound = if certainty == Certainty::Exact { cost } else { cost.max(1_600) };
+    assert_eq!(entry.bound, Money(bound), "{name}");
+    assert_eq!((&*entry.begin.deployment, &*entry.begin.model), ("fast-1", "gpt-4o-mini"));
+}
+
+fn failed(kind: ErrorKind) -> Ending {
+    Ending::Failed { kind: format!("{kind:?}").into(), status: kind.status().as_u16() }
+}
+
+#[test]
+fn a_whole_reply_is_booked_with_the_providers_usage() {
+    let whole = || {
+        let frame = Frame { usage: Some(usage(90, 7)), content: 30, ..Frame::default() };
+        Ok(Reply { head: Head::default(), frames: Frames::one(frame) })
+    };
+    check("one body", whole, (Ending::Complete, Certainty::Exact, usage(90, 7), 1_160));
+    let stream =
+        || streamed(vec![told(usage(90, 1), false), text(8), told(usage(90, 9), false), end()], false);
+    check("a stream", stream, (Ending::Complete, Certainty::Exact, usage(90, 9), 1_180));
+    let silent = || streamed(vec![text(5), text(4), end()], false);
+    check("no usage", silent, (Ending::Complete, Certainty::Estimated, usage(100, 3), 1_130));
+}
+
+#[test]
+fn a_reply_that_breaks_off_is_estimated_from_what_was_seen() {
+    let cut = || streamed(vec![text(40), Err(Error::new(ErrorKind::Connection, "gone"))], false);
+    check("cut", cut, (failed(ErrorKind::Connection), Certainty::Estimated, usage(100, 10), 1_200));
+    let cut = || {
+        let err = Error::new(ErrorKind::Upstream, "overloaded");
+        streamed(vec![told(usage(90, 1), false), text(40), Err(err)], false)
+    };
+    check("failed late", cut, (failed(ErrorKind::Upstream), Certainty::Estimated, usage(90, 10), 1_190));
+    let stalled = || streamed(vec![text(40), Err(Error::new(ErrorKind::Timeout, "idle"))], false);
+    check("stalled", stalled, (failed(ErrorKind::Timeout), Certainty::Estimated, usage(100, 10), 1_200));
+    let left = || streamed(vec![text(400)], true);
+    check("abandoned", left, (Ending::Abandoned, Certainty::Estimated, usage(100, 100), 2_100));
+}
+
+#[test]
+fn a_failure_before_content_costs_nothing_only_where_that_is_known() {
+    for kind in ErrorKind::ALL {
+        let free = !matches!(
+            kind,
+            ErrorKind::ContentPolicy
+                | ErrorKind::ContextWindow
+                | ErrorKind::Timeout
+                | ErrorKind::Connection
+                | ErrorKind::ClientGone
+                | ErrorKind::BadGateway
+                | ErrorKind::Internal
+        );
+        let want = match free {
+            true => (failed(*kind), Certainty::Exact, Usage::default(), 0),
+            false => (failed(*kind), Certainty::Estimated, usage(100, 0), 1_100),
+        };
+        check(&format!("{kind:?}"), || Err(Error::new(*kind, "no")), want.clone());
+        check(&format!("{kind:?} in a stream"), || streamed(vec![Err(Error::new(*kind, "no"))], false), want);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_the_head_is_still_booked() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock.clone());
+    let answer = ledgered.handle(call(), service_fn(|_| pending::<Result<Reply>>()));
+    let mut answer = Box::pin(answer);
+    assert!(answer.as_mut().now_or_never().is_none());
+    assert_eq!(only(dir.path()).state, State::Running);
+    clock.forward(Duration::from_secs(3));
+    drop(answer);
+    let entry = only(dir.path());
+    assert_eq!(entry.state, State::Ended(Ending::Abandoned));
+    assert_eq!(
+        (entry.certainty, entry.cost, entry.bound),
+        (Certainty::Estimated, Money(1_100), Money(1_600))
+    );
+    assert_eq!((entry.begin.started, entry.duration), (1_763_682_622_000_000, Some(Duration::from_secs(3))));
+}
+
+#[test]
+fn a_reply_that_is_there_at_once_tells_its_cost_in_the_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
+    let frame = Frame { usage: Some(usage(90, 7)), ..Frame::default() };
+    let answer = move |_| {
+        let frames = Frames::one(frame.clone());
+        async { Ok(Reply { head: Head::default(), frames }) }
+    };
+    let reply = ledgered.handle(call(), service_fn(answer)).now_or_never().unwrap().unwrap();
+    assert_eq!(reply.head.cost, Some(Money(1_160)));
+}
+
+#[test]
+fn a_long_stream_whose_process_dies_is_booked_as_far_as_it_was_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock.clone());
+    let frames = vec![text(40), text(40), text(40_000), text(40), told(usage(1, 1), false)];
+    let upstream = service_fn(move |_| {
+        let reply = streamed(frames.clone(), true);
+        async move { reply }
+    });
+    let mut reply = ledgered.handle(call(), upstream).now_or_never().unwrap().unwrap();
+    let mut seen = Vec::new();
+    for seconds in [1, 10, 1, 1, 60] {
+        clock.forward(Duration::from_secs(seconds));
+        reply.frames.next().now_or_never().unwrap();
+        seen.push(only(dir.path()).usage.output);
+    }
+    assert_eq!(seen, [0, 20, 10_020, 10_020, 10_020]);
+    // Whoever dies settles nothing.
+    std::mem::forget(reply);
+    assert_eq!(only(dir.path()).state, State::Running);
+}
+
+#[test]
+fn a_call_is_refused_where_its_beginning_cannot_be_written() {
+    for (on_full, passes) in [(OnFull::Refuse, false), (OnFull::Continue, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Hands::new();
+        // Not even one beginning fits, and no segment comes after this one: its directory is gone.
+        let settings = Settings { segment_bytes: 64, on_full, sync: Sync::Never, ..Settings::at(dir.path()) };
+        let journal = Journal::open(settings, clock.clone()).unwrap();
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        let ledgered = Ledgered::new(journal.clone(), Arc::new(Flat), clock);
+        let reached = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let count = reached.clone();
+        let upstream = service_fn(move |_| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let frame = Frame { usage: Some(usage(90, 7)), ..Frame::default() };
+            async { Ok(Reply { head: Head::default(), frames: Frames::one(frame) }) }
+        });
+        let mut passed = 0;
+        for _ in 0..20 {
+            match ledgered.handle(call(), upstream.clone()).now_or_never().unwrap() {
+                Ok(mut reply) => {
+                    passed += 1;
+                    assert!(reply.frames.next().now_or_never().is_some());
+                }
+                Err(err) => assert_eq!(err.kind(), ErrorKind::Unavailable),
+            }
+        }
+        let health = journal.health();
+        assert!(health.full);
+        assert_eq!(passed, reached.load(std::sync::atomic::Ordering::Relaxed), "only what passes is sent");
+        match passes {
+            true => {
+                assert_eq!((passed, health.unjournalled_cost.0), (20, health.unjournalled as i64 * 1_160))
+            }
+            false => assert!(passed < 20 && health.unjournalled == 0),
+        }
+    }
+}
+
+#[test]
+fn an_unrouted_call_is_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
+    let mut call = call();
+    call.target = None;
+    let err = ledgered.handle(call, never()).now_or_never().unwrap().err().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Internal);
+    assert_eq!(entries(dir.path()).unwrap().count(), 0);
+}
+
+fn never() -> impl CallService {
+    service_fn(|_| async { unreachable!("it must not be sent") })
+}

@@ -1,0 +1,82 @@
+//! The start of telemetry, and its end: what is still queued leaves before the process does.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use gatewright_transport::Transport;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use crate::{Settings, Tracer, export, logs};
+
+/// How long a guard that is merely dropped waits for its receiver.
+const HASTY: Duration = Duration::from_secs(1);
+
+/// Why telemetry cannot start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitError(Cow<'static, str>);
+
+/// Keeps telemetry running. Shut it down to send what is still queued.
+pub struct Guard {
+    tracer: Tracer,
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Starts the log of this process and the export of spans. Needs a tokio runtime where spans are exported.
+pub fn init(settings: &Settings, transport: Transport) -> Result<Guard, InitError> {
+    logs::start(&settings.logs)?;
+    Guard::spans(settings, transport)
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// Starts the export of spans alone, for a program that has a log of its own.
+    pub fn spans(settings: &Settings, transport: Transport) -> Result<Self, InitError> {
+        let Some(otlp) = &settings.traces else {
+            return Ok(Self { tracer: Tracer::off(settings.propagate), provider: None });
+        };
+        let provider = export::provider(settings, otlp, transport)?;
+        let tracer = Tracer::new(provider.tracer("gatewright"), settings.propagate);
+        Ok(Self { tracer, provider: Some(provider) })
+    }
+
+    /// What makes spans.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// Sends what is still queued, for at most `deadline`; tells whether all of it left.
+    pub async fn shutdown(mut self, deadline: Duration) -> bool {
+        let Some(provider) = self.provider.take() else { return true };
+        // The SDK blocks its thread until the export is through, and the export needs the async threads.
+        let flush = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(deadline).is_ok());
+        matches!(tokio::time::timeout(deadline, flush).await, Ok(Ok(true)))
+    }
+}
+
+impl Drop for Guard {
+    /// A guard that nobody shut down must not block an async thread on an export that needs it.
+    fn drop(&mut self) {
+        if let Some(provider) = self.provider.take() {
+            std::thread::spawn(move || provider.shutdown_with_timeout(HASTY));
+        }
+    }
+}
+
+// === impl InitError ===
+
+impl InitError {
+    pub(crate) fn new(why: impl Into<Cow<'static, str>>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InitError {}

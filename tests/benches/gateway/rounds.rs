@@ -1,0 +1,155 @@
+//! The run: rounds that alternate between the bare proxy and the gateway, so that a noisy machine disturbs both.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::Arguments;
+use crate::answers::EVENTS;
+use crate::children::{Process, load, release_build};
+use crate::figures::{Latency, Series, Spent, quantile};
+use crate::load::{Came, Load};
+use crate::report;
+use crate::scenario::{ALL, Scenario, Unit};
+
+const RATE: f64 = 200.0;
+const STARTS: usize = 9;
+
+/// Who is asked.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    /// The mock or the bare proxy: the path goes to the upstream as it is.
+    Straight(&'a Process),
+    /// The gateway: the model decides.
+    Gateway(&'a Process),
+}
+
+/// The processes of a run.
+struct Cast {
+    mock: Process,
+    proxy: Process,
+    gateway: Option<Process>,
+}
+
+/// Measures everything that was asked for and prints it.
+pub(crate) fn run(arguments: &Arguments) {
+    let binary = arguments.gateway.clone().unwrap_or_else(release_build);
+    let mock = Process::mock();
+    let proxy = Process::proxy(&mock.address);
+    let gateway = match Process::gateway(&binary, &mock.address) {
+        Ok((gateway, _)) => Some(gateway),
+        Err(why) => {
+            println!("no gateway at {}: {why}\nonly the yardstick is measured\n", binary.display());
+            None
+        }
+    };
+    let cast = Cast { mock, proxy, gateway };
+    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+    let idle = cast.memory();
+    report::heading(arguments);
+    for scenario in ALL.iter().filter(|scenario| wanted(scenario.name)) {
+        report::scenario(scenario, &cast.spent(scenario, arguments));
+    }
+    if wanted("latency") {
+        report::latency(&cast.latencies(arguments));
+    }
+    if wanted("memory") {
+        report::memory(idle, cast.memory());
+    }
+    if wanted("start") && cast.gateway.is_some() {
+        report::start(&starts(&binary, &cast.mock.address));
+    }
+}
+
+// === impl Cast ===
+
+impl Cast {
+    fn targets(&self) -> Vec<Target<'_>> {
+        let gateway = self.gateway.as_ref().map(Target::Gateway);
+        [Target::Straight(&self.proxy)].into_iter().chain(gateway).collect()
+    }
+
+    /// Megabytes of the bare proxy and of the gateway.
+    fn memory(&self) -> [Option<f64>; 2] {
+        [Some(self.proxy.rss()), self.gateway.as_ref().map(Process::rss)]
+    }
+
+    fn spent(&self, scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
+        let targets = self.targets();
+        let mut spent = vec![Spent::default(); targets.len()];
+        for target in &targets {
+            load(&target.load(scenario, 0.2));
+        }
+        for round in 0..arguments.rounds {
+            for turn in 0..targets.len() {
+                // Every other round begins with the other one.
+                let index = (round + turn) % targets.len();
+                measure(targets[index], scenario, arguments.seconds, &mut spent[index]);
+            }
+        }
+        spent
+    }
+
+    /// Of nothing, the bare proxy and the gateway.
+    fn latencies(&self, arguments: &Arguments) -> Vec<Latency> {
+        let targets: Vec<_> = [Target::Straight(&self.mock)].into_iter().chain(self.targets()).collect();
+        let mut latencies = vec![Latency::default(); targets.len()];
+        for _ in 0..arguments.rounds {
+            for (target, latency) in targets.iter().zip(&mut latencies) {
+                let came = load(&Load { rate: Some(RATE), ..target.load(&ALL[0], arguments.seconds * 1.5) });
+                latency.p50.0.push(quantile(&came.micros, 0.5));
+                latency.p99.0.push(quantile(&came.micros, 0.99));
+            }
+        }
+        latencies
+    }
+}
+
+// === impl Target ===
+
+impl Target<'_> {
+    fn process(&self) -> &Process {
+        match self {
+            Self::Straight(process) | Self::Gateway(process) => process,
+        }
+    }
+
+    fn load(&self, scenario: &Scenario, seconds: f64) -> Load {
+        let path = match self {
+            Self::Straight(_) => format!("/{}{}", scenario.model, scenario.upstream_path),
+            Self::Gateway(_) => "/v1/chat/completions".to_owned(),
+        };
+        Load {
+            address: self.process().address.clone(),
+            path,
+            model: scenario.model.to_owned(),
+            size: scenario.size,
+            stream: scenario.unit == Unit::Event,
+            seconds,
+            clients: scenario.clients,
+            rate: None,
+        }
+    }
+}
+
+fn measure(target: Target<'_>, scenario: &Scenario, seconds: f64, spent: &mut Spent) {
+    let before = target.process().cpu();
+    let came = load(&target.load(scenario, seconds));
+    let cpu = target.process().cpu().saturating_sub(before);
+    let units = units(scenario.unit, &came);
+    spent.cpu.0.push(cpu.as_secs_f64() * 1e6 / units);
+    spent.rate.0.push(units / came.seconds);
+    spent.failures += came.failures;
+}
+
+fn units(unit: Unit, came: &Came) -> f64 {
+    match unit {
+        Unit::Request => came.answers as f64,
+        Unit::Event => (came.answers * EVENTS) as f64,
+    }
+}
+
+/// Milliseconds from exec to the first answer, from scratch each time.
+fn starts(binary: &Path, mock: &str) -> Series {
+    let start = |_| Process::gateway(binary, mock).map_or(Duration::ZERO, |(_, took)| took);
+    Series((0..STARTS).map(start).map(|took| took.as_secs_f64() * 1e3).collect())
+}

@@ -1,0 +1,95 @@
+//! The scenarios, and what each may cost.
+
+/// One kind of traffic.
+pub(crate) struct Scenario {
+    /// How `--only` and the report call it.
+    pub(crate) name: &'static str,
+    /// The first part of the mock's path, and the gateway's model.
+    pub(crate) model: &'static str,
+    /// The path below it.
+    pub(crate) upstream_path: &'static str,
+    /// Bytes of a request.
+    pub(crate) size: usize,
+    /// What is counted.
+    pub(crate) unit: Unit,
+    /// How many clients ask at once.
+    pub(crate) clients: usize,
+    /// The most it may cost, as a multiple of the bare proxy's CPU.
+    pub(crate) goal: f64,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Whole answers.
+    Request,
+    /// Pieces of text in streams.
+    Event,
+}
+
+const OPENAI: &str = "/v1/chat/completions";
+const ANTHROPIC: &str = "/v1/messages";
+
+/// All of them, in the order of the report.
+pub(crate) const ALL: [Scenario; 7] = [
+    plain("plain-1k", "plain", OPENAI, 1_000, 1.3),
+    plain("plain-60k", "plain", OPENAI, 60_000, 1.5),
+    stream("stream-paced", "paced", OPENAI, 100, 1.3),
+    stream("stream-burst", "burst", OPENAI, 16, 0.5),
+    plain("translated-1k", "translated", ANTHROPIC, 1_000, 1.8),
+    stream("translated-paced", "translated-paced", ANTHROPIC, 100, 1.8),
+    stream("translated-burst", "translated-burst", ANTHROPIC, 16, 1.8),
+];
+
+const fn plain(
+    name: &'static str,
+    model: &'static str,
+    upstream_path: &'static str,
+    size: usize,
+    goal: f64,
+) -> Scenario {
+    Scenario { name, model, upstream_path, size, unit: Unit::Request, clients: 16, goal }
+}
+
+const fn stream(
+    name: &'static str,
+    model: &'static str,
+    upstream_path: &'static str,
+    clients: usize,
+    goal: f64,
+) -> Scenario {
+    Scenario { name, model, upstream_path, size: 1_000, unit: Unit::Event, clients, goal }
+}
+
+// === impl Unit ===
+
+impl Unit {
+    /// Its name in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// The gateway's configuration: one model for each of the mock's answers, everything else at its default.
+pub(crate) fn config(mock: &str, master_key: &str) -> String {
+    let mut text = String::from("model_list:\n");
+    for Scenario { model, upstream_path, .. } in ALL {
+        let (name, base) = match upstream_path == OPENAI {
+            true => ("openai/gpt-4o", format!("http://{mock}/{model}/v1")),
+            false => ("anthropic/claude-sonnet-4-5", format!("http://{mock}/{model}")),
+        };
+        // Two scenarios may share a model.
+        if text.contains(&format!("model_name: {model}\n")) {
+            continue;
+        }
+        text.push_str(&format!(
+            "  - model_name: {model}\n    litellm_params:\n      model: {name}\n      api_base: {base}\n      \
+             api_key: sk-upstream\n",
+        ));
+    }
+    text.push_str(&format!("general_settings:\n  master_key: {master_key}\n"));
+    text
+}

@@ -1,0 +1,155 @@
+//! Whether a client got the facts that it must get.
+
+use serde_json::Value;
+
+use super::Case;
+use crate::answer::{Got, GotUsage, anthropic, openai};
+use crate::client::Response;
+
+/// Finish reasons: the provider's word, OpenAI's and Anthropic's.
+const FINISHES: &[(&str, &str, &str)] = &[
+    ("stop", "stop", "end_turn"),
+    ("eos", "stop", "end_turn"),
+    ("length", "length", "max_tokens"),
+    ("tool_calls", "tool_calls", "tool_use"),
+    ("function_call", "function_call", "tool_use"),
+    ("content_filter", "content_filter", "refusal"),
+    ("end_turn", "stop", "end_turn"),
+    ("stop_sequence", "stop", "stop_sequence"),
+    ("max_tokens", "length", "max_tokens"),
+    ("tool_use", "tool_calls", "tool_use"),
+    ("refusal", "content_filter", "refusal"),
+    ("pause_turn", "stop", "pause_turn"),
+];
+
+/// What the client did not get; empty where that is nothing.
+pub fn received(case: &Case, alias: &str, response: &Response) -> Vec<String> {
+    let mut misses = Vec::new();
+    let mut check = |ok: bool, miss: &dyn Fn() -> String| {
+        if !ok {
+            misses.push(miss());
+        }
+    };
+    if let Some(error) = &case.expect.error {
+        expect_error(case, error, response, &mut check);
+        return misses;
+    }
+    check(response.status == 200, &|| format!("status {}: {}", response.status, short(&response.text())));
+    if response.status != 200 {
+        return misses;
+    }
+    let got = read(case, response);
+    expect_answer(case, alias, &got, &mut check);
+    misses
+}
+
+type Check<'a> = dyn FnMut(bool, &dyn Fn() -> String) + 'a;
+
+fn read(case: &Case, response: &Response) -> Got {
+    match (case.client_is_anthropic(), case.stream) {
+        (true, true) => anthropic::stream(&response.body),
+        (true, false) => anthropic::whole(&response.json()),
+        (false, true) => openai::stream(&response.body),
+        (false, false) => openai::whole(&response.json()),
+    }
+}
+
+fn expect_error(case: &Case, error: &Value, response: &Response, check: &mut Check<'_>) {
+    let status = case.upstream_response.status;
+    let message = error["message"].as_str().unwrap_or_default();
+    let streamed = response.status == 200 && case.stream && status == 200;
+    check(streamed || response.status == status || (status == 200 && response.status >= 400), &|| {
+        format!("status {}, not {status}: {}", response.status, short(&response.text()))
+    });
+    let body = if streamed {
+        read(case, response).error.unwrap_or_default()
+    } else {
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        if case.client_is_anthropic() {
+            check(body["type"] == "error", &|| format!("the error is not in Anthropic's form: {body}"));
+        } else {
+            let code = &body["error"]["code"];
+            check(code.is_string(), &|| format!("the error's code is {code}, not a text"));
+        }
+        body["error"].clone()
+    };
+    let told = body["message"].as_str().unwrap_or_default();
+    check(told.contains(message), &|| format!("the error says {told:?}, not {message:?}"));
+    check(body["type"].is_string(), &|| format!("the error has no type: {body}"));
+}
+
+fn expect_answer(case: &Case, alias: &str, got: &Got, check: &mut Check<'_>) {
+    let expect = &case.expect;
+    check(got.faults.is_empty(), &|| format!("badly formed: {}", got.faults.join("; ")));
+    check(got.model == alias, &|| format!("the model is {:?}, not the alias", got.model));
+    check(got.text == expect.text, &|| format!("text {:?}, not {:?}", short(&got.text), short(&expect.text)));
+    check(got.reasoning == expect.reasoning, &|| {
+        format!("reasoning {:?}, not {:?}", short(&got.reasoning), short(&expect.reasoning))
+    });
+    // Anthropic has no field for a refusal's words: they come as text.
+    if !case.client_is_anthropic() {
+        check(got.refusal == expect.refusal, &|| {
+            format!("refusal {:?}, not {:?}", got.refusal, expect.refusal)
+        });
+    }
+    check(got.choices == expect.n.max(1) || case.client_is_anthropic(), &|| {
+        format!("{} choices, not {}", got.choices, expect.n)
+    });
+    let finish = expect.finish.as_deref().and_then(|word| FINISHES.iter().find(|row| row.0 == word));
+    let finish = finish.map(|row| if case.client_is_anthropic() { row.2 } else { row.1 });
+    check(got.finish.as_deref() == finish, &|| format!("finish {:?}, not {finish:?}", got.finish));
+    check(got.citations == expect.citations, &|| {
+        format!("{} citations, not {}", got.citations, expect.citations)
+    });
+    expect_tools(case, got, check);
+    expect_usage(case, got, check);
+}
+
+fn expect_tools(case: &Case, got: &Got, check: &mut Check<'_>) {
+    let names = |tools: &[&str]| tools.join(", ");
+    let expected: Vec<&str> = case.expect.tool_calls.iter().map(|call| call.name.as_str()).collect();
+    let actual: Vec<&str> = got.tools.iter().map(|tool| tool.name.as_str()).collect();
+    check(actual == expected, &|| format!("calls [{}], not [{}]", names(&actual), names(&expected)));
+    for (call, tool) in case.expect.tool_calls.iter().zip(&got.tools) {
+        let arguments = serde_json::from_str(&tool.arguments).unwrap_or(Value::Null);
+        let none =
+            |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+        let same = arguments == call.args || (none(&arguments) && none(&call.args));
+        check(same, &|| {
+            format!("{} is called with {}, not {}", call.name, short(&tool.arguments), call.args)
+        });
+        let id = call.id.as_deref().unwrap_or_default();
+        check(id.is_empty() || tool.id == id, &|| format!("a call's id is {}, not {id}", tool.id));
+    }
+}
+
+fn expect_usage(case: &Case, got: &Got, check: &mut Check<'_>) {
+    let expect = &case.expect.usage;
+    let asked = case.client_request.body["stream_options"]["include_usage"] == Value::Bool(true);
+    if case.stream && !case.client_is_anthropic() && !asked {
+        check(got.usage.is_none(), &|| "usage in a stream that did not ask for it".to_owned());
+        return;
+    }
+    if expect.is_empty() {
+        return;
+    }
+    let Some(usage) = got.usage else { return check(false, &|| "no usage".to_owned()) };
+    let number = |key: &str| expect.get(key).copied().unwrap_or_default();
+    // Some providers count reasoning beside the output; their total tells.
+    let with_reasoning = number("total").saturating_sub(number("prompt"));
+    let output_fits = usage.output == number("completion") || usage.output == with_reasoning;
+    let GotUsage { input, cached, cache_write, reasoning, .. } = usage;
+    let fits = input == number("prompt") && output_fits && cached == number("cached");
+    let fits = fits && (case.client_is_anthropic() || reasoning == number("reasoning"));
+    let fits = fits && (!case.provider_is_anthropic() || cache_write == number("cache_write"));
+    check(fits, &|| format!("usage {usage:?}, not {expect:?}"));
+}
+
+fn short(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= 120 {
+        return text.to_owned();
+    }
+    let tail: String = text.chars().skip(count - 30).collect();
+    format!("{}…{tail} ({count})", text.chars().take(80).collect::<String>())
+}

@@ -1,0 +1,201 @@
+//! Whether a provider was sent what it was sent when the traffic was recorded.
+
+use serde_json::{Map, Value, json};
+
+use super::Case;
+use crate::upstream::Seen;
+
+/// Where two requests may differ: said in other words, or added by the client library that was recorded.
+const SAME_AS_ABSENT: &[(&str, &str)] = &[
+    ("stream", "false"),
+    ("n", "1"),
+    ("tools", "[]"),
+    ("tool_choice", r#""auto""#),
+    ("tool_choice", r#"{"type":"auto"}"#),
+    ("parallel_tool_calls", "true"),
+    ("thinking", r#"{"type":"disabled"}"#),
+];
+
+/// What differs between what the provider was sent and what is on record; empty where that is nothing.
+pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
+    let mut misses = Vec::new();
+    let Some(recorded) = &case.upstream_request else { return misses };
+    let template = case.deployment.get("api_base").and_then(Value::as_str).unwrap_or_default();
+    let path = format!("{}{}", template.replace("{base}", prefix), recorded.path);
+    if seen.path.split('?').next() != Some(&path) {
+        misses.push(format!("sent to {}, not to {path}", seen.path));
+    }
+    let anthropic = case.provider_is_anthropic();
+    let key = case.deployment.get("api_key").and_then(Value::as_str).unwrap_or_default();
+    let shown = if anthropic {
+        seen.header("x-api-key").to_owned()
+    } else {
+        seen.header("authorization").replace("Bearer ", "")
+    };
+    if shown != key {
+        misses.push("sent without the deployment's key".to_owned());
+    }
+    if anthropic && case.client_is_anthropic() {
+        for beta in
+            case.client_request.headers.get("anthropic-beta").into_iter().flat_map(|list| list.split(','))
+        {
+            if !seen.header("anthropic-beta").contains(beta.trim()) {
+                misses.push(format!("sent without the beta {beta}"));
+            }
+        }
+    }
+    let (mut expected, mut actual) = (recorded.body.clone(), seen.json());
+    // Anthropic's clients must send a cap that the recorded client did not have.
+    let cap_added = case.client_is_anthropic() && !has_cap(&expected);
+    for body in [&mut expected, &mut actual] {
+        if anthropic { anthropic_form(body) } else { openai_form(body) }
+    }
+    if let (true, Some(actual)) = (cap_added, actual.as_object_mut()) {
+        actual.remove("max_tokens");
+    }
+    let mut differences = Vec::new();
+    differ("", &expected, &actual, &mut differences);
+    misses.extend(differences.into_iter().take(4));
+    misses
+}
+
+fn has_cap(body: &Value) -> bool {
+    !body["max_tokens"].is_null() || !body["max_completion_tokens"].is_null()
+}
+
+fn openai_form(body: &mut Value) {
+    top_form(body);
+    let Some(fields) = body.as_object_mut() else { return };
+    fields.remove("stream_options");
+    if let Some(cap) = fields.remove("max_completion_tokens") {
+        fields.insert("max_tokens".to_owned(), cap);
+    }
+    for message in list(fields.get_mut("messages")) {
+        let Some(message) = message.as_object_mut() else { continue };
+        if message.get("role").is_some_and(|role| role == "developer") {
+            message.insert("role".to_owned(), json!("system"));
+        }
+        parts_form(message);
+        for call in list(message.get_mut("tool_calls")) {
+            let arguments = call["function"]["arguments"].as_str().unwrap_or_default().to_owned();
+            call["function"]["arguments"] = serde_json::from_str(&arguments).unwrap_or(Value::Null);
+            call.as_object_mut().map(|call| call.remove("index"));
+        }
+    }
+    for tool in list(fields.get_mut("tools")) {
+        if let Some(function) = tool.get_mut("function").and_then(Value::as_object_mut) {
+            drop_defaults(function, &[("description", json!("")), ("strict", json!(false))]);
+        }
+    }
+}
+
+fn anthropic_form(body: &mut Value) {
+    top_form(body);
+    let Some(fields) = body.as_object_mut() else { return };
+    if let Some(system) = fields.get_mut("system") {
+        *system = parts(system.take());
+    }
+    for message in list(fields.get_mut("messages")) {
+        if let Some(message) = message.as_object_mut() {
+            parts_form(message);
+        }
+        for part in list(message.get_mut("content")) {
+            let Some(part) = part.as_object_mut() else { continue };
+            if part.get("type").is_some_and(|kind| kind == "tool_result") {
+                parts_form(part);
+                drop_defaults(part, &[("is_error", json!(false))]);
+            }
+        }
+    }
+    for tool in list(fields.get_mut("tools")) {
+        if let Some(tool) = tool.as_object_mut() {
+            drop_defaults(
+                tool,
+                &[("description", json!("")), ("strict", json!(false)), ("type", json!("custom"))],
+            );
+        }
+    }
+}
+
+fn top_form(body: &mut Value) {
+    drop_nulls(body);
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|key, value| {
+            let text = value.to_string();
+            !SAME_AS_ABSENT.iter().any(|(name, default)| key == name && text == *default)
+        });
+    }
+}
+
+fn parts_form(message: &mut Map<String, Value>) {
+    let content = message.remove("content").unwrap_or_default();
+    message.insert("content".to_owned(), parts(content));
+}
+
+/// Content as a list of parts without defaults.
+fn parts(content: Value) -> Value {
+    match content {
+        Value::String(text) if text.is_empty() => json!([]),
+        Value::String(text) => json!([{"type": "text", "text": text}]),
+        Value::Array(mut parts) => {
+            for part in &mut parts {
+                if let Some(image) = part.get_mut("image_url").and_then(Value::as_object_mut) {
+                    drop_defaults(image, &[("detail", json!("auto"))]);
+                }
+            }
+            Value::Array(parts)
+        }
+        _ => json!([]),
+    }
+}
+
+fn drop_defaults(fields: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
+    fields.retain(|key, value| !defaults.iter().any(|(name, default)| key == name && value == default));
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn list(value: Option<&mut Value>) -> &mut [Value] {
+    value.and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default()
+}
+
+fn differ(path: &str, expected: &Value, actual: &Value, out: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::Object(left), Value::Object(right)) => {
+            for (key, value) in left {
+                match right.get(key) {
+                    Some(other) => differ(&format!("{path}.{key}"), value, other, out),
+                    None => out.push(format!("not sent: {path}.{key} = {}", short(value))),
+                }
+            }
+            for (key, value) in right.iter().filter(|(key, _)| !left.contains_key(*key)) {
+                out.push(format!("sent in excess: {path}.{key} = {}", short(value)));
+            }
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            if left.len() != right.len() {
+                out.push(format!("{path} has {} items, not {}: {}", right.len(), left.len(), short(actual)));
+                return;
+            }
+            for (at, (left, right)) in left.iter().zip(right).enumerate() {
+                differ(&format!("{path}[{at}]"), left, right, out);
+            }
+        }
+        (Value::Number(left), Value::Number(right)) if left.as_f64() == right.as_f64() => {}
+        _ if expected == actual => {}
+        _ => out.push(format!("{path} is {}, not {}", short(actual), short(expected))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    value.to_string().chars().take(160).collect()
+}

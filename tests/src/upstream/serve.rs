@@ -1,0 +1,281 @@
+//! The fake provider's HTTP side.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use http::{Request, Response};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, openai};
+
+type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
+
+/// Accepts connections for as long as its runtime lives.
+pub(super) async fn accept(listener: TcpListener, state: Arc<State>) -> Result<Infallible, io::Error> {
+    loop {
+        let (socket, _) = listener.accept().await?;
+        socket.set_nodelay(true)?;
+        let state = state.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| answer(request, state.clone()));
+            // A connection that breaks is part of the play.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
+                .await;
+        });
+    }
+}
+
+/// Answers one request; an error cuts the connection before the head.
+async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Reply> {
+    let (parts, body) = request.into_parts();
+    let seen = Seen {
+        number: 0,
+        method: parts.method.to_string(),
+        path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        headers: parts.headers,
+        body: body.collect().await.map_err(io::Error::other)?.to_bytes(),
+    };
+    let (seen, script) = state.arrive(seen);
+    // Dropped unset where the other side leaves while this waits.
+    let mut guard = Guard { state, number: seen.number, end: End::Left };
+    script.before_head.wait().await;
+    if script.cut_before_head {
+        guard.end = End::Cut;
+        return Err(io::Error::other("cut before the head"));
+    }
+    let wire = Wire::of(&seen);
+    let id = format!("{}{}", wire.id_prefix(), seen.number);
+    let (content_type, events) = wire.write(&id, &seen, &script);
+    guard.state.note(seen.number, |bill| {
+        bill.status = script.status;
+        bill.id = id;
+        if let Answer::Said(said) = &script.answer {
+            bill.input = said.used.input;
+        }
+    });
+    let output = match &script.answer {
+        Answer::Said(said) => said.used.output,
+        Answer::Error(_) | Answer::Raw { .. } => 0,
+    };
+    let mut head = Response::builder().status(script.status).header("content-type", content_type);
+    for (name, value) in &script.headers {
+        head = head.header(name, value);
+    }
+    let play =
+        Play { output, total: events.len(), queue: events.into(), sent: 0, wire, script, guard, after: None };
+    let frames = play.frames();
+    head.body(BodyExt::boxed_unsync(StreamBody::new(frames))).map_err(io::Error::other)
+}
+
+/// Tells the bill how an answer ended, also where its future or body is dropped.
+struct Guard {
+    state: Arc<State>,
+    number: usize,
+    end: End,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let end = self.end;
+        self.state.note(self.number, |bill| bill.end = end);
+    }
+}
+
+/// An answer under way.
+struct Play {
+    queue: VecDeque<Bytes>,
+    total: usize,
+    sent: usize,
+    output: u64,
+    wire: Wire,
+    script: Script,
+    guard: Guard,
+    after: Option<After>,
+}
+
+enum After {
+    End,
+    Break,
+}
+
+impl Play {
+    fn frames(mut self) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
+        if self.script.chunks != Chunks::Events && self.script.stop.is_none() {
+            self.cut_into_pieces();
+        }
+        stream::unfold(self, |mut play| async move {
+            let next = play.next().await?;
+            Some((next.map(Frame::data), play))
+        })
+    }
+
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        match self.after {
+            None => {}
+            Some(After::End) => {
+                self.guard.end = End::Sent;
+                return None;
+            }
+            Some(After::Break) => {
+                // A pending poll makes hyper flush what it has before the connection breaks.
+                tokio::task::yield_now().await;
+                self.guard.end = End::Cut;
+                return Some(Err(io::Error::other("cut")));
+            }
+        }
+        if let Some(stop) = self.script.stop.clone()
+            && self.sent == stop.after
+        {
+            match stop.how {
+                Ends::Hold(gate) => {
+                    self.script.stop = None;
+                    super::Pause::Gate(gate).wait().await;
+                }
+                how => return self.end_early(how).await,
+            }
+        }
+        if self.sent > 0 {
+            self.script.between.wait().await;
+        }
+        let event = self.queue.pop_front();
+        match event {
+            Some(event) => {
+                self.sent += 1;
+                let output = self.output * self.sent as u64 / self.total.max(1) as u64;
+                self.guard.state.note(self.guard.number, |bill| bill.output = output);
+                // Known before the last byte is: whoever has read the whole answer finds it on the bill.
+                if self.queue.is_empty() {
+                    self.guard.end = End::Sent;
+                    self.after = Some(After::End);
+                }
+                Some(Ok(event))
+            }
+            None => {
+                self.guard.end = End::Sent;
+                None
+            }
+        }
+    }
+
+    async fn end_early(&mut self, how: Ends) -> Option<io::Result<Bytes>> {
+        self.after = Some(After::End);
+        match how {
+            Ends::Cut | Ends::Hold(_) => {
+                tokio::task::yield_now().await;
+                self.guard.end = End::Cut;
+                Some(Err(io::Error::other("cut")))
+            }
+            Ends::CutInside(bytes) => {
+                self.after = Some(After::Break);
+                let event = self.queue.pop_front().unwrap_or_default();
+                Some(Ok(event.slice(..bytes.min(event.len()))))
+            }
+            Ends::Close => {
+                self.guard.end = End::Sent;
+                None
+            }
+            Ends::Stall => std::future::pending().await,
+            Ends::Error(message) => Some(Ok(self.wire.error_event(&message))),
+            Ends::Bytes(bytes) => Some(Ok(bytes)),
+        }
+    }
+
+    fn cut_into_pieces(&mut self) {
+        let mut whole = BytesMut::new();
+        self.queue.drain(..).for_each(|event| whole.extend_from_slice(&event));
+        let whole = whole.freeze();
+        let size = match self.script.chunks {
+            Chunks::Bytes(size) => size.max(1),
+            Chunks::Events | Chunks::Whole => whole.len().max(1),
+        };
+        self.queue =
+            (0..whole.len()).step_by(size).map(|at| whole.slice(at..whole.len().min(at + size))).collect();
+        self.total = self.queue.len();
+    }
+}
+
+/// The dialect that a path speaks.
+#[derive(Clone, Copy)]
+enum Wire {
+    OpenAi,
+    Anthropic,
+    CountTokens,
+}
+
+impl Wire {
+    fn of(seen: &Seen) -> Self {
+        let path = seen.path.split('?').next().unwrap_or_default();
+        if path.ends_with("/messages/count_tokens") {
+            return Self::CountTokens;
+        }
+        if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
+    }
+
+    fn id_prefix(self) -> &'static str {
+        match self {
+            Self::OpenAi => "chatcmpl-fake",
+            Self::Anthropic | Self::CountTokens => "msg_fake",
+        }
+    }
+
+    /// The content type and the events.
+    fn write(self, id: &str, seen: &Seen, script: &Script) -> (String, Vec<Bytes>) {
+        let json_type = "application/json".to_owned();
+        match &script.answer {
+            Answer::Raw { content_type, body } => (content_type.clone(), vec![body.clone()]),
+            Answer::Error(message) => (json_type, vec![self.error(script.status, message)]),
+            Answer::Said(said) => {
+                let body = seen.json();
+                if body["stream"] == Value::Bool(true) {
+                    return (
+                        "text/event-stream; charset=utf-8".to_owned(),
+                        self.stream(id, &body, said, script),
+                    );
+                }
+                (json_type, vec![self.whole(id, &body, said)])
+            }
+        }
+    }
+
+    fn whole(self, id: &str, body: &Value, said: &Said) -> Bytes {
+        let model = body["model"].as_str().unwrap_or_default();
+        match self {
+            Self::OpenAi => openai::whole(id, model, said),
+            Self::Anthropic => anthropic::whole(id, model, said),
+            Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
+        }
+    }
+
+    fn stream(self, id: &str, body: &Value, said: &Said, script: &Script) -> Vec<Bytes> {
+        let model = body["model"].as_str().unwrap_or_default();
+        let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
+        match self {
+            Self::OpenAi => openai::stream(id, model, said, script, asked),
+            Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
+        }
+    }
+
+    fn error(self, status: u16, message: &str) -> Bytes {
+        match self {
+            Self::OpenAi => openai::error(status, message),
+            Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
+        }
+    }
+
+    fn error_event(self, message: &str) -> Bytes {
+        match self {
+            Self::OpenAi => openai::error_event(message),
+            Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What passes through untouched, and what LiteLLM's clients expect to be changed.
+
+use gatewright_tests::answer::{Got, anthropic, openai};
+use gatewright_tests::client::{Client, chat, message};
+use gatewright_tests::gateway::{Gateway, deployment, model};
+use gatewright_tests::upstream::{Chunks, Said, Script, Upstream, UsageForm};
+use serde_json::{Value, json};
+
+#[test]
+fn what_the_gateway_does_not_know_passes_byte_for_byte() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("o", "openai/gpt-4o", &upstream, ""),
+        deployment("a", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    let turns = r#""messages":[{"role":"user","content":"hi é 😀","name":null}]"#;
+    let unknown = r#""zzz":{"b":1.50,"a":[1E2,1e400,  -0.0,12345678901234567890123]} ,"temperature":0.70"#;
+    for (path, name, upstream_name) in
+        [("/v1/chat/completions", "o", "gpt-4o"), ("/v1/messages", "a", "claude-sonnet-4-5")]
+    {
+        let sent = format!(r#"{{{unknown},"model":"{name}",{turns},"max_tokens":7}}"#);
+        let response = client.post_bytes(path, sent.as_bytes());
+        assert_eq!(response.status, 200, "{}", response.text());
+        let got = String::from_utf8(upstream.last().body.to_vec()).unwrap();
+        assert!(got.contains(unknown), "{path}: {got}");
+        assert!(got.contains(turns), "{path}: {got}");
+        assert_eq!(upstream.last().json()["model"], upstream_name);
+    }
+}
+
+#[test]
+fn usage_comes_in_a_stream_only_where_it_was_asked_for() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("o", "openai/gpt-4o", &upstream, ""),
+        deployment("a", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    for name in ["o", "a"] {
+        for usage in [UsageForm::Asked, UsageForm::Always, UsageForm::WithFinish, UsageForm::Everywhere] {
+            for asked in [false, true] {
+                upstream.push(Script { usage, ..Script::default() });
+                let options = if asked {
+                    json!({"stream": true, "stream_options": {"include_usage": true}})
+                } else {
+                    json!({"stream": true})
+                };
+                let response = client.post("/v1/chat/completions", &chat(name, "hi", options));
+                let got = openai::stream(&response.body);
+                assert!(got.faults.is_empty(), "{:?}", got.faults);
+                assert_eq!(got.text, "w0 w1 w2 w3 w4 ", "{name} {usage:?} {asked}");
+                let told = got.usage.map(|usage| (usage.input, usage.output));
+                assert_eq!(told, asked.then_some((10, 5)), "{name} {usage:?} {asked}: {}", response.text());
+                if name == "o" {
+                    assert_eq!(upstream.last().json()["stream_options"]["include_usage"], true);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_client_sees_the_name_it_asked_for_and_who_answered() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("m", "openai/gpt-4o", &upstream));
+    let client = Client::of(&gateway);
+    let response = client.chat("m", "hi");
+    assert_eq!(response.json()["model"], "m");
+    for (name, value) in [
+        ("x-litellm-model-group", "m"),
+        ("x-litellm-attempted-retries", "0"),
+        ("x-litellm-attempted-fallbacks", "0"),
+        ("x-litellm-model-api-base", format!("{}/v1", upstream.base()).as_str()),
+    ] {
+        assert_eq!(response.header(name), value, "{name}");
+    }
+    for name in ["x-litellm-call-id", "x-litellm-model-id", "x-litellm-version"] {
+        assert!(!response.header(name).is_empty(), "{name} in {:?}", response.headers);
+    }
+    // gpt-4o: 2.5 and 10 dollars a million tokens.
+    assert_eq!(
+        response.header("x-litellm-response-cost").parse::<f64>().ok(),
+        Some(7.5e-5),
+        "{:?}",
+        response.headers
+    );
+    upstream.push(Script::default().header("x-request-id", "req_7").header("set-cookie", "a=b"));
+    let response = client.chat("m", "hi");
+    assert_eq!(response.header("llm_provider-x-request-id"), "req_7", "{:?}", response.headers);
+    assert_eq!(response.header("set-cookie"), "");
+    let response = client.post("/v1/chat/completions", &chat("m", "hi", json!({"stream": true})));
+    assert_eq!(openai::stream(&response.body).model, "m");
+    assert!(response.header("content-type").starts_with("text/event-stream"));
+    assert!(!response.header("x-litellm-call-id").is_empty());
+}
+
+#[test]
+fn the_model_may_stand_in_the_path() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("m", "openai/gpt-4o", &upstream));
+    let client = Client::of(&gateway);
+    let body = json!({"messages": [{"role": "user", "content": "hi"}]});
+    for path in [
+        "/openai/deployments/m/chat/completions",
+        "/engines/m/chat/completions",
+        "/openai/deployments/m/chat/completions?api-version=2024-02-01",
+    ] {
+        let response = client.post(path, &body);
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        assert_eq!(upstream.last().json()["model"], "gpt-4o", "{path}");
+    }
+    assert_eq!(client.post("/chat/completions", &chat("m", "hi", json!({}))).status, 200);
+}
+
+#[test]
+fn wildcards_and_aliases_find_their_deployment() {
+    let upstream = Upstream::start();
+    let list =
+        [deployment("openai/*", "openai/*", &upstream, ""), deployment("m", "openai/gpt-4o", &upstream, "")];
+    let gateway = Gateway::start(&format!(
+        "router_settings: {{model_group_alias: {{nick: m}}}}\nmodel_list:\n{}",
+        list.concat().replace("model_name: openai/*", "model_name: \"openai/*\"")
+    ));
+    let client = Client::of(&gateway);
+    for (asked, sent) in [("openai/gpt-5-mini", "gpt-5-mini"), ("nick", "gpt-4o")] {
+        let response = client.chat(asked, "hi");
+        assert_eq!(response.status, 200, "{asked}: {}", response.text());
+        assert_eq!(upstream.last().json()["model"], sent, "{asked}");
+    }
+}
+
+/// A question, and what must come back through all four pairs of dialects.
+struct Pair {
+    name: &'static str,
+    said: Said,
+    check: fn(&Got, &str),
+}
+
+fn pairs() -> Vec<Pair> {
+    let text = |text: &str| Said::text([text]);
+    let mut parallel = Said::text(Vec::<String>::new())
+        .tool("call_1", "weather", &["{\"ci", "ty\":\"Pa", "ris\"}"])
+        .tool("call_2", "time", &["{\"zone\":\"CET\"}"]);
+    parallel.interleave = true;
+    let mut cached = text("hello");
+    cached.used.cached = 6;
+    cached.used.reasoning = 3;
+    let mut long = text("cut short");
+    long.finish = None;
+    vec![
+        Pair {
+            name: "text",
+            said: Said::text(["Grüße ", "aus ", "東京 😀"]),
+            check: |got, about| assert_eq!(got.text, "Grüße aus 東京 😀", "{about}"),
+        },
+        Pair {
+            name: "nothing",
+            said: Said::text(Vec::<String>::new()),
+            check: |got, about| assert_eq!(got.text, "", "{about}"),
+        },
+        Pair {
+            name: "parallel tools",
+            said: parallel,
+            check: |got, about| {
+                let calls: Vec<_> = got
+                    .tools
+                    .iter()
+                    .map(|tool| {
+                        (
+                            tool.id.as_str(),
+                            tool.name.as_str(),
+                            serde_json::from_str::<Value>(&tool.arguments).unwrap(),
+                        )
+                    })
+                    .collect();
+                assert_eq!(
+                    calls,
+                    [
+                        ("call_1", "weather", json!({"city": "Paris"})),
+                        ("call_2", "time", json!({"zone": "CET"}))
+                    ],
+                    "{about}"
+                );
+                assert!(
+                    ["tool_calls", "tool_use"].contains(&got.finish.as_deref().unwrap_or_default()),
+                    "{about}"
+                );
+            },
+        },
+        Pair {
+            name: "text and a tool",
+            said: text("one moment").tool("call_1", "weather", &["{}"]),
+            check: |got, about| {
+                assert_eq!((got.text.as_str(), got.tools.len()), ("one moment", 1), "{about}")
+            },
+        },
+        Pair {
+            name: "thinking",
+            said: text("42").thinking(["let me ", "see"], "c2ln"),
+            check: |got, about| {
+                assert_eq!((got.reasoning.as_str(), got.text.as_str()), ("let me see", "42"), "{about}")
+            },
+        },
+        Pair {
+            name: "caching",
+            said: cached,
+            check: |got, about| {
+                assert_eq!(got.usage.map(|usage| (usage.input, usage.cached)), Some((10, 6)), "{about}")
+            },
+        },
+        Pair {
+            name: "an end",
+            said: long,
+            check: |got, about| {
+                assert!(["stop", "end_turn"].contains(&got.finish.as_deref().unwrap_or_default()), "{about}")
+            },
+        },
+    ]
+}
+
+#[test]
+fn every_pair_of_dialects_says_the_same_at_every_chunk_boundary() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("o", "openai/gpt-4o", &upstream, ""),
+        deployment("a", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    let more = json!({"stream": true, "stream_options": {"include_usage": true}});
+    for pair in pairs() {
+        for name in ["o", "a"] {
+            for chunks in
+                [Chunks::Events, Chunks::Whole, Chunks::Bytes(1), Chunks::Bytes(5), Chunks::Bytes(64)]
+            {
+                let about = format!("{} from {name} in {chunks:?}", pair.name);
+                let script = Script { chunks, ..Script::says(pair.said.clone()) };
+                for stream in [true, false] {
+                    upstream.push(script.clone());
+                    let body =
+                        if stream { chat(name, "hi", more.clone()) } else { chat(name, "hi", json!({})) };
+                    let response = client.post("/v1/chat/completions", &body);
+                    let got =
+                        if stream { openai::stream(&response.body) } else { openai::whole(&response.json()) };
+                    assert!(got.faults.is_empty(), "{about} {stream}: {:?}\n{}", got.faults, response.text());
+                    (pair.check)(&got, &format!("{about} to openai, stream {stream}\n{}", response.text()));
+                    upstream.push(script.clone());
+                    let response =
+                        client.post("/v1/messages", &message(name, "hi", json!({"stream": stream})));
+                    let got = if stream {
+                        anthropic::stream(&response.body)
+                    } else {
+                        anthropic::whole(&response.json())
+                    };
+                    assert!(got.faults.is_empty(), "{about} {stream}: {:?}\n{}", got.faults, response.text());
+                    (pair.check)(
+                        &got,
+                        &format!("{about} to anthropic, stream {stream}\n{}", response.text()),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn tokens_are_counted_by_the_provider_where_it_can() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("o", "openai/gpt-4o", &upstream, ""),
+        deployment("a", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    let counted = client.post(
+        "/v1/messages/count_tokens",
+        &json!({"model": "a", "messages": [{"role": "user", "content": "in=17 hi"}]}),
+    );
+    assert_eq!(counted.json()["input_tokens"], 17, "{}", counted.text());
+    assert_eq!(upstream.last().path, "/v1/messages/count_tokens");
+    assert_eq!(upstream.last().json()["model"], "claude-sonnet-4-5");
+    let before = upstream.seen().len();
+    let text = "the quick brown fox jumps over the lazy dog";
+    let estimated = client.post(
+        "/v1/messages/count_tokens",
+        &json!({"model": "o", "messages": [{"role": "user", "content": text}]}),
+    );
+    let tokens = estimated.json()["input_tokens"].as_u64().unwrap_or_default();
+    assert!((9..40).contains(&tokens), "{}", estimated.text());
+    assert_eq!(upstream.seen().len(), before, "an estimate asks nobody");
+}
+
+#[test]
+fn anthropic_headers_reach_anthropic() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("a", "anthropic/claude-sonnet-4-5", &upstream));
+    let client = Client::of(&gateway)
+        .header("anthropic-beta", "context-1m-2025-08-07")
+        .header("anthropic-version", "2023-06-01");
+    assert_eq!(client.post("/v1/messages", &message("a", "hi", json!({}))).status, 200);
+    let seen = upstream.last();
+    assert!(seen.header("anthropic-beta").contains("context-1m-2025-08-07"), "{:?}", seen.headers);
+    assert_eq!(seen.header("anthropic-version"), "2023-06-01");
+    assert_eq!(seen.header("x-api-key"), "sk-upstream");
+    assert_eq!(seen.header("authorization"), "");
+}

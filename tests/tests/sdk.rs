@@ -1,0 +1,73 @@
+//! The libraries that OpenAI and Anthropic publish, in Python and Node, against the gateway in front of both dialects.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, binary, deployment};
+use gatewright_tests::upstream::Upstream;
+
+#[test]
+fn the_python_libraries_are_served() {
+    let home = prepared("python", "requirements.txt", |source, home| {
+        run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
+        let requirements = source.join("requirements.txt");
+        run(Command::new(home.join("bin/pip")).args(["install", "--quiet", "--requirement"]).arg(requirements));
+    });
+    check(Command::new(home.join("bin/python")).arg(sources().join("python/check.py")));
+}
+
+#[test]
+fn the_node_libraries_are_served() {
+    let home = prepared("node", "package-lock.json", |source, home| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(source.join(name), home.join(name)).unwrap();
+        }
+        run(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(home));
+    });
+    // Node looks for packages beside the script.
+    fs::copy(sources().join("node/check.mjs"), home.join("check.mjs")).unwrap();
+    check(Command::new("node").arg(home.join("check.mjs")));
+}
+
+/// Runs a script against a gateway with one model of each dialect. Each runs alone: the libraries' retries are part of
+/// what is checked, so the gateway itself tries only once.
+fn check(script: &mut Command) {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("openai-model", "openai/gpt-4o", &upstream, ""),
+        deployment("anthropic-model", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!(
+        "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
+        list.concat()
+    ));
+    script.env("GATEWAY", gateway.base()).env("KEY", MASTER_KEY).env("MODELS", "openai-model,anthropic-model");
+    run(script.env("NO_PROXY", "*"));
+}
+
+/// A folder under `target` with what `stamp` asks for; installed once, and again when the file changes.
+fn prepared(name: &str, stamp: &str, install: impl Fn(&Path, &Path)) -> PathBuf {
+    let source = sources().join(name);
+    let home = binary().parent().unwrap().join("sdk").join(name);
+    let wanted = fs::read(source.join(stamp)).unwrap();
+    let done = home.join("installed");
+    if fs::read(&done).is_ok_and(|installed| installed == wanted) {
+        return home;
+    }
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).unwrap();
+    install(&source, &home);
+    fs::write(done, wanted).unwrap();
+    home
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|err| panic!("{command:?}: {err}"));
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{command:?} ended with {}:\n{text}", output.status);
+}
+
+fn sources() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sdk")
+}
