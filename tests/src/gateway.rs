@@ -63,7 +63,13 @@ impl Setup {
     pub fn start(self) -> Gateway {
         let dir = TempDir::with_prefix("gatewright-test-").unwrap();
         std::fs::write(dir.path().join("config.yaml"), &self.config).unwrap();
-        let mut gateway = Gateway { dir, addr: SocketAddr::from(([127, 0, 0, 1], 0)), args: self.args, env: self.env, child: None };
+        let mut gateway = Gateway {
+            dir,
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            args: self.args,
+            env: self.env,
+            child: None,
+        };
         gateway.restart();
         gateway
     }

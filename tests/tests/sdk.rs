@@ -12,7 +12,9 @@ fn the_python_libraries_are_served() {
     let home = prepared("python", "requirements.txt", |source, home| {
         run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
         let requirements = source.join("requirements.txt");
-        run(Command::new(home.join("bin/pip")).args(["install", "--quiet", "--requirement"]).arg(requirements));
+        run(Command::new(home.join("bin/pip"))
+            .args(["install", "--quiet", "--requirement"])
+            .arg(requirements));
     });
     check(Command::new(home.join("bin/python")).arg(sources().join("python/check.py")));
 }
@@ -42,7 +44,10 @@ fn check(script: &mut Command) {
         "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
         list.concat()
     ));
-    script.env("GATEWAY", gateway.base()).env("KEY", MASTER_KEY).env("MODELS", "openai-model,anthropic-model");
+    script
+        .env("GATEWAY", gateway.base())
+        .env("KEY", MASTER_KEY)
+        .env("MODELS", "openai-model,anthropic-model");
     run(script.env("NO_PROXY", "*"));
 }
 

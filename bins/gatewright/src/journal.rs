@@ -15,7 +15,11 @@ pub(crate) fn print(args: &JournalArgs) -> ExitCode {
     match write(args, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            let _ = writeln!(io::stderr(), "gatewright: cannot read the journal in {}: {err}", args.dir.display());
+            let _ = writeln!(
+                io::stderr(),
+                "gatewright: cannot read the journal in {}: {err}",
+                args.dir.display()
+            );
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
 use gatewright_core::{CallService, layer};
-use gatewright_limits::Limits;
+use gatewright_limits::{Limits, Local};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
 use gatewright_spend::Ledgered;
@@ -11,11 +11,11 @@ use tower::ServiceBuilder;
 /// The policies, each built from its own settings.
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
-    pub(crate) call_limits: Limits,
+    pub(crate) call_limits: Limits<Local>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
     pub(crate) attempt_trace: Traced,
-    pub(crate) deployment_limits: Limits,
+    pub(crate) deployment_limits: Limits<Local>,
     pub(crate) ledger: Ledgered,
     pub(crate) upstream: Upstream,
 }

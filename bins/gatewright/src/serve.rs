@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gatewright_auth::{Authenticator, check_exposure};
 use gatewright_catalogue::Catalogue;
-use gatewright_core::SystemClock;
+use gatewright_core::{Body, Call, SystemClock};
 use gatewright_gateway::{Gateway, Ports};
-use gatewright_limits::{Limits, Local};
+use gatewright_limits::{Limits, Local, Rules};
 use gatewright_providers::{Deployment, Registry, Upstream};
 use gatewright_routing::{LiveTable, Router, Table};
 use gatewright_spend::{Journal, Ledgered};
@@ -92,14 +92,16 @@ fn assemble(
         Arc::new(move |deployment, usage| prices.cost(deployment, usage))
     };
     let counters = Arc::new(Local::new(clock.clone()));
+    let limits =
+        |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), Arc::new(estimate), clock.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer),
-        call_limits: Limits::per_call(CallRules::new(config.limits), counters.clone()),
+        call_limits: limits(Arc::new(CallRules::new(config.limits))),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
-        deployment_limits: Limits::per_attempt(DeploymentRules::new(&config.deployments), counters),
-        ledger: Ledgered::new(journal.clone(), prices, clock),
+        deployment_limits: limits(Arc::new(DeploymentRules::new(&config.deployments))),
+        ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
         upstream: Upstream::new(registry.clone(), transport, tracer.clone(), Default::default()),
     };
     let ports = Ports {
@@ -114,6 +116,21 @@ fn assemble(
 fn registry(config: &Config, env: Env<'_>, catalogue: &'static Catalogue) -> Registry {
     Registry::new(config.deployments.iter().map(|deployment| {
         let routing = &deployment.routing;
-        Deployment::new(&routing.id, &routing.group, &routing.target, deployment.params.clone(), catalogue, env)
+        Deployment::new(
+            &routing.id,
+            &routing.group,
+            &routing.target,
+            deployment.params.clone(),
+            catalogue,
+            env,
+        )
     }))
+}
+
+/// The tokens that a call is held for: its input, and what it may write.
+fn estimate(call: &Call) -> u64 {
+    match &call.body {
+        Body::Json(json) => gatewright_tokens::estimate_bytes(&json.to_bytes()),
+        Body::Opaque(bytes) => gatewright_tokens::estimate_bytes(bytes),
+    }
 }

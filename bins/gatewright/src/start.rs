@@ -41,7 +41,9 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn load(args: &Serve, env: &dyn Fn(&str) -> Option<String>) -> Config {
-    let overlay = environment().into_iter().filter_map(|(key, value)| Some((key.strip_prefix(OVERLAY)?.to_owned(), value)));
+    let overlay = environment()
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(OVERLAY)?.to_owned(), value)));
     let said = Said {
         file: args.config.as_deref(),
         text: None,
@@ -59,7 +61,9 @@ fn load(args: &Serve, env: &dyn Fn(&str) -> Option<String>) -> Config {
 
 /// The one place that reads the environment.
 fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn checked(config: &Config) -> ExitCode {
@@ -98,7 +102,8 @@ fn greet(config: &Config, address: SocketAddr) {
     let mut names: Vec<&str> = config.deployments.iter().map(|d| &*d.routing.group).collect();
     names.dedup();
     let first = names.iter().find(|name| !name.contains('*')).copied().unwrap_or(DEMO_MODEL);
-    let key = if config.access.master_key.is_some() { " -H 'authorization: Bearer <your master key>'" } else { "" };
+    let key =
+        if config.access.master_key.is_some() { " -H 'authorization: Bearer <your master key>'" } else { "" };
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "gatewright {} serves http://{address}", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(out, "models: {}", names.join(", "));
@@ -111,7 +116,8 @@ fn greet(config: &Config, address: SocketAddr) {
 
 /// Ready at the first SIGTERM or SIGINT.
 async fn stop_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         // Without handlers the signals keep their default: they end the process at once.
         return std::future::pending().await;
     };

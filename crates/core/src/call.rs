@@ -106,6 +106,18 @@ pub struct Target {
     pub deadline: Instant,
 }
 
+// === impl Operation ===
+
+impl Operation {
+    /// Whether a provider bills for it: only then it is an attempt in the ledger.
+    pub fn is_billed(self) -> bool {
+        match self {
+            Self::Chat => true,
+            Self::CountTokens => false,
+        }
+    }
+}
+
 // === impl Call ===
 
 impl Call {

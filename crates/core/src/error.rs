@@ -74,7 +74,7 @@ kinds! {
     /// The request is malformed or asks for something impossible.
     InvalidRequest { 400, "invalid_request_error", "invalid_request_error", Never, Never }
     /// No deployment serves a model of this name.
-    UnknownModel { 400, "invalid_request_error", "not_found_error", Never, Never }
+    UnknownModel { 400, "invalid_request_error", "invalid_request_error", Never, Never }
     /// The request uses something that this provider cannot carry.
     Unsupported { 400, "invalid_request_error", "invalid_request_error", Elsewhere, Never }
     /// The conversation is longer than the model takes.

@@ -18,7 +18,7 @@ pub(crate) struct Field<'a> {
     /// Where the key's opening quote is.
     pub(crate) start: usize,
     /// Where the field before it ended; `None` for the first.
-    before: Option<usize>,
+    pub(crate) before: Option<usize>,
 }
 
 // === impl Scanner ===
@@ -49,14 +49,15 @@ impl<'a> Scanner<'a> {
         self.fields(None, visit)
     }
 
-    /// Goes on with an object where one of its fields begins, not the first.
+    /// Goes on with an object where one of its fields begins; `before` is where the field before it ended.
     pub(crate) fn rest_of_object(
         &mut self,
         at: usize,
+        before: Option<usize>,
         visit: impl FnMut(&mut Self, Field<'a>) -> Option<()>,
     ) -> Option<()> {
         self.at = at;
-        self.fields(Some(at), visit)
+        self.fields(before, visit)
     }
 
     fn fields(
@@ -139,7 +140,9 @@ impl<'a> Scanner<'a> {
         let first = self.peek()?;
         let start = self.at;
         match first {
-            b'"' => drop(self.string()?),
+            b'"' => {
+                self.string()?;
+            }
             b'{' | b'[' => self.skip_nested()?,
             b'}' | b']' | b',' | b':' => return None,
             _ => {

@@ -1,5 +1,7 @@
 //! Replays recorded answers of providers that speak OpenAI's dialect, where `RECORDINGS` names their directory.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test; helpers of one are not seen as such")]
+
 use std::io::Read;
 use std::path::Path;
 
@@ -35,7 +37,8 @@ fn recorded_answers_say_what_was_recorded() {
     #[expect(clippy::disallowed_methods, reason = "the recordings are no part of the repository")]
     let Ok(directory) = std::env::var("RECORDINGS") else { return };
     let (mut read, mut misses) = (0, Vec::new());
-    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     for file in files.iter().filter(|file| is_chat(file)) {
         for line in unpack(file).lines() {
@@ -50,7 +53,8 @@ fn recorded_answers_say_what_was_recorded() {
             let case = Case {
                 name: format!("{} {}", file.file_stem().unwrap().to_string_lossy(), record["id"]),
                 stream: record["stream"] == true,
-                status: StatusCode::from_u16(u16::try_from(answer["status"].as_u64().unwrap()).unwrap()).unwrap(),
+                status: StatusCode::from_u16(u16::try_from(answer["status"].as_u64().unwrap()).unwrap())
+                    .unwrap(),
                 body,
                 expect: &record["expect"],
             };
@@ -115,9 +119,11 @@ fn compare(facts: &Facts, expect: &Value, miss: &mut dyn FnMut(&str, String, Str
             miss(what, format!("{got:?}"), format!("{want:?}"));
         }
     }
-    let calls: Vec<Value> = facts.calls.iter().map(|(id, name, args)| json!([id, name, loose(args)])).collect();
+    let calls: Vec<Value> =
+        facts.calls.iter().map(|(id, name, args)| json!([id, name, loose(args)])).collect();
     let wanted = expect["tool_calls"].as_array().cloned().unwrap_or_default();
-    let wanted: Vec<Value> = wanted.iter().map(|call| json!([call["id"], call["name"], call["args"]])).collect();
+    let wanted: Vec<Value> =
+        wanted.iter().map(|call| json!([call["id"], call["name"], call["args"]])).collect();
     if calls != wanted {
         miss("calls", json!(calls).to_string(), json!(wanted).to_string());
     }
@@ -127,7 +133,10 @@ fn compare(facts: &Facts, expect: &Value, miss: &mut dyn FnMut(&str, String, Str
         "max_tokens" => "length",
         word => word,
     });
-    let got = facts.finish.as_deref().map(|word| if word == "stop" && !calls.is_empty() { "tool_calls" } else { word });
+    let got = facts
+        .finish
+        .as_deref()
+        .map(|word| if word == "stop" && !calls.is_empty() { "tool_calls" } else { word });
     if got != finish {
         miss("finish", format!("{got:?}"), format!("{finish:?}"));
     }
@@ -188,7 +197,9 @@ fn decode_whole(codec: &dyn Codec, body: &str) -> Result<Facts> {
             Part::Text { text, .. } => facts.text.push_str(text),
             Part::Reasoning { text, .. } => facts.reasoning.push_str(text),
             Part::Refusal(text) => facts.refusal.push_str(text),
-            Part::ToolCall(call) => facts.calls.push((call.id.clone(), call.name.clone(), call.arguments.clone())),
+            Part::ToolCall(call) => {
+                facts.calls.push((call.id.clone(), call.name.clone(), call.arguments.clone()))
+            }
             _ => {}
         }
     }
@@ -225,7 +236,9 @@ fn decode_stream(codec: &dyn Codec, body: &str) -> Result<Facts> {
                 calls.iter_mut().find(|(known, _)| *known == index).unwrap().1.2.push_str(&more);
             }
             Event::PartDelta { choice: 0, delta: Delta::Text(more), .. } => facts.text.push_str(&more),
-            Event::PartDelta { choice: 0, delta: Delta::Reasoning(more), .. } => facts.reasoning.push_str(&more),
+            Event::PartDelta { choice: 0, delta: Delta::Reasoning(more), .. } => {
+                facts.reasoning.push_str(&more)
+            }
             Event::Finish { choice, reason, .. } => {
                 facts.choices += 1;
                 if choice == 0 {

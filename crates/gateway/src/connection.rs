@@ -126,7 +126,8 @@ impl Guarded {
 
     /// Ready when the peer has been silent for too long while nobody is being answered.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (begun, ended) = (self.phase.0.begun.load(Ordering::Relaxed), self.phase.0.ended.load(Ordering::Relaxed));
+        let (begun, ended) =
+            (self.phase.0.begun.load(Ordering::Relaxed), self.phase.0.ended.load(Ordering::Relaxed));
         if begun != ended {
             return Poll::Pending;
         }
@@ -139,7 +140,11 @@ impl Guarded {
 }
 
 impl Read for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Ready(read) => {

@@ -33,11 +33,8 @@ pub(crate) fn lift(
 ) -> Result<(Controls, Vec<Cow<'static, str>>)> {
     let mut controls = Controls::default();
     let mut told = Vec::new();
-    let taken: Vec<String> = body
-        .keys()
-        .filter(|key| !matches!(field(key, dialect), Field::Pass))
-        .map(Cow::into_owned)
-        .collect();
+    let taken: Vec<String> =
+        body.keys().filter(|key| !matches!(field(key, dialect), Field::Pass)).map(Cow::into_owned).collect();
     // OpenAI keeps `metadata` with stored answers only; everywhere else it is a note to the gateway.
     let stored = dialect == Dialect::OpenAiChat && body.raw("store") == Some(b"true");
     for key in taken {
@@ -71,16 +68,48 @@ fn field(key: &str, dialect: Dialect) -> Field {
     match key {
         // An Anthropic request's `metadata` names the end user to the provider.
         "metadata" if dialect == Dialect::AnthropicMessages => Field::Pass,
-        "metadata" | "litellm_metadata" | "tags" | "fallbacks" | "num_retries" | "timeout" | "stream_timeout"
-        | "mock_response" | "disable_fallbacks" | "litellm_trace_id" | "litellm_session_id" => Field::Lift,
-        "api_key" | "api_base" | "base_url" | "api_version" | "extra_headers" | "headers" | "extra_query"
-        | "organization" | "custom_llm_provider" | "user_config" | "proxy_server_request" | "client"
-        | "aws_access_key_id" | "aws_secret_access_key" | "aws_session_token" | "aws_region_name"
-        | "vertex_credentials" | "vertex_project" | "vertex_location" | "azure_ad_token" => Field::Forbidden,
-        "cache" | "caching" | "guardrails" | "disable_global_guardrails" | "policies" | "priority" | "drop_params"
-        | "allowed_openai_params" | "additional_drop_params" | "no-log" | "context_window_fallbacks" | "prompt_id"
-        | "prompt_variables" | "prompt_label" | "prompt_version" | "cache_control_injection_points" | "max_retries"
-        | "litellm_call_id" | "model_info" => Field::Own,
+        "metadata" | "litellm_metadata" | "tags" | "fallbacks" | "num_retries" | "timeout"
+        | "stream_timeout" | "mock_response" | "disable_fallbacks" | "litellm_trace_id"
+        | "litellm_session_id" => Field::Lift,
+        "api_key"
+        | "api_base"
+        | "base_url"
+        | "api_version"
+        | "extra_headers"
+        | "headers"
+        | "extra_query"
+        | "organization"
+        | "custom_llm_provider"
+        | "user_config"
+        | "proxy_server_request"
+        | "client"
+        | "aws_access_key_id"
+        | "aws_secret_access_key"
+        | "aws_session_token"
+        | "aws_region_name"
+        | "vertex_credentials"
+        | "vertex_project"
+        | "vertex_location"
+        | "azure_ad_token" => Field::Forbidden,
+        "cache"
+        | "caching"
+        | "guardrails"
+        | "disable_global_guardrails"
+        | "policies"
+        | "priority"
+        | "drop_params"
+        | "allowed_openai_params"
+        | "additional_drop_params"
+        | "no-log"
+        | "context_window_fallbacks"
+        | "prompt_id"
+        | "prompt_variables"
+        | "prompt_label"
+        | "prompt_version"
+        | "cache_control_injection_points"
+        | "max_retries"
+        | "litellm_call_id"
+        | "model_info" => Field::Own,
         _ if key.starts_with("mock_testing_") || key == "mock_timeout" => Field::Refused,
         _ => Field::Pass,
     }
@@ -95,8 +124,12 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
         "fallbacks" => controls.fallbacks = fallbacks(&body.get::<Vec<Value>>(key)?.unwrap_or_default())?,
         "tags" => controls.tags.extend(body.get::<Vec<Arc<str>>>(key)?.unwrap_or_default()),
         "litellm_trace_id" => controls.trace_id = body.string(key)?.map(Into::into),
-        "mock_response" if settings.client_mock_response => controls.mock_response = body.string(key)?.map(Into::into),
-        "metadata" | "litellm_metadata" => read_metadata(&body.get::<Value>(key)?.unwrap_or_default(), controls),
+        "mock_response" if settings.client_mock_response => {
+            controls.mock_response = body.string(key)?.map(Into::into)
+        }
+        "metadata" | "litellm_metadata" => {
+            read_metadata(&body.get::<Value>(key)?.unwrap_or_default(), controls)
+        }
         _ => {}
     }
     Ok(())
@@ -105,7 +138,8 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
 /// LiteLLM takes names, and objects with the model and fields to change; the latter are refused, not half obeyed.
 fn fallbacks(list: &[Value]) -> Result<Vec<Arc<str>>> {
     let wrong = || {
-        Error::new(ErrorKind::InvalidRequest, "'fallbacks' must be a list of model names").with_param("fallbacks")
+        Error::new(ErrorKind::InvalidRequest, "'fallbacks' must be a list of model names")
+            .with_param("fallbacks")
     };
     let name = |value: &Value| match value {
         Value::String(name) => Some(Arc::from(name.as_str())),
@@ -130,7 +164,9 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
         let Ok(value) = value.to_str() else { continue };
         match name {
             "timeout" => controls.timeout = value.parse().ok().and_then(seconds).or(controls.timeout),
-            "stream-timeout" => controls.stream_timeout = value.parse().ok().and_then(seconds).or(controls.stream_timeout),
+            "stream-timeout" => {
+                controls.stream_timeout = value.parse().ok().and_then(seconds).or(controls.stream_timeout)
+            }
             "num-retries" => {
                 let retries = value.parse().ok().map(|n: u32| n.min(settings.max_retries));
                 controls.num_retries = retries.or(controls.num_retries);
@@ -156,7 +192,8 @@ mod tests {
 
     fn lifted(text: &str) -> (Json, Controls, Vec<Cow<'static, str>>) {
         let mut body = Json::parse(text.to_owned().into(), JsonLimits::default()).unwrap();
-        let (controls, told) = lift(&mut body, &HeaderMap::new(), Dialect::OpenAiChat, &Settings::default()).unwrap();
+        let (controls, told) =
+            lift(&mut body, &HeaderMap::new(), Dialect::OpenAiChat, &Settings::default()).unwrap();
         (body, controls, told)
     }
 
@@ -175,7 +212,9 @@ mod tests {
 
     #[test]
     fn a_body_cannot_choose_host_headers_or_credentials() {
-        let (body, _, told) = lifted(r#"{"model":"m","api_base":"http://x","api_key":"k","extra_headers":{"authorization":"x"}}"#);
+        let (body, _, told) = lifted(
+            r#"{"model":"m","api_base":"http://x","api_key":"k","extra_headers":{"authorization":"x"}}"#,
+        );
         assert_eq!(body.to_bytes(), r#"{"model":"m"}"#);
         assert_eq!(told, ["api_base", "api_key", "extra_headers"]);
     }

@@ -105,7 +105,9 @@ impl<S: CallService> Gateway<S> {
         for route in ROUTES {
             router = router.route(route.path, self.clone().endpoint(route));
         }
-        router.fallback(|| async { respond::not_found() }).method_not_allowed_fallback(|| async { respond::method_not_allowed() })
+        router
+            .fallback(|| async { respond::not_found() })
+            .method_not_allowed_fallback(|| async { respond::method_not_allowed() })
     }
 
     fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {

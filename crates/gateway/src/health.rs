@@ -29,7 +29,9 @@ pub(crate) fn liveliness() -> Response {
 pub(crate) fn readiness(ports: &Ports) -> Response {
     match ports.health.ready() {
         Ok(()) => respond::json(StatusCode::OK, &json!({"status": "healthy", "db": "Not connected"})),
-        Err(why) => respond::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unhealthy", "reason": why})),
+        Err(why) => {
+            respond::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unhealthy", "reason": why}))
+        }
     }
 }
 

@@ -14,7 +14,8 @@ const RESERVED: usize = 1 << 20;
 
 /// The whole body, if it has at most `limit` bytes and never pauses for longer than `idle`.
 pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle: Duration) -> Result<Bytes> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
@@ -46,7 +47,8 @@ async fn piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>> {
         let frame = match ready_or_timeout(next, idle).await? {
             Some(Ok(frame)) => frame,
             Some(Err(err)) => {
-                return Err(Error::new(ErrorKind::InvalidRequest, "the request's body broke off").with_detail(err.to_string()));
+                return Err(Error::new(ErrorKind::InvalidRequest, "the request's body broke off")
+                    .with_detail(err.to_string()));
             }
             None => return Ok(None),
         };

@@ -9,7 +9,8 @@ use axum::extract::{FromRequestParts, Path, RawPathParams};
 use axum::http::request::Parts;
 use axum::response::Response;
 use gatewright_core::{
-    Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation, Result,
+    Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation,
+    Result,
 };
 use http::Request;
 use tracing::info;
@@ -29,7 +30,9 @@ pub(crate) async fn answer<S: CallService>(
     let caller = match gateway.ports.caller(&parts.headers, &parts.uri) {
         Ok(caller) => caller,
         // LiteLLM tells every client about its key in OpenAI's words; its clients read them.
-        Err(err) => return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh()),
+        Err(err) => {
+            return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh());
+        }
     };
     let asked = Asked { operation, codec, caller, received };
     let (call, dropped) = match asked.into_call(gateway, parts, body).await {
@@ -79,7 +82,10 @@ impl Asked {
         if json.raw("messages").is_none() {
             return Err(missing(dialect, "messages"));
         }
-        if json.raw("max_tokens").is_none() && dialect == Dialect::AnthropicMessages && self.operation == Operation::Chat {
+        if json.raw("max_tokens").is_none()
+            && dialect == Dialect::AnthropicMessages
+            && self.operation == Operation::Chat
+        {
             return Err(missing(dialect, "max_tokens"));
         }
         let stream = json.flag("stream")?;

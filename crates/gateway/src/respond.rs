@@ -7,7 +7,9 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use gatewright_core::{Call, CallId, Codec, Error, Head, Reply};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{StatusCode, header};
 
 use crate::Settings;
@@ -116,7 +118,8 @@ fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
         put(headers, "x-litellm-model-group", &by.group);
     }
     headers.insert(HeaderName::from_static("x-litellm-attempted-retries"), HeaderValue::from(head.retries));
-    headers.insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from(head.fallbacks));
+    headers
+        .insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from(head.fallbacks));
     if let Some(cost) = head.cost {
         put(headers, "x-litellm-response-cost", &cost.to_string());
     }
@@ -150,8 +153,11 @@ fn millis(duration: std::time::Duration) -> String {
     format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
-/// A value that cannot stand in a header is left out.
+/// A value that is empty or cannot stand in a header is left out.
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if value.is_empty() {
+        return;
+    }
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }

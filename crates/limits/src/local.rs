@@ -22,6 +22,9 @@ const SWEEP_AT: usize = 64;
 /// When a call that found no permit should ask again: nobody knows when one comes back.
 const PERMIT_WAIT: Duration = Duration::from_secs(1);
 
+/// What a window lasts that is longer than the clock can tell.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// Counts in this process, in windows that start with the first call in them, as LiteLLM's do. So a limit is never
 /// passed within a window and all of it is there again when the window ends, which is what `retry-after` says; in the
 /// time of a window across its end, twice the limit can pass.
@@ -76,7 +79,8 @@ impl Local {
 
     fn take(&self, rules: &[Rule], tokens: u64) -> Result<LocalHold, Refused> {
         let before = self.clock.now();
-        let mut wanted: SmallVec<[Held; 4]> = rules.iter().map(|rule| self.want(rule, tokens, before)).collect();
+        let mut wanted: SmallVec<[Held; 4]> =
+            rules.iter().map(|rule| self.want(rule, tokens, before)).collect();
         let mut locked = self.lock_all(&wanted);
         // Behind the locks, so that windows never see time run backwards.
         let now = self.clock.now();
@@ -163,10 +167,10 @@ impl Shard {
             self.slots.retain(|key, slot| slot.matters(key, now));
             self.sweep_at = SWEEP_AT.max(self.slots.len() * 2);
         }
-        let fresh = Slot { used: 0, ends: now + key.window };
-        let slot = self.slots.entry(key.clone()).or_insert(fresh);
+        let fresh = || Slot { used: 0, ends: now.checked_add(key.window).unwrap_or(now + LONGEST) };
+        let slot = self.slots.entry(key.clone()).or_insert_with(fresh);
         if !slot.matters(key, now) {
-            *slot = Slot { used: 0, ends: now + key.window };
+            *slot = fresh();
         }
         slot
     }
@@ -195,9 +199,6 @@ impl Shard {
 impl Slot {
     /// Whether it says anything that an absent one does not.
     fn matters(&self, key: &Key, now: Instant) -> bool {
-        match key.counter {
-            Counter::Parallel => self.used > 0,
-            Counter::Requests | Counter::Tokens => now < self.ends,
-        }
+        self.used > 0 && (key.counter == Counter::Parallel || now < self.ends)
     }
 }

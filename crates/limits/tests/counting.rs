@@ -168,7 +168,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a limit is worth, said in the plainest way: a list of what was taken when.
+/// What a limit is worth, said in the plainest way: when each window started, and what was taken in it.
 #[derive(Default)]
 struct Plain {
     counts: HashMap<(u8, Counter), (u64, u64)>,
@@ -177,7 +177,7 @@ struct Plain {
 impl Plain {
     fn count(&mut self, key: (u8, Counter), now: u64) -> &mut (u64, u64) {
         let count = self.counts.entry(key).or_insert((now, 0));
-        if key.1 != Counter::Parallel && now >= count.0 + 60 {
+        if count.1 == 0 || key.1 != Counter::Parallel && now >= count.0 + 60 {
             *count = (now, 0);
         }
         count

@@ -28,10 +28,11 @@ impl Rules for Always {
     }
 }
 
-fn limits(rules: Vec<Rule>, estimate: u64) -> Limits<Local> {
+fn limits(rules: Vec<Rule>, estimate: u64) -> (Limits<Local>, Arc<Local>, Arc<Hands>) {
     let clock = Hands::new();
     let local = Arc::new(Local::new(clock.clone()));
-    Limits::new(Arc::new(Always(rules)), local, Arc::new(move |_: &Call| estimate), clock)
+    let estimate = Arc::new(move |_: &Call| estimate);
+    (Limits::new(Arc::new(Always(rules)), local.clone(), estimate, clock.clone()), local, clock)
 }
 
 fn one(usage: Option<Usage>) -> Result<Reply> {
@@ -73,16 +74,120 @@ fn run(limits: &Limits<Local>, upstream: impl CallService) -> Option<ErrorKind> 
     }
 }
 
-/// How many tokens a limit of 1000 has left, where this ended a call that was held for 100.
+/// The tokens that a limit of 1000 has left, where this ended a call that was held for 100.
 fn check(name: &str, left: u64, upstream: impl CallService) {
     let rules = vec![Rule::parallel("api_key", "k".into(), 1), Rule::tokens("api_key", "k".into(), 1000)];
-    let limits = limits(rules.clone(), 100);
+    let (limits, local, _) = limits(rules.clone(), 100);
     run(&limits, upstream);
-    // Each try is held for one token, which its failure gives back.
-    let fits = |tokens: u64| {
-        let probe = Limits::clone(&limits).estimating(tokens);
-        run(&probe, answering(|| async { Err(err()) })) != Some(ErrorKind::LimitReached)
+    let fits = |tokens: u64| match local.hold(&rules, tokens).now_or_never().unwrap() {
+        Ok(held) => {
+            local.settle(held, 0);
+            true
+        }
+        Err(Refused::Full { rule: 1, .. }) => false,
+        Err(refused) => panic!("{name}: the permit did not come back: {refused:?}"),
     };
-    let most = (0..=1000).rev().find(|tokens| fits(*tokens)).unwrap();
+    let most = (1..=1000).rev().find(|tokens| fits(*tokens)).unwrap();
     assert_eq!(most, left, "{name}");
+}
+
+#[test]
+fn permits_return_and_tokens_are_put_right_on_every_end() {
+    let usage = |total| Some(Usage { output: total, ..Usage::default() });
+    check("whole", 970, answering(move || async move { one(usage(30)) }));
+    check("whole and long", 400, answering(move || async move { one(usage(600)) }));
+    check("whole without usage", 900, answering(|| async { one(None) }));
+    check("a stream", 960, answering(|| async { many(vec![text(9), told(40, true)]) }));
+    check("an error", 1000, answering(|| async { Err(err()) }));
+    check("an error in a stream", 1000, answering(|| async { many(vec![Err(err())]) }));
+    check("cut", 900, answering(|| async { many(vec![text(9), Err(err())]) }));
+    check("cut after much", 800, answering(|| async { many(vec![text(800), Err(err())]) }));
+    check("a client that leaves before the head", 900, answering(pending));
+    check("a client that leaves a stream", 900, answering(|| async { many(vec![text(9), told(40, false)]) }));
+    check("one that leaves late", 500, answering(|| async { many(vec![text(9), told(500, false)]) }));
+}
+
+#[test]
+fn a_permit_is_held_until_the_stream_ends() {
+    let (limits, _, _) = limits(vec![Rule::parallel("api_key", "k".into(), 1)], 0);
+    let stream = answering(|| async { many(vec![text(9), told(1, true)]) });
+    let mut reply = limits.handle(call(), stream.clone()).now_or_never().unwrap().unwrap();
+    reply.frames.next().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!(run(&limits, stream.clone()), Some(ErrorKind::LimitReached));
+    reply.frames.next().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!(run(&limits, stream), None, "before the reply is dropped");
+}
+
+#[test]
+fn a_refusal_says_what_litellm_says() {
+    let key = "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b";
+    for (rule, kind, says, wait) in [
+        (
+            Rule::requests("api_key", key.into(), 1),
+            ErrorKind::LimitReached,
+            "Rate limit exceeded for api_key: 88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b. \
+             Limit type: requests. Current limit: 1, Remaining: 0. Limit resets at: 2025-11-20 23:51:22 UTC",
+            60,
+        ),
+        (
+            Rule::tokens("deployment", "fast-1".into(), 15),
+            ErrorKind::RateLimited,
+            "Rate limit exceeded for deployment: fast-1. Limit type: tokens. Current limit: 15, Remaining: 5. \
+             Limit resets at: 2025-11-20 23:51:22 UTC",
+            60,
+        ),
+        (
+            Rule::parallel("proxy", "all".into(), 1),
+            ErrorKind::LimitReached,
+            "Rate limit exceeded for proxy: all. Limit type: max_parallel_requests. Current limit: 1, \
+             Remaining: 0. Limit resets at: 2025-11-20 23:50:23 UTC",
+            1,
+        ),
+    ] {
+        let name = rule.counter.name();
+        let (limits, _, clock) = limits(vec![rule], 10);
+        let limits = limits.refusing_with(kind);
+        let held = limits.handle(call(), answering(|| async { many(vec![]) })).now_or_never().unwrap();
+        let err =
+            limits.handle(call(), answering(|| async { one(None) })).now_or_never().unwrap().err().unwrap();
+        assert_eq!((err.message(), err.kind(), err.status().as_u16()), (says, kind, 429));
+        assert_eq!(err.retry_after(), Some(Duration::from_secs(wait)));
+        let header = |name: &str| err.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(header("retry-after"), wait.to_string());
+        assert_eq!(header("rate_limit_type"), name);
+        assert!(says.ends_with(&header("reset_at")));
+        drop(held);
+        clock.forward(Duration::from_secs(wait));
+        assert_eq!(run(&limits, answering(|| async { one(None) })), None, "when it said");
+    }
+}
+
+#[test]
+fn a_call_that_is_refused_is_not_sent() {
+    let (limits, _, _) = limits(vec![Rule::requests("api_key", "k".into(), 0)], 0);
+    let upstream = service_fn(|_| async { unreachable!("it was refused") });
+    assert_eq!(run(&limits, upstream), Some(ErrorKind::LimitReached));
+}
+
+/// Counts that must not be asked.
+struct Untouchable;
+
+impl Counters for Untouchable {
+    type Hold = ();
+
+    async fn hold(&self, _: &[Rule], _: u64) -> Result<(), Refused> {
+        unreachable!("there is nothing to hold")
+    }
+
+    fn settle(&self, (): (), _: u64) {
+        unreachable!("nothing was held")
+    }
+}
+
+#[test]
+fn a_call_without_rules_holds_nothing() {
+    let estimate = Arc::new(|_: &Call| unreachable!("nobody asked"));
+    let limits = Limits::new(Arc::new(Always(Vec::new())), Arc::new(Untouchable), estimate, Hands::new());
+    let reply = limits.handle(call(), answering(|| async { one(None) })).now_or_never().unwrap();
+    assert!(reply.unwrap().frames.next().now_or_never().unwrap().unwrap().is_ok());
 }

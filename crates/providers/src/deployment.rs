@@ -77,10 +77,12 @@ impl Deployment {
         let backend = match (&params.mock_response, &split) {
             (Some(text), _) => Backend::Canned(Canned::new(text)),
             (None, _) if label.contains('*') => Backend::Named,
-            (None, Ok((ProviderRef::Row(row), model))) => match Endpoint::new(row, &params, model, catalogue, env) {
-                Ok(endpoint) => Backend::Fixed(Arc::new(endpoint)),
-                Err(err) => Backend::Broken(err),
-            },
+            (None, Ok((ProviderRef::Row(row), model))) => {
+                match Endpoint::new(row, &params, model, catalogue, env) {
+                    Ok(endpoint) => Backend::Fixed(Arc::new(endpoint)),
+                    Err(err) => Backend::Broken(err),
+                }
+            }
             (None, Ok((ProviderRef::Known(name), _))) => Backend::Broken(unsupported(name)),
             (None, Err(err)) => Backend::Broken(Error::new(ErrorKind::InvalidRequest, err.to_string())),
         };
@@ -158,10 +160,16 @@ impl Deployment {
 /// The credentials of all providers that the environment holds, read once for wildcards over any provider.
 fn environment(catalogue: &Catalogue, env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let names = |row: &ProviderRow| row.key_env.iter().chain(&row.base_env).cloned().collect::<Vec<_>>();
-    catalogue.providers().iter().flat_map(names).filter_map(|name| env(&name).map(|value| (name, value))).collect()
+    catalogue
+        .providers()
+        .iter()
+        .flat_map(names)
+        .filter_map(|name| env(&name).map(|value| (name, value)))
+        .collect()
 }
 
 fn unsupported(provider: &str) -> Error {
-    let words = format!("provider '{provider}' is not supported yet; the deployment is listed but cannot be called");
+    let words =
+        format!("provider '{provider}' is not supported yet; the deployment is listed but cannot be called");
     Error::new(ErrorKind::Unsupported, words)
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
-use gatewright_core::{Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, Result, Secret};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use gatewright_core::{Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, Result, Secret, Usage};
 use http::Uri;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::{Authorize, HeaderKey, Params};
 
@@ -33,7 +33,8 @@ impl Endpoint {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
         let codec = gatewright_dialects::of(row.dialect);
-        let first = |names: &[String]| names.iter().find_map(|name| env(name).filter(|value| !value.is_empty()));
+        let first =
+            |names: &[String]| names.iter().find_map(|name| env(name).filter(|value| !value.is_empty()));
         let base = params.api_base.clone().or_else(|| first(&row.base_env)).or_else(|| row.base_url.clone());
         let Some(base) = base else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
@@ -66,6 +67,14 @@ impl Endpoint {
         match operation {
             Operation::Chat => Some(&self.chat),
             Operation::CountTokens => self.count_tokens.as_ref(),
+        }
+    }
+
+    /// The usage as it is billed, where the provider reports it otherwise.
+    pub(crate) fn billed(&self, usage: Usage) -> Usage {
+        match self.quirks.contains(&Quirk::ReasoningBesideOutput) {
+            true => Usage { output: usage.output.saturating_add(usage.reasoning), ..usage },
+            false => usage,
         }
     }
 

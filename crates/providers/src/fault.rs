@@ -28,7 +28,9 @@ pub(crate) fn refused(
 /// An exchange that broke.
 pub(crate) fn broken(provider: &str, failure: &Failure) -> Error {
     let (kind, words) = match failure.kind {
-        FailureKind::Dns | FailureKind::Connect | FailureKind::Tls => (ErrorKind::Unreachable, "Connection error."),
+        FailureKind::Dns | FailureKind::Connect | FailureKind::Tls => {
+            (ErrorKind::Unreachable, "Connection error.")
+        }
         FailureKind::ConnectTimeout => (ErrorKind::Unreachable, "Connection timed out."),
         FailureKind::Refused => (ErrorKind::InvalidRequest, "this address may not be called"),
         FailureKind::Closed if !failure.sent => (ErrorKind::Unreachable, "Connection error."),
@@ -151,7 +153,11 @@ mod tests {
                 "openai",
                 "litellm.ContextWindowExceededError: litellm.BadRequestError: ContextWindowExceededError: OpenAIException - m",
             ),
-            (ErrorKind::UpstreamAuth, "anthropic", "litellm.AuthenticationError: AuthenticationError: AnthropicException - m"),
+            (
+                ErrorKind::UpstreamAuth,
+                "anthropic",
+                "litellm.AuthenticationError: AuthenticationError: AnthropicException - m",
+            ),
         ] {
             assert_eq!(worded(kind, provider, "m").message(), want);
         }

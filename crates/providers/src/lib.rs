@@ -24,6 +24,8 @@ mod retell;
 
 mod fault;
 
+mod forced_tool;
+
 mod quirks;
 
 mod custom;

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    Call, Clock, Codec, Error, Frame, Frames, Head, Operation, Peek, Relay, Reply, ReplyStyle, Result, ServedBy,
-    SystemClock, Target, Translate, chat,
+    Call, Clock, Codec, Error, Frame, Frames, Head, Operation, Peek, Relay, Reply, ReplyStyle, Result,
+    ServedBy, SystemClock, Target, Translate, chat,
 };
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Response;
@@ -16,18 +16,29 @@ use tokio::time::timeout_at;
 
 use crate::endpoint::Endpoint;
 use crate::stream::{Exchange, UpstreamStream};
-use crate::{Settings, fault, retell};
+use crate::{Settings, fault, forced_tool, retell};
 
 /// One attempt that has been sent.
 pub(crate) struct Sent<'a> {
     pub(crate) call: &'a Call,
     pub(crate) target: &'a Target,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) served_by: Arc<ServedBy>,
     pub(crate) dropped: Vec<Cow<'static, str>>,
     pub(crate) settings: Settings,
     pub(crate) at: Instant,
     pub(crate) span: UpstreamSpan,
+}
+
+/// How an answer becomes the client's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// Its bytes are edited.
+    Same,
+    /// It is decoded and encoded.
+    Translated,
+    /// So it is, and a forced tool's arguments become its text.
+    Unforced,
 }
 
 /// What the client must find in its answer.
@@ -73,13 +84,17 @@ impl Sent<'_> {
         let Response { status, headers, body } = response;
         let (ours, theirs) = (self.call.codec, self.endpoint.codec);
         let style = self.style();
-        let relay: Box<dyn Relay> = if ours.dialect() == theirs.dialect() {
-            theirs.relay(&style)
-        } else {
-            Box::new(Translate::new(theirs.decoder(), ours.encoder(&style)))
+        let relay: Box<dyn Relay> = match self.path() {
+            Path::Same => theirs.relay(&style),
+            Path::Translated => Box::new(Translate::new(theirs.decoder(), ours.encoder(&style))),
+            Path::Unforced => {
+                let decoder = Box::new(forced_tool::Unforced::new(theirs.decoder()));
+                Box::new(Translate::new(decoder, ours.encoder(&style)))
+            }
         };
         let head = Head { status, headers, streams: true, ..self.head() };
-        let exchange = Exchange { provider: self.served_by.provider.clone(), at: self.at, span: self.span };
+        let provider = self.served_by.provider.clone();
+        let exchange = Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint };
         let stream = UpstreamStream::new(body, relay, exchange, self.target);
         Reply { head, frames: Frames::many(stream) }
     }
@@ -87,21 +102,40 @@ impl Sent<'_> {
     /// A whole answer for a client that wants it whole.
     fn relayed(&self, body: Bytes) -> Result<Frame> {
         let (ours, theirs) = (self.call.codec, self.endpoint.codec);
-        let frame = if ours.dialect() == theirs.dialect() {
-            theirs.relay_reply(body, &self.style())
-        } else {
-            theirs.decode_reply(&body).map(|answer| whole_frame(ours, &answer, &self.style()))
+        let frame = match self.path() {
+            Path::Same => theirs.relay_reply(body, &self.style()),
+            Path::Translated | Path::Unforced => {
+                self.decoded(&body).map(|answer| whole_frame(ours, &answer, &self.style()))
+            }
         };
-        frame.map_err(|err| fault::inside(self.provider(), err))
+        let billed =
+            |frame: Frame| Frame { usage: frame.usage.map(|usage| self.endpoint.billed(usage)), ..frame };
+        frame.map(billed).map_err(|err| fault::inside(self.provider(), err))
+    }
+
+    fn decoded(&self, body: &[u8]) -> Result<chat::Answer> {
+        let answer = self.endpoint.codec.decode_reply(body)?;
+        Ok(if self.path() == Path::Unforced { forced_tool::unforced(answer) } else { answer })
+    }
+
+    fn path(&self) -> Path {
+        match self.call.codec.dialect() == self.endpoint.codec.dialect() {
+            _ if forced_tool::applies(self.call, &self.endpoint) => Path::Unforced,
+            true => Path::Same,
+            false => Path::Translated,
+        }
     }
 
     /// A whole answer for a client that wants a stream.
     fn retold(&self, body: &[u8]) -> Result<Frame> {
-        let answer = self.endpoint.codec.decode_reply(body).map_err(|err| fault::inside(self.provider(), err))?;
+        let answer = self.decoded(body).map_err(|err| fault::inside(self.provider(), err))?;
         Ok(told_frame(self.call.codec, &answer, &self.style()))
     }
 
-    async fn whole(&self, body: impl Future<Output = Result<Bytes, gatewright_transport::Failure>>) -> Result<Bytes> {
+    async fn whole(
+        &self,
+        body: impl Future<Output = Result<Bytes, gatewright_transport::Failure>>,
+    ) -> Result<Bytes> {
         match timeout_at(self.target.deadline.into(), body).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(failure)) => Err(fault::broken(self.provider(), &failure)),

@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
-use crate::{Params, quirks};
+use crate::{Params, forced_tool, quirks};
 
 /// Headers of a client that reach an upstream of the same dialect: they choose features, never credentials.
 const FORWARDED: [HeaderName; 2] =
@@ -22,7 +22,8 @@ pub(crate) fn build(
     address: &Uri,
 ) -> Result<(Request, Vec<Cow<'static, str>>)> {
     let mut losses = Losses::default();
-    let same_dialect = call.codec.dialect() == endpoint.codec.dialect();
+    let same_dialect =
+        call.codec.dialect() == endpoint.codec.dialect() && !forced_tool::applies(call, endpoint);
     let mut body = match (same_dialect, &call.body) {
         (true, Body::Json(json)) => edited(json, call, endpoint),
         (true, Body::Opaque(_)) => return Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
@@ -63,11 +64,23 @@ fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
 }
 
 fn translated(call: &Call, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
-    let bytes = endpoint.codec.encode_request(call.chat()?, &endpoint.facts, losses)?;
+    let bytes = match forced_tool::applies(call, endpoint) {
+        true => endpoint.codec.encode_request(&forced_tool::forced(call.chat()?), &endpoint.facts, losses)?,
+        false => endpoint.codec.encode_request(call.chat()?, &endpoint.facts, losses)?,
+    };
     let mut body = Json::parse(bytes, JsonLimits::default())?;
     if call.operation == Operation::CountTokens {
         // The counting endpoint refuses what steers an answer.
-        for field in ["max_tokens", "stream", "metadata", "service_tier", "stop_sequences", "temperature", "top_p", "top_k"] {
+        for field in [
+            "max_tokens",
+            "stream",
+            "metadata",
+            "service_tier",
+            "stop_sequences",
+            "temperature",
+            "top_p",
+            "top_k",
+        ] {
             body.remove(field);
         }
     }

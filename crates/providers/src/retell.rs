@@ -1,6 +1,6 @@
 //! Tells a whole answer as a stream of events, for clients that asked for one where the upstream gave none.
 
-use gatewright_core::chat::{Answer, Choice, Delta, Event, PartKind, Part};
+use gatewright_core::chat::{Answer, Choice, Delta, Event, Part, PartKind};
 
 /// The events of an answer that is already whole.
 pub(crate) fn events(answer: &Answer) -> Vec<Event> {

@@ -13,6 +13,7 @@ use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Body;
 use tokio::time::Sleep;
 
+use crate::endpoint::Endpoint;
 use crate::fault;
 
 /// What arrives together leaves together, up to this much.
@@ -39,6 +40,7 @@ pub(crate) struct Exchange {
     /// When the request was sent.
     pub(crate) at: Instant,
     pub(crate) span: UpstreamSpan,
+    pub(crate) endpoint: Arc<Endpoint>,
 }
 
 /// The waits of an attempt: until the first content, then between events, and for all of it.
@@ -81,7 +83,9 @@ impl UpstreamStream {
             None => self.splitter.close(&mut each),
         };
         let fed = match fed {
-            Ok(()) if chunk.is_none() && !seen.last => relay.close(&mut out).map(|peek| join(&mut seen, peek)),
+            Ok(()) if chunk.is_none() && !seen.last => {
+                relay.close(&mut out).map(|peek| join(&mut seen, peek))
+            }
             other => other,
         };
         if let Err(err) = fed {
@@ -94,6 +98,7 @@ impl UpstreamStream {
         self.done = seen.last;
         self.clocks.advance(seen.content > 0);
         let Peek { usage, content, last } = seen;
+        let usage = usage.map(|usage| self.exchange.endpoint.billed(usage));
         let empty = out.is_empty() && usage.is_none() && !last;
         Ok((!empty).then(|| Frame { data: out.freeze(), usage, content, last }))
     }

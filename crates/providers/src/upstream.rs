@@ -45,7 +45,12 @@ pub struct Upstream {
 
 impl Upstream {
     /// Calls the deployments of `registry`, whichever stand there at the time.
-    pub fn new(registry: Arc<ArcSwap<Registry>>, transport: Transport, tracer: Tracer, settings: Settings) -> Self {
+    pub fn new(
+        registry: Arc<ArcSwap<Registry>>,
+        transport: Transport,
+        tracer: Tracer,
+        settings: Settings,
+    ) -> Self {
         Self { registry, transport, tracer, settings }
     }
 
@@ -56,7 +61,7 @@ impl Upstream {
         };
         match deployment.answerer(target)? {
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
-            Answerer::Endpoint(endpoint) => self.exchange(&call, target, &deployment, &endpoint).await,
+            Answerer::Endpoint(endpoint) => self.exchange(&call, target, &deployment, endpoint).await,
         }
     }
 
@@ -65,10 +70,10 @@ impl Upstream {
         call: &Call,
         target: &Target,
         deployment: &Deployment,
-        endpoint: &Endpoint,
+        endpoint: Arc<Endpoint>,
     ) -> Result<Reply> {
         let Some(address) = endpoint.address(call.operation) else { return estimate_tokens(call) };
-        let (mut request, dropped) = request::build(call, endpoint, &deployment.params, address)?;
+        let (mut request, dropped) = request::build(call, &endpoint, &deployment.params, address)?;
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
@@ -83,7 +88,8 @@ impl Upstream {
         let response = match sent {
             Ok(Ok(response)) => response,
             failed => {
-                let err = fault::unanswered(deployment.provider(), failed.ok().and_then(Result::err).as_ref());
+                let err =
+                    fault::unanswered(deployment.provider(), failed.ok().and_then(Result::err).as_ref());
                 span.failed(err.kind());
                 return Err(err);
             }

@@ -209,7 +209,7 @@ impl Tail {
 
     fn close(&mut self, segment: u64) {
         if let Some((_, count)) = self.open.iter_mut().find(|(number, _)| *number == segment) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
         }
         // The newest stays, so that its count can grow again.
         while self.open.len() > 1 && self.open.front().is_some_and(|(_, count)| *count == 0) {

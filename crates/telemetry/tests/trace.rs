@@ -1,5 +1,7 @@
 //! One call is one trace, as a receiver that speaks OTLP sees it.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};
@@ -8,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use gatewright_core::{
     AttemptId, Body, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Money, Operation, Reply,
-    Result, ServedBy, Target, Usage, layer,
+    Result, ServedBy, Target, Usage,
 };
 use gatewright_telemetry::{Guard, Logs, Otlp, Pricing, Sampler, Settings, Traced, Tracer, init};
 use gatewright_transport::Transport;
@@ -20,6 +22,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use support::codec::Unread;
 use support::receiver::{Receiver, attribute};
+use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -78,10 +81,9 @@ impl Service<Call> for Stage {
         };
         span.answered(StatusCode::OK);
         // As a provider does: the span lives as long as the body is read.
-        let body = stream::iter(frames.into_iter().map(move |frame| {
+        let body = stream::iter(frames).inspect(move |_| {
             let _alive = &span;
-            frame
-        }));
+        });
         Box::pin(async move { Ok(Reply { head: head(), frames: Frames::many(body) }) })
     }
 }
@@ -254,6 +256,8 @@ async fn without_a_receiver_the_clients_context_goes_on_only_where_it_is_asked_f
     for (propagate, expected) in [(true, Some(format!("00-{TRACE}-{CLIENT}-01"))), (false, None)] {
         let stage = Stage::new(Tracer::off(propagate), &[Act::Streams]);
         drain(stage.stack().answer(call()).await).await;
+        assert_eq!(Traced::call(&stage.tracer).layer().is_some(), propagate);
+        assert!(Traced::attempt(&stage.tracer).layer().is_none());
         let sent = stage.sent.lock().unwrap()[0].get("traceparent").cloned();
         assert_eq!(sent, expected.map(|text| HeaderValue::try_from(text).unwrap()));
     }
@@ -320,9 +324,10 @@ impl Stage {
         let pricing: Pricing = Arc::new(|deployment, usage| {
             (deployment == "d1").then_some(Money(usage.total().cast_signed() * 1_000))
         });
-        let attempt = layer(Traced::attempt(&self.tracer).priced_by(pricing.clone())).layer(self.clone());
-        let route = layer(Traced::route(&self.tracer)).layer(Router(attempt));
-        layer(Traced::call(&self.tracer).priced_by(pricing)).layer(route)
+        let attempt = Traced::attempt(&self.tracer).priced_by(pricing.clone());
+        let call = Traced::call(&self.tracer).priced_by(pricing);
+        let route = Router(option_layer(attempt.layer()).layer(self.clone()));
+        option_layer(call.layer()).layer(option_layer(Traced::route(&self.tracer).layer()).layer(route))
     }
 }
 

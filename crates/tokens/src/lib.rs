@@ -1,13 +1,12 @@
-//! How many tokens a conversation has.
+#![doc = include_str!("../README.md")]
 
-use gatewright_core::chat::Chat;
+mod text;
+pub use text::estimate_text;
 
-/// A placeholder until the estimator is in place.
-pub fn estimate(chat: &Chat) -> u64 {
-    chat.turns.len() as u64 * 8
-}
+mod media;
 
-/// A placeholder until the estimator is in place.
-pub fn estimate_bytes(bytes: &[u8]) -> u64 {
-    bytes.len() as u64 / 4
-}
+mod chat;
+pub use chat::estimate;
+
+mod body;
+pub use body::estimate_bytes;

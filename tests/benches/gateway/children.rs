@@ -30,9 +30,12 @@ impl Process {
         Self::told(Command::new(own()).arg("mock"))
     }
 
-    /// The yardstick.
-    pub(crate) fn proxy(upstream: &str) -> Self {
-        Self::told(Command::new(own()).args(["proxy", upstream]))
+    /// The yardstick, and how long it took from exec to its first answer.
+    pub(crate) fn proxy(upstream: &str) -> (Self, Duration) {
+        let start = Instant::now();
+        let process = Self::told(Command::new(own()).args(["proxy", upstream]));
+        while !alive(&process.address) && start.elapsed() < READY {}
+        (process, start.elapsed())
     }
 
     /// The gateway at its defaults, and how long it took from exec to its first answer.

@@ -68,7 +68,8 @@ impl Answers {
         let (head, mut body) = request.into_parts();
         while body.frame().await.is_some() {}
         let (all, pace) = match head.uri.path().split('/').nth(1).unwrap_or_default() {
-            "plain" => return json(self.openai.clone()),
+            // Also to whoever only wants to know whether someone answers.
+            "plain" | "health" => return json(self.openai.clone()),
             "translated" => return json(self.anthropic.clone()),
             "burst" => (&self.openai_events, None),
             "paced" => (&self.openai_events, Some(pace())),

@@ -16,85 +16,97 @@ pub(crate) fn heading(arguments: &Arguments) {
     );
     println!("The ratio is taken round by round against the bare hyper proxy: median (lowest to highest).\n");
     println!(
-        "{:<17} {:>8} {:>9} {:>9}  {:<22} {:>9} {:>9}  goal",
-        "scenario", "unit", "bare", "ours", "ratio", "bare/s", "ours/s"
+        "{:<17} {:>8} {:>8} {:>8}  {:<22} {:>9} {:>9} {:>9}  goal",
+        "scenario", "unit", "bare", "ours", "ratio", "nothing/s", "bare/s", "ours/s"
     );
 }
 
 /// One line of it: the bare proxy first, then the gateway where there is one.
-pub(crate) fn scenario(scenario: &Scenario, spent: &[Spent]) {
-    let (name, unit) = (scenario.name, scenario.unit.name());
-    let Some(bare) = spent.first() else { return };
-    let [bare_cpu, bare_rate] = [bare.cpu.median(), bare.rate.median()];
-    let Some(ours) = spent.get(1) else {
-        println!("{name:<17} {unit:>8} {bare_cpu:>9.2} {:>9}  {:<22} {bare_rate:>9.0}", "-", "-");
-        return complain(spent);
+pub(crate) fn scenario(scenario: &Scenario, nothing: f64, spent: &[Spent]) {
+    let column =
+        |index: usize, series: fn(&Spent) -> &Series| spent.get(index).map(series).map(Series::median);
+    let ratios = match spent {
+        [bare, ours] => ours.cpu.against(&bare.cpu, |ours, bare| ours / bare),
+        _ => Series::default(),
     };
-    let ratios = ours.cpu.against(&bare.cpu, |ours, bare| ours / bare);
-    let ratio = format!("{:.2} ({:.2} to {:.2})", ratios.median(), ratios.min(), ratios.max());
     println!(
-        "{name:<17} {unit:>8} {bare_cpu:>9.2} {:>9.2}  {ratio:<22} {bare_rate:>9.0} {:>9.0}  {}",
-        ours.cpu.median(),
-        ours.rate.median(),
+        "{:<17} {:>8} {:>8} {:>8}  {:<22} {nothing:>9.0} {:>9} {:>9}  {}",
+        scenario.name,
+        scenario.unit.name(),
+        number(column(0, |spent| &spent.cpu), 2),
+        number(column(1, |spent| &spent.cpu), 2),
+        spread(&ratios),
+        number(column(0, |spent| &spent.rate), 0),
+        number(column(1, |spent| &spent.rate), 0),
         goal(ratios.median(), scenario.goal),
     );
-    complain(spent);
+    for (name, spent) in ["bare", "ours"].into_iter().zip(spent).filter(|(_, spent)| spent.failures > 0) {
+        println!("{:<17} {name}: {} answers FAILED, so its figures say nothing", "", spent.failures);
+    }
 }
 
 /// Nothing first, then the bare proxy, then the gateway.
 pub(crate) fn latency(latencies: &[Latency]) {
-    println!("\nlatency at 200 requests a second, microseconds: median over the rounds");
+    println!("\nlatency at 200 requests a second, microseconds: median over the rounds (lowest to highest)");
     let Some(nothing) = latencies.first() else { return };
+    let added = |own: &Series, base: &Series| own.against(base, |own, base| own - base);
     for (name, latency) in ["nothing", "bare", "ours"].into_iter().zip(latencies) {
-        let added = |own: &Series, base: &Series| own.against(base, |own, base| own - base).median();
-        let (p50, p99) = (added(&latency.p50, &nothing.p50), added(&latency.p99, &nothing.p99));
-        let judged = if name == "ours" { goal(p99, ADDED_P99) } else { String::new() };
-        println!(
-            "{name:<10} p50 {:>7.0}  p99 {:>7.0}  added p50 {p50:>7.0}  added p99 {p99:>7.0}  {judged}",
-            latency.p50.median(),
-            latency.p99.median(),
-        );
+        println!("{name:<8} p50 {:<22} p99 {}", spread(&latency.p50), spread(&latency.p99));
     }
-    if let [nothing, bare, ours] = latencies {
-        let added = |latency: &Latency| {
-            let p50 = latency.p50.against(&nothing.p50, |own, base| own - base).median();
-            (p50, latency.p99.against(&nothing.p99, |own, base| own - base).median())
-        };
-        let ((bare50, bare99), (ours50, ours99)) = (added(bare), added(ours));
-        println!("ours to bare: added p50 x {:.2}, added p99 x {:.2}", ours50 / bare50, ours99 / bare99);
+    let mut bare = None;
+    for (name, latency) in ["bare", "ours"].into_iter().zip(latencies.iter().skip(1)) {
+        let (p50, p99) = (added(&latency.p50, &nothing.p50), added(&latency.p99, &nothing.p99));
+        println!("{name:<8} added p50 {:<16} added p99 {}", spread(&p50), spread(&p99));
+        let Some((bare50, bare99)) = bare.replace((p50.median(), p99.median())) else { continue };
+        let (times50, times99) = (p50.median() / bare50, p99.median() / bare99);
+        println!(
+            "ratio    added p50 {times50:<16.2} added p99 {times99:.2}  {}",
+            goal(p99.median(), ADDED_P99)
+        );
     }
 }
 
 /// The bare proxy first, then the gateway: before any request, and after all of them.
 pub(crate) fn memory(idle: [Option<f64>; 2], after: [Option<f64>; 2]) {
     println!("\nresident memory, MB");
-    for (name, (idle, after)) in ["bare", "ours"].into_iter().zip(idle.into_iter().zip(after)) {
-        let (Some(idle), Some(after)) = (idle, after) else { continue };
-        let judged = if name == "ours" { goal(idle, IDLE_RSS) } else { String::new() };
-        println!("{name:<10} idle {idle:>6.1}  after load {after:>6.1}  {judged}");
-    }
-    if let ([Some(bare), Some(ours)], [Some(bare_after), Some(ours_after)]) = (idle, after) {
-        println!("ours to bare: idle x {:.2}, after load x {:.2}", ours / bare, ours_after / bare_after);
+    let verdict = idle[1].map(|ours| goal(ours, IDLE_RSS)).unwrap_or_default();
+    println!("idle     {}  {verdict}", pair(idle));
+    println!("loaded   {}", pair(after));
+}
+
+/// Of several starts from scratch: the bare proxy, then the gateway.
+pub(crate) fn start(millis: &[Series]) {
+    println!("\nfrom exec to the first answer on /health/liveliness, ms");
+    let medians = [millis.first().map(Series::median), millis.get(1).map(Series::median)];
+    let verdict = medians[1].map(|ours| goal(ours, START)).unwrap_or_default();
+    println!("start    {}  {verdict}", pair(medians));
+}
+
+fn pair([bare, ours]: [Option<f64>; 2]) -> String {
+    let ratio = bare.zip(ours).map(|(bare, ours)| ours / bare);
+    format!("bare {:>7}  ours {:>7}  ratio {:>6}", number(bare, 1), number(ours, 1), number(ratio, 2))
+}
+
+fn spread(series: &Series) -> String {
+    let digits = if series.max() < 100.0 { 2 } else { 0 };
+    match series.0.is_empty() {
+        true => "-".to_owned(),
+        false => {
+            let (median, min, max) = (series.median(), series.min(), series.max());
+            format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
+        }
     }
 }
 
-/// Of several starts from scratch.
-pub(crate) fn start(millis: &Series) {
-    println!("\nfrom exec to the first answer on /health/liveliness, ms");
-    let (median, min, max) = (millis.median(), millis.min(), millis.max());
-    println!("ours       {median:.1} ({min:.1} to {max:.1})  {}", goal(median, START));
+fn number(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or("-".to_owned(), |figure| format!("{figure:.digits$}"))
 }
 
 fn goal(figure: f64, limit: f64) -> String {
-    let verdict = if figure <= limit { "met" } else { "not met" };
+    let verdict = match figure {
+        figure if figure.is_nan() => "not measured",
+        figure if figure <= limit => "met",
+        _ => "not met",
+    };
     format!("at most {limit}: {verdict}")
-}
-
-/// A figure over answers that failed says nothing.
-fn complain(spent: &[Spent]) {
-    for (name, spent) in ["bare", "ours"].into_iter().zip(spent) {
-        if spent.failures > 0 {
-            println!("{:<17} {name}: {} answers FAILED", "", spent.failures);
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! The run: rounds that alternate between the bare proxy and the gateway, so that a noisy machine disturbs both.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::Arguments;
 use crate::answers::EVENTS;
@@ -34,7 +33,7 @@ struct Cast {
 pub(crate) fn run(arguments: &Arguments) {
     let binary = arguments.gateway.clone().unwrap_or_else(release_build);
     let mock = Process::mock();
-    let proxy = Process::proxy(&mock.address);
+    let (proxy, _) = Process::proxy(&mock.address);
     let gateway = match Process::gateway(&binary, &mock.address) {
         Ok((gateway, _)) => Some(gateway),
         Err(why) => {
@@ -47,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) {
     let idle = cast.memory();
     report::heading(arguments);
     for scenario in ALL.iter().filter(|scenario| wanted(scenario.name)) {
-        report::scenario(scenario, &cast.spent(scenario, arguments));
+        report::scenario(scenario, cast.nothing(scenario, arguments), &cast.spent(scenario, arguments));
     }
     if wanted("latency") {
         report::latency(&cast.latencies(arguments));
@@ -55,8 +54,8 @@ pub(crate) fn run(arguments: &Arguments) {
     if wanted("memory") {
         report::memory(idle, cast.memory());
     }
-    if wanted("start") && cast.gateway.is_some() {
-        report::start(&starts(&binary, &cast.mock.address));
+    if wanted("start") {
+        report::start(&starts(&binary, &cast));
     }
 }
 
@@ -71,6 +70,12 @@ impl Cast {
     /// Megabytes of the bare proxy and of the gateway.
     fn memory(&self) -> [Option<f64>; 2] {
         [Some(self.proxy.rss()), self.gateway.as_ref().map(Process::rss)]
+    }
+
+    /// Units a second with nobody between the load and the mock: what these two can do at most.
+    fn nothing(&self, scenario: &Scenario, arguments: &Arguments) -> f64 {
+        let came = load(&Target::Straight(&self.mock).load(scenario, arguments.seconds.min(0.5)));
+        units(scenario.unit, &came) / came.seconds
     }
 
     fn spent(&self, scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
@@ -148,8 +153,16 @@ fn units(unit: Unit, came: &Came) -> f64 {
     }
 }
 
-/// Milliseconds from exec to the first answer, from scratch each time.
-fn starts(binary: &Path, mock: &str) -> Series {
-    let start = |_| Process::gateway(binary, mock).map_or(Duration::ZERO, |(_, took)| took);
-    Series((0..STARTS).map(start).map(|took| took.as_secs_f64() * 1e3).collect())
+/// Milliseconds from exec to the first answer, from scratch each time: the bare proxy, then the gateway.
+fn starts(binary: &Path, cast: &Cast) -> Vec<Series> {
+    let mut starts = vec![Series::default(); cast.targets().len()];
+    for _ in 0..STARTS {
+        let (_proxy, took) = Process::proxy(&cast.mock.address);
+        starts[0].0.push(took.as_secs_f64() * 1e3);
+        let gateway = cast.gateway.as_ref().and_then(|_| Process::gateway(binary, &cast.mock.address).ok());
+        if let (Some(starts), Some((_gateway, took))) = (starts.get_mut(1), gateway) {
+            starts.0.push(took.as_secs_f64() * 1e3);
+        }
+    }
+    starts
 }

@@ -19,7 +19,7 @@ const FINISHES: &[(&str, &str, &str)] = &[
     ("max_tokens", "length", "max_tokens"),
     ("tool_use", "tool_calls", "tool_use"),
     ("refusal", "content_filter", "refusal"),
-    ("pause_turn", "stop", "pause_turn"),
+    ("pause_turn", "length", "pause_turn"),
 ];
 
 /// What the client did not get; empty where that is nothing.

@@ -106,13 +106,14 @@ impl Models {
     fn facts(&self, deployment: &Deployment) -> Map<String, Value> {
         let mut facts = Map::new();
         let target = &deployment.routing.target;
-        let Ok((provider, model)) = self.catalogue.split(target, deployment.params.provider.as_deref()) else {
+        let Ok((provider, model)) = self.catalogue.split(target, deployment.params.provider.as_deref())
+        else {
             return facts;
         };
         facts.insert("litellm_provider".into(), provider.name().into());
         facts.insert("db_model".into(), false.into());
         if let Some(row) = self.catalogue.model(provider.name(), model) {
-            facts.insert("mode".into(), row.mode.clone().into());
+            facts.insert("mode".into(), row.mode.into());
             facts.insert("max_input_tokens".into(), row.limits.max_input.into());
             facts.insert("max_output_tokens".into(), row.limits.max_output.into());
         }

@@ -21,12 +21,15 @@ impl Observed {
     fn describe(&self, wanted: bool) -> Vec<Value> {
         let (table, registry, now) = (self.table.load(), self.registry.load(), Instant::now());
         let describe = |deployment: &gatewright_routing::Deployment| {
-            let broken = registry.find(&deployment.id).and_then(|d| d.problem().map(|err| err.message().to_owned()));
+            let broken =
+                registry.find(&deployment.id).and_then(|d| d.problem().map(|err| err.message().to_owned()));
             let cooling = table.health(&deployment.id).is_some_and(|health| health.is_cooling(now));
             let error = broken.or_else(|| cooling.then(|| "cooling down after failures".to_owned()));
             (error.is_none() == wanted).then(|| match error {
                 None => json!({"model": &*deployment.target, "model_name": &*deployment.group}),
-                Some(error) => json!({"model": &*deployment.target, "model_name": &*deployment.group, "error": error}),
+                Some(error) => {
+                    json!({"model": &*deployment.target, "model_name": &*deployment.group, "error": error})
+                }
             })
         };
         table.deployments().filter_map(describe).collect()

@@ -66,9 +66,8 @@ impl PriceList {
 
 impl Tariff for PriceList {
     fn quote(&self, call: &Call) -> Quote {
-        let priced = self.of(call).unwrap_or_else(|| {
-            priced(self.catalogue, &call.model, None, &Overrides::default())
-        });
+        let priced =
+            self.of(call).unwrap_or_else(|| priced(self.catalogue, &call.model, None, &Overrides::default()));
         let json = match &call.body {
             Body::Json(json) => Some(json),
             Body::Opaque(_) => None,

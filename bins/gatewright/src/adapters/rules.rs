@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gatewright_core::Call;
-use gatewright_limits::{Counter, Rule, RuleList, Rules};
+use gatewright_limits::{Rule, Rules, Ruling};
 
 use crate::config::{Deployment, ProxyLimits};
 
@@ -26,12 +26,12 @@ impl CallRules {
 }
 
 impl Rules for CallRules {
-    fn rules(&self, call: &Call, out: &mut RuleList) {
+    fn rules(&self, call: &Call, out: &mut Ruling) {
         if let Some(limit) = self.limits.parallel {
-            out.push(Rule::new(self.proxy.clone(), Counter::Parallel, limit));
+            out.push(Rule::parallel("proxy", self.proxy.clone(), limit));
         }
         if let Some(limit) = self.limits.parallel_per_key {
-            out.push(Rule::new(format!("api_key:{}", call.caller.id).into(), Counter::Parallel, limit));
+            out.push(Rule::parallel("api_key", call.caller.id.clone(), limit));
         }
     }
 }
@@ -47,7 +47,7 @@ impl DeploymentRules {
 }
 
 impl Rules for DeploymentRules {
-    fn rules(&self, call: &Call, out: &mut RuleList) {
+    fn rules(&self, call: &Call, out: &mut Ruling) {
         if self.by_id.is_empty() {
             return;
         }
@@ -57,14 +57,11 @@ impl Rules for DeploymentRules {
 }
 
 fn rules_of(deployment: &Deployment) -> Vec<Rule> {
-    let key: Arc<str> = format!("deployment:{}", deployment.routing.id).into();
+    const SCOPE: &str = "deployment";
+    let id = &deployment.routing.id;
     let rate = |limit: Option<u64>| limit.filter(|_| deployment.enforce_rates);
-    [
-        (Counter::Parallel, deployment.max_parallel),
-        (Counter::Requests, rate(deployment.routing.rpm)),
-        (Counter::Tokens, rate(deployment.routing.tpm)),
-    ]
-    .into_iter()
-    .filter_map(|(counter, limit)| Some(Rule::new(key.clone(), counter, limit?)))
-    .collect()
+    let parallel = deployment.max_parallel.map(|limit| Rule::parallel(SCOPE, id.clone(), limit));
+    let requests = rate(deployment.routing.rpm).map(|limit| Rule::requests(SCOPE, id.clone(), limit));
+    let tokens = rate(deployment.routing.tpm).map(|limit| Rule::tokens(SCOPE, id.clone(), limit));
+    [parallel, requests, tokens].into_iter().flatten().collect()
 }

@@ -33,11 +33,41 @@ pub struct Deployment {
 /// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
 /// request's body.
 const ABOUT: [&str; 36] = [
-    "model", "api_key", "api_base", "base_url", "api_version", "organization", "custom_llm_provider", "rpm", "tpm",
-    "weight", "timeout", "stream_timeout", "max_retries", "num_retries", "headers", "extra_headers", "tags",
-    "tag_regex", "order", "max_parallel_requests", "max_budget", "budget_duration", "mock_response", "drop_params",
-    "additional_drop_params", "allowed_openai_params", "cooldown_time", "base_model", "litellm_credential_name",
-    "silent_model", "fallbacks", "context_window_fallbacks", "region_name", "guardrails", "use_in_pass_through",
+    "model",
+    "api_key",
+    "api_base",
+    "base_url",
+    "api_version",
+    "organization",
+    "custom_llm_provider",
+    "rpm",
+    "tpm",
+    "weight",
+    "timeout",
+    "stream_timeout",
+    "max_retries",
+    "num_retries",
+    "headers",
+    "extra_headers",
+    "tags",
+    "tag_regex",
+    "order",
+    "max_parallel_requests",
+    "max_budget",
+    "budget_duration",
+    "mock_response",
+    "drop_params",
+    "additional_drop_params",
+    "allowed_openai_params",
+    "cooldown_time",
+    "base_model",
+    "litellm_credential_name",
+    "silent_model",
+    "fallbacks",
+    "context_window_fallbacks",
+    "region_name",
+    "guardrails",
+    "use_in_pass_through",
     "configurable_clientside_auth_params",
 ];
 
@@ -70,7 +100,8 @@ struct Credentials<'a>(Vec<(&'a str, &'a Map<String, Value>)>);
 
 impl<'a> Credentials<'a> {
     fn read(tree: &'a Map<String, Value>) -> Self {
-        let list = tree.get("credential_list").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let list =
+            tree.get("credential_list").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let named = |entry: &'a Value| {
             let name = entry.get("credential_name")?.as_str()?;
             Some((name, entry.get("credential_values")?.as_object()?))
@@ -175,7 +206,10 @@ impl Reader<'_> {
         problems: &mut Problems,
     ) -> Params {
         let is_default = |(key, value): &(&String, &Value)| {
-            !value.is_null() && !ABOUT.contains(&key.as_str()) && !key.contains("cost") && !known::is_credential(key)
+            !value.is_null()
+                && !ABOUT.contains(&key.as_str())
+                && !key.contains("cost")
+                && !known::is_credential(key)
         };
         let defaults = map.iter().filter(is_default).map(|(key, value)| (key.clone(), raw(value)));
         let extra_body = map.get("extra_body").and_then(Value::as_object);
@@ -198,11 +232,18 @@ impl Reader<'_> {
         }
     }
 
-    fn headers(&self, section: &Section<'_>, key: &str, problems: &mut Problems) -> Vec<(HeaderName, HeaderValue)> {
+    fn headers(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let map = match section.value(key) {
             None => return Vec::new(),
             Some(Value::Object(map)) => map,
-            Some(_) => return section.wrong(key, "names and values of headers", problems).unwrap_or_default(),
+            Some(_) => {
+                return section.wrong(key, "names and values of headers", problems).unwrap_or_default();
+            }
         };
         let read = |(name, value): (&String, &Value)| header(name, value.as_str()?);
         map.iter()
@@ -234,7 +275,10 @@ impl Reader<'_> {
     fn take_credential(&self, params: &mut Map<String, Value>, path: &str, problems: &mut Problems) {
         let Some(name) = params.get("litellm_credential_name").and_then(Value::as_str) else { return };
         let Some(values) = self.credentials.named(name) else {
-            problems.error(format!("{path}.litellm_credential_name"), format!("there is no credential named '{name}'"));
+            problems.error(
+                format!("{path}.litellm_credential_name"),
+                format!("there is no credential named '{name}'"),
+            );
             return;
         };
         let mut values = values.clone();

@@ -57,7 +57,11 @@ pub(super) fn resolve(value: &mut Value, path: &str, env: Env<'_>, problems: &mu
 }
 
 /// What `environment_variables` sets, over the real environment.
-pub(super) fn variables(tree: &Map<String, Value>, env: Env<'_>, problems: &mut Problems) -> Vec<(String, String)> {
+pub(super) fn variables(
+    tree: &Map<String, Value>,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Vec<(String, String)> {
     let Some(Value::Object(map)) = tree.get("environment_variables") else { return Vec::new() };
     let mut set = Vec::new();
     for (name, value) in map {
@@ -141,7 +145,11 @@ fn tree_of(text: &str, name: &str, problems: &mut Problems) -> Option<Map<String
 }
 
 /// The file below, variables above: figment's order of precedence. Lists are whole values.
-fn overlaid(tree: Map<String, Value>, overlay: &[(String, String)], problems: &mut Problems) -> Map<String, Value> {
+fn overlaid(
+    tree: Map<String, Value>,
+    overlay: &[(String, String)],
+    problems: &mut Problems,
+) -> Map<String, Value> {
     if overlay.is_empty() {
         return tree;
     }
@@ -184,9 +192,12 @@ mod tests {
         let mut problems = Problems::default();
         let text = "a: y\nb: yes\nc: true\nd: 2024-02-15\nbase: &b {x: 1}\ne: {<<: *b, y: 2}\n";
         let tree = parse(text, &mut problems);
-        assert_eq!(Value::Object(tree), serde_json::json!({
-            "a": "y", "b": "yes", "c": true, "d": "2024-02-15", "base": {"x": 1}, "e": {"x": 1, "y": 2}
-        }));
+        assert_eq!(
+            Value::Object(tree),
+            serde_json::json!({
+                "a": "y", "b": "yes", "c": true, "d": "2024-02-15", "base": {"x": 1}, "e": {"x": 1, "y": 2}
+            })
+        );
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub(super) fn check(section: &str, path: &str, map: &Map<String, Value>, problem
     for key in map.keys().filter(|key| !knows(section, key)) {
         let at = join(path, key);
         match (home_of(section, key), resembling(section, key)) {
-            (Some(home), _) => problems.warn(at, format!("this key belongs under `{home}`; here it has no effect")),
+            (Some(home), _) => {
+                problems.warn(at, format!("this key belongs under `{home}`; here it has no effect"))
+            }
             (None, Some(other)) => problems.warn(at, format!("unknown key; did you mean `{other}`?")),
             (None, None) => problems.warn(at, "unknown key; it has no effect"),
         }
@@ -29,7 +31,8 @@ pub(super) fn check(section: &str, path: &str, map: &Map<String, Value>, problem
 pub(super) fn check_params(path: &str, map: &Map<String, Value>, problems: &mut Problems) {
     for key in map.keys().filter(|key| !knows("litellm_params", key)) {
         if let Some(other) = resembling("litellm_params", key) {
-            let message = format!("unknown parameter, sent to the provider as it is; did you mean `{other}`?");
+            let message =
+                format!("unknown parameter, sent to the provider as it is; did you mean `{other}`?");
             problems.warn(join(path, key), message);
         }
     }

@@ -142,7 +142,12 @@ impl Config {
 }
 
 /// A section with its variables resolved and its keys checked.
-fn resolved(tree: &Map<String, Value>, name: &str, env: Env<'_>, problems: &mut Problems) -> Map<String, Value> {
+fn resolved(
+    tree: &Map<String, Value>,
+    name: &str,
+    env: Env<'_>,
+    problems: &mut Problems,
+) -> Map<String, Value> {
     let mut section = match tree.get(name) {
         None | Some(Value::Null) => return Map::new(),
         Some(Value::Object(map)) => map.clone(),
@@ -201,7 +206,8 @@ fn telemetry(litellm: &Section<'_>, env: Env<'_>, problems: &mut Problems) -> ga
 }
 
 fn proxies(env: Env<'_>) -> Proxies {
-    let either = |upper: &str| env(upper).or_else(|| env(&upper.to_ascii_lowercase())).filter(|v| !v.is_empty());
+    let either =
+        |upper: &str| env(upper).or_else(|| env(&upper.to_ascii_lowercase())).filter(|v| !v.is_empty());
     Proxies {
         // `HTTP_PROXY` in capitals can be a client's header under CGI; this process is never run that way.
         http: either("HTTP_PROXY").or_else(|| either("ALL_PROXY")),
@@ -215,7 +221,9 @@ mod tests {
     use super::*;
 
     fn load(text: &str) -> Config {
-        Config::load(&Said { text: Some(text), ..Said::default() }, &|name| (name == "KEY").then(|| "k".to_owned()))
+        Config::load(&Said { text: Some(text), ..Said::default() }, &|name| {
+            (name == "KEY").then(|| "k".to_owned())
+        })
     }
 
     #[test]

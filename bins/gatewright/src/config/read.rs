@@ -37,7 +37,11 @@ impl<'a> Section<'a> {
     /// A non-negative whole number; `100`, `"100"` and `100.0`.
     pub(super) fn count(&self, key: &str, problems: &mut Problems) -> Option<u64> {
         match self.number(key, problems)? {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the guard")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked by the guard"
+            )]
             number if number >= 0.0 && number.fract() == 0.0 && number < 9e15 => Some(number as u64),
             _ => self.wrong(key, "a whole number that is not negative", problems),
         }

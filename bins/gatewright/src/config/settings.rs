@@ -41,7 +41,11 @@ pub struct JournalSettings {
 
 /// Strategies of LiteLLM's that are taken as `simple-shuffle` for now.
 const LATER_STRATEGIES: [&str; 5] = [
-    "least-busy", "latency-based-routing", "usage-based-routing", "usage-based-routing-v2", "cost-based-routing",
+    "least-busy",
+    "latency-based-routing",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+    "cost-based-routing",
 ];
 
 impl Sections<'_> {
@@ -56,7 +60,9 @@ impl Sections<'_> {
         };
         let disabled = router.flag("disable_cooldowns", problems).unwrap_or(false);
         let cooldown = router.seconds("cooldown_time", problems).unwrap_or(defaults.cooldown_time);
-        let first = router.seconds("first_content_timeout", problems).or_else(|| router.seconds("ttft_timeout", problems));
+        let first = router
+            .seconds("first_content_timeout", problems)
+            .or_else(|| router.seconds("ttft_timeout", problems));
         let request_timeout = self.litellm.seconds("request_timeout", problems);
         gatewright_routing::Settings {
             aliases: aliases(router, problems),
@@ -87,7 +93,11 @@ impl Sections<'_> {
             json.depth = u32::try_from(depth).unwrap_or(json.depth).min(json.depth);
         }
         let megabytes = general.number("max_request_size_mb", problems);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of bytes")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive number of bytes"
+        )]
         let max_body_bytes = megabytes.filter(|mb| *mb > 0.0).map(|mb| (mb * 1_048_576.0) as usize);
         let whole = |value: Option<u64>| value.and_then(|n| usize::try_from(n).ok());
         gatewright_gateway::Settings {
@@ -96,7 +106,8 @@ impl Sections<'_> {
             header_deadline: general.seconds("header_timeout", problems).unwrap_or(defaults.header_deadline),
             body_idle: general.seconds("body_timeout", problems).unwrap_or(defaults.body_idle),
             keep_alive: general.seconds("keep_alive", problems).unwrap_or(defaults.keep_alive),
-            max_connections: whole(general.count("max_connections", problems)).unwrap_or(defaults.max_connections),
+            max_connections: whole(general.count("max_connections", problems))
+                .unwrap_or(defaults.max_connections),
             grace: general.seconds("shutdown_grace", problems).unwrap_or(defaults.grace),
             max_retries: general
                 .count("max_client_retries", problems)

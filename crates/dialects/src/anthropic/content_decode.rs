@@ -1,10 +1,11 @@
 //! Content blocks of requests and answers into parts.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use gatewright_core::chat::{CacheMark, Extra, Media, MediaKind, MediaSource, Part, ToolCall, ToolResult};
-use serde::Deserialize;
-use serde::de::Error as _;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Error, Result, Value};
 
@@ -55,13 +56,35 @@ struct Source<'a> {
     content: Option<Value>,
 }
 
-/// A string, or a list of blocks.
-pub(super) fn parts(raw: &RawValue) -> Result<Vec<Part>> {
-    if raw.get().starts_with('"') {
-        return Ok(vec![Part::text(serde_json::from_str::<String>(raw.get())?)]);
+/// A string, or a list of blocks; read in one pass, because most of a request is here.
+pub(super) struct Parts(pub(super) Vec<Part>);
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(PartsVisitor)
     }
-    let blocks: Vec<&RawValue> = serde_json::from_str(raw.get())?;
-    blocks.into_iter().map(part).collect()
+}
+
+struct PartsVisitor;
+
+impl<'de> Visitor<'de> for PartsVisitor {
+    type Value = Parts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a list of content blocks")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Parts, E> {
+        Ok(Parts(vec![Part::text(text)]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> std::result::Result<Parts, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(raw) = blocks.next_element::<&RawValue>()? {
+            parts.push(part(raw).map_err(|err| A::Error::custom(without_place(&err)))?);
+        }
+        Ok(Parts(parts))
+    }
 }
 
 /// One block. What is not known stands as it is.
@@ -93,7 +116,10 @@ pub(super) fn part(raw: &RawValue) -> Result<Part> {
         }
         "tool_result" => Part::ToolResult(ToolResult {
             id: need(block.tool_use_id, "tool_use_id")?,
-            parts: block.content.map(parts).transpose()?.unwrap_or_default(),
+            parts: match block.content {
+                Some(content) => serde_json::from_str::<Parts>(content.get())?.0,
+                None => Vec::new(),
+            },
             is_error: block.is_error.unwrap_or_default(),
             cache,
         }),
@@ -165,4 +191,10 @@ fn list(citations: Option<Value>) -> Vec<Value> {
         Some(Value::Array(list)) => list,
         _ => Vec::new(),
     }
+}
+
+/// The place counts from the block and would mislead.
+fn without_place(err: &Error) -> String {
+    let text = err.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
 }

@@ -174,6 +174,8 @@ impl<'a> Block<'a> {
     fn of_media(media: &'a Media, losses: &mut Losses) -> Option<Self> {
         let cache_control = media.cache.map(CacheControl::from);
         let is_picture = matches!(&media.source, MediaSource::Base64 { media_type, .. } if media_type.starts_with("image/"));
+        let detail = media.extra.get("detail").and_then(Value::as_str);
+        losses.add_if(detail.is_some_and(|detail| detail != "auto"), "messages.image_url.detail");
         match media.kind {
             MediaKind::Image => Some(Self::image(media, cache_control)),
             MediaKind::Document if is_picture => Some(Self::image(media, cache_control)),

@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use gatewright_core::{Error, ErrorKind, Frame, Json, JsonLimits, Peek, RawEvent, Relay, ReplyStyle, Result};
+use gatewright_core::{Frame, Json, JsonLimits, Peek, RawEvent, Relay, ReplyStyle, Result};
 use memchr::memchr;
 use serde::Deserialize;
 
+use super::reply_decode::{malformed, unreadable};
 use super::usage::UsageIn;
 use super::{error, stream_decode};
 use crate::scan::Scanner;
@@ -40,11 +41,12 @@ pub(super) fn reply(body: Bytes, style: &ReplyStyle) -> Result<Frame> {
         Error::new(ErrorKind::BadGateway, "the provider's answer could not be read")
             .with_detail(err.to_string())
     };
-    let mut json = Json::parse(body.clone(), JsonLimits::default()).map_err(malformed)?;
-    if json.string("type").map_err(malformed)?.as_deref() == Some("error") {
+    let mut json =
+        Json::parse(body.clone(), JsonLimits::default()).map_err(|err| unreadable(err.message()))?;
+    if json.string("type").map_err(|_| unreadable("bad type"))?.as_deref() == Some("error") {
         return Err(error::from_event(&body));
     }
-    let usage = json.get::<UsageIn>("usage").map_err(malformed)?.map(|usage| usage.usage());
+    let usage = json.get::<UsageIn>("usage").map_err(|_| unreadable("bad usage"))?.map(|usage| usage.usage());
     let content = json.raw("content").map_or(0, <[u8]>::len);
     if json.has("model") {
         json.set_string("model", &style.model);
@@ -67,11 +69,11 @@ impl Splice {
 
     fn message_start(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek> {
         let Places { model, usage } =
-            places(event.data).ok_or_else(|| malformed("no message in message_start"))?;
+            places(event.data).ok_or_else(|| unreadable("no message in message_start"))?;
         let slice = |range: &Range<usize>| event.data.get(range.clone()).unwrap_or_default();
         let mut peek = Peek::default();
         if let Some(usage) = usage {
-            self.usage.merge(serde_json::from_slice(slice(&usage)).map_err(malformed)?);
+            self.usage.merge(serde_json::from_slice(slice(&usage)).map_err(|err| malformed(&err))?);
             peek.usage = Some(self.usage.usage());
         }
         let Some(model) = model else {
@@ -79,14 +81,14 @@ impl Splice {
             return Ok(peek);
         };
         let mut data = slice(&(0..model.start)).to_vec();
-        serde_json::to_writer(&mut data, &*self.model).map_err(malformed)?;
+        serde_json::to_writer(&mut data, &*self.model).map_err(|err| malformed(&err))?;
         data.extend_from_slice(slice(&(model.end..event.data.len())));
         write(out, RawEvent { name: event.name, data: &data });
         Ok(peek)
     }
 
     fn message_delta(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek> {
-        let peeked: Peeked = serde_json::from_slice(event.data).map_err(malformed)?;
+        let peeked: Peeked = serde_json::from_slice(event.data).map_err(|err| malformed(&err))?;
         self.stopped |= peeked.delta.is_some_and(|delta| delta.stop_reason.is_some());
         let mut peek = Peek::default();
         if let Some(usage) = peeked.usage {
@@ -139,11 +141,6 @@ impl Relay for Splice {
         }
         Ok(Peek { last: true, ..Peek::default() })
     }
-}
-
-fn malformed(cause: impl ToString) -> Error {
-    Error::new(ErrorKind::BadGateway, "the provider's answer could not be read")
-        .with_detail(cause.to_string())
 }
 
 /// Where in a `message_start` the model's name, quotes included, and the usage stand.

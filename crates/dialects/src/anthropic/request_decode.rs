@@ -6,9 +6,8 @@ use gatewright_core::chat::{Chat, Effort, Extra, Output, Reasoning, Role, Turn};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::content_decode as content;
+use super::content_decode::Parts;
 use super::schema;
 use super::tools::{self, Choice};
 
@@ -16,8 +15,7 @@ use super::tools::{self, Choice};
 struct Message<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: &'a RawValue,
+    content: Parts,
 }
 
 #[derive(Deserialize)]
@@ -105,8 +103,7 @@ fn field(body: &Json, key: &str, chat: &mut Chat) -> Result<()> {
 }
 
 fn system(body: &Json, chat: &mut Chat) -> Result<()> {
-    let Some(raw) = body.get::<&RawValue>("system")? else { return Ok(()) };
-    let parts = content::parts(raw).map_err(|err| invalid("system", &err))?;
+    let Some(Parts(parts)) = body.get("system")? else { return Ok(()) };
     if !parts.is_empty() {
         chat.turns.push(Turn::new(Role::System, parts));
     }
@@ -127,8 +124,7 @@ fn messages(body: &Json, chat: &mut Chat) -> Result<()> {
                 return Err(Error::new(ErrorKind::InvalidRequest, text).with_param("messages"));
             }
         };
-        let parts = content::parts(message.content).map_err(|err| invalid("messages", &err))?;
-        chat.turns.push(Turn::new(role, parts));
+        chat.turns.push(Turn::new(role, message.content.0));
     }
     Ok(())
 }

@@ -204,12 +204,17 @@ fn own_fields<'a>(chat: &'a Chat, losses: &mut Losses) -> Fields<'a> {
             own.insert(key, value);
             continue;
         }
-        let says_nothing = value.is_null() || *value == Value::Bool(false);
+        let says_nothing = value.is_null() || *value == Value::Bool(false) || is_text_alone(key, value);
         if !says_nothing && !USED_FIELDS.contains(&key.as_str()) {
             losses.add(key.clone());
         }
     }
     own
+}
+
+/// OpenAI's clients may say that they want text, which they get.
+fn is_text_alone(key: &str, value: &Value) -> bool {
+    key == "modalities" && value.as_array().is_some_and(|list| list.iter().all(|kind| kind == "text"))
 }
 
 /// What the API has no word for. A value that asks for nothing is no loss.

@@ -35,7 +35,6 @@ pub(super) fn restricted(schema: &Value) -> Value {
         match key.as_str() {
             _ if is_refused(key, value) => told.push(format!("{key}: {value}")),
             "oneOf" => drop(out.insert("anyOf".to_owned(), nested("anyOf", value))),
-            "additionalProperties" => {}
             _ => drop(out.insert(key.clone(), nested(key, value))),
         }
     }
@@ -89,7 +88,8 @@ fn is_object(fields: &Map<String, Value>) -> bool {
     match fields.get("type") {
         Some(Value::String(kind)) => kind == "object",
         Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
-        _ => false,
+        Some(_) => false,
+        None => fields.get("properties").is_some_and(Value::is_object),
     }
 }
 

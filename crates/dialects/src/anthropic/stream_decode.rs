@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::chat::{Delta, Event, Extra, Finish, PartKind};
+use gatewright_core::chat::{Delta, Event, Finish, PartKind};
 use gatewright_core::{Decode, Error, ErrorKind, RawEvent, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -93,7 +93,9 @@ pub(super) fn cut() -> Error {
 impl Decoder {
     fn begin(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
         let Message { id, model, usage } = read::<MessageStart>(data)?.message;
-        out.push(Event::Start { id, model, created: 0, extra: Extra::new() });
+        let tier = usage.as_ref().and_then(|usage| usage.service_tier.as_deref()).map(words::tier_in);
+        let extra = tier.map(|tier| ("service_tier".to_owned(), Value::from(tier))).into_iter().collect();
+        out.push(Event::Start { id, model, created: 0, extra });
         if let Some(usage) = usage {
             self.usage.merge(usage);
             // Said at once, so that a stream that breaks off is still billed for its input.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use gatewright_core::chat::{Delta, Event, Finish, PartKind};
 use gatewright_core::{Encode, ReplyStyle, Usage};
+use serde_json::Value;
 
 use super::reply_encode::message_id;
 use super::usage::UsageOut;
@@ -30,6 +31,7 @@ pub(super) struct Encoder {
     finish: Finish,
     stop_sequence: Option<String>,
     refused: bool,
+    tier: Option<String>,
 }
 
 /// A part that is not whole yet, or not written yet.
@@ -49,7 +51,10 @@ impl Encode for Encoder {
             return;
         }
         match event {
-            Event::Start { id, .. } => self.start(id, out),
+            Event::Start { id, extra, .. } => {
+                self.tier = extra.get("service_tier").and_then(Value::as_str).map(str::to_owned);
+                self.start(id, out);
+            }
             // The dialect has one choice, and its clients cannot ask for more.
             Event::PartStart { choice: 0, index, kind } => self.part_start(*index, kind, out),
             Event::PartDelta { choice: 0, index, delta } => self.part_delta(*index, delta, out),
@@ -87,6 +92,7 @@ impl Encoder {
             finish: Finish::Stop,
             stop_sequence: None,
             refused: false,
+            tier: None,
         }
     }
 
@@ -102,7 +108,7 @@ impl Encoder {
             content: [],
             stop_reason: None,
             stop_sequence: None,
-            usage: UsageOut::new(&self.usage, None),
+            usage: UsageOut::new(&self.usage, self.tier.as_deref()),
         };
         write(out, "message_start", &Out::MessageStart { message });
     }
@@ -213,7 +219,7 @@ impl Encoder {
         let finish = if self.refused && self.finish == Finish::Stop { Finish::Refusal } else { self.finish };
         let stop =
             Stop { stop_reason: words::stop_reason(finish), stop_sequence: self.stop_sequence.as_deref() };
-        let usage = UsageOut::new(&self.usage, None);
+        let usage = UsageOut::new(&self.usage, self.tier.as_deref());
         write(out, "message_delta", &Out::MessageDelta { delta: stop, usage });
         write(out, "message_stop", &Out::MessageStop);
     }

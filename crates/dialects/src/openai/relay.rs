@@ -243,14 +243,17 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{"content":"e"}}],"model":"m"}"#,
             r#"{"choices":[{"index":0,"delta":{"content":"f"}}]}"#,
             r#"{"usage":{"prompt_tokens":1},"choices":[{"index":0,"delta":{"content":"g"}}]}"#,
+            r#"{"id":"x","object":"o","model":"m","choices":[{"index":0,"delta":{"content":"i"}}]}"#,
+            r#"{"id":"x","object":"o","model":"m","usage":null,"choices":[{"index":0,"delta":{"content":"j"}}]}"#,
             r#"{"usage":{"prompt_tokens":2},"choices":[{"index":0,"delta":{"content":"h"}}]}"#,
             END,
         ];
-        let alone = |event: &&str| relay(&[event, END], false).unwrap().0.split("\n\n").next().unwrap().to_owned();
+        let alone =
+            |event: &&str| relay(&[event, END], false).unwrap().0.split("\n\n").next().unwrap().to_owned();
         let (text, peeks) = relay(&events, false).unwrap();
         let together: Vec<_> = text.split("\n\n").take(events.len()).map(str::to_owned).collect();
         assert_eq!(together, events.iter().map(alone).collect::<Vec<_>>());
-        assert_eq!(peeks[7].usage.map(|u| u.input), Some(2));
+        assert_eq!(peeks[9].usage.map(|u| u.input), Some(2));
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) struct Splice {
     /// behind it, so that half of each needs no second look.
     head: Vec<u8>,
     head_edits: Vec<(Range<usize>, With)>,
+    head_before: Option<usize>,
     head_names_model: bool,
     /// Choices that were seen in any event so far, as bits, and those that are whole.
     open: u64,
@@ -77,11 +78,12 @@ impl Splice {
         if form == Form::Chunk && !self.head.is_empty() && text.starts_with(&self.head) {
             names_model = self.head_names_model;
             self.edits.extend_from_slice(&self.head_edits);
-            scanner.rest_of_object(self.head.len(), |s, field| self.field(s, field, form, &mut names_model))?;
+            let (at, before) = (self.head.len(), self.head_before);
+            scanner.rest_of_object(at, before, |s, field| self.field(s, field, form, &mut names_model))?;
         } else {
             scanner.object(|s, field| {
                 if field.key == b"choices" && form == Form::Chunk {
-                    self.learn_head(text.get(..field.start)?, names_model);
+                    self.learn_head(text.get(..field.start)?, field, names_model);
                 }
                 self.field(s, field, form, &mut names_model)
             })?;
@@ -150,7 +152,7 @@ impl Splice {
         Some(())
     }
 
-    fn learn_head(&mut self, head: &[u8], names_model: bool) {
+    fn learn_head(&mut self, head: &[u8], field: Field<'_>, names_model: bool) {
         self.head.clear();
         self.head_edits.clear();
         if self.usage.is_some() || self.usage_field.is_some() || self.is_error {
@@ -158,6 +160,7 @@ impl Splice {
         }
         self.head.extend_from_slice(head);
         self.head_edits.extend_from_slice(&self.edits);
+        self.head_before = field.before;
         self.head_names_model = names_model;
     }
 

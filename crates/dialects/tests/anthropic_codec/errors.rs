@@ -38,6 +38,7 @@ fn every_failure_of_an_upstream_has_its_kind() {
         (503, String::new(), ErrorKind::Unavailable),
         (504, body("timeout_error", "late"), ErrorKind::Timeout),
         (408, String::new(), ErrorKind::Timeout),
+        (504, String::new(), ErrorKind::Timeout),
         (529, body("overloaded_error", "Overloaded"), ErrorKind::Unavailable),
         (529, "<html>busy</html>".to_owned(), ErrorKind::Unavailable),
         (418, String::new(), ErrorKind::InvalidRequest),

@@ -1,11 +1,16 @@
 //! What the codec of Anthropic Messages promises, one module a direction.
 
+#![cfg(test)]
+
+mod asking;
 mod errors;
+mod pairs;
 mod properties;
 mod relays;
 mod replies;
 mod requests_in;
 mod requests_out;
+mod requests_out_ways;
 mod streams_in;
 mod streams_out;
 

@@ -193,4 +193,11 @@ fn what_is_no_message_is_an_error() {
     ] {
         assert_eq!(codec().decode_reply(body).unwrap_err().kind(), kind);
     }
+    // A log line never quotes an answer.
+    let secret = message(json!({ "content": "my secret" }));
+    assert!(!codec().decode_reply(&secret).unwrap_err().to_string().contains("secret"));
+    let secret = message(json!({ "content": [{ "type": "text", "text": ["my secret"] }] }));
+    if let Err(err) = codec().decode_reply(&secret) {
+        assert!(!err.to_string().contains("secret"));
+    }
 }

@@ -26,9 +26,6 @@ fn media(kind: MediaKind, source: MediaSource) -> Media {
 
 #[test]
 fn every_block_becomes_its_part() {
-    let base64 =
-        |media_type: &str| MediaSource::Base64 { media_type: media_type.into(), data: "QQ==".into() };
-    let document = |source| media(MediaKind::Document, source);
     let server =
         json!({ "type": "server_tool_use", "id": "s", "name": "web_search", "input": { "query": "q" } });
     let odd = json!({ "type": "of_tomorrow", "text": 5, "source": [1] });
@@ -43,45 +40,6 @@ fn every_block_becomes_its_part() {
         (
             json!({ "type": "text", "text": "hi", "citations": null, "cache_control": { "type": "ephemeral" } }),
             Part::Text { text: "hi".into(), citations: vec![], cache: Some(CacheMark::FiveMinutes) },
-        ),
-        (
-            json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "QQ==" } }),
-            Part::Media(media(MediaKind::Image, base64("image/png"))),
-        ),
-        (
-            json!({ "type": "image", "source": { "type": "url", "url": "https://x/y.png" } }),
-            Part::Media(media(MediaKind::Image, MediaSource::Url("https://x/y.png".into()))),
-        ),
-        (
-            json!({ "type": "image", "source": { "type": "file", "file_id": "file_1" } }),
-            Part::Media(media(MediaKind::Image, MediaSource::File("file_1".into()))),
-        ),
-        (
-            json!({ "type": "document", "title": "T", "citations": { "enabled": true }, "context": "c",
-                    "source": { "type": "base64", "media_type": "application/pdf", "data": "QQ==" } }),
-            Part::Media(Media {
-                name: Some("T".into()),
-                extra: [("context".into(), json!("c")), ("citations".into(), json!({ "enabled": true }))]
-                    .into_iter()
-                    .collect(),
-                ..document(base64("application/pdf"))
-            }),
-        ),
-        (
-            json!({ "type": "document", "source": { "type": "text", "media_type": "text/plain", "data": "words" } }),
-            Part::Media(document(MediaSource::Text("words".into()))),
-        ),
-        (
-            json!({ "type": "document", "source": { "type": "content", "content": "words" } }),
-            Part::Media(document(MediaSource::Text("words".into()))),
-        ),
-        (
-            json!({ "type": "document", "source": { "type": "url", "url": "https://x/y.pdf" } }),
-            Part::Media(document(MediaSource::Url("https://x/y.pdf".into()))),
-        ),
-        (
-            json!({ "type": "document", "source": { "type": "file", "file_id": "file_1" } }),
-            Part::Media(document(MediaSource::File("file_1".into()))),
         ),
         (
             json!({ "type": "tool_use", "id": "t", "name": "f", "input": { "a": 1.50 },
@@ -131,6 +89,56 @@ fn every_block_becomes_its_part() {
         (by_server.clone(), Part::Other(by_server)),
     ];
     for (block, want) in cases {
+        assert_eq!(part(block.clone()), want, "{block}");
+    }
+}
+
+#[test]
+fn every_source_of_media_is_read() {
+    let base64 =
+        |media_type: &str| MediaSource::Base64 { media_type: media_type.into(), data: "QQ==".into() };
+    let document = |source| media(MediaKind::Document, source);
+    for (block, want) in [
+        (
+            json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "QQ==" } }),
+            Part::Media(media(MediaKind::Image, base64("image/png"))),
+        ),
+        (
+            json!({ "type": "image", "source": { "type": "url", "url": "https://x/y.png" } }),
+            Part::Media(media(MediaKind::Image, MediaSource::Url("https://x/y.png".into()))),
+        ),
+        (
+            json!({ "type": "image", "source": { "type": "file", "file_id": "file_1" } }),
+            Part::Media(media(MediaKind::Image, MediaSource::File("file_1".into()))),
+        ),
+        (
+            json!({ "type": "document", "title": "T", "citations": { "enabled": true }, "context": "c",
+                    "source": { "type": "base64", "media_type": "application/pdf", "data": "QQ==" } }),
+            Part::Media(Media {
+                name: Some("T".into()),
+                extra: [("context".into(), json!("c")), ("citations".into(), json!({ "enabled": true }))]
+                    .into_iter()
+                    .collect(),
+                ..document(base64("application/pdf"))
+            }),
+        ),
+        (
+            json!({ "type": "document", "source": { "type": "text", "media_type": "text/plain", "data": "words" } }),
+            Part::Media(document(MediaSource::Text("words".into()))),
+        ),
+        (
+            json!({ "type": "document", "source": { "type": "content", "content": "words" } }),
+            Part::Media(document(MediaSource::Text("words".into()))),
+        ),
+        (
+            json!({ "type": "document", "source": { "type": "url", "url": "https://x/y.pdf" } }),
+            Part::Media(document(MediaSource::Url("https://x/y.pdf".into()))),
+        ),
+        (
+            json!({ "type": "document", "source": { "type": "file", "file_id": "file_1" } }),
+            Part::Media(document(MediaSource::File("file_1".into()))),
+        ),
+    ] {
         assert_eq!(part(block.clone()), want, "{block}");
     }
 }

@@ -185,7 +185,7 @@ fn a_stream_without_event_names_is_read_by_its_types() {
 #[test]
 fn a_stream_that_stops_short_fails_unless_the_reason_to_stop_was_there() {
     let open = start(json!({ "type": "text", "text": "" }));
-    assert_eq!(read(&[open.clone()]).unwrap_err().kind(), ErrorKind::Connection);
+    assert_eq!(read(std::slice::from_ref(&open)).unwrap_err().kind(), ErrorKind::Connection);
     assert_eq!(read(&[]).unwrap_err().kind(), ErrorKind::Connection);
     // The block that was left open is whole with the reason to stop.
     assert_eq!(read(&[open, finish("end_turn")]).unwrap(), expected(PartKind::Text, vec![], Finish::Stop));

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use gatewright_core::chat::{Answer, Choice, Extra, Finish, Part};
-use gatewright_core::{Call, Clock, Error, ErrorKind, Frames, Head, Operation, Reply, Result, ServedBy, SystemClock, Target, Usage};
+use gatewright_core::{
+    Call, Clock, Error, ErrorKind, Frames, Head, Operation, Reply, Result, ServedBy, SystemClock, Target,
+    Usage,
+};
 
 use crate::{fault, reply};
 
@@ -41,7 +44,10 @@ impl Canned {
         let head = Head { served_by: Some(served_by), ..Head::default() };
         if call.operation == Operation::CountTokens {
             let data = format!(r#"{{"input_tokens":{input}}}"#).into();
-            return Ok(Reply { head, frames: Frames::one(gatewright_core::Frame { data, ..Default::default() }) });
+            return Ok(Reply {
+                head,
+                frames: Frames::one(gatewright_core::Frame { data, ..Default::default() }),
+            });
         }
         let answer = told(call, text, input);
         let style = reply::style(call, target, &target.shown);
@@ -69,7 +75,7 @@ fn told(call: &Call, text: &str, input: u64) -> Answer {
     };
     let output = gatewright_tokens::estimate_bytes(text.as_bytes());
     Answer {
-        id: call.id.to_string(),
+        id: format!("chatcmpl-{}", call.id),
         model: call.model.to_string(),
         created: SystemClock.unix_seconds(),
         choices: vec![choice],

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 /// Edits messages and tools.
 pub(super) fn apply(quirks: &[Quirk], body: &mut Json, losses: &mut Losses) -> Result<()> {
     let found = |quirk: &&Quirk| {
-        let holds = |field: &str, word: &str| body.raw(field).is_some_and(|raw| memmem::find(raw, word.as_bytes()).is_some());
+        let holds = |field: &str, word: &str| {
+            body.raw(field).is_some_and(|raw| memmem::find(raw, word.as_bytes()).is_some())
+        };
         match quirk {
             Quirk::Role { from, .. } => holds("messages", from),
             Quirk::FlattenText | Quirk::TextOnlyContent => holds("messages", "\"type\""),

@@ -16,7 +16,9 @@ pub(crate) fn apply(quirks: &[Quirk], body: &mut Json, losses: &mut Losses) -> R
             Quirk::Default { field, value } if !body.has(field) => body.set(field, text(value)),
             Quirk::Clamp { field, min, max } => clamp(body, field, *min, *max)?,
             Quirk::Replace { field, from, to } => replace(body, field, from, to),
-            Quirk::StreamUsage(StreamUsage::Always | StreamUsage::Never) => drop(body.remove("stream_options")),
+            Quirk::StreamUsage(StreamUsage::Always | StreamUsage::Never) => {
+                drop(body.remove("stream_options"))
+            }
             Quirk::ThinkingSwitch { field, value } => switch_thinking(body, field, value)?,
             _ => {}
         }
@@ -82,11 +84,26 @@ mod tests {
         let field = |name: &str| name.to_owned();
         for (quirk, before, after, lost) in [
             (Quirk::Rename { from: field("a"), to: field("b") }, json!({"a": 1}), json!({"b": 1}), vec![]),
-            (Quirk::Rename { from: field("a"), to: field("b") }, json!({"a": 1, "b": 2}), json!({"b": 2}), vec![]),
+            (
+                Quirk::Rename { from: field("a"), to: field("b") },
+                json!({"a": 1, "b": 2}),
+                json!({"b": 2}),
+                vec![],
+            ),
             (Quirk::Drop(vec![field("a")]), json!({"a": 1, "c": 2}), json!({"c": 2}), vec!["a"]),
-            (Quirk::Default { field: field("a"), value: json!({"x": 1}) }, json!({}), json!({"a": {"x": 1}}), vec![]),
+            (
+                Quirk::Default { field: field("a"), value: json!({"x": 1}) },
+                json!({}),
+                json!({"a": {"x": 1}}),
+                vec![],
+            ),
             (Quirk::Default { field: field("a"), value: json!(1) }, json!({"a": 2}), json!({"a": 2}), vec![]),
-            (Quirk::Clamp { field: field("n"), min: None, max: Some(1.0) }, json!({"n": 4}), json!({"n": 1}), vec![]),
+            (
+                Quirk::Clamp { field: field("n"), min: None, max: Some(1.0) },
+                json!({"n": 4}),
+                json!({"n": 1}),
+                vec![],
+            ),
             (
                 Quirk::Replace { field: field("tool_choice"), from: json!("required"), to: json!("any") },
                 json!({"tool_choice": "required"}),
@@ -146,7 +163,11 @@ mod tests {
             let mut losses = Losses::default();
             apply(std::slice::from_ref(&quirk), &mut body, &mut losses).unwrap();
             let got: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
-            assert_eq!((got, losses.into_fields()), (after, lost.into_iter().map(Into::into).collect()), "{quirk:?}");
+            assert_eq!(
+                (got, losses.into_fields()),
+                (after, lost.into_iter().map(Into::into).collect()),
+                "{quirk:?}"
+            );
         }
     }
 }

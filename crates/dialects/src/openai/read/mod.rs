@@ -1,5 +1,7 @@
 //! From OpenAI's wire to the canonical conversation.
 
+mod blocks;
+mod chunk;
 pub(super) mod part;
 pub(super) mod reply;
 pub(super) mod request;

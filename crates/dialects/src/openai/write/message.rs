@@ -42,35 +42,26 @@ impl<'a> Messages<'a> {
     }
 
     fn speech(&mut self, role: &str, turn: &Turn) {
-        let content = self.content(&turn.parts).unwrap_or_else(|| Value::String(String::new()));
-        self.push(role, Some(content), turn, Map::new());
+        let content = self.content(&turn.parts.iter().collect::<Vec<_>>()).unwrap_or_else(|| "".into());
+        self.push(role, content, turn, Map::new());
     }
 
     /// Results of tools are messages of their own and come first: they must follow the calls directly. Their media
     /// go into the user's message, because a `tool` message can hold only text.
     fn user(&mut self, turn: &Turn) {
-        let results = turn.parts.iter().filter_map(|part| match part {
-            Part::ToolResult(result) => Some(result),
-            _ => None,
-        });
-        let mut rest: Vec<Part> = Vec::new();
+        let mut rest: Vec<&Part> = Vec::new();
         let mut any = false;
-        for result in results {
-            any = true;
-            self.result(result, turn);
-            rest.extend(result.parts.iter().filter(|part| matches!(part, Part::Media(_))).cloned());
-        }
-        let own = || turn.parts.iter().filter(|part| !matches!(part, Part::ToolResult(_)));
-        let content = match any {
-            false => self.content(&turn.parts),
-            true => {
-                rest.extend(own().cloned());
-                self.content(&rest)
+        for part in &turn.parts {
+            if let Part::ToolResult(result) = part {
+                any = true;
+                self.result(result, turn);
+                rest.extend(result.parts.iter().filter(|part| matches!(part, Part::Media(_))));
             }
-        };
-        match content {
-            Some(content) => self.push("user", Some(content), turn, Map::new()),
-            None if !any => self.push("user", Some("".into()), turn, Map::new()),
+        }
+        rest.extend(turn.parts.iter().filter(|part| !matches!(part, Part::ToolResult(_))));
+        match self.content(&rest) {
+            Some(content) => self.push("user", content, turn, Map::new()),
+            None if !any => self.push("user", "".into(), turn, Map::new()),
             None => {}
         }
     }
@@ -81,40 +72,32 @@ impl<'a> Messages<'a> {
         if let Some(cache) = result.cache.filter(|_| self.marks) {
             fields.insert("cache_control".into(), mark(cache));
         }
-        let told: Vec<Part> =
-            result.parts.iter().filter(|part| !matches!(part, Part::Media(_))).cloned().collect();
+        let told: Vec<&Part> = result.parts.iter().filter(|part| !matches!(part, Part::Media(_))).collect();
         let content = match told.is_empty() && !result.parts.is_empty() {
-            true => Value::from("see the attached media in the next message"),
+            true => "see the attached media in the next message".into(),
             false => self.content(&told).unwrap_or_else(|| "".into()),
         };
-        // The extras of a turn that is more than one result belong to its user message.
-        let only = turn.parts.len() == 1;
-        let message = if only { head(turn) } else { Turn::new(Role::User, Vec::new()) };
-        self.push("tool", Some(content), &message, fields);
+        // The name and the extras of a turn that is more than one result belong to its user message.
+        match turn.parts.len() {
+            1 => self.push("tool", content, turn, fields),
+            _ => self.push("tool", content, &Turn::new(Role::User, Vec::new()), fields),
+        }
     }
 
     fn model(&mut self, turn: &Turn) {
         let mut fields = Map::new();
-        let said: Vec<Part> = turn
-            .parts
-            .iter()
-            .filter(|part| matches!(part, Part::Text { .. } | Part::Media(_) | Part::Other(_)))
-            .cloned()
-            .collect();
-        let content = self.content(&said);
+        let said = |part: &&Part| matches!(part, Part::Text { .. } | Part::Media(_) | Part::Other(_));
+        let content = self.content(&turn.parts.iter().filter(said).collect::<Vec<_>>());
         if self.reasoning {
             let blocks = thinking_blocks(&turn.parts).filter(|_| self.marks);
             fields.extend(reasoning_text(&turn.parts).map(|text| ("reasoning_content".into(), text.into())));
             fields.extend(blocks.map(|blocks| ("thinking_blocks".into(), blocks.into())));
         }
-        let refusal: String = turn
-            .parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Refusal(text) => Some(text.as_str()),
-                _ => None,
-            })
-            .collect();
+        let refusals = turn.parts.iter().filter_map(|part| match part {
+            Part::Refusal(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let refusal: String = refusals.collect();
         if !refusal.is_empty() {
             fields.insert("refusal".into(), refusal.into());
         }
@@ -122,7 +105,7 @@ impl<'a> Messages<'a> {
         if !calls.is_empty() {
             fields.insert("tool_calls".into(), calls.into());
         }
-        let content = content.or_else(|| Some(if fields.is_empty() { "".into() } else { Value::Null }));
+        let content = content.unwrap_or_else(|| if fields.is_empty() { "".into() } else { Value::Null });
         self.push("assistant", content, turn, fields);
     }
 
@@ -154,7 +137,7 @@ impl<'a> Messages<'a> {
     }
 
     /// Content as a string where that says it all, else as parts; `None` where there is none.
-    fn content(&mut self, parts: &[Part]) -> Option<Value> {
+    fn content(&mut self, parts: &[&Part]) -> Option<Value> {
         if let [Part::Text { text, cache, .. }] = parts
             && (cache.is_none() || !self.marks)
         {
@@ -192,10 +175,10 @@ impl<'a> Messages<'a> {
         Some(Value::Object(wire))
     }
 
-    fn push(&mut self, role: &str, content: Option<Value>, turn: &Turn, fields: Map<String, Value>) {
+    fn push(&mut self, role: &str, content: Value, turn: &Turn, fields: Map<String, Value>) {
         let mut message = Map::new();
         message.insert("role".into(), role.into());
-        message.extend(content.map(|content| ("content".to_owned(), content)));
+        message.insert("content".into(), content);
         message.extend(turn.name.as_deref().map(|name| ("name".to_owned(), name.into())));
         message.extend(fields);
         for (key, value) in &turn.extra {
@@ -205,14 +188,9 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// A turn's name and extras without its parts.
-fn head(turn: &Turn) -> Turn {
-    Turn { role: turn.role, parts: Vec::new(), name: turn.name.clone(), extra: turn.extra.clone() }
-}
-
 /// Prompt-cache marks are advice, which nobody misses where it is not understood; strict servers refuse it. Models
 /// of Anthropic's kind and Gemini take it through OpenRouter and other gateways.
-fn takes_marks(model: &ModelFacts) -> bool {
+pub(super) fn takes_marks(model: &ModelFacts) -> bool {
     let name = model.name.to_ascii_lowercase();
     matches!(model.reasoning, ReasoningControl::Budget | ReasoningControl::Adaptive)
         || ["claude", "gemini"].iter().any(|family| name.contains(family))

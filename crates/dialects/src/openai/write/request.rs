@@ -6,7 +6,7 @@ use gatewright_core::{Losses, ModelFacts, ReasoningControl};
 use serde_json::{Map, Value, json};
 
 use super::mark;
-use super::message::{Messages, is_custom};
+use super::message::{Messages, is_custom, takes_marks};
 
 /// Fields of Anthropic's dialect that OpenAI's has no place for.
 const FOREIGN: &[&str] = &[
@@ -56,8 +56,7 @@ pub(in crate::openai) fn write(chat: &Chat, model: &ModelFacts, losses: &mut Los
 }
 
 fn write_tools(chat: &Chat, model: &ModelFacts, body: &mut Map<String, Value>, losses: &mut Losses) {
-    let marks = matches!(model.reasoning, ReasoningControl::Budget | ReasoningControl::Adaptive)
-        || model.name.contains("claude");
+    let marks = takes_marks(model);
     let tools: Vec<Value> =
         chat.tools.iter().filter_map(|tool| write_tool(tool, marks, body, losses)).collect();
     if tools.is_empty() {
@@ -171,11 +170,11 @@ fn write_reasoning(
 
 fn write_sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
     let fields = [
-        ("temperature", sampling.temperature.map(number)),
-        ("top_p", sampling.top_p.map(number)),
+        ("temperature", sampling.temperature.map(Value::from)),
+        ("top_p", sampling.top_p.map(Value::from)),
         ("top_k", sampling.top_k.map(Value::from)),
-        ("frequency_penalty", sampling.frequency_penalty.map(number)),
-        ("presence_penalty", sampling.presence_penalty.map(number)),
+        ("frequency_penalty", sampling.frequency_penalty.map(Value::from)),
+        ("presence_penalty", sampling.presence_penalty.map(Value::from)),
         ("seed", sampling.seed.map(Value::from)),
         ("logprobs", sampling.logprobs.map(Value::from)),
         ("top_logprobs", sampling.top_logprobs.map(Value::from)),
@@ -212,12 +211,4 @@ fn write_stream(chat: &Chat, body: &mut Map<String, Value>) {
     };
     options.insert("include_usage".into(), true.into());
     body.insert("stream_options".into(), Value::Object(options));
-}
-
-/// A whole number is written without its fraction, as it came.
-fn number(value: f64) -> Value {
-    match value.fract() == 0.0 && value.abs() < 1e9 {
-        true => Value::from(value as i64),
-        false => Value::from(value),
-    }
 }

@@ -1,0 +1,110 @@
+//! The documentation says what is true: its examples load, its tables are the code's, its paths exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gatewright::config::{Config, Said};
+use gatewright_catalogue::{Auth, Catalogue};
+use gatewright_core::{Dialect, ErrorKind};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
+}
+
+/// The fenced blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    text.split(fence.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_configuration_in_the_documentation_loads_without_a_problem() {
+    let env = |name: &str| Some(format!("sk-value-of-{name}"));
+    let mut seen = 0;
+    for name in ["README.md", "docs/configuration.md"] {
+        for text in blocks(&page(name), "yaml") {
+            let config = Config::load(&Said { text: Some(&text), ..Said::default() }, &env);
+            let told: Vec<String> = config.problems.iter().map(ToString::to_string).collect();
+            assert!(told.is_empty() && !config.deployments.is_empty(), "{name}: {told:?}");
+            seen += 1;
+        }
+    }
+    let example = root().join("config/example.yaml");
+    let config = Config::load(&Said { file: Some(&example), ..Said::default() }, &env);
+    assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
+    assert!(seen >= 2, "the examples were not found");
+}
+
+#[test]
+fn paths_in_the_life_of_a_call_exist() {
+    let text = page("docs/life-of-a-call.md");
+    let paths: Vec<&str> =
+        text.split('`').filter(|word| word.starts_with("crates/") || word.starts_with("bins/")).collect();
+    assert!(paths.len() > 10);
+    for path in paths {
+        assert!(root().join(path).exists(), "{path}");
+    }
+}
+
+#[test]
+fn the_table_of_errors_is_the_codes() {
+    let rows: Vec<String> = ErrorKind::ALL
+        .iter()
+        .map(|kind| {
+            format!(
+                "| {kind:?} | {} | `{}` | `{}` | {:?} | {:?} |",
+                kind.status().as_u16(),
+                kind.openai_type(),
+                kind.anthropic_type(),
+                kind.retry(),
+                kind.cooldown()
+            )
+        })
+        .collect();
+    check_table("docs/errors.md", &rows);
+}
+
+#[test]
+fn the_table_of_providers_is_the_catalogues() {
+    let rows: Vec<String> = Catalogue::builtin()
+        .providers()
+        .iter()
+        .map(|row| {
+            let dialect = match row.dialect {
+                Dialect::OpenAiChat => "OpenAI Chat",
+                Dialect::AnthropicMessages => "Anthropic Messages",
+            };
+            let auth = match &row.auth {
+                Auth::Bearer => "bearer",
+                Auth::Header(name) => name,
+            };
+            let keys = row.key_env.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            let base = row.base_url.as_deref().unwrap_or("`api_base`");
+            format!("| `{}` | {} | {dialect} | {base} | {auth} | {keys} |", row.id, row.name)
+        })
+        .collect();
+    check_table("docs/providers.md", &rows);
+}
+
+/// The rows between the table's rule and the next blank line; `UPDATE_DOCS=1` writes them.
+fn check_table(name: &str, rows: &[String]) {
+    let text = page(name);
+    let rule = text.lines().position(|line| line.starts_with("|---")).expect("a table");
+    let lines: Vec<&str> = text.lines().collect();
+    let end = lines[rule..].iter().position(|line| line.is_empty()).map_or(lines.len(), |n| rule + n);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let new =
+            [&lines[..=rule], &rows.iter().map(String::as_str).collect::<Vec<_>>(), &lines[end..]].concat();
+        fs::write(root().join(name), new.join("\n") + "\n").expect("the page can be written");
+        return;
+    }
+    assert_eq!(lines[rule + 1..end].to_vec(), rows, "{name} is out of date: run the test with UPDATE_DOCS=1");
+}
