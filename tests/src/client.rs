@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::gateway::{Gateway, MASTER_KEY};
 
 /// The longest that a read may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Sends requests to one address, each over a connection of its own.
 #[derive(Clone, Debug)]
@@ -211,6 +211,8 @@ impl Live {
         }
         let piece = match &mut self.length {
             Length::Chunked => chunk(&mut self.reader)?,
+            // Asked for nothing, a buffered reader would wait for the next answer.
+            Length::Known(0) => Vec::new(),
             Length::Known(left) => {
                 let mut bytes = vec![0; (*left).min(64 * 1024)];
                 let read = self.reader.read(&mut bytes)?;

@@ -27,7 +27,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn every_configuration_in_the_documentation_loads_without_a_problem() {
-    let env = |name: &str| Some(format!("sk-value-of-{name}"));
+    let env = |name: &str| name.ends_with("_KEY").then(|| format!("sk-value-of-{name}"));
     let mut seen = 0;
     for name in ["README.md", "docs/configuration.md"] {
         for text in blocks(&page(name), "yaml") {

@@ -26,7 +26,7 @@ pub struct Call {
     /// What the client sent, without the fields that were lifted into `controls`.
     pub body: Body,
     /// Headers of the client that may matter to an upstream (`anthropic-beta`).
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// What the client asks of the gateway itself.
     pub controls: Controls,
     /// When the request's head was read.
@@ -136,7 +136,7 @@ impl Call {
             model: model.into(),
             stream: false,
             body,
-            headers: HeaderMap::new(),
+            headers: Arc::default(),
             controls: Controls::default(),
             received: Instant::now(),
             target: None,

@@ -33,7 +33,7 @@ impl http_body::Body for EdgeBody {
             let data = match self.frames.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame.data,
                 Poll::Ready(Some(Err(err))) => {
-                    warn!(%err, "a stream failed after its first byte");
+                    warn!(kind = ?err.kind(), detail = err.detail(), "a stream failed after its first byte");
                     self.codec.encode_error_event(&err)
                 }
                 Poll::Ready(None) => return Poll::Ready(None),

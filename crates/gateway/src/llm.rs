@@ -44,7 +44,8 @@ pub(crate) async fn answer<S: CallService>(
     match gateway.stack.answer(call).await {
         Ok(reply) => respond::reply(reply, codec, told).await,
         Err(err) => {
-            info!(call = %id, %err, "call failed");
+            // Not the message: a provider may quote the prompt in it.
+            info!(call = %id, kind = ?err.kind(), status = err.status().as_u16(), detail = err.detail(), "call failed");
             respond::error(&err, codec, id)
         }
     }
@@ -92,7 +93,7 @@ impl Asked {
         let mut call = Call::new(self.operation, self.codec, model, CallBody::Json(json));
         call.caller = self.caller;
         call.stream = stream;
-        call.headers = parts.headers;
+        call.headers = Arc::new(parts.headers);
         call.controls = controls;
         call.received = self.received;
         Ok((call, dropped))

@@ -37,8 +37,11 @@ pub(crate) fn build(
     }
     quirks::apply(&endpoint.quirks, &mut body, &mut losses)?;
     let dropped = losses.into_fields();
-    if params.drop_params == Some(false) && !dropped.is_empty() {
-        return Err(refuse(&dropped, endpoint));
+    // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
+    let lost: Vec<&str> =
+        dropped.iter().map(AsRef::as_ref).filter(|name: &&str| !name.contains('.')).collect();
+    if params.drop_params == Some(false) && !lost.is_empty() {
+        return Err(refuse(&lost, endpoint));
     }
     let mut request = Request {
         method: Method::POST,
@@ -110,11 +113,11 @@ fn forward_headers(from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-fn refuse(dropped: &[Cow<'static, str>], endpoint: &Endpoint) -> Error {
+fn refuse(lost: &[&str], endpoint: &Endpoint) -> Error {
     let message = format!(
         "litellm.UnsupportedParamsError: {} does not support parameters: {}. To drop them, set `drop_params: true`.",
         endpoint.model,
-        dropped.join(", ")
+        lost.join(", ")
     );
     Error::new(ErrorKind::Unsupported, message)
 }

@@ -113,6 +113,9 @@ impl Ledgered {
 
 impl Middleware for Ledgered {
     async fn handle(&self, call: Call, next: impl CallService) -> Result<Reply> {
+        if !call.operation.is_billed() {
+            return next.answer(call).await;
+        }
         let quote = self.tariff.quote(&call);
         let attempt = self.begin(&call, &quote)?;
         let mut reply = watch(attempt, next.answer(call)).await?;

@@ -15,6 +15,9 @@ use crate::wire::Writer;
 /// Room that every open attempt is promised for its end; no end is longer. A segment keeps the promise to 65,000.
 const PROMISE: u64 = 256;
 
+/// A segment longer than this is not left for the next process to read.
+const LONG: u64 = 1 << 20;
+
 /// Ends that could not be written and wait for the disk; those beyond are closed as interrupted by the next process.
 const MOST_WAITING: usize = 4096;
 
@@ -72,13 +75,7 @@ impl Tail {
 
     /// Writes a beginning, answers the segment it went to.
     pub(crate) fn begin(&mut self, record: &mut Writer, now_micros: u64) -> io::Result<u64> {
-        let promised = (self.open_attempts() + 1).saturating_mul(PROMISE);
-        let length = record.as_mut_slice().len() as u64;
-        // Without a next segment, the room that is left belongs to the ends of attempts that run.
-        if self.spare.is_none() && self.at + length + promised > self.capacity {
-            self.make_spare()?;
-        }
-        self.make_room(length)?;
+        self.make_unpromised_room(record.as_mut_slice().len() as u64, self.open_attempts() + 1)?;
         self.last_started = self.last_started.max(now_micros);
         if let Some(started) =
             record.as_mut_slice().get_mut(HEAD..).and_then(|payload| payload.get_mut(STARTED_AT))
@@ -96,12 +93,7 @@ impl Tail {
 
     /// Writes how far an attempt is, where there is room that is not promised.
     pub(crate) fn checkpoint(&mut self, record: &mut Writer) -> io::Result<()> {
-        let promised = self.open_attempts().saturating_mul(PROMISE);
-        let length = record.as_mut_slice().len() as u64;
-        if self.spare.is_none() && self.at + length + promised > self.capacity {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.make_room(length)?;
+        self.make_unpromised_room(record.as_mut_slice().len() as u64, self.open_attempts())?;
         self.write(record)
     }
 
@@ -156,6 +148,11 @@ impl Tail {
 
     /// Gives back the room that was reserved, once nothing more is written.
     pub(crate) fn release(&mut self) {
+        // The next process reads the newest segment before it serves; one that holds no open attempt can be short.
+        let settled = self.open_attempts() == 0 && self.waiting.is_empty();
+        if settled && self.at > LONG {
+            let _ = self.rotate();
+        }
         // What stays reserved or behind is found and taken over by the next process.
         let _ = self.file.set_len(self.at);
         if let Some((name, _)) = self.spare.take() {
@@ -167,6 +164,15 @@ impl Tail {
     pub(crate) fn mark(&mut self, takeover: bool) -> io::Result<()> {
         let mark = Mark { oldest_open: self.oldest_open(), started: self.last_started, takeover };
         self.write(&mut frame(|out| mark.encode(out)))
+    }
+
+    /// Without a next segment, the room that is left belongs to the ends of attempts that run.
+    fn make_unpromised_room(&mut self, length: u64, attempts: u64) -> io::Result<()> {
+        let promised = attempts.saturating_mul(PROMISE);
+        if self.spare.is_none() && self.at + length + promised > self.capacity {
+            self.make_spare()?;
+        }
+        self.make_room(length)
     }
 
     fn make_room(&mut self, length: u64) -> io::Result<()> {
@@ -378,6 +384,26 @@ mod tests {
         tail.file = whole;
         tail.write_waiting();
         assert_eq!((tail.waiting.len(), tail.open_attempts()), (0, 0));
+    }
+
+    #[test]
+    fn a_clean_stop_leaves_little_to_read_and_a_dirty_one_all_that_is_open() {
+        for (open, grown) in [(0, 1), (1, 0)] {
+            let dir = tempfile::tempdir().unwrap();
+            let start = || Journal::open(Settings::at(dir.path()), Arc::new(SystemClock)).unwrap();
+            let journal = start();
+            let first = journal.health().segment;
+            for n in 0..4_000 {
+                let begin = begin();
+                let ticket = journal.begin(&begin).unwrap();
+                if n >= open {
+                    journal.settle(ticket, &settle(begin.attempt));
+                }
+            }
+            drop(journal);
+            assert_eq!(start().health().segment, first + grown);
+            assert_eq!(entries(dir.path()).unwrap().count(), 4_000);
+        }
     }
 
     #[test]

@@ -197,6 +197,10 @@ fn a_successor_closes_the_books_once() {
         let interrupted: Vec<_> =
             all.iter().filter(|entry| entry.state == State::Ended(Ending::Interrupted)).collect();
         assert_eq!((all.len(), interrupted.len()), (40, 4));
+        let closed = Reader::open(&dir.path().join("instance-0")).unwrap().filter(
+            |record| matches!(record, Ok(Record::Settle(settle)) if settle.ending == Ending::Interrupted),
+        );
+        assert_eq!(closed.count(), 4, "written, for whoever ships them");
         for entry in interrupted {
             let n = entry.begin.input_estimate;
             assert_eq!((entry.cost, entry.bound), (Money(n as i64), Money(1_000_000 + n as i64)));

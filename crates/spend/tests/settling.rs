@@ -15,10 +15,12 @@ use call::call;
 use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Usage,
+    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Operation, Reply, Result,
+    Usage,
 };
 use gatewright_spend::{
-    Certainty, Ending, Entry, Journal, Ledgered, OnFull, Quote, Settings, State, Sync, Tariff, entries,
+    Certainty, Ending, Entry, Journal, Ledgered, OnFull, Quote, Report, Settings, State, Sync, Tariff,
+    entries,
 };
 use tower::service_fn;
 
@@ -212,10 +214,11 @@ fn a_call_is_refused_where_its_beginning_cannot_be_written() {
     for (on_full, passes) in [(OnFull::Refuse, false), (OnFull::Continue, true)] {
         let dir = tempfile::tempdir().unwrap();
         let clock = Hands::new();
-        // Not even one beginning fits, and no segment comes after this one: its directory is gone.
-        let settings = Settings { segment_bytes: 64, on_full, sync: Sync::Never, ..Settings::at(dir.path()) };
+        drop(Journal::open(Settings::at(dir.path()), clock.clone()).unwrap());
+        // No disk has room for such a segment.
+        let settings =
+            Settings { segment_bytes: 1 << 62, on_full, sync: Sync::Never, ..Settings::at(dir.path()) };
         let journal = Journal::open(settings, clock.clone()).unwrap();
-        std::fs::remove_dir_all(dir.path()).unwrap();
         let ledgered = Ledgered::new(journal.clone(), Arc::new(Flat), clock);
         let reached = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let count = reached.clone();
@@ -244,6 +247,65 @@ fn a_call_is_refused_where_its_beginning_cannot_be_written() {
             false => assert!(passed < 20 && health.unjournalled == 0),
         }
     }
+}
+
+#[test]
+fn a_call_that_nobody_bills_is_not_journalled() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
+    let mut counted = call();
+    counted.operation = Operation::CountTokens;
+    let answer = |_| async { Ok(Reply { head: Head::default(), frames: Frames::one(Frame::default()) }) };
+    assert!(ledgered.handle(counted, service_fn(answer)).now_or_never().unwrap().is_ok());
+    assert_eq!(entries(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_entry_is_one_flat_line_and_a_report_sums_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Hands::new();
+    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
+    for answer in [Ok(Some(usage(90, 7))), Err(ErrorKind::RateLimited), Err(ErrorKind::Timeout)] {
+        let upstream = service_fn(move |_| async move {
+            let usage = answer.map_err(|kind| Error::new(kind, "no"))?;
+            Ok(Reply { head: Head::default(), frames: Frames::one(Frame { usage, ..Frame::default() }) })
+        });
+        if let Ok(mut reply) = ledgered.handle(call(), upstream).now_or_never().unwrap() {
+            reply.frames.next().now_or_never().unwrap();
+        }
+    }
+    let all: Vec<Entry> = entries(dir.path()).unwrap().map(Result::unwrap).collect();
+    let lines: Vec<String> = all.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+    for (line, part) in [
+        (
+            0,
+            r#""started":"2025-11-20T23:50:22.000000Z","caller":"anonymous","group":"fast","deployment":"fast-1""#,
+        ),
+        (0, r#""model":"gpt-4o-mini","end":"complete","exact":true,"usage":{"input":90,"output":7,"#),
+        (0, r#""cost":0.00000116,"bound":0.00000116,"first_content_ms":null,"duration_ms":0}"#),
+        (1, r#""end":"failed","error":"RateLimited","status":429,"exact":true"#),
+        (2, r#""exact":false,"usage":{"input":100,"output":0,"#),
+        (2, r#""cost":0.0000011,"bound":0.0000016,"#),
+    ] {
+        assert!(lines[line].contains(part), "{part} in {}", lines[line]);
+    }
+    let mut report = Report::default();
+    report.extend(all);
+    assert_eq!(
+        (report.all.attempts, report.all.complete, report.all.failed, report.all.estimated),
+        (3, 1, 2, 1)
+    );
+    assert_eq!((report.all.cost, report.all.bound), (Money(2_260), Money(2_760)));
+    assert_eq!(
+        (&report.models["openai/gpt-4o-mini"], &report.callers["anonymous"]),
+        (&report.all, &report.all)
+    );
+    let table = report.to_string();
+    assert!(
+        table.lines().any(|row| row.starts_with("openai/gpt-4o-mini") && row.ends_with("0.00000276")),
+        "{table}"
+    );
 }
 
 #[test]

@@ -335,8 +335,8 @@ fn call() -> Call {
     let mut call = Call::new(Operation::Chat, &Unread, "gpt", Body::Opaque(Bytes::new()));
     call.stream = true;
     let parent = format!("00-{TRACE}-{CLIENT}-01");
-    call.headers.insert("traceparent", HeaderValue::try_from(parent).unwrap());
-    call.headers.insert("tracestate", HeaderValue::from_static("vendor=1"));
+    std::sync::Arc::make_mut(&mut call.headers).insert("traceparent", HeaderValue::try_from(parent).unwrap());
+    std::sync::Arc::make_mut(&mut call.headers).insert("tracestate", HeaderValue::from_static("vendor=1"));
     call
 }
 

@@ -26,6 +26,16 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const ROUNDS: usize = 7;
 
+/// What is asked for, how often, and how many at once.
+const PLAN: [(&str, u32, u32); 6] = [
+    ("whole", 10_000, 1),
+    ("whole", 20_000, 32),
+    ("burst", 1_000, 1),
+    ("burst", 2_000, 32),
+    ("single", 4, 1),
+    ("single", 128, 32),
+];
+
 /// One way to send a request and read its answer.
 #[derive(Clone)]
 enum Way {
@@ -61,11 +71,9 @@ fn compare_all(address: SocketAddr) -> Outcome<()> {
     let single = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let multi = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     for (name, runtime) in [("one thread", single()?), ("two threads", multi()?)] {
-        for (path, requests) in [("whole", 20_000), ("burst", 3_000), ("single", 300)] {
-            for concurrency in [1, 32] {
-                let line = runtime.block_on(compare(address, path, requests, concurrency))?;
-                writeln!(std::io::stdout(), "{name}, {path}, {concurrency} at once: {line}")?;
-            }
+        for (path, requests, concurrency) in PLAN {
+            let line = runtime.block_on(compare(address, path, requests, concurrency))?;
+            writeln!(std::io::stdout(), "{name}, {path}, {concurrency} at once: {line}")?;
         }
     }
     Ok(())

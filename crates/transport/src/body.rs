@@ -162,13 +162,18 @@ fn gather(max: usize, late: &mut Option<Failure>, mut next: impl FnMut() -> Poll
 
 /// The next piece from a connection that is driven here: what was read before, else what can be read now.
 fn next_on_line(incoming: &mut Incoming, driver: &mut Driver, cx: &mut Context<'_>) -> Poll<Piece> {
-    match next(incoming, cx) {
-        Poll::Pending => {
-            driver.advance(cx);
-            next(incoming, cx)
-        }
-        ready @ Poll::Ready(_) => ready,
+    if driver.is_dry() {
+        return Poll::Pending;
     }
+    let mut piece = next(incoming, cx);
+    if piece.is_pending() {
+        driver.advance(cx);
+        piece = next(incoming, cx);
+    }
+    if piece.is_pending() {
+        driver.run_dry();
+    }
+    piece
 }
 
 fn next(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Piece> {

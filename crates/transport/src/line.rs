@@ -29,7 +29,6 @@ const PROBE_AFTER: Duration = Duration::from_millis(10);
 pub(crate) struct Line {
     sender: http1::SendRequest<Outgoing>,
     driver: Driver,
-    link: Arc<Link>,
     waker: Waker,
     /// Where it goes when its answer is read; a resting connection has none, or it would keep its host alive.
     host: Option<Arc<Host>>,
@@ -37,8 +36,14 @@ pub(crate) struct Line {
     pub(crate) rested: Instant,
 }
 
-/// The connection's own future, gone once it has ended.
-pub(crate) struct Driver(Option<http1::Connection<TokioIo<Probed>, Outgoing>>);
+/// The connection's own future.
+pub(crate) struct Driver {
+    /// Gone once it has ended.
+    connection: Option<http1::Connection<TokioIo<Probed>, Outgoing>>,
+    link: Arc<Link>,
+    /// Whether it found nothing to do when last polled: then it has nothing to do until its waker is called.
+    dry: bool,
+}
 
 /// A request that got no answer.
 pub(crate) enum Lost {
@@ -61,8 +66,8 @@ impl Line {
             .await
             .map_err(|error| Failure::unsent(FailureKind::Connect, error.to_string()))?;
         let waker = Waker::from(link.clone());
-        let driver = Driver(Some(connection));
-        Ok(Box::new(Self { sender, driver, link, waker, host: Some(host), rested: Instant::now() }))
+        let driver = Driver { connection: Some(connection), link, dry: false };
+        Ok(Box::new(Self { sender, driver, waker, host: Some(host), rested: Instant::now() }))
     }
 
     /// Sends a request and waits for the head of the answer. Dropping the future closes the connection.
@@ -73,6 +78,7 @@ impl Line {
         let mut reply = pin!(self.sender.try_send_request(request));
         let answer = poll_fn(|cx| {
             self.watch(cx, |driver, cx| {
+                driver.dry = false;
                 driver.advance(cx);
                 reply.as_mut().poll(cx)
             })
@@ -87,10 +93,10 @@ impl Line {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Driver, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        self.link.enter(cx.waker());
+        self.driver.enter(cx.waker());
         let outcome = poll(&mut self.driver, &mut Context::from_waker(&self.waker));
         if outcome.is_pending() {
-            self.link.wait(cx.waker());
+            self.driver.link.wait(cx.waker());
         }
         outcome
     }
@@ -102,7 +108,7 @@ impl Line {
 
     /// Goes back to the idle connections of its host.
     pub(crate) fn release(mut self: Box<Self>) {
-        self.link.rest();
+        self.driver.link.rest();
         self.rested = Instant::now();
         if let Some(host) = self.host.take() {
             host.keep(self);
@@ -112,7 +118,7 @@ impl Line {
     /// Goes back once its answer is read to the end; closes where that takes more than a moment.
     pub(crate) fn finish(mut self: Box<Self>, cx: &mut Context<'_>) {
         if !self.is_ready() {
-            self.link.enter(cx.waker());
+            self.driver.enter(cx.waker());
             self.driver.advance(&mut Context::from_waker(&self.waker));
         }
         if self.is_ready() {
@@ -124,7 +130,7 @@ impl Line {
     pub(crate) fn wake(&mut self, now: Instant, host: Arc<Host>) {
         self.host = Some(host);
         if now.duration_since(self.rested) > PROBE_AFTER {
-            self.link.ask_probe();
+            self.driver.link.ask_probe();
         }
     }
 }
@@ -138,12 +144,30 @@ impl std::fmt::Debug for Line {
 // === impl Driver ===
 
 impl Driver {
+    fn enter(&mut self, waker: &Waker) {
+        if self.link.enter(waker) {
+            self.dry = false;
+        }
+    }
+
     /// Reads and writes as far as it goes now. An error is told to the request or the body that it hits.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
-        let ended = self.0.as_mut().is_some_and(|connection| Pin::new(connection).poll(cx).is_ready());
+        self.link.settle();
+        let ended =
+            self.connection.as_mut().is_some_and(|connection| Pin::new(connection).poll(cx).is_ready());
         if ended {
-            self.0 = None;
+            self.connection = None;
         }
+    }
+
+    /// Whether polling it again is idle. What hangs on it may say so once it found nothing after `advance`.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.dry
+    }
+
+    /// Nothing came of the last `advance`.
+    pub(crate) fn run_dry(&mut self) {
+        self.dry = true;
     }
 }
 

@@ -35,9 +35,14 @@ impl Link {
         })
     }
 
-    /// The task that owns `waker` begins to poll.
-    pub(crate) fn enter(&self, waker: &Waker) {
+    /// The task that owns `waker` begins to poll. Answers whether anything was noted since it was last here.
+    pub(crate) fn enter(&self, waker: &Waker) -> bool {
         self.task.register(waker);
+        self.state.swap(QUIET, Ordering::SeqCst) == NOTED
+    }
+
+    /// The connection is about to be polled: what was noted up to now is thereby done.
+    pub(crate) fn settle(&self) {
         self.state.store(QUIET, Ordering::SeqCst);
     }
 

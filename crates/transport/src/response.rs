@@ -25,8 +25,7 @@ pub struct Response {
 impl Response {
     /// The whole body without its content encoding, if it has at most `limit` bytes both ways.
     pub async fn decoded(self, limit: usize) -> Result<Bytes, Failure> {
-        let body = self.body.collect(limit).await?;
-        let mut body = body;
+        let mut body = self.body.collect(limit).await?;
         let mut layers = Vec::new();
         for value in self.headers.get_all(CONTENT_ENCODING) {
             let value = value.to_str().map_err(|_| unreadable("a content encoding that is not text"))?;
@@ -110,7 +109,7 @@ mod tests {
     fn what_unfolds_beyond_the_limit_is_refused() {
         check("gzip", gzip(&[0; 1000]), Ok(&[0; 1000]));
         check("gzip", gzip(&[0; 1001]), Err(FailureKind::TooLarge));
-        check("gzip", gzip(&vec![0; 50_000_000]), Err(FailureKind::TooLarge));
+        check("gzip", gzip(&vec![0; 5_000_000]), Err(FailureKind::TooLarge));
     }
 
     #[test]

@@ -37,10 +37,6 @@ const STOP: RawEvent<'static> = RawEvent { name: "message_stop", data: br#"{"typ
 
 /// Relays a whole answer.
 pub(super) fn reply(body: Bytes, style: &ReplyStyle) -> Result<Frame> {
-    let malformed = |err: Error| {
-        Error::new(ErrorKind::BadGateway, "the provider's answer could not be read")
-            .with_detail(err.to_string())
-    };
     let mut json =
         Json::parse(body.clone(), JsonLimits::default()).map_err(|err| unreadable(err.message()))?;
     if json.string("type").map_err(|_| unreadable("bad type"))?.as_deref() == Some("error") {

@@ -105,10 +105,13 @@ impl Relay for Passage {
         if data.is_empty() || self.done {
             return Ok(Peek::default());
         }
+        if event.name == "error" {
+            return Err(fault::inside(data));
+        }
         if self.splice.read(data, Form::Chunk).is_none() {
             return Err(unreadable());
         }
-        if self.splice.is_error || event.name == "error" {
+        if self.splice.is_error {
             return Err(fault::inside(data));
         }
         let peek = Peek { usage: peek_usage(&self.splice, data), content: self.splice.weight, last: false };
@@ -316,6 +319,9 @@ mod tests {
         ] {
             assert_eq!(relay(&[event], false).unwrap_err().kind(), kind, "{event}");
         }
+        let named = RawEvent { name: "error", data: b"it broke" };
+        let err = Passage::new(&style(false)).event(named, &mut BytesMut::new()).unwrap_err();
+        assert_eq!((err.kind(), err.message()), (ErrorKind::Upstream, "it broke"));
         assert!(relay(&[r#"{"error":null,"model":"m","choices":[]}"#, END], false).is_ok());
     }
 

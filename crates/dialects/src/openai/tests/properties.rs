@@ -1,6 +1,6 @@
 //! What must hold of any request and any cut of a stream.
 
-use gatewright_core::Translate;
+use gatewright_core::{RawEvent, Translate};
 use proptest::prelude::*;
 
 use super::*;

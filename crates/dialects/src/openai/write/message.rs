@@ -67,6 +67,8 @@ impl<'a> Messages<'a> {
     }
 
     fn result(&mut self, result: &ToolResult, turn: &Turn) {
+        // The words of a failed tool travel; that it failed has no place in this dialect.
+        self.losses.add_if(result.is_error, "messages.tool_result.is_error");
         let mut fields = Map::new();
         fields.insert("tool_call_id".into(), result.id.as_str().into());
         if let Some(cache) = result.cache.filter(|_| self.marks) {

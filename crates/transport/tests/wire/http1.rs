@@ -1,14 +1,12 @@
 //! HTTP/1.1 against scripted servers: reuse, retries, bursts, cancellation, limits.
 
-mod support;
-
 use std::io::{Read, Write};
 
+use crate::support::{Peer, client, listen, post, run, url};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use gatewright_transport::{FailureKind, Pieces, Request, Settings};
 use http::Method;
-use support::{Peer, client, listen, post, run, url};
 use tokio::sync::oneshot;
 
 #[tokio::test]

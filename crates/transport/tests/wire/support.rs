@@ -21,27 +21,27 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 /// A listener on a free port, and its address.
-pub async fn listen() -> (TcpListener, SocketAddr) {
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
 /// Runs a script against whoever connects.
-pub fn run<T: Send + 'static>(script: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+pub(crate) fn run<T: Send + 'static>(script: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     TaskTracker::new().spawn(script)
 }
 
 /// A connection of which a script reads requests and to which it writes answers.
-pub struct Peer(pub TcpStream);
+pub(crate) struct Peer(pub(crate) TcpStream);
 
 impl Peer {
-    pub async fn accept(listener: &TcpListener) -> Self {
+    pub(crate) async fn accept(listener: &TcpListener) -> Self {
         Self(listener.accept().await.unwrap().0)
     }
 
     /// One request, head and body, as it came.
-    pub async fn request(&mut self) -> String {
+    pub(crate) async fn request(&mut self) -> String {
         let mut seen = Vec::new();
         loop {
             let text = String::from_utf8_lossy(&seen).into_owned();
@@ -55,37 +55,37 @@ impl Peer {
         }
     }
 
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    pub async fn answer(&mut self, body: &str) {
+    pub(crate) async fn answer(&mut self, body: &str) {
         self.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
     }
 
     /// Waits until the other side closes.
-    pub async fn closed(mut self) {
+    pub(crate) async fn closed(mut self) {
         // A reset is a way to close, too.
         while self.0.read_buf(&mut Vec::new()).await.unwrap_or(0) > 0 {}
     }
 }
 
 /// A client with the usual settings.
-pub fn client() -> Transport {
+pub(crate) fn client() -> Transport {
     Transport::new(Settings::default()).unwrap()
 }
 
-pub fn post(url: impl AsRef<str>, body: &str) -> Request {
+pub(crate) fn post(url: impl AsRef<str>, body: &str) -> Request {
     let pieces = Pieces::from_iter([Bytes::copy_from_slice(body.as_bytes())]);
     Request::new(http::Method::POST, url.as_ref().parse().unwrap(), pieces)
 }
 
-pub fn url(address: SocketAddr) -> String {
+pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}/path")
 }
 
 /// A certificate for `localhost`, as PEM, and an acceptor that shows it.
-pub fn certificate(alpn: &[&[u8]]) -> (Bytes, TlsAcceptor) {
+pub(crate) fn certificate(alpn: &[&[u8]]) -> (Bytes, TlsAcceptor) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
     let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
@@ -100,13 +100,13 @@ pub fn certificate(alpn: &[&[u8]]) -> (Bytes, TlsAcceptor) {
 }
 
 /// A hyper server for either version, with or without TLS, that counts its connections.
-pub struct Server {
-    pub address: SocketAddr,
-    pub connections: Arc<AtomicUsize>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: Arc<AtomicUsize>,
 }
 
 impl Server {
-    pub async fn start<S, F>(tls: Option<TlsAcceptor>, serve: S) -> Self
+    pub(crate) async fn start<S, F>(tls: Option<TlsAcceptor>, serve: S) -> Self
     where
         S: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = http::Response<Full<Bytes>>> + Send + 'static,
@@ -134,7 +134,7 @@ impl Server {
         Self { address, connections }
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
