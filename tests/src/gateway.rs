@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gateway {
     dir: TempDir,
     addr: SocketAddr,
+    configured: bool,
     args: Vec<String>,
     env: Vec<(String, String)>,
     child: Option<Child>,
@@ -32,7 +33,7 @@ pub struct Gateway {
 
 /// A gateway that is not started yet.
 pub struct Setup {
-    config: String,
+    config: Option<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -42,7 +43,12 @@ pub struct Setup {
 impl Setup {
     /// With this configuration.
     pub fn new(config: impl Into<String>) -> Self {
-        Self { config: config.into(), args: Vec::new(), env: Vec::new() }
+        Self { config: Some(config.into()), args: Vec::new(), env: Vec::new() }
+    }
+
+    /// Without any configuration.
+    pub fn bare() -> Self {
+        Self { config: None, args: Vec::new(), env: Vec::new() }
     }
 
     /// With a variable in its environment.
@@ -61,9 +67,10 @@ impl Setup {
 
     /// Starts it and waits until it serves.
     pub fn start(self) -> Gateway {
-        let dir = TempDir::with_prefix("gatewright-test-").unwrap();
-        std::fs::write(dir.path().join("config.yaml"), &self.config).unwrap();
+        let dir = self.folder();
+        let configured = self.config.is_some();
         let mut gateway = Gateway {
+            configured,
             dir,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             args: self.args,
@@ -76,12 +83,19 @@ impl Setup {
 
     /// Runs it with these arguments until it ends by itself; answers whether it succeeded and all it wrote.
     pub fn run(self) -> (bool, String) {
-        let dir = TempDir::with_prefix("gatewright-test-").unwrap();
-        std::fs::write(dir.path().join("config.yaml"), &self.config).unwrap();
+        let dir = self.folder();
         let mut command = command(dir.path(), &self.env);
         let output = command.args(self.args).output().unwrap();
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         (output.status.success(), text)
+    }
+
+    fn folder(&self) -> TempDir {
+        let dir = TempDir::with_prefix("gatewright-test-").unwrap();
+        if let Some(config) = &self.config {
+            std::fs::write(dir.path().join("config.yaml"), config).unwrap();
+        }
+        dir
     }
 }
 
@@ -98,14 +112,10 @@ impl Gateway {
         assert!(self.child.is_none(), "the gateway runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = command(self.dir.path(), &self.env);
-        command.args([
-            "--config",
-            "config.yaml",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            &self.addr.port().to_string(),
-        ]);
+        if self.configured {
+            command.args(["--config", "config.yaml"]);
+        }
+        command.args(["--host", "127.0.0.1", "--port", &self.addr.port().to_string()]);
         command.args(&self.args).stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         self.child = Some(command.spawn().unwrap_or_else(|err| panic!("{}: {err}", binary().display())));
         self.wait_until_it_serves();

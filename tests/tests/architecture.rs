@@ -22,8 +22,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("limits", &["core"]),
     ("spend", &["core"]),
     ("auth", &["core"]),
-    // L4: what listens. It takes the stack as a service and the door as a trait of its own, so it knows no policy.
-    ("gateway", &["core", "dialects"]),
+    // L4: what listens. It asks auth at the door and takes the stack as a service, so it knows no other policy.
+    ("gateway", &["core", "dialects", "auth"]),
     // L5: the wiring knows everything.
     ("gatewright", EVERYTHING),
     ("tests", EVERYTHING),

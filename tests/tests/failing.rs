@@ -40,52 +40,69 @@ fn read(path: &str, stream: bool, response: &Response) -> Got {
 
 #[test]
 fn a_failed_attempt_is_tried_again_before_the_client_sees_anything() {
-    let upstream = Upstream::start();
-    let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 2);
-    let client = Client::of(&gateway);
     let failures = [
         ("an error", Script::fails(500, "broken")),
         ("overload", Script::fails(503, "busy")),
         ("a rate limit", Script::fails(429, "slow down").header("retry-after", "0")),
         ("a cut head", Script { cut_before_head: true, ..Script::default() }),
     ];
-    for path in PATHS {
-        for stream in [false, true] {
-            for (name, script) in &failures {
-                let before = upstream.seen().len();
-                upstream.push(script.clone());
-                upstream.push(script.clone());
-                let got = read(path, stream, &ask(&client, path, "a", stream));
-                assert_eq!(got.text, "w0 w1 w2 w3 w4 ", "{name} {path} {stream}");
-                assert_eq!(upstream.seen().len(), before + 3, "{name} {path} {stream}");
+    // Each waits between its attempts, so they go side by side.
+    std::thread::scope(|scope| {
+        for (name, script) in failures {
+            for path in PATHS {
+                for stream in [false, true] {
+                    let script = script.clone();
+                    scope.spawn(move || tried_again(name, script, path, stream));
+                }
             }
         }
-    }
+    });
+}
+
+fn tried_again(name: &str, script: Script, path: &str, stream: bool) {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 2);
+    upstream.push(script.clone());
+    upstream.push(script);
+    let response = ask(&Client::of(&gateway), path, "a", stream);
+    let got = read(path, stream, &response);
+    assert_eq!(got.text, "w0 w1 w2 w3 w4 ", "{name} {path} {stream}");
+    assert_eq!(response.header("x-litellm-attempted-retries"), "2", "{name} {path} {stream}");
+    assert_eq!(upstream.seen().len(), 3, "{name} {path} {stream}");
 }
 
 #[test]
 fn a_stream_that_fails_before_its_first_content_is_tried_again() {
-    let upstream = Upstream::start();
-    let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 1);
-    let client = Client::of(&gateway);
-    // The first event of each dialect carries no content.
     let failures = [
         ("opens with an error", Ends::Error("overloaded".into())),
         ("is cut", Ends::Cut),
         ("ends", Ends::Close),
         ("turns to rubbish", Ends::Bytes("data: <html>\n\n".into())),
     ];
-    for path in PATHS {
-        for (name, how) in &failures {
-            for after in [0, 1] {
-                let before = upstream.seen().len();
-                upstream.push(Script::default().stopping(after, how.clone()));
-                let got = read(path, true, &ask(&client, path, "a", true));
-                assert_eq!(got.text, "w0 w1 w2 w3 w4 ", "a stream that {name} after {after}, {path}");
-                assert!(got.error.is_none());
-                assert_eq!(upstream.seen().len(), before + 2, "a stream that {name} after {after}, {path}");
+    std::thread::scope(|scope| {
+        for (name, how) in failures {
+            for path in PATHS {
+                for model in [OPENAI, ANTHROPIC] {
+                    let how = how.clone();
+                    scope.spawn(move || opened_again(name, &how, path, model));
+                }
             }
         }
+    });
+}
+
+fn opened_again(name: &str, how: &Ends, path: &str, model: &str) {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, model, model, 1);
+    // The first event of each dialect carries no content.
+    for after in [0, 1] {
+        let before = upstream.seen().len();
+        upstream.push(Script::default().stopping(after, how.clone()));
+        let got = read(path, true, &ask(&Client::of(&gateway), path, "a", true));
+        let about = format!("a stream that {name} after {after}, {path} to {model}");
+        assert_eq!(got.text, "w0 w1 w2 w3 w4 ", "{about}");
+        assert!(got.error.is_none(), "{about}");
+        assert_eq!(upstream.seen().len(), before + 2, "{about}");
     }
 }
 
@@ -263,4 +280,27 @@ fn a_provider_that_answers_with_a_page_is_an_error_and_not_a_crash() {
 
 fn chunks(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect()
+}
+
+#[test]
+fn a_client_may_ask_for_retries_and_for_none() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 1);
+    let client = Client::of(&gateway);
+    for (more, attempts) in [
+        (json!({"num_retries": 0, "disable_fallbacks": true}), 1),
+        (json!({"num_retries": 2, "disable_fallbacks": true}), 3),
+        (json!({"num_retries": 0}), 2),
+    ] {
+        let before = upstream.seen().len();
+        (0..attempts).for_each(|_| upstream.push(Script::fails(500, "broken")));
+        let response = client.post(PATHS[0], &chat("a", "hi", more.clone()));
+        assert_eq!(response.status, 500, "{more}");
+        assert_eq!(upstream.seen().len(), before + attempts, "{more}");
+        // What is for the gateway is not for the provider.
+        assert!(
+            upstream.seen()[before..].iter().all(|seen| seen.json().get("num_retries").is_none()),
+            "{more}"
+        );
+    }
 }

@@ -26,7 +26,7 @@ fn what_the_gateway_does_not_know_passes_byte_for_byte() {
         let got = String::from_utf8(upstream.last().body.to_vec()).unwrap();
         assert!(got.contains(unknown), "{path}: {got}");
         assert!(got.contains(turns), "{path}: {got}");
-        assert_eq!(upstream.last().json()["model"], upstream_name);
+        assert!(got.contains(&format!(r#""model":"{upstream_name}""#)), "{path}: {got}");
     }
 }
 

@@ -10,7 +10,7 @@ use gatewright_catalogue::Catalogue;
 use gatewright_core::{Body, Call, SystemClock};
 use gatewright_gateway::{Gateway, Ports};
 use gatewright_limits::{Limits, Local, Rules};
-use gatewright_providers::{Deployment, Registry, Upstream};
+use gatewright_providers::{Deployment, Names, Registry, Upstream};
 use gatewright_routing::{LiveTable, Router, Table};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_telemetry::Traced;
@@ -116,14 +116,8 @@ fn assemble(
 fn registry(config: &Config, env: Env<'_>, catalogue: &'static Catalogue) -> Registry {
     Registry::new(config.deployments.iter().map(|deployment| {
         let routing = &deployment.routing;
-        Deployment::new(
-            &routing.id,
-            &routing.group,
-            &routing.target,
-            deployment.params.clone(),
-            catalogue,
-            env,
-        )
+        let names = Names { id: &routing.id, group: &routing.group, label: &routing.target };
+        Deployment::new(names, deployment.params.clone(), catalogue, env)
     }))
 }
 

@@ -33,6 +33,17 @@ pub struct Params {
     pub provider: Option<String>,
 }
 
+/// What a deployment is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// Names it among all.
+    pub id: &'a str,
+    /// The public model name that it serves.
+    pub group: &'a str,
+    /// `provider/model` as configured.
+    pub label: &'a str,
+}
+
 /// One model at one provider with one credential.
 pub struct Deployment {
     served_by: Arc<ServedBy>,
@@ -62,16 +73,15 @@ pub(crate) enum Answerer<'a> {
 // === impl Deployment ===
 
 impl Deployment {
-    /// A deployment of `label` (`provider/model`) in `group`. One that cannot be called is built all the same: it is
+    /// A deployment under these names. One that cannot be called is built all the same: it is
     /// listed and answers with a clear error.
     pub fn new(
-        id: &str,
-        group: &str,
-        label: &str,
+        names: Names<'_>,
         params: Params,
         catalogue: &'static Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Self {
+        let Names { id, group, label } = names;
         let split = catalogue.split(label, params.provider.as_deref());
         let provider = split.as_ref().map_or("unknown", |(provider, _)| provider.name()).to_owned();
         let backend = match (&params.mock_response, &split) {

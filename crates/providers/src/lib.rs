@@ -7,7 +7,7 @@ mod registry;
 pub use registry::Registry;
 
 mod deployment;
-pub use deployment::{Deployment, Params};
+pub use deployment::{Deployment, Names, Params};
 
 mod endpoint;
 

@@ -34,12 +34,6 @@ pub(crate) struct Dialler {
     tasks: TaskTracker,
 }
 
-impl std::fmt::Debug for Dialler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dialler").field("egress", &self.egress).finish_non_exhaustive()
-    }
-}
-
 /// A connection on which HTTP may be spoken.
 pub(crate) struct Dialled {
     pub(crate) stream: Stream,
@@ -140,6 +134,12 @@ impl Dialler {
             return Err(Failure::unsent(FailureKind::Refused, text));
         }
         Ok(addresses)
+    }
+}
+
+impl std::fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialler").field("egress", &self.egress).finish_non_exhaustive()
     }
 }
 

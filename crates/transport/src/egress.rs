@@ -61,11 +61,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 /// Only global unicast is public, and what carries an IPv4 address in it is judged by that one.
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, .., g, h] = address.segments();
+    let [a, b, c, d, e, f, g, h] = address.segments();
     let carried = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match (a, b) {
-        // Translation (NAT64): well known, and for local use, where the place of the IPv4 address is the operator's.
-        (0x64, 0xff9b) if c == 0 => is_public_v4(carried(g, h)),
+        // Translation (NAT64) by the well-known prefix. The one for local use is not public at all.
+        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => is_public_v4(carried(g, h)),
         // Teredo, benchmarks, ORCHID and the rest of the protocol assignments; documentation.
         (0x2001, 0x0000..=0x01ff | 0xdb8) => false,
         // 6to4.

@@ -1,6 +1,7 @@
 //! The connections to one host.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,11 +19,12 @@ use crate::request::Outgoing;
 use crate::trunk::{STREAMS, Slot, Trunk};
 use crate::{Body, Failure, FailureKind, Http2, Request, Response, Trust};
 
-/// How often a request that was certainly not sent is tried on another connection.
-const TRIES: usize = 32;
+/// How often a request that was certainly not sent is tried on resting connections before all of those are given up:
+/// a server that was restarted closed every one of them.
+const TRIES: usize = 3;
 
 /// What connections are shared by: those of untrusted URLs are never shared with the operator's.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) tls: bool,
     pub(crate) authority: Authority,
@@ -92,6 +94,24 @@ impl Origin {
     }
 }
 
+// Compared as it is spelled: `Authority` would fold the case byte by byte, on every request.
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.tls == other.tls
+            && self.trust == other.trust
+            && self.authority.as_str() == other.authority.as_str()
+    }
+}
+
+impl Eq for Origin {}
+
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.authority.as_str().hash(state);
+        state.write_u8(u8::from(self.tls) << 1 | u8::from(self.trust == Trust::Operator));
+    }
+}
+
 // === impl Host ===
 
 impl Host {
@@ -115,19 +135,18 @@ impl Host {
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(self: &Arc<Self>, request: Request) -> Result<Response, Failure> {
         let mut outgoing = self.prepare(request);
-        let mut tries = TRIES;
-        loop {
-            let way = self.way().await?;
-            let lost = match way.send(self, outgoing).await {
+        for tried in 0.. {
+            if tried == TRIES {
+                let closed = std::mem::take(&mut *self.idle.lock());
+                drop(closed);
+            }
+            match self.way().await?.send(self, outgoing).await {
                 Ok(response) => return Ok(response),
-                Err(lost) => lost,
-            };
-            tries -= 1;
-            match lost {
-                Lost::Unsent(request, _) if tries > 0 => outgoing = self.restore(*request),
-                Lost::Unsent(_, failure) | Lost::Sent(failure) => return Err(failure),
+                Err(Lost::Unsent(request, _)) if tried < 2 * TRIES => outgoing = self.restore(*request),
+                Err(Lost::Unsent(_, failure) | Lost::Sent(failure)) => return Err(failure),
             }
         }
+        Err(Failure::unsent(FailureKind::Closed, "no connection lasted"))
     }
 
     /// Keeps a connection whose answer was read.

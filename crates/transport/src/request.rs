@@ -37,10 +37,11 @@ pub enum Trust {
     Untrusted,
 }
 
-/// The body as hyper wants it.
-#[derive(Clone, Debug)]
+/// The body as hyper wants it: small, because hyper keeps room for many of them in every connection.
+#[derive(Debug)]
 pub(crate) struct Outgoing {
-    pieces: smallvec::IntoIter<[Bytes; 4]>,
+    first: Bytes,
+    rest: std::vec::IntoIter<Bytes>,
     left: u64,
 }
 
@@ -61,10 +62,11 @@ impl Request {
 // === impl Outgoing ===
 
 impl From<Pieces> for Outgoing {
-    fn from(mut pieces: Pieces) -> Self {
-        pieces.retain(|piece| !piece.is_empty());
+    fn from(pieces: Pieces) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into_iter(), left }
+        let mut pieces = pieces.into_iter().filter(|piece| !piece.is_empty());
+        let first = pieces.next().unwrap_or_default();
+        Self { first, rest: pieces.collect::<Vec<_>>().into_iter(), left }
     }
 }
 
@@ -76,13 +78,12 @@ impl http_body::Body for Outgoing {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.pieces.next() {
-            Some(piece) => {
-                self.left -= piece.len() as u64;
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
-            None => Poll::Ready(None),
-        }
+        let piece = match self.first.is_empty() {
+            true => self.rest.next(),
+            false => Some(std::mem::take(&mut self.first)),
+        };
+        self.left -= piece.as_ref().map_or(0, Bytes::len) as u64;
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

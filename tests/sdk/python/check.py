@@ -222,7 +222,7 @@ def anthropic_thinking(model):
 
 def anthropic_count(model):
     counted = anthropic_client().messages.count_tokens(model=model, messages=user("in=17 hello"))
-    assert counted.input_tokens == 17 if "anthropic" in model else 3 <= counted.input_tokens <= 20, counted
+    assert counted.input_tokens == 17 if "anthropic" in model else 3 <= counted.input_tokens <= 40, counted
 
 
 def anthropic_errors(model):

@@ -14,6 +14,8 @@ const SAME_AS_ABSENT: &[(&str, &str)] = &[
     ("tool_choice", r#"{"type":"auto"}"#),
     ("parallel_tool_calls", "true"),
     ("thinking", r#"{"type":"disabled"}"#),
+    // OpenRouter's own way to ask for the usage that it bills.
+    ("usage", r#"{"include":true}"#),
 ];
 
 /// What differs between what the provider was sent and what is on record; empty where that is nothing.
@@ -70,12 +72,16 @@ fn openai_form(body: &mut Value) {
     if let Some(cap) = fields.remove("max_completion_tokens") {
         fields.insert("max_tokens".to_owned(), cap);
     }
+    if let Some(Value::Array(messages)) = fields.get_mut("messages") {
+        join_system_messages(messages);
+    }
     for message in list(fields.get_mut("messages")) {
         let Some(message) = message.as_object_mut() else { continue };
         if message.get("role").is_some_and(|role| role == "developer") {
             message.insert("role".to_owned(), json!("system"));
         }
         parts_form(message);
+        drop_defaults(message, &[("prefix", json!(false))]);
         for call in list(message.get_mut("tool_calls")) {
             let arguments = call["function"]["arguments"].as_str().unwrap_or_default().to_owned();
             call["function"]["arguments"] = serde_json::from_str(&arguments).unwrap_or(Value::Null);
@@ -87,6 +93,23 @@ fn openai_form(body: &mut Value) {
             drop_defaults(function, &[("description", json!("")), ("strict", json!(false))]);
         }
     }
+}
+
+/// Several system messages in a row say the same as one with several parts.
+fn join_system_messages(messages: &mut Vec<Value>) {
+    let mut joined: Vec<Value> = Vec::new();
+    for mut message in messages.drain(..) {
+        message["content"] = parts(message["content"].take());
+        let joins = message["role"] == "system";
+        match joined.last_mut().filter(|last| joins && last["role"] == "system") {
+            Some(last) => {
+                let more = list(message.get_mut("content")).to_vec();
+                last["content"].as_array_mut().into_iter().for_each(|content| content.extend(more.clone()));
+            }
+            None => joined.push(message),
+        }
+    }
+    *messages = joined;
 }
 
 fn anthropic_form(body: &mut Value) {

@@ -57,8 +57,9 @@ fn edit(message: &mut Map<String, Value>, quirk: &Quirk, i: usize, losses: &mut 
                 parts.iter_mut().for_each(unmark);
             }
         }
-        Quirk::NoSpeakerNames if message.get("role").and_then(Value::as_str) != Some("tool") => {
-            if message.remove("name").is_some() {
+        Quirk::NoSpeakerNames => {
+            let is_tool = message.get("role").and_then(Value::as_str) == Some("tool");
+            if !is_tool && message.remove("name").is_some() {
                 losses.add(format!("messages[{i}].name"));
             }
         }

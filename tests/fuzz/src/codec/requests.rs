@@ -1,0 +1,81 @@
+//! Requests: what can be read can be written, and reads the same again.
+
+use bytes::Bytes;
+use gatewright_core::chat::Chat;
+use gatewright_core::{Codec, Dialect, Json, JsonLimits, Losses, ModelFacts, ReasoningControl};
+use gatewright_dialects::of;
+
+use super::{ALL, is_json, show};
+
+const LIMITS: JsonLimits = JsonLimits { depth: 128, fields: 1000 };
+
+/// Checks one input.
+pub(super) fn check(codec: &dyn Codec, data: &[u8]) {
+    let Ok(body) = Json::parse(Bytes::copy_from_slice(data), LIMITS) else { return };
+    readdress(codec, &body);
+    let Ok(chat) = codec.decode_request(&body) else { return };
+    for dialect in ALL {
+        for facts in facts() {
+            encode(of(dialect), &chat, &facts);
+        }
+    }
+    again(codec, &chat);
+}
+
+fn readdress(codec: &dyn Codec, body: &Json) {
+    let mut body = body.clone();
+    codec.readdress(&mut body, "m\"");
+    let whole = body.to_bytes();
+    let again = Json::parse(whole.clone(), LIMITS).unwrap_or_else(|err| panic!("{err}: {}", show(&whole)));
+    assert_eq!(again.string("model").ok().flatten().as_deref(), Some("m\""), "{}", show(&whole));
+}
+
+fn encode(codec: &dyn Codec, chat: &Chat, facts: &ModelFacts) -> Option<(Bytes, bool)> {
+    let mut losses = Losses::default();
+    let body = codec.encode_request(chat, facts, &mut losses).ok()?;
+    assert!(is_json(&body), "{:?} for {facts:?}: {}", codec.dialect(), show(&body));
+    if let Err(err) = Json::parse(body.clone(), LIMITS) {
+        assert!(err.message().contains("nested too deeply"), "{err}: {}", show(&body));
+    }
+    Some((body, losses == Losses::default()))
+}
+
+/// Where nothing was lost, the conversation reads as it was; and what was normalised once stays as it is.
+fn again(codec: &dyn Codec, chat: &Chat) {
+    let facts = facts_for(codec.dialect());
+    let Some((body, true)) = encode(codec, chat, &facts) else { return };
+    let Some(once) = decode(codec, &body) else { return };
+    assert_eq!(once.turns, chat.turns, "{}", show(&body));
+    let Some((body, true)) = encode(codec, &once, &facts) else {
+        panic!("lossless, then lossy: {}", show(&body));
+    };
+    let Some(twice) = decode(codec, &body) else { return };
+    assert_eq!(twice, once, "{}", show(&body));
+}
+
+/// `None` where the writing made it deeper than may be read.
+fn decode(codec: &dyn Codec, body: &Bytes) -> Option<Chat> {
+    let json = Json::parse(body.clone(), LIMITS).ok()?;
+    Some(codec.decode_request(&json).unwrap_or_else(|err| panic!("{err}: {}", show(body))))
+}
+
+fn facts() -> impl Iterator<Item = ModelFacts> {
+    use ReasoningControl::{Adaptive, Budget, Effort, None};
+    [None, Effort, Budget, Adaptive].into_iter().flat_map(|reasoning| {
+        [false, true].map(|structured_output| ModelFacts {
+            name: "claude-x".into(),
+            max_output: structured_output.then_some(64_000),
+            reasoning,
+            structured_output,
+        })
+    })
+}
+
+/// A model that can do all that the dialect can say.
+fn facts_for(dialect: Dialect) -> ModelFacts {
+    let reasoning = match dialect {
+        Dialect::OpenAiChat => ReasoningControl::Effort,
+        Dialect::AnthropicMessages => ReasoningControl::Adaptive,
+    };
+    ModelFacts { name: "claude-x".into(), max_output: Some(64_000), reasoning, structured_output: true }
+}
