@@ -32,6 +32,11 @@ impl Entry {
         self.text("group")
     }
 
+    /// The model's name at the provider.
+    pub fn model(&self) -> &str {
+        self.text("model")
+    }
+
     /// Tokens read.
     pub fn input(&self) -> u64 {
         self.0["usage"]["input"].as_u64().unwrap_or_default()

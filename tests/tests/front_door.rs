@@ -85,6 +85,43 @@ fn a_body_beyond_the_limit_is_refused() {
 }
 
 #[test]
+fn a_body_without_a_length_is_limited_too() {
+    let upstream = Upstream::start();
+    let list = model("m", "openai/gpt-4o", &upstream);
+    let gateway = Setup::new(format!("{list}general_settings: {{max_request_size_mb: 1}}\n")).start();
+    let client = Client::new(gateway.addr());
+    let mut socket = client.connect().unwrap();
+    let head = client.head("POST", "/v1/chat/completions");
+    write!(socket, "{head}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    let piece = "x".repeat(1 << 16);
+    // It may answer and close before everything is sent.
+    let _ = (0..32).try_for_each(|_| write!(socket, "{:x}\r\n{piece}\r\n", piece.len()));
+    assert_eq!(Live::read(socket).unwrap().status, 413);
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
+fn a_client_that_waits_for_a_go_ahead_gets_it() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let client = Client::of(&gateway);
+    let body = chat("m", "hi", json!({})).to_string();
+    let mut socket = client.connect().unwrap();
+    let head = client.head("POST", "/v1/chat/completions");
+    let length = body.len();
+    write!(
+        socket,
+        "{head}content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .unwrap();
+    let mut go_ahead = [0; 25];
+    socket.read_exact(&mut go_ahead).unwrap();
+    assert_eq!(&go_ahead, b"HTTP/1.1 100 Continue\r\n\r\n");
+    socket.write_all(body.as_bytes()).unwrap();
+    assert_eq!(Live::read(socket).unwrap().status, 200);
+}
+
+#[test]
 fn a_body_that_is_no_request_is_refused() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);

@@ -307,3 +307,71 @@ fn anthropic_headers_reach_anthropic() {
     assert_eq!(seen.header("x-api-key"), "sk-upstream");
     assert_eq!(seen.header("authorization"), "");
 }
+
+#[test]
+fn a_compressed_answer_is_unpacked() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("m", "openai/gpt-4o", &upstream));
+    let client = Client::of(&gateway);
+    upstream.push(Script::default());
+    let plain = client.chat("m", "hi");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &plain.body).unwrap();
+    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    upstream.push(Script::replay(200, &headers, packed.finish().unwrap()));
+    let response = client.chat("m", "hi");
+    assert_eq!(response.header("content-encoding"), "");
+    assert_eq!(openai::whole(&response.json()).text, openai::whole(&plain.json()).text);
+}
+
+#[test]
+fn a_provider_that_does_not_stream_is_still_understood() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("m", "openai/gpt-4o", &upstream));
+    let client = Client::of(&gateway);
+    let plain = client.chat("m", "hi");
+    let headers = [("content-type".to_owned(), "application/json".to_owned())];
+    upstream.choose(move |_| Some(Script::replay(200, &headers, plain.body.clone())));
+    let response = client.post("/v1/chat/completions", &chat("m", "hi", json!({"stream": true})));
+    let told = match response.header("content-type").starts_with("text/event-stream") {
+        true => openai::stream(&response.body).text,
+        false => openai::whole(&response.json()).text,
+    };
+    assert_eq!(told, "w0 w1 w2 w3 w4 ", "{} {}", response.status, response.text());
+}
+
+#[test]
+fn many_streams_at_once_are_each_their_own() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("o", "openai/gpt-4o", &upstream, ""),
+        deployment("a", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    std::thread::scope(|scope| {
+        for number in 0..32 {
+            let client = &client;
+            scope.spawn(move || {
+                for round in 0..8 {
+                    let words = 1 + (number * 7 + round * 3) % 40;
+                    let name = if (number + round) % 2 == 0 { "o" } else { "a" };
+                    let body = chat(
+                        name,
+                        &format!("n={words} in={words}"),
+                        json!({"stream": true, "stream_options": {"include_usage": true}}),
+                    );
+                    let got = openai::stream(&client.post("/v1/chat/completions", &body).body);
+                    assert!(got.faults.is_empty(), "{:?}", got.faults);
+                    assert_eq!(got.text, (0..words).map(|i| format!("w{i} ")).collect::<String>());
+                    assert_eq!(got.usage.unwrap().input, words);
+                }
+            });
+        }
+    });
+    let entries = gateway.journal_when("all entries", |entries| entries.len() == 256);
+    assert!(entries.iter().all(|entry| entry.is_exact() && entry.ending() == "complete"));
+    let billed: u64 = upstream.bills().iter().map(|bill| bill.input + bill.output).sum();
+    assert_eq!(entries.iter().map(|entry| entry.input() + entry.output()).sum::<u64>(), billed);
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gatewright_auth::{Authenticator, check_exposure};
@@ -16,10 +17,14 @@ use gatewright_spend::{Journal, Ledgered};
 use gatewright_telemetry::Traced;
 use gatewright_transport::Transport;
 use tokio::net::TcpListener;
+use tracing::warn;
 
 use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList};
 use crate::config::{Config, Env};
 use crate::{journal, pipeline};
+
+/// How long a stopping gateway waits for its last spans to be taken.
+const FLUSH_SPANS: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -64,8 +69,9 @@ pub async fn serve(
     let (policies, ports) = assemble(&config, env, transport, &telemetry, journal)?;
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.serve(listener, shutdown).await;
-    // Spans are flushed on a thread of their own: the exporter blocks.
-    let _ = tokio::task::spawn_blocking(move || drop(telemetry)).await;
+    if !telemetry.shutdown(FLUSH_SPANS).await {
+        warn!("the last spans did not reach their receiver in time");
+    }
     Ok(())
 }
 
@@ -95,7 +101,7 @@ fn assemble(
     let limits =
         |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), Arc::new(estimate), clock.clone());
     let policies = pipeline::Policies {
-        call_trace: Traced::call(tracer),
+        call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         call_limits: limits(Arc::new(CallRules::new(config.limits))),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),

@@ -109,7 +109,8 @@ mod tests {
     fn what_unfolds_beyond_the_limit_is_refused() {
         check("gzip", gzip(&[0; 1000]), Ok(&[0; 1000]));
         check("gzip", gzip(&[0; 1001]), Err(FailureKind::TooLarge));
-        check("gzip", gzip(&vec![0; 5_000_000]), Err(FailureKind::TooLarge));
+        let endless = inflate(std::io::repeat(0), 1000).unwrap_err();
+        assert_eq!(endless.kind, FailureKind::TooLarge);
     }
 
     #[test]

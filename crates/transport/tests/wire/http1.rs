@@ -114,6 +114,8 @@ fn closing_server(
         let _ = stream.read(&mut [0; 4096]).unwrap();
         stream.write_all(first).unwrap();
         drop(stream);
+        // So that the connection has rested longer than the time in which it is not looked at.
+        std::thread::sleep(std::time::Duration::from_millis(20));
         listener
     });
     (address, thread)
@@ -125,7 +127,8 @@ async fn a_request_whose_resting_connection_had_closed_goes_out_on_another() {
     let client = client();
     let first = client.send(post(url(address), "{}")).await.unwrap();
     assert_eq!(first.body.collect(10).await.unwrap(), "one");
-    let listener = tokio::task::spawn_blocking(|| closing.join().unwrap()).await.unwrap();
+    // Blocks the runtime, which therefore does not hear of the closing: the client has to look for itself.
+    let listener = closing.join().unwrap();
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     let peer = run(async move {

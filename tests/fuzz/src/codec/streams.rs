@@ -107,7 +107,10 @@ fn well_formed(events: &[Event], whole: bool) {
                 let parts = choices.iter().find(|(known, _)| known == choice);
                 assert!(parts.is_none_or(|(_, parts)| !parts.contains(&true)), "{event:?} in {events:?}");
             }
-            Event::End => assert_eq!(at + 1, events.len(), "{events:?}"),
+            Event::End => {
+                assert_eq!(at + 1, events.len(), "{events:?}");
+                assert!(!choices.iter().any(|(_, parts)| parts.contains(&true)), "{events:?}");
+            }
             _ => {}
         }
     }
