@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, binary, deployment};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment};
 use gatewright_tests::upstream::Upstream;
 
 #[test]
@@ -54,7 +54,9 @@ fn check(script: &mut Command) {
 /// A folder under `target` with what `stamp` asks for; installed once, and again when the file changes.
 fn prepared(name: &str, stamp: &str, install: impl Fn(&Path, &Path)) -> PathBuf {
     let source = sources().join(name);
-    let home = binary().parent().unwrap().join("sdk").join(name);
+    // The test runs from `target/<profile>/deps`.
+    let test = std::env::current_exe().unwrap();
+    let home = test.ancestors().nth(3).unwrap().join("sdk").join(name);
     let wanted = fs::read(source.join(stamp)).unwrap();
     let done = home.join("installed");
     if fs::read(&done).is_ok_and(|installed| installed == wanted) {

