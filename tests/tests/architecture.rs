@@ -56,7 +56,7 @@ const FENCES: &[(&str, &[&str], &str)] = &[
         &["transport", "gateway", "tests"],
         "only transport opens HTTP connections, only the gateway listens",
     ),
-    ("hyper-rustls", &["transport"], "one TLS client"),
+    ("tokio-rustls", &["transport"], "one TLS client"),
     ("rustls", &["transport", "gatewright"], "the binary installs the provider, transport uses it"),
     ("hickory-resolver", &["transport"], "names are resolved where addresses are judged"),
     ("socket2", &["transport", "gateway"], "sockets are opened and accepted there only"),

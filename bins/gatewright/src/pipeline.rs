@@ -24,7 +24,7 @@ pub(crate) struct Policies {
 pub(crate) fn build(policies: Policies) -> impl CallService {
     let attempt = ServiceBuilder::new()
         // The span of an attempt covers its waits for the limits below, so that a slow one explains itself.
-        .option_layer(policies.attempt_trace.layer())
+        .layer(layer(policies.attempt_trace))
         // A deployment that is full is no attempt: it is refused before anything is written down.
         .layer(layer(policies.deployment_limits))
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
@@ -32,11 +32,11 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         .service(policies.upstream);
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
-        .option_layer(policies.call_trace.layer())
+        .layer(layer(policies.call_trace))
         // One hold for the whole call, whatever happens below; retries do not count against the caller.
         .layer(layer(policies.call_limits))
         // The span of the choice: retries and fallbacks are its children.
-        .option_layer(policies.route_trace.layer())
+        .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.
         .layer(layer(policies.router))
         .service(attempt)

@@ -131,7 +131,8 @@ impl Prices {
         let media_in = usage.audio_input.saturating_add(usage.image_input);
         let beside_text =
             usage.reasoning.saturating_add(usage.audio_output).saturating_add(usage.image_output);
-        let cost = |meter, units| rates.of(meter).times(units);
+        // Most meters of an answer stand at zero: their rates are not looked for.
+        let cost = |meter, units| if units == 0 { 0 } else { rates.of(meter).times(units) };
         let search = match terms.search {
             SearchSize::Low => Meter::SearchLow,
             SearchSize::Medium => Meter::SearchMedium,

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod service;
-pub use service::{CallService, Layered, Middleware, PolicyLayer, layer};
+pub use service::{CallService, Layered, Middleware, PolicyLayer, Tower, layer};
 
 mod call;
 pub use call::{Call, Caller, Controls, Operation, Target};
@@ -16,7 +16,7 @@ pub mod frames;
 pub use frames::Frames;
 
 mod watch;
-pub use watch::{End, Observer, Outcome, watch};
+pub use watch::{End, Observer, Outcome, Watch, watch};
 
 pub mod chat;
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower_layer::Layer;
@@ -11,26 +12,29 @@ use crate::{Call, Error, Reply, Result};
 
 /// Anything that answers calls: a provider, a router, or a whole stack of policies.
 ///
-/// Such a service is always ready; what has to wait, waits in its future.
-pub trait CallService:
-    Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + Sync + 'static
+/// Every tower service of calls is one. The stack's own layers implement it directly: their futures borrow the stack,
+/// so that a call passes through all of them without an allocation or a reference count. [`Tower`] makes any of them
+/// a tower service again.
+pub trait CallService: Send + Sync + 'static {
+    /// Answers one call. What has to wait, waits in the future.
+    fn answer(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send;
+}
+
+impl<S> CallService for S
+where
+    S: Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + Sync + 'static,
 {
-    /// Answers one call, leaving the service as it is.
-    fn answer(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send {
+    async fn answer(&self, call: Call) -> Result<Reply> {
         let mut service = self.clone();
-        service.call(call)
+        std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(call).await
     }
 }
 
-impl<S> CallService for S where
-    S: Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + Sync + 'static
-{
-}
-
 /// A policy: one struct and one async function; [`layer`] makes it a tower layer.
-pub trait Middleware: Clone + Send + Sync + 'static {
+pub trait Middleware: Send + Sync + 'static {
     /// Handles one call, usually by passing it on to `next`.
-    fn handle(&self, call: Call, next: impl CallService) -> impl Future<Output = Result<Reply>> + Send;
+    fn handle(&self, call: Call, next: &impl CallService) -> impl Future<Output = Result<Reply>> + Send;
 }
 
 /// Makes a policy a tower layer.
@@ -49,7 +53,12 @@ pub struct Layered<M, S> {
     next: S,
 }
 
-impl<M: Middleware, S: CallService> Layer<S> for PolicyLayer<M> {
+/// Any service of calls as a tower service, for tower's own middleware.
+pub struct Tower<S>(Arc<S>);
+
+// === impl PolicyLayer ===
+
+impl<M: Middleware + Clone, S: CallService> Layer<S> for PolicyLayer<M> {
     type Service = Layered<M, S>;
 
     fn layer(&self, next: S) -> Self::Service {
@@ -57,7 +66,30 @@ impl<M: Middleware, S: CallService> Layer<S> for PolicyLayer<M> {
     }
 }
 
-impl<M: Middleware, S: CallService> Service<Call> for Layered<M, S> {
+// === impl Layered ===
+
+impl<M: Middleware, S: CallService> CallService for Layered<M, S> {
+    fn answer(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send {
+        self.policy.handle(call, &self.next)
+    }
+}
+
+// === impl Tower ===
+
+impl<S: CallService> Tower<S> {
+    /// Shares `service` among all clones.
+    pub fn new(service: S) -> Self {
+        Self(Arc::new(service))
+    }
+}
+
+impl<S> Clone for Tower<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: CallService> Service<Call> for Tower<S> {
     type Response = Reply;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
@@ -67,7 +99,7 @@ impl<M: Middleware, S: CallService> Service<Call> for Layered<M, S> {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let Self { policy, next } = self.clone();
-        Box::pin(async move { policy.handle(call, next).await })
+        let service = self.0.clone();
+        Box::pin(async move { service.answer(call).await })
     }
 }

@@ -130,7 +130,8 @@ impl Splitter {
     }
 
     fn push_data(&mut self, data: &[u8]) -> Result<()> {
-        self.check(data.len())?;
+        // The line break that joins them is part of the event too.
+        self.check(usize::from(self.has_data) + data.len())?;
         if self.has_data {
             self.data.push(b'\n');
         }
@@ -238,6 +239,9 @@ mod tests {
             assert_eq!(err.kind(), ErrorKind::BadGateway);
         }
         assert!(split(&[long.as_bytes()], 200).is_ok());
+        // What joins two lines counts.
+        assert!(split(&[b"data:a\ndata:b\n\n"], 2).is_err());
+        assert_eq!(split(&[b"data:a\ndata:b\n\n"], 3).unwrap(), [(String::new(), "a\nb".to_owned())]);
     }
 
     #[test]

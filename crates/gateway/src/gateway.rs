@@ -113,8 +113,8 @@ impl<S: CallService> Gateway<S> {
     fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {
         let method = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
         on(method, move |request: Request| {
-            let gateway = self.clone();
-            async move { gateway.answer(route, request).await }
+            // In a box from the start: axum moves the future several times before it is polled.
+            Box::pin(self.clone().answer(route, request))
         })
     }
 

@@ -18,6 +18,25 @@ use crate::edge::EdgeBody;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
+/// Our headers, hashed at compile time.
+mod name {
+    use http::header::HeaderName;
+
+    pub(super) const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+    pub(super) const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-gatewright-dropped-params");
+    pub(super) const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+    pub(super) const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+    pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+    pub(super) const MODEL_API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+    pub(super) const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+    pub(super) const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+    pub(super) const MODEL_NAME: HeaderName = HeaderName::from_static("x-litellm-model-name");
+    pub(super) const OVERHEAD_DURATION_MS: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+    pub(super) const RESPONSE_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+    pub(super) const RESPONSE_DURATION_MS: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+    pub(super) const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+}
+
 /// What is told about a request besides its answer.
 pub(crate) struct Told<'a> {
     pub(crate) id: CallId,
@@ -40,7 +59,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
         true => {
             headers.insert(CONTENT_TYPE, EVENTS);
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+            headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
             Body::new(EdgeBody::new(frames, codec))
         }
         false => {
@@ -98,9 +117,9 @@ fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
 }
 
 fn base(headers: &mut HeaderMap, id: CallId) {
-    put(headers, "x-litellm-call-id", &id.to_string());
+    put(headers, name::CALL_ID, &id.to_string());
     const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-    headers.insert(HeaderName::from_static("x-litellm-version"), VERSION);
+    headers.insert(name::VERSION, VERSION);
     secure(headers);
 }
 
@@ -112,23 +131,23 @@ fn secure(headers: &mut HeaderMap) {
 
 fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
     if let Some(by) = &head.served_by {
-        put(headers, "x-litellm-model-id", &by.deployment);
-        put(headers, "x-litellm-model-name", &by.model);
-        put(headers, "x-litellm-model-api-base", &by.api_base);
-        put(headers, "x-litellm-model-group", &by.group);
+        put(headers, name::MODEL_ID, &by.deployment);
+        put(headers, name::MODEL_NAME, &by.model);
+        put(headers, name::MODEL_API_BASE, &by.api_base);
+        put(headers, name::MODEL_GROUP, &by.group);
     }
-    headers.insert(HeaderName::from_static("x-litellm-attempted-retries"), HeaderValue::from(head.retries));
+    headers.insert(name::ATTEMPTED_RETRIES, HeaderValue::from(head.retries));
     headers
-        .insert(HeaderName::from_static("x-litellm-attempted-fallbacks"), HeaderValue::from(head.fallbacks));
+        .insert(name::ATTEMPTED_FALLBACKS, HeaderValue::from(head.fallbacks));
     if let Some(cost) = head.cost {
-        put(headers, "x-litellm-response-cost", &cost.to_string());
+        put(headers, name::RESPONSE_COST, &cost.to_string());
     }
     let all = told.received.elapsed();
-    put(headers, "x-litellm-response-duration-ms", &millis(all));
-    put(headers, "x-litellm-overhead-duration-ms", &millis(all.saturating_sub(head.waited)));
+    put(headers, name::RESPONSE_DURATION_MS, &millis(all));
+    put(headers, name::OVERHEAD_DURATION_MS, &millis(all.saturating_sub(head.waited)));
     if !told.dropped.is_empty() || !head.dropped.is_empty() {
         let all: Vec<&str> = told.dropped.iter().chain(&head.dropped).map(AsRef::as_ref).collect();
-        put(headers, "x-gatewright-dropped-params", &all.join(", "));
+        put(headers, name::DROPPED_PARAMS, &all.join(", "));
     }
 }
 
@@ -154,12 +173,12 @@ fn millis(duration: std::time::Duration) -> String {
 }
 
 /// A value that is empty or cannot stand in a header is left out.
-fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if value.is_empty() {
         return;
     }
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name, value);
     }
 }
 

@@ -76,7 +76,7 @@ impl<C> Clone for Limits<C> {
 }
 
 impl<C: Counters> Middleware for Limits<C> {
-    async fn handle(&self, call: Call, next: impl CallService) -> Result<Reply> {
+    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         let mut rules = Ruling::new();
         self.rules.rules(&call, &mut rules);
         if rules.is_empty() {

@@ -1,16 +1,13 @@
 //! The innermost service: one attempt at one deployment.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use gatewright_core::{Call, Error, ErrorKind, Frame, Frames, Head, Operation, Reply, Result, Target};
+use gatewright_core::{Call, CallService, Error, ErrorKind, Frame, Frames, Head, Operation, Reply, Result, Target};
 use gatewright_telemetry::Tracer;
 use gatewright_transport::Transport;
 use tokio::time::timeout_at;
-use tower_service::Service;
 
 use crate::deployment::Answerer;
 use crate::endpoint::Endpoint;
@@ -54,17 +51,6 @@ impl Upstream {
         Self { registry, transport, tracer, settings }
     }
 
-    async fn attempt(self, call: Call) -> Result<Reply> {
-        let target = call.target()?;
-        let Some(deployment) = self.registry.load().find(&target.deployment).cloned() else {
-            return Err(Error::new(ErrorKind::Unavailable, "the deployment was removed"));
-        };
-        match deployment.answerer(target)? {
-            Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
-            Answerer::Endpoint(endpoint) => self.exchange(&call, target, &deployment, endpoint).await,
-        }
-    }
-
     async fn exchange(
         &self,
         call: &Call,
@@ -101,17 +87,16 @@ impl Upstream {
     }
 }
 
-impl Service<Call> for Upstream {
-    type Response = Reply;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, call: Call) -> Self::Future {
-        Box::pin(self.clone().attempt(call))
+impl CallService for Upstream {
+    async fn answer(&self, call: Call) -> Result<Reply> {
+        let target = call.target()?;
+        let Some(deployment) = self.registry.load().find(&target.deployment).cloned() else {
+            return Err(Error::new(ErrorKind::Unavailable, "the deployment was removed"));
+        };
+        match deployment.answerer(target)? {
+            Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
+            Answerer::Endpoint(endpoint) => self.exchange(&call, target, &deployment, endpoint).await,
+        }
     }
 }
 

@@ -32,9 +32,9 @@ impl Router {
 }
 
 impl Middleware for Router {
-    async fn handle(&self, call: Call, next: impl CallService) -> Result<Reply> {
+    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         let table = self.table.load();
         let (trip, route) = Trip::plan(&table, &*self.dice, call)?;
-        trip.run(route, &next).await
+        trip.run(route, next).await
     }
 }

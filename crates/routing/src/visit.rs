@@ -78,11 +78,12 @@ impl<'v, 'a> Visit<'v, 'a> {
 
     async fn attempt(&self, member: &Member, mut call: Call, next: &impl CallService) -> Result<Reply> {
         call.target = Some(self.target(member));
-        let answer = async {
+        // In a box: a future that is made here and moved into another one would be kept twice.
+        let answer = Box::pin(async {
             let Reply { head, frames } = next.answer(call).await?;
             let frames: Frames = frames::hold_until_content(frames).await?;
             Ok(Reply { head, frames })
-        };
+        });
         // The layers below keep the attempt's own times; this is the stop behind them.
         let result = match timeout_at(self.trip.patience.content_by, answer).await {
             Ok(result) => result,

@@ -112,7 +112,7 @@ impl Ledgered {
 }
 
 impl Middleware for Ledgered {
-    async fn handle(&self, call: Call, next: impl CallService) -> Result<Reply> {
+    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         if !call.operation.is_billed() {
             return next.answer(call).await;
         }

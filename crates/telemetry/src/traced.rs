@@ -108,7 +108,7 @@ impl Traced {
         }
     }
 
-    async fn follow(&self, span: Span, call: Call, next: impl CallService) -> Result<Reply> {
+    async fn follow(&self, span: Span, call: Call, next: &impl CallService) -> Result<Reply> {
         let ending = self.ending(&span, &call);
         let (level, known) = (self.level, ending.known.clone());
         let answer = async move {
@@ -133,7 +133,7 @@ impl Traced {
 }
 
 impl Middleware for Traced {
-    async fn handle(&self, mut call: Call, next: impl CallService) -> Result<Reply> {
+    async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         match self.open(&mut call) {
             None => next.answer(call).await,
             // In a box of its own: a call that nobody traces does not pay for the room.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::content_encode::Block;
+use super::reply_decode::refusal;
 use super::usage::UsageOut;
 use super::words;
 
@@ -33,15 +34,19 @@ struct Message<'a> {
 pub(super) fn reply(answer: &Answer, style: &ReplyStyle) -> Bytes {
     let choice = answer.choices.first();
     let parts = choice.map_or(&[][..], |choice| &choice.parts);
+    let stop_details = answer.extra.get("stop_details");
+    // What the details say already is not said twice.
+    let detailed = refusal(stop_details);
+    let is_new = |part: &&Part| !matches!(part, Part::Refusal(text) if Some(text) == detailed.as_ref());
     let message = Message {
         id: message_id(&answer.id),
         kind: "message",
         role: "assistant",
         model: &style.model,
-        content: parts.iter().filter_map(Block::of_reply).collect(),
+        content: parts.iter().filter(is_new).filter_map(Block::of_reply).collect(),
         stop_reason: words::stop_reason(choice.map_or(Finish::Stop, finish)),
         stop_sequence: choice.and_then(|choice| choice.stop_sequence.as_deref()),
-        stop_details: answer.extra.get("stop_details"),
+        stop_details,
         container: answer.extra.get("container"),
         usage: UsageOut::new(&answer.usage.unwrap_or_default(), answer.service_tier.as_deref()),
     };

@@ -208,6 +208,8 @@ impl Decoder {
             return Err(cut());
         }
         if !std::mem::replace(&mut self.ended, true) {
+            // Blocks that began after the reason to stop.
+            self.open.drain(..).for_each(|open| close(open, out));
             out.push(Event::End);
         }
         Ok(())

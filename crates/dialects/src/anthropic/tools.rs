@@ -191,10 +191,9 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// The API demands an object, also of a function without arguments.
+/// The API demands an object, also of a function without arguments; and of a strict one, that it is closed.
 fn input_schema(parameters: Option<&Value>, strict: bool) -> Cow<'_, Value> {
-    match parameters {
-        Some(schema) if strict && schema::is_object_schema(schema) => Cow::Owned(schema::restricted(schema)),
+    let schema = match parameters {
         Some(schema) if schema::is_object_schema(schema) => Cow::Borrowed(schema),
         Some(Value::Object(fields)) => {
             let mut fields = fields.clone();
@@ -202,7 +201,8 @@ fn input_schema(parameters: Option<&Value>, strict: bool) -> Cow<'_, Value> {
             Cow::Owned(Value::Object(fields))
         }
         _ => Cow::Owned(json!({ "type": "object", "properties": {} })),
-    }
+    };
+    if strict { Cow::Owned(schema::restricted(&schema)) } else { schema }
 }
 
 /// OpenAI's search as Anthropic's, with LiteLLM's number of searches for each size.

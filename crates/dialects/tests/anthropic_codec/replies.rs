@@ -181,6 +181,9 @@ fn a_refusal_is_read_with_its_words() {
     let answer = read(json!({ "stop_reason": "refusal", "stop_details": details }));
     assert_eq!(answer.choices, [choice(vec![Part::Refusal("I will not.".into())], Finish::Refusal)]);
     assert_eq!(answer.extra["stop_details"], details);
+    // A client that finds the words in the details does not find them in the content too.
+    let body: Value = serde_json::from_slice(&codec().encode_reply(&answer, &style())).unwrap();
+    assert_eq!((&body["content"], &body["stop_details"]), (&json!([]), &details));
 }
 
 #[test]

@@ -256,6 +256,17 @@ fn a_schema_is_brought_within_the_native_limits() {
     assert_eq!(body["output_config"]["format"]["schema"], want);
 }
 
+fn strict_function(schema: Option<Value>) -> Tool {
+    Tool::Function {
+        name: "f".into(),
+        description: None,
+        parameters: schema,
+        strict: Some(true),
+        cache: None,
+        extra: Extra::new(),
+    }
+}
+
 #[test]
 fn tools_and_their_choice_are_written() {
     let new = &newest();
@@ -286,6 +297,21 @@ fn tools_and_their_choice_are_written() {
             json!({ "name": "f", "description": "d", "input_schema": { "type": "object", "properties": {} },
                     "cache_control": { "type": "ephemeral" }, "input_examples": [{}] }),
             &["tools.strict", "tools.odd"],
+        ),
+        // A strict function is closed, even where its schema does not say that it is an object.
+        (
+            |c| c.tools = vec![strict_function(Some(json!({ "properties": {} })))],
+            new,
+            "/tools/0/input_schema",
+            json!({ "properties": {}, "type": "object", "additionalProperties": false }),
+            &[],
+        ),
+        (
+            |c| c.tools = vec![strict_function(None)],
+            new,
+            "/tools/0/input_schema",
+            json!({ "type": "object", "properties": {}, "additionalProperties": false }),
+            &[],
         ),
         (
             |c| {

@@ -188,7 +188,11 @@ fn a_stream_that_stops_short_fails_unless_the_reason_to_stop_was_there() {
     assert_eq!(read(std::slice::from_ref(&open)).unwrap_err().kind(), ErrorKind::Connection);
     assert_eq!(read(&[]).unwrap_err().kind(), ErrorKind::Connection);
     // The block that was left open is whole with the reason to stop.
-    assert_eq!(read(&[open, finish("end_turn")]).unwrap(), expected(PartKind::Text, vec![], Finish::Stop));
+    let whole = read(&[open.clone(), finish("end_turn")]).unwrap();
+    assert_eq!(whole, expected(PartKind::Text, vec![], Finish::Stop));
+    // And one that began after it, with the end.
+    let late = read(&[finish("end_turn"), open, end()]).unwrap();
+    assert_eq!(late[late.len() - 2..], [Event::PartEnd { choice: 0, index: 0 }, Event::End]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Observer for Watcher {
 }
 
 impl Middleware for Ends {
-    async fn handle(&self, call: Call, next: impl CallService) -> Result<Reply> {
+    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         watch(Watcher(self.clone()), next.answer(call)).await
     }
 }

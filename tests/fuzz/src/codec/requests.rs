@@ -59,8 +59,8 @@ fn decode(codec: &dyn Codec, body: &Bytes) -> Option<Chat> {
     Some(codec.decode_request(&json).unwrap_or_else(|err| panic!("{err}: {}", show(body))))
 }
 
-/// Turns without what only one dialect knows, which may be dropped where it has a form that no dialect has; without
-/// names of files, which are made up where they are demanded; and without text that says nothing.
+/// Turns without what may change on the way: fields and citations that only one dialect knows may go, names of files
+/// and arguments are made up where they are demanded, and text that says nothing is none.
 fn bare(turns: &[Turn]) -> Vec<Turn> {
     let mut turns = turns.to_vec();
     for turn in &mut turns {
@@ -74,6 +74,8 @@ fn strip(parts: &mut Vec<Part>) {
     parts.retain(|part| *part != Part::text(""));
     for part in parts {
         match part {
+            Part::Text { citations, .. } => citations.clear(),
+            Part::ToolCall(call) if call.arguments.is_empty() => call.arguments.push_str("{}"),
             Part::Media(media) => {
                 media.extra.clear();
                 media.name = None;

@@ -39,6 +39,7 @@ struct Call {
     part: Option<u32>,
     /// Arguments that came before the name.
     held: String,
+    ended: bool,
 }
 
 // === impl Choice ===
@@ -63,7 +64,8 @@ impl Choice {
             self.delta(delta, answer, out);
         }
         match words(raw.finish_reason).as_str() {
-            "" => {}
+            // Repetitions of the word say nothing new.
+            word if word.is_empty() || self.finished => {}
             word => self.finish(word, out),
         }
     }
@@ -196,7 +198,7 @@ impl Choice {
                 } else {
                     id
                 };
-                self.calls.push(Call { wire: raw.index, id, part: None, held: String::new() });
+                self.calls.push(Call { wire: raw.index, id, part: None, held: String::new(), ended: false });
                 self.calls.len() - 1
             }
         };
@@ -231,7 +233,8 @@ impl Choice {
             self.close_running(out);
             self.begin_call(place, name, out);
         }
-        let part = self.calls.get(place).and_then(|call| call.part);
+        // What comes for a call after the choice was finished is too late: its part has ended.
+        let part = self.calls.get(place).filter(|call| !call.ended).and_then(|call| call.part);
         if let (Some(index), false) = (part, arguments.is_empty()) {
             out.push(Event::PartDelta { choice: self.index, index, delta: Delta::Arguments(arguments) });
         }
@@ -271,12 +274,20 @@ impl Choice {
         out.push(Event::PartDelta { choice, index, delta: Delta::Other(audio) });
     }
 
-    /// Ends all parts and the choice, once; later repetitions of the word say nothing new.
+    /// Ends all parts and, where it was not yet, the choice.
     pub(super) fn finish(&mut self, word: &str, out: &mut Vec<Event>) {
-        if self.finished {
+        self.end_parts(out);
+        if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        self.finished = true;
+        let reason = match finish::read(word) {
+            Finish::Stop if !self.calls.is_empty() => Finish::ToolCalls,
+            reason => reason,
+        };
+        out.push(Event::Finish { choice: self.index, reason, stop_sequence: None });
+    }
+
+    fn end_parts(&mut self, out: &mut Vec<Event>) {
         let choice = self.index;
         self.close_running(out);
         for place in 0..self.calls.len() {
@@ -284,13 +295,13 @@ impl Choice {
                 self.begin_call(place, String::new(), out);
             }
         }
-        let calls = self.calls.iter().filter_map(|call| call.part);
-        out.extend(calls.chain(self.audio).map(|index| Event::PartEnd { choice, index }));
-        let reason = match finish::read(word) {
-            Finish::Stop if !self.calls.is_empty() => Finish::ToolCalls,
-            reason => reason,
-        };
-        out.push(Event::Finish { choice, reason, stop_sequence: None });
+        let open = self.calls.iter_mut().filter(|call| !call.ended);
+        let parts = open.filter_map(|call| {
+            call.ended = true;
+            call.part
+        });
+        let parts = parts.chain(self.audio.take());
+        out.extend(parts.map(|index| Event::PartEnd { choice, index }));
     }
 
     fn next(&mut self) -> u32 {

@@ -54,8 +54,8 @@ impl Decode for Reader {
 
 impl Reader {
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<Event>) -> Result<()> {
-        let usage = chunk.usage.or(chunk.x_groq.as_ref().and_then(|groq| groq.usage));
-        let used = usage.and_then(|raw| usage::read(raw.get().as_bytes()));
+        let usages = [chunk.usage, chunk.x_groq.as_ref().and_then(|groq| groq.usage)];
+        let used = usages.into_iter().flatten().find_map(|raw| usage::read(raw.get().as_bytes()));
         let mut chunk = chunk;
         let choices = chunk.choices.take().unwrap_or_default();
         if !self.started && !choices.is_empty() {

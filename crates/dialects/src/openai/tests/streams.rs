@@ -184,6 +184,36 @@ fn streams_of_every_provider_become_blocks() {
     }
 }
 
+#[test]
+fn what_comes_after_the_reason_to_stop_harms_nothing() {
+    let call = |index, id: &str| json!({"index": index, "id": id, "function": {"name": "f", "arguments": "{"}});
+    let more = json!({"index": 0, "function": {"arguments": "}"}});
+    let events = decode_stream(&[
+        chunk(json!({"tool_calls": [call(0, "1")]})),
+        last("tool_calls"),
+        chunk(json!({"content": "late", "tool_calls": [more, call(1, "2")]})),
+        last("stop"),
+    ])
+    .unwrap();
+    let (choices, _) = gather(&events);
+    let late = [self::call("1", "f", "{"), Part::text("late"), self::call("2", "f", "{")];
+    assert_eq!((&choices[0].parts[..], choices[0].finish), (&late[..], Finish::ToolCalls));
+    assert_ends_match(&events);
+    let finishes = events.iter().filter(|event| matches!(event, Event::Finish { .. })).count();
+    assert_eq!((finishes, events.last()), (1, Some(&Event::End)));
+    // Nothing is added to a part that has ended.
+    let end = events.iter().position(|event| *event == Event::PartEnd { choice: 0, index: 0 }).unwrap();
+    assert!(!events[end..].iter().any(|event| matches!(event, Event::PartDelta { index: 0, .. })));
+}
+
+#[test]
+fn usage_that_cannot_be_read_hides_none_that_can() {
+    let used = json!({"prompt_tokens": 3});
+    let event = json!({"choices": [], "usage": "none", "x_groq": {"usage": used}});
+    let (_, usage) = gather(&decode_stream(&[last("stop"), event]).unwrap());
+    assert_eq!(usage.map(|usage| usage.input), Some(3));
+}
+
 fn assert_ends_match(events: &[Event]) {
     let starts = events.iter().filter(|e| matches!(e, Event::PartStart { .. })).count();
     let ends = events.iter().filter(|e| matches!(e, Event::PartEnd { .. })).count();
