@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    Codec, Dialect, Error, Json, JsonLimits, Losses, ModelFacts, Peek, ReasoningControl, Relay, ReplyStyle,
-    Translate, Usage,
+    AttemptId, Codec, Dialect, Error, Json, JsonLimits, Losses, ModelFacts, Peek, ReasoningControl, Relay,
+    ReplyStyle, Translate, Usage,
 };
 use gatewright_dialects::sse::Splitter;
 use http::StatusCode;
@@ -239,7 +239,12 @@ fn codec(dialect: Dialect) -> &'static dyn Codec {
 }
 
 fn style() -> ReplyStyle {
-    ReplyStyle { model: "alias".into(), include_usage: true, created: 1_700_000_000 }
+    ReplyStyle {
+        model: "alias".into(),
+        include_usage: true,
+        created: 1_700_000_000,
+        attempt: AttemptId::from_bytes([0; 16]),
+    }
 }
 
 fn pretty(body: &Bytes) -> String {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
 use crate::chat::{Answer, Chat, Event};
-use crate::{Error, ErrorKind, Frame, Json, Result, Usage};
+use crate::{AttemptId, Error, ErrorKind, Frame, Json, Result, Usage};
 
 /// The wire grammars that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,8 @@ pub struct ReplyStyle {
     pub include_usage: bool,
     /// Unix seconds, for answers whose upstream gives no time.
     pub created: u64,
+    /// Names the answer where its upstream gives no id.
+    pub attempt: AttemptId,
 }
 
 /// One event as the framing found it.

@@ -173,7 +173,12 @@ fn loose(text: &str) -> Value {
 }
 
 fn style() -> ReplyStyle {
-    ReplyStyle { model: "alias".into(), include_usage: true, created: 1 }
+    ReplyStyle {
+        model: "alias".into(),
+        include_usage: true,
+        created: 1,
+        attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+    }
 }
 
 fn word(finish: Finish) -> String {

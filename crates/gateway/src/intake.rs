@@ -12,6 +12,10 @@ use http_body_util::BodyExt;
 /// What is reserved at once on a client's word; a longer body grows as it comes.
 const RESERVED: usize = 1 << 20;
 
+/// How much of a refused body is still taken, and how long it may pause meanwhile.
+const DRAINED: usize = 8 << 20;
+const DRAIN_IDLE: Duration = Duration::from_millis(250);
+
 /// The whole body, if it has at most `limit` bytes and never pauses for longer than `idle`.
 pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle: Duration) -> Result<Bytes> {
     let announced =
@@ -24,6 +28,7 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle
     while let Some(data) = piece(&mut body, idle).await? {
         let have = whole.as_ref().map(BytesMut::len).or(first.as_ref().map(Bytes::len)).unwrap_or(0);
         if have + data.len() > limit {
+            drain(&mut body).await;
             return Err(too_large(limit));
         }
         match (&mut whole, first.take()) {
@@ -39,6 +44,18 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle
         }
     }
     Ok(whole.map(BytesMut::freeze).or(first).unwrap_or_default())
+}
+
+/// Takes a little more of a body that is refused: a connection that is closed with unread data in it is reset, and the
+/// client would never read the answer.
+async fn drain(body: &mut Body) {
+    let mut left = DRAINED;
+    while let Ok(Some(data)) = piece(body, DRAIN_IDLE).await {
+        left = left.saturating_sub(data.len());
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 async fn piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>> {

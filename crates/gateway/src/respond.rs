@@ -24,16 +24,19 @@ mod name {
 
     pub(super) const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
     pub(super) const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-gatewright-dropped-params");
-    pub(super) const ATTEMPTED_FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+    pub(super) const ATTEMPTED_FALLBACKS: HeaderName =
+        HeaderName::from_static("x-litellm-attempted-fallbacks");
     pub(super) const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
     pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
     pub(super) const MODEL_API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
     pub(super) const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
     pub(super) const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
     pub(super) const MODEL_NAME: HeaderName = HeaderName::from_static("x-litellm-model-name");
-    pub(super) const OVERHEAD_DURATION_MS: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+    pub(super) const OVERHEAD_DURATION_MS: HeaderName =
+        HeaderName::from_static("x-litellm-overhead-duration-ms");
     pub(super) const RESPONSE_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
-    pub(super) const RESPONSE_DURATION_MS: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+    pub(super) const RESPONSE_DURATION_MS: HeaderName =
+        HeaderName::from_static("x-litellm-response-duration-ms");
     pub(super) const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 }
 
@@ -137,8 +140,7 @@ fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
         put(headers, name::MODEL_GROUP, &by.group);
     }
     headers.insert(name::ATTEMPTED_RETRIES, HeaderValue::from(head.retries));
-    headers
-        .insert(name::ATTEMPTED_FALLBACKS, HeaderValue::from(head.fallbacks));
+    headers.insert(name::ATTEMPTED_FALLBACKS, HeaderValue::from(head.fallbacks));
     if let Some(cost) = head.cost {
         put(headers, name::RESPONSE_COST, &cost.to_string());
     }

@@ -58,13 +58,13 @@ fn err() -> Error {
 
 fn answering<F: Future<Output = Result<Reply>> + Send + 'static>(
     answer: impl FnOnce() -> F + Clone + Send + Sync + 'static,
-) -> impl CallService {
+) -> impl CallService + Clone {
     service_fn(move |_| answer.clone()())
 }
 
 /// Sends one call through, reads while something comes, and leaves.
 fn run(limits: &Limits<Local>, upstream: impl CallService) -> Option<ErrorKind> {
-    match limits.handle(call(), upstream).now_or_never() {
+    match limits.handle(call(), &upstream).now_or_never() {
         None => None,
         Some(Err(err)) => Some(err.kind()),
         Some(Ok(mut reply)) => {
@@ -111,7 +111,7 @@ fn permits_return_and_tokens_are_put_right_on_every_end() {
 fn a_permit_is_held_until_the_stream_ends() {
     let (limits, _, _) = limits(vec![Rule::parallel("api_key", "k".into(), 1)], 0);
     let stream = answering(|| async { many(vec![text(9), told(1, true)]) });
-    let mut reply = limits.handle(call(), stream.clone()).now_or_never().unwrap().unwrap();
+    let mut reply = limits.handle(call(), &stream).now_or_never().unwrap().unwrap();
     reply.frames.next().now_or_never().unwrap().unwrap().unwrap();
     assert_eq!(run(&limits, stream.clone()), Some(ErrorKind::LimitReached));
     reply.frames.next().now_or_never().unwrap().unwrap().unwrap();
@@ -147,9 +147,9 @@ fn a_refusal_says_what_litellm_says() {
         let name = rule.counter.name();
         let (limits, _, clock) = limits(vec![rule], 10);
         let limits = limits.refusing_with(kind);
-        let held = limits.handle(call(), answering(|| async { many(vec![]) })).now_or_never().unwrap();
+        let held = limits.handle(call(), &answering(|| async { many(vec![]) })).now_or_never().unwrap();
         let err =
-            limits.handle(call(), answering(|| async { one(None) })).now_or_never().unwrap().err().unwrap();
+            limits.handle(call(), &answering(|| async { one(None) })).now_or_never().unwrap().err().unwrap();
         assert_eq!((err.message(), err.kind(), err.status().as_u16()), (says, kind, 429));
         assert_eq!(err.retry_after(), Some(Duration::from_secs(wait)));
         let header = |name: &str| err.headers()[name].to_str().unwrap().to_owned();
@@ -188,6 +188,6 @@ impl Counters for Untouchable {
 fn a_call_without_rules_holds_nothing() {
     let estimate = Arc::new(|_: &Call| unreachable!("nobody asked"));
     let limits = Limits::new(Arc::new(Always(Vec::new())), Arc::new(Untouchable), estimate, Hands::new());
-    let reply = limits.handle(call(), answering(|| async { one(None) })).now_or_never().unwrap();
+    let reply = limits.handle(call(), &answering(|| async { one(None) })).now_or_never().unwrap();
     assert!(reply.unwrap().frames.next().now_or_never().unwrap().unwrap().is_ok());
 }

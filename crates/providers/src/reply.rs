@@ -48,6 +48,7 @@ pub(crate) fn style(call: &Call, target: &Target, upstream_model: &Arc<str>) -> 
         model: model.clone(),
         include_usage: call.controls.include_usage,
         created: SystemClock.unix_seconds(),
+        attempt: target.attempt,
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use gatewright_core::{Call, CallService, Error, ErrorKind, Frame, Frames, Head, Operation, Reply, Result, Target};
+use gatewright_core::{
+    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Operation, Reply, Result, Target,
+};
 use gatewright_telemetry::Tracer;
 use gatewright_transport::Transport;
 use tokio::time::timeout_at;

@@ -85,7 +85,7 @@ fn check(
         let answer = answer.clone();
         async move { answer() }
     });
-    if let Ok(mut reply) = ledgered.handle(call(), upstream).now_or_never().unwrap() {
+    if let Ok(mut reply) = ledgered.handle(call(), &upstream).now_or_never().unwrap() {
         while let Some(Some(Ok(_))) = reply.frames.next().now_or_never() {}
     }
     let entry = only(dir.path());
@@ -157,7 +157,8 @@ fn a_client_that_leaves_before_the_head_is_still_booked() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Hands::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock.clone());
-    let answer = ledgered.handle(call(), service_fn(|_| pending::<Result<Reply>>()));
+    let silent = service_fn(|_| pending::<Result<Reply>>());
+    let answer = ledgered.handle(call(), &silent);
     let mut answer = Box::pin(answer);
     assert!(answer.as_mut().now_or_never().is_none());
     assert_eq!(only(dir.path()).state, State::Running);
@@ -182,7 +183,7 @@ fn a_reply_that_is_there_at_once_tells_its_cost_in_the_head() {
         let frames = Frames::one(frame.clone());
         async { Ok(Reply { head: Head::default(), frames }) }
     };
-    let reply = ledgered.handle(call(), service_fn(answer)).now_or_never().unwrap().unwrap();
+    let reply = ledgered.handle(call(), &service_fn(answer)).now_or_never().unwrap().unwrap();
     assert_eq!(reply.head.cost, Some(Money(1_160)));
 }
 
@@ -196,7 +197,7 @@ fn a_long_stream_whose_process_dies_is_booked_as_far_as_it_was_noted() {
         let reply = streamed(frames.clone(), true);
         async move { reply }
     });
-    let mut reply = ledgered.handle(call(), upstream).now_or_never().unwrap().unwrap();
+    let mut reply = ledgered.handle(call(), &upstream).now_or_never().unwrap().unwrap();
     let mut seen = Vec::new();
     for seconds in [1, 10, 1, 1, 60] {
         clock.forward(Duration::from_secs(seconds));
@@ -229,7 +230,7 @@ fn a_call_is_refused_where_its_beginning_cannot_be_written() {
         });
         let mut passed = 0;
         for _ in 0..20 {
-            match ledgered.handle(call(), upstream.clone()).now_or_never().unwrap() {
+            match ledgered.handle(call(), &upstream).now_or_never().unwrap() {
                 Ok(mut reply) => {
                     passed += 1;
                     assert!(reply.frames.next().now_or_never().is_some());
@@ -257,7 +258,7 @@ fn a_call_that_nobody_bills_is_not_journalled() {
     let mut counted = call();
     counted.operation = Operation::CountTokens;
     let answer = |_| async { Ok(Reply { head: Head::default(), frames: Frames::one(Frame::default()) }) };
-    assert!(ledgered.handle(counted, service_fn(answer)).now_or_never().unwrap().is_ok());
+    assert!(ledgered.handle(counted, &service_fn(answer)).now_or_never().unwrap().is_ok());
     assert_eq!(entries(dir.path()).unwrap().count(), 0);
 }
 
@@ -271,7 +272,7 @@ fn an_entry_is_one_flat_line_and_a_report_sums_exactly() {
             let usage = answer.map_err(|kind| Error::new(kind, "no"))?;
             Ok(Reply { head: Head::default(), frames: Frames::one(Frame { usage, ..Frame::default() }) })
         });
-        if let Ok(mut reply) = ledgered.handle(call(), upstream).now_or_never().unwrap() {
+        if let Ok(mut reply) = ledgered.handle(call(), &upstream).now_or_never().unwrap() {
             reply.frames.next().now_or_never().unwrap();
         }
     }
@@ -315,7 +316,7 @@ fn an_unrouted_call_is_not_sent() {
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     let mut call = call();
     call.target = None;
-    let err = ledgered.handle(call, never()).now_or_never().unwrap().err().unwrap();
+    let err = ledgered.handle(call, &never()).now_or_never().unwrap().err().unwrap();
     assert_eq!(err.kind(), ErrorKind::Internal);
     assert_eq!(entries(dir.path()).unwrap().count(), 0);
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, End, Head, Middleware, Money, Observer, Operation, Outcome, PolicyLayer, Reply,
-    Result, TraceContext, Usage, layer, watch,
+    Call, CallService, End, Head, Middleware, Money, Observer, Operation, Outcome, Reply, Result,
+    TraceContext, Usage, watch,
 };
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, SpanRef};
@@ -72,12 +72,6 @@ impl Traced {
     pub fn priced_by(mut self, pricing: Pricing) -> Self {
         self.pricing = Some(pricing);
         self
-    }
-
-    /// As a layer, where it has anything to do. `tower::util::option_layer` takes it, and an idle one leaves no trace.
-    pub fn layer(self) -> Option<PolicyLayer<Self>> {
-        let reads = self.level == Level::Call && self.tracer.propagates();
-        (reads || self.tracer.is_on()).then(|| layer(self))
     }
 
     fn new(tracer: &Tracer, level: Level) -> Self {

@@ -314,7 +314,8 @@ mod tests {
 
     #[test]
     fn edits_splice_and_leave_the_rest_byte_for_byte() {
-        let cases: [(&str, fn(&mut Json), &str); 7] = [
+        type Edit = fn(&mut Json);
+        let cases: [(&str, Edit, &str); 7] = [
             (
                 r#"{ "a" : 1.50 , "model":"x","z":[1, 2] }"#,
                 |j| j.set_string("model", "y"),

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::{Error, ErrorKind, Frame, Json, Peek, RawEvent, Relay, ReplyStyle, Result, Usage};
 use serde_json::{Map, Value};
 
-use super::splice::{Form, Splice};
+use super::splice::{Face, Form, Splice};
 use super::{fault, usage};
 
 /// The last event of a stream.
@@ -12,10 +12,11 @@ pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// Edits a stream on its way to the client.
 pub(super) struct Passage {
-    /// The model's name in quotes.
-    model: String,
+    face: Face,
     include_usage: bool,
     splice: Splice,
+    /// Whether the stream's id is settled: the upstream's, else ours.
+    has_id: bool,
     done: bool,
 }
 
@@ -47,7 +48,7 @@ pub(super) fn whole(body: &Bytes, style: &ReplyStyle) -> Result<Frame> {
         return Err(without_choices(body));
     }
     let mut data = BytesMut::with_capacity(body.len() + 128);
-    splice.write(body, &quoted(&style.model), &mut data);
+    splice.write(body, &face(style), &mut data);
     Ok(Frame { data: data.freeze(), usage: peek_usage(&splice, body), content: splice.weight, last: true })
 }
 
@@ -74,9 +75,10 @@ pub(super) fn unreadable() -> Error {
 impl Passage {
     pub(super) fn new(style: &ReplyStyle) -> Self {
         Self {
-            model: quoted(&style.model),
+            face: face(style),
             include_usage: style.include_usage,
             splice: Splice::default(),
+            has_id: false,
             done: false,
         }
     }
@@ -85,6 +87,19 @@ impl Passage {
         self.done = true;
         out.put_slice(DONE);
         Peek { last: true, ..Peek::default() }
+    }
+
+    /// The first id of a stream is the id of all its events.
+    fn settle_id(&mut self, data: &[u8]) {
+        self.has_id = true;
+        if self.splice.needs_id() {
+            self.splice.names_itself = true;
+            return;
+        }
+        let id = self.splice.id.clone().and_then(|at| std::str::from_utf8(data.get(at)?).ok());
+        if let Some(id) = id {
+            id.clone_into(&mut self.face.id);
+        }
     }
 
     fn is_for_client(&self) -> bool {
@@ -118,13 +133,16 @@ impl Relay for Passage {
         if !self.is_for_client() {
             return Ok(peek);
         }
+        if !self.has_id {
+            self.settle_id(data);
+        }
         if !self.include_usage {
             self.splice.drop_usage();
         }
         let start = out.len();
-        out.reserve(data.len() + self.model.len() + 32);
+        out.reserve(data.len() + self.face.model.len() + 128);
         out.put_slice(b"data: ");
-        self.splice.write(data, &self.model, out);
+        self.splice.write(data, &self.face, out);
         join_lines(data, out.get_mut(start..).unwrap_or_default());
         out.put_slice(b"\n\n");
         Ok(peek)
@@ -153,8 +171,14 @@ fn join_lines(data: &[u8], written: &mut [u8]) {
     written.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
 }
 
-fn quoted(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
+fn face(style: &ReplyStyle) -> Face {
+    let quoted = |text: &str| Value::String(text.to_owned()).to_string();
+    Face { model: quoted(&style.model), id: quoted(&answer_id(style)), created: style.created.to_string() }
+}
+
+/// An id for an answer whose upstream gives none.
+pub(super) fn answer_id(style: &ReplyStyle) -> String {
+    format!("chatcmpl-{}", style.attempt)
 }
 
 #[cfg(test)]
@@ -163,10 +187,29 @@ mod tests {
     use gatewright_core::JsonLimits;
 
     fn style(include_usage: bool) -> ReplyStyle {
-        ReplyStyle { model: "alias".into(), include_usage, created: 7 }
+        ReplyStyle {
+            model: "alias".into(),
+            include_usage,
+            created: 7,
+            attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+        }
+    }
+
+    /// The event with the fields that every chunk of OpenAI's has.
+    fn completed(event: &str) -> String {
+        let Some(rest) = event.strip_prefix('{') else { return event.to_owned() };
+        let fields = [r#""id":"x","#, r#""object":"chat.completion.chunk","#, r#""created":7,"#];
+        let missing = fields.iter().filter(|field| !event.contains(field.split(':').next().unwrap()));
+        format!("{{{}{rest}", missing.copied().collect::<String>())
     }
 
     fn relay(events: &[&str], include_usage: bool) -> Result<(String, Vec<Peek>)> {
+        let events: Vec<String> = events.iter().map(|event| completed(event)).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        relay_as_it_is(&events, include_usage)
+    }
+
+    fn relay_as_it_is(events: &[&str], include_usage: bool) -> Result<(String, Vec<Peek>)> {
         let mut passage = Passage::new(&style(include_usage));
         let mut out = BytesMut::new();
         let mut peeks = Vec::new();
@@ -217,7 +260,8 @@ mod tests {
         ]
         .map(case)
         .into();
-        cases.push((r#"{"choices":[]}"#.into(), r#"{"model":"alias","choices":[]}"#.into(), 0));
+        let bare = r#"{"id":"x","object":"chat.completion.chunk","created":7,"choices":[]}"#;
+        cases.push((bare.into(), bare.replacen('{', r#"{"model":"alias","#, 1), 0));
         cases.push((
             r#"{"object":"chat.completion","model":"m","choices":[{"finish_reason":"eos"}]}"#.into(),
             r#"{"object":"chat.completion.chunk","model":"alias","choices":[{"finish_reason":"stop"}]}"#
@@ -231,7 +275,7 @@ mod tests {
         ));
         for (from, to, content) in cases {
             let (text, peeks) = relay(&[&from, END], true).unwrap();
-            assert_eq!(text.split("\n\n").next().unwrap(), format!("data: {to}"), "{from}");
+            assert_eq!(text.split("\n\n").next().unwrap(), format!("data: {}", completed(&to)), "{from}");
             assert_eq!(peeks[0].content, content, "{from}");
         }
     }
@@ -276,9 +320,23 @@ mod tests {
             let (text, peeks) = relay(&[event, END], asked).unwrap();
             let got = text.split("\n\n").next().unwrap().strip_prefix("data: ").unwrap();
             let want = if want.is_empty() { END.replace("\"m\"", "\"alias\"") } else { want };
-            assert_eq!(got, want);
+            assert_eq!(got, completed(&want));
             assert_eq!(peeks[0].usage.map(|u| u.input), input, "{event}");
         }
+    }
+
+    #[test]
+    fn what_typed_clients_need_is_added_where_a_provider_leaves_it_out() {
+        let event = r#"{"model":"m","choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+        let (text, _) = relay_as_it_is(&[event, event, END], false).unwrap();
+        let head = r#"{"id":"chatcmpl-00000000-0000-0000-0000-000000000000","object":"chat.completion.chunk","created":7,"model":"alias","#;
+        assert_eq!(text.matches(head).count(), 3, "{text}");
+        let body =
+            r#"{"model":"m","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+        let frame = whole(&Bytes::from_static(body.as_bytes()), &style(false)).unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&frame.data).unwrap();
+        assert_eq!((&answer["object"], &answer["created"]), (&"chat.completion".into(), &7.into()));
+        assert!(answer["id"].as_str().is_some_and(|id| id.starts_with("chatcmpl-")), "{answer}");
     }
 
     #[test]
@@ -328,12 +386,13 @@ mod tests {
     #[test]
     fn several_data_lines_leave_as_one() {
         let (text, _) = relay(&["{\"model\":\"m\",\n\"choices\":[]}", END], false).unwrap();
-        assert!(text.starts_with("data: {\"model\":\"alias\", \"choices\":[]}\n\n"), "{text}");
+        let want = completed("{\"model\":\"alias\", \"choices\":[]}");
+        assert!(text.starts_with(&format!("data: {want}\n\n")), "{text}");
     }
 
     #[test]
     fn a_whole_answer_is_spliced() {
-        let body = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi","reasoning":"r"},"finish_reason":"eos"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+        let body = r#"{"id":"x","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi","reasoning":"r"},"finish_reason":"eos"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
         let frame = whole(&Bytes::from_static(body.as_bytes()), &style(false)).unwrap();
         let want = body
             .replace(r#""m""#, r#""alias""#)

@@ -20,10 +20,32 @@ pub(super) enum Form {
 enum With {
     Nothing,
     Model,
+    Id,
+    Created,
     Fixed(&'static str),
     Source(Range<usize>),
     Own(String),
 }
+
+/// What an answer shows of itself, as JSON.
+pub(super) struct Face {
+    /// The model's name.
+    pub(super) model: String,
+    /// An id for an answer that has none.
+    pub(super) id: String,
+    /// A time for an answer that has none.
+    pub(super) created: String,
+}
+
+/// Fields without which a typed client refuses an answer, as bits.
+const MODEL: u8 = 1;
+const ID: u8 = 2;
+const OBJECT: u8 = 4;
+const CREATED: u8 = 8;
+/// All of them.
+const NEEDED: u8 = MODEL | ID | OBJECT | CREATED;
+/// Whether the id says anything: `null` and `""` do not.
+const SAYS_ID: u8 = 16;
 
 /// What was seen of an answer, and the edits that it needs. Kept between events, so that its buffers are reused.
 #[derive(Default)]
@@ -43,7 +65,13 @@ pub(super) struct Splice {
     head: Vec<u8>,
     head_edits: Vec<(Range<usize>, With)>,
     head_before: Option<usize>,
-    head_names_model: bool,
+    head_has: u8,
+    /// Which of the fields that clients need the last answer has.
+    has: u8,
+    /// Where its id is.
+    pub(super) id: Option<Range<usize>>,
+    /// Whether every answer gets our id, because one before it had none.
+    pub(super) names_itself: bool,
     /// Choices that were seen in any event so far, as bits, and those that are whole.
     open: u64,
     finished: u64,
@@ -65,6 +93,18 @@ enum ReasoningContent {
     There,
 }
 
+// === impl Form ===
+
+impl Form {
+    /// `object` of an answer in this form, as JSON.
+    fn object(self) -> &'static str {
+        match self {
+            Self::Whole => "\"chat.completion\"",
+            Self::Chunk => "\"chat.completion.chunk\"",
+        }
+    }
+}
+
 // === impl Splice ===
 
 impl Splice {
@@ -73,25 +113,30 @@ impl Splice {
         self.edits.clear();
         (self.weight, self.usage, self.usage_field) = (0, None, None);
         (self.is_error, self.choices) = (false, None);
+        (self.has, self.id) = (0, None);
         let mut scanner = Scanner::new(text);
-        let mut names_model = false;
         if form == Form::Chunk && !self.head.is_empty() && text.starts_with(&self.head) {
-            names_model = self.head_names_model;
+            self.has = self.head_has;
             self.edits.extend_from_slice(&self.head_edits);
             let (at, before) = (self.head.len(), self.head_before);
-            scanner.rest_of_object(at, before, |s, field| self.field(s, field, form, &mut names_model))?;
+            scanner.rest_of_object(at, before, |s, field| self.field(s, field, form))?;
         } else {
             scanner.object(|s, field| {
                 if field.key == b"choices" && form == Form::Chunk {
-                    self.learn_head(text.get(..field.start)?, field, names_model);
+                    self.learn_head(text.get(..field.start)?, field);
                 }
-                self.field(s, field, form, &mut names_model)
+                self.field(s, field, form)
             })?;
         }
-        if !names_model {
-            self.insert_model(text)?;
+        if self.has & NEEDED != NEEDED {
+            self.insert_missing(text, form)?;
         }
         Some(())
+    }
+
+    /// Whether the last answer has no id of its own.
+    pub(super) fn needs_id(&self) -> bool {
+        self.has & SAYS_ID == 0
     }
 
     /// Takes the usage out, where there is one.
@@ -107,7 +152,7 @@ impl Splice {
     }
 
     /// Writes the answer with its edits.
-    pub(super) fn write(&mut self, text: &[u8], model: &str, out: &mut BytesMut) {
+    pub(super) fn write(&mut self, text: &[u8], face: &Face, out: &mut BytesMut) {
         if self.edits.len() > 1 {
             self.edits.sort_by_key(|(range, _)| range.start);
         }
@@ -116,7 +161,9 @@ impl Splice {
             out.put_slice(text.get(at..range.start).unwrap_or_default());
             match with {
                 With::Nothing => {}
-                With::Model => out.put_slice(model.as_bytes()),
+                With::Model => out.put_slice(face.model.as_bytes()),
+                With::Id => out.put_slice(face.id.as_bytes()),
+                With::Created => out.put_slice(face.created.as_bytes()),
                 With::Fixed(word) => out.put_slice(word.as_bytes()),
                 With::Source(from) => out.put_slice(text.get(from.clone()).unwrap_or_default()),
                 With::Own(own) => out.put_slice(own.as_bytes()),
@@ -126,18 +173,20 @@ impl Splice {
         out.put_slice(text.get(at..).unwrap_or_default());
     }
 
-    fn field(
-        &mut self,
-        s: &mut Scanner<'_>,
-        field: Field<'_>,
-        form: Form,
-        names_model: &mut bool,
-    ) -> Option<()> {
+    fn field(&mut self, s: &mut Scanner<'_>, field: Field<'_>, form: Form) -> Option<()> {
         match field.key {
             b"model" => {
-                *names_model = true;
+                self.has |= MODEL;
                 let at = s.skip()?;
                 self.edit(at, With::Model);
+            }
+            b"id" => self.id(s)?,
+            b"created" => {
+                self.has |= CREATED;
+                let at = s.skip()?;
+                if s.slice(&at) == b"null" {
+                    self.edit(at, With::Created);
+                }
             }
             b"object" => self.object(s, form)?,
             b"choices" => self.choices(s, form)?,
@@ -152,7 +201,7 @@ impl Splice {
         Some(())
     }
 
-    fn learn_head(&mut self, head: &[u8], field: Field<'_>, names_model: bool) {
+    fn learn_head(&mut self, head: &[u8], field: Field<'_>) {
         self.head.clear();
         self.head_edits.clear();
         if self.usage.is_some() || self.usage_field.is_some() || self.is_error {
@@ -161,24 +210,45 @@ impl Splice {
         self.head.extend_from_slice(head);
         self.head_edits.extend_from_slice(&self.edits);
         self.head_before = field.before;
-        self.head_names_model = names_model;
+        self.head_has = self.has;
     }
 
-    fn insert_model(&mut self, text: &[u8]) -> Option<()> {
+    /// Puts what clients need and the answer lacks before its other fields.
+    fn insert_missing(&mut self, text: &[u8], form: Form) -> Option<()> {
         let start = text.iter().position(|b| *b == b'{')? + 1;
         let empty = Scanner::new(text.get(start..)?).peek() == Some(b'}');
-        self.edit(start..start, With::Fixed("\"model\":"));
-        self.edit(start..start, With::Model);
-        self.edit(start..start, With::Fixed(if empty { "" } else { "," }));
+        let mut missing = vec![
+            (ID, "\"id\":", With::Id),
+            (OBJECT, "\"object\":", With::Fixed(form.object())),
+            (CREATED, "\"created\":", With::Created),
+            (MODEL, "\"model\":", With::Model),
+        ];
+        missing.retain(|(bit, ..)| self.has & bit == 0);
+        let count = missing.len();
+        for ((_, key, value), n) in missing.into_iter().zip(1..) {
+            self.edit(start..start, With::Fixed(key));
+            self.edit(start..start, value);
+            self.edit(start..start, With::Fixed(if empty && n == count { "" } else { "," }));
+        }
+        Some(())
+    }
+
+    /// An id that says nothing counts as none.
+    fn id(&mut self, s: &mut Scanner<'_>) -> Option<()> {
+        let at = s.skip()?;
+        let says_nothing = matches!(s.slice(&at), b"null" | b"\"\"");
+        self.has |= if says_nothing { ID } else { ID | SAYS_ID };
+        if says_nothing || self.names_itself {
+            self.edit(at.clone(), With::Id);
+        }
+        self.id = Some(at);
         Some(())
     }
 
     fn object(&mut self, s: &mut Scanner<'_>, form: Form) -> Option<()> {
+        self.has |= OBJECT;
         let at = s.skip()?;
-        let want = match form {
-            Form::Whole => "\"chat.completion\"",
-            Form::Chunk => "\"chat.completion.chunk\"",
-        };
+        let want = form.object();
         let found = s.slice(&at);
         self.is_error |= found == b"\"error\"";
         if found != want.as_bytes() {

@@ -28,7 +28,12 @@ fn encode_for(chat: &Chat, model: &ModelFacts) -> (Value, Vec<String>) {
 }
 
 fn style(include_usage: bool) -> ReplyStyle {
-    ReplyStyle { model: "alias".into(), include_usage, created: 7 }
+    ReplyStyle {
+        model: "alias".into(),
+        include_usage,
+        created: 7,
+        attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+    }
 }
 
 fn with_message(message: &Value) -> Value {

@@ -27,7 +27,12 @@ fn codec() -> &'static dyn Codec {
 }
 
 fn style() -> ReplyStyle {
-    ReplyStyle { model: "alias".into(), include_usage: true, created: 1 }
+    ReplyStyle {
+        model: "alias".into(),
+        include_usage: true,
+        created: 1,
+        attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+    }
 }
 
 /// A model with the newest ways.

@@ -1,8 +1,10 @@
 //! Requests for an upstream: thinking, JSON and tools, after the model's ways.
 
-use gatewright_core::chat::{CacheMark, Chat, Effort, Output, Part, Reasoning, Role, Tool, ToolChoice, Turn};
+use gatewright_core::chat::{
+    CacheMark, Chat, Effort, Extra, Output, Part, Reasoning, Role, Tool, ToolChoice, Turn,
+};
 use gatewright_core::{ModelFacts, ReasoningControl};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::asking::{call, check, closed, function, result, schema, think, written};
 use super::{encode, facts, newest};
@@ -268,6 +270,7 @@ fn strict_function(schema: Option<Value>) -> Tool {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, one case after the other")]
 fn tools_and_their_choice_are_written() {
     let new = &newest();
     let old = &facts(ReasoningControl::Budget, false);

@@ -31,7 +31,12 @@ fn codec() -> &'static dyn Codec {
 }
 
 fn style() -> ReplyStyle {
-    ReplyStyle { model: "the-alias".into(), include_usage: true, created: 1 }
+    ReplyStyle {
+        model: "the-alias".into(),
+        include_usage: true,
+        created: 1,
+        attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+    }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat, Event};
 use gatewright_core::{
-    Body, Call, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json, Losses,
-    ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, layer,
+    Body, Call, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json,
+    Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, layer,
 };
 use http::StatusCode;
 use tokio::time::Instant;
@@ -74,7 +74,8 @@ impl World {
 
     pub(super) fn send(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + 'static {
         let router = Router::new(self.table.clone()).with_dice(Loaded(self.roll));
-        layer(router).layer(self.upstream.clone()).call(call)
+        let stack = layer(router).layer(self.upstream.clone());
+        async move { stack.answer(call).await }
     }
 
     /// Asks for this model, waits for the end, and answers who was tried.

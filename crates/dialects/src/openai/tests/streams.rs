@@ -186,7 +186,8 @@ fn streams_of_every_provider_become_blocks() {
 
 #[test]
 fn what_comes_after_the_reason_to_stop_harms_nothing() {
-    let call = |index, id: &str| json!({"index": index, "id": id, "function": {"name": "f", "arguments": "{"}});
+    let call =
+        |index, id: &str| json!({"index": index, "id": id, "function": {"name": "f", "arguments": "{"}});
     let more = json!({"index": 0, "function": {"arguments": "}"}});
     let events = decode_stream(&[
         chunk(json!({"tool_calls": [call(0, "1")]})),
