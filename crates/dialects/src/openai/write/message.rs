@@ -55,7 +55,9 @@ impl<'a> Messages<'a> {
             if let Part::ToolResult(result) = part {
                 any = true;
                 self.result(result, turn);
+                let before = rest.len();
                 rest.extend(result.parts.iter().filter(|part| matches!(part, Part::Media(_))));
+                self.losses.add_if(rest.len() > before, "messages.tool_result.media");
             }
         }
         rest.extend(turn.parts.iter().filter(|part| !matches!(part, Part::ToolResult(_))));
