@@ -26,6 +26,9 @@ use crate::{journal, pipeline};
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
 
+/// One a core, as long as their reserved files stay small beside a disk.
+const MOST_LANES: usize = 4;
+
 /// Why the gateway did not start.
 #[derive(Debug)]
 pub struct StartError(String);
@@ -62,6 +65,7 @@ pub async fn serve(
     let settings = gatewright_spend::Settings {
         sync: config.journal.sync,
         on_full: config.journal.on_full,
+        lanes: std::thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES),
         ..gatewright_spend::Settings::at(config.journal.data_dir.join(journal::FOLDER))
     };
     let journal = Journal::open(settings, Arc::new(SystemClock))

@@ -44,5 +44,8 @@ pub use clock::{Clock, SystemClock, Utc};
 mod id;
 pub use id::{AttemptId, CallId};
 
+mod text;
+pub use text::end_of_string;
+
 mod secret;
 pub use secret::Secret;

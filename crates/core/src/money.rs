@@ -50,14 +50,18 @@ impl Money {
 impl fmt::Display for Money {
     /// Dollars as a plain decimal without trailing zeros: `0.000075`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
         let nano = self.0.unsigned_abs();
-        let (whole, rest) = (nano / 1_000_000_000, nano % 1_000_000_000);
-        if rest == 0 {
-            return write!(f, "{sign}{whole}.0");
+        let (whole, mut rest) = (nano / 1_000_000_000, nano % 1_000_000_000);
+        let mut digits = [b'0'; 9];
+        for digit in digits.iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
         }
-        let digits = format!("{rest:09}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        let [first, more @ ..] = &digits;
+        let length = more.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        let more = std::str::from_utf8(more.get(..length).unwrap_or_default()).unwrap_or_default();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{whole}.{}{more}", char::from(*first))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr2;
+use gatewright_core::end_of_string;
 
 /// A place in a JSON text. Every method answers `None` where the text is malformed.
 pub(crate) struct Scanner<'a> {
@@ -117,14 +117,8 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Option<Range<usize>> {
         self.take(b'"')?;
         let start = self.at;
-        loop {
-            self.at += memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
-            if self.text.get(self.at) == Some(&b'"') {
-                self.at += 1;
-                return Some(start..self.at - 1);
-            }
-            self.at += 2;
-        }
+        self.at = end_of_string(self.text, start)?;
+        Some(start..self.at - 1)
     }
 
     /// Passes a string where one comes, and whatever else it is otherwise.

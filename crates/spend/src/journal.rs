@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
 use gatewright_core::{Clock, Money};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disk::{Disk, RealDisk};
 use crate::instance::{self, Instance};
@@ -22,8 +22,10 @@ use crate::{flusher, recovery};
 pub struct Settings {
     /// Holds one directory an instance.
     pub dir: PathBuf,
-    /// The size of a segment, which is reserved on the disk ahead. Two are held at any time.
+    /// The size of a segment, which is reserved on the disk ahead. Each lane holds two at any time.
     pub segment_bytes: u64,
+    /// How many attempts can be written down at the same moment: each lane is an instance with files of its own.
+    pub lanes: usize,
     /// When what was written is forced to the disk.
     pub sync: Sync,
     /// What happens to calls when the disk takes no more.
@@ -55,17 +57,22 @@ pub enum OnFull {
 #[must_use = "an attempt that is never settled stays open"]
 #[derive(Debug)]
 pub struct Ticket {
-    segment: Option<u64>,
+    place: Option<Place>,
+}
+
+/// Where an attempt began, and so where it ends.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    lane: usize,
+    segment: u64,
 }
 
 /// How the journal is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// The directory of this instance.
-    pub instance: PathBuf,
-    /// The segment that is written to.
-    pub segment: u64,
-    /// The disk had no room for the next segment: this one is the last.
+    /// The directories that it is written to, one a lane.
+    pub instances: Vec<PathBuf>,
+    /// The disk had no room for a next segment: the ones that are written to are the last.
     pub full: bool,
     /// Attempts that are running.
     pub open: u64,
@@ -81,12 +88,14 @@ pub struct Health {
     pub sync_failures: u64,
 }
 
-/// An open journal. Clones share it; the last one that goes syncs it and gives the directory back.
+/// An open journal. Clones share it; the last one that goes syncs it and gives the directories back.
 #[derive(Clone)]
-pub struct Journal(Arc<Running>);
+pub struct Journal(Arc<[Lane]>);
 
-struct Running {
-    shared: Arc<Shared>,
+/// One instance that is written to. Threads mostly keep to their own, because whoever is stopped while it writes would
+/// let all others wait.
+pub(crate) struct Lane {
+    pub(crate) shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     instance: Instance,
 }
@@ -104,14 +113,23 @@ pub(crate) struct Shared {
     lost: AtomicU64,
 }
 
+thread_local! {
+    /// Numbers the threads that write.
+    static THREAD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
 // === impl Settings ===
 
 impl Settings {
-    /// The defaults: segments of 16 MiB, synced every 50 ms, and nothing is spent that is not written down.
+    /// The defaults: one lane, segments of 16 MiB, synced every 50 ms, and nothing is spent that is not written down.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             segment_bytes: 16 << 20,
+            lanes: 1,
             sync: Sync::Every(Duration::from_millis(50)),
             on_full: OnFull::Refuse,
         }
@@ -121,7 +139,7 @@ impl Settings {
 // === impl Journal ===
 
 impl Journal {
-    /// Takes the first directory that no live process holds, and closes the books of a predecessor that died in it.
+    /// Takes the first directories that no live process holds, and closes the books of predecessors that died in them.
     pub fn open(settings: Settings, clock: Arc<dyn Clock>) -> io::Result<Self> {
         Self::open_on(Arc::new(RealDisk), settings, clock)
     }
@@ -131,36 +149,23 @@ impl Journal {
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let Settings { dir, segment_bytes, sync, on_full } = settings;
-        let instance = instance::claim(&dir)?;
-        let tail = recovery::resume(&instance.path, disk, segment_bytes)?;
-        let shared = Arc::new(Shared {
-            tail: Mutex::new(tail),
-            wake: Condvar::new(),
-            sync,
-            sync_failures: AtomicU64::new(0),
-            on_full,
-            clock,
-            unjournalled: AtomicU64::new(0),
-            unjournalled_cost: AtomicI64::new(0),
-            lost: AtomicU64::new(0),
-        });
-        let thread = flusher::start(Arc::clone(&shared))?;
-        Ok(Self(Arc::new(Running { shared, thread: Some(thread), instance })))
+        let open = |_| Lane::open(Arc::clone(&disk), &settings, Arc::clone(&clock));
+        (0..settings.lanes.max(1)).map(open).collect::<io::Result<_>>().map(Self)
     }
 
     /// Writes that an attempt begins. An error means that it must not be sent.
     pub fn begin(&self, begin: &Begin) -> io::Result<Ticket> {
-        let shared = &self.0.shared;
         let mut record = frame(|out| begin.encode(out));
-        let written = shared.write(|tail| tail.begin(&mut record, shared.now_micros()));
+        let (lane, tail) = self.free_lane();
+        let shared = &self.lane(lane).shared;
+        let written = shared.write(tail, |tail| tail.begin(&mut record, shared.now_micros()));
         match written {
-            Ok(segment) => Ok(Ticket { segment: Some(segment) }),
+            Ok(segment) => Ok(Ticket { place: Some(Place { lane, segment }) }),
             Err(err) => match shared.on_full {
                 OnFull::Refuse => Err(err),
                 OnFull::Continue => {
                     shared.unjournalled.fetch_add(1, Ordering::Relaxed);
-                    Ok(Ticket { segment: None })
+                    Ok(Ticket { place: None })
                 }
             },
         }
@@ -168,21 +173,22 @@ impl Journal {
 
     /// Writes how far an attempt is. That is worth nothing to the living, so a failure is not told.
     pub fn checkpoint(&self, ticket: &Ticket, checkpoint: &Checkpoint) {
-        if ticket.segment.is_some() {
+        if let Some(Place { lane, .. }) = ticket.place {
             let mut record = frame(|out| checkpoint.encode(out));
-            let _ = self.0.shared.write(|tail| tail.checkpoint(&mut record));
+            let shared = &self.lane(lane).shared;
+            let _ = shared.write(shared.tail.lock(), |tail| tail.checkpoint(&mut record));
         }
     }
 
     /// Writes that an attempt ended. What the disk does not take is kept and tried again.
     pub fn settle(&self, ticket: Ticket, settle: &Settle) {
-        let shared = &self.0.shared;
-        let Some(segment) = ticket.segment else {
-            shared.unjournalled_cost.fetch_add(settle.cost.0, Ordering::Relaxed);
+        let Some(Place { lane, segment }) = ticket.place else {
+            self.lane(0).shared.unjournalled_cost.fetch_add(settle.cost.0, Ordering::Relaxed);
             return;
         };
         let record = frame(|out| settle.encode(out));
-        let kept = shared.write(|tail| Ok(tail.settle(record, segment)));
+        let shared = &self.lane(lane).shared;
+        let kept = shared.write(shared.tail.lock(), |tail| Ok(tail.settle(record, segment)));
         if !matches!(kept, Ok(true)) {
             shared.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -190,18 +196,73 @@ impl Journal {
 
     /// How the journal is.
     pub fn health(&self) -> Health {
-        let shared = &self.0.shared;
+        let mut health = Health::default();
+        self.0.iter().for_each(|lane| lane.add_to(&mut health));
+        health
+    }
+
+    /// The number of the segment that its first lane writes to.
+    #[cfg(test)]
+    pub(crate) fn segment(&self) -> u64 {
+        self.lane(0).shared.tail.lock().name.number
+    }
+
+    /// This thread's lane, or else one that nobody writes to now.
+    fn free_lane(&self) -> (usize, MutexGuard<'_, Tail>) {
+        let own = THREAD.with(|number| *number) % self.0.len();
+        let others = (own..self.0.len()).chain(0..own);
+        let mut free = others.filter_map(|lane| Some((lane, self.lane(lane).shared.tail.try_lock()?)));
+        free.next().unwrap_or_else(|| (own, self.lane(own).shared.tail.lock()))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a ticket comes from the journal that it is given back to")]
+    fn lane(&self, number: usize) -> &Lane {
+        &self.0[number]
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    fn open(disk: Arc<dyn Disk>, settings: &Settings, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let instance = instance::claim(&settings.dir)?;
+        let tail = recovery::resume(&instance.path, disk, settings.segment_bytes)?;
+        let shared = Arc::new(Shared {
+            tail: Mutex::new(tail),
+            wake: Condvar::new(),
+            sync: settings.sync,
+            sync_failures: AtomicU64::new(0),
+            on_full: settings.on_full,
+            clock,
+            unjournalled: AtomicU64::new(0),
+            unjournalled_cost: AtomicI64::new(0),
+            lost: AtomicU64::new(0),
+        });
+        let thread = flusher::start(Arc::clone(&shared))?;
+        Ok(Self { shared, thread: Some(thread), instance })
+    }
+
+    fn add_to(&self, health: &mut Health) {
+        let shared = &self.shared;
         let tail = shared.tail.lock();
-        Health {
-            instance: self.0.instance.path.clone(),
-            segment: tail.name.number,
-            full: tail.full,
-            open: tail.open_attempts(),
-            waiting: tail.waiting.len() as u64,
-            unjournalled: shared.unjournalled.load(Ordering::Relaxed),
-            unjournalled_cost: Money(shared.unjournalled_cost.load(Ordering::Relaxed)),
-            lost: shared.lost.load(Ordering::Relaxed),
-            sync_failures: shared.sync_failures.load(Ordering::Relaxed),
+        health.instances.push(self.instance.path.clone());
+        health.full |= tail.full;
+        health.open += tail.open_attempts();
+        health.waiting += tail.waiting.len() as u64;
+        health.unjournalled += shared.unjournalled.load(Ordering::Relaxed);
+        health.unjournalled_cost += Money(shared.unjournalled_cost.load(Ordering::Relaxed));
+        health.lost += shared.lost.load(Ordering::Relaxed);
+        health.sync_failures += shared.sync_failures.load(Ordering::Relaxed);
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.shared.tail.lock().stopping = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say that it did not log.
+            let _ = thread.join();
         }
     }
 }
@@ -210,8 +271,11 @@ impl Journal {
 
 impl Shared {
     /// Changes the tail, wakes the thread where that gave it something to do, and syncs first where a record must.
-    fn write<T>(&self, change: impl FnOnce(&mut Tail) -> io::Result<T>) -> io::Result<T> {
-        let mut tail = self.tail.lock();
+    fn write<T>(
+        &self,
+        mut tail: MutexGuard<'_, Tail>,
+        change: impl FnOnce(&mut Tail) -> io::Result<T>,
+    ) -> io::Result<T> {
         let idle = !tail.has_work();
         let changed = change(&mut tail);
         if idle && tail.has_work() {
@@ -239,18 +303,5 @@ impl Shared {
     fn now_micros(&self) -> u64 {
         let since = self.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         since.as_micros().try_into().unwrap_or(u64::MAX)
-    }
-}
-
-// === impl Running ===
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shared.tail.lock().stopping = true;
-        self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say that it did not log.
-            let _ = thread.join();
-        }
     }
 }

@@ -329,8 +329,8 @@ mod tests {
             }
             let health = journal.health();
             assert_eq!((health.waiting, health.lost, health.open), (0, 0, 0));
-            for name in crate::instance::segments(&health.instance).unwrap() {
-                let length = name.path(&health.instance).metadata().unwrap().len();
+            for name in crate::instance::segments(&health.instances[0]).unwrap() {
+                let length = name.path(&health.instances[0]).metadata().unwrap().len();
                 assert!(length <= 4096, "not a byte more than was reserved: {length}");
             }
             let all: Vec<_> = entries(dir.path()).unwrap().map(Result::unwrap).collect();
@@ -392,7 +392,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let start = || Journal::open(Settings::at(dir.path()), Arc::new(SystemClock)).unwrap();
             let journal = start();
-            let first = journal.health().segment;
+            let first = journal.segment();
             for n in 0..4_000 {
                 let begin = begin();
                 let ticket = journal.begin(&begin).unwrap();
@@ -401,7 +401,7 @@ mod tests {
                 }
             }
             drop(journal);
-            assert_eq!(start().health().segment, first + grown);
+            assert_eq!(start().segment(), first + grown);
             assert_eq!(entries(dir.path()).unwrap().count(), 4_000);
         }
     }

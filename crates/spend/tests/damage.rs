@@ -77,7 +77,7 @@ fn fill(dir: &Path, attempts: u64) -> Vec<Record> {
             journal.settle(ticket, &settle);
         }
     }
-    let instance = journal.health().instance;
+    let instance = journal.health().instances[0].clone();
     drop(journal);
     Reader::open(&instance).unwrap().map(Result::unwrap).collect()
 }
@@ -167,7 +167,7 @@ fn every_instance_has_its_own_directory_and_entries_come_in_order_of_start() {
     let dir = tempfile::tempdir().unwrap();
     let clock = clock::Hands::new();
     let two = [0, 1].map(|_| Journal::open(settings(dir.path()), clock.clone()).unwrap());
-    assert_ne!(two[0].health().instance, two[1].health().instance);
+    assert_ne!(two[0].health().instances, two[1].health().instances);
     let mut tickets = Vec::new();
     for n in 0..30 {
         clock.forward(Duration::from_millis(1));
@@ -184,7 +184,42 @@ fn every_instance_has_its_own_directory_and_entries_come_in_order_of_start() {
     assert_eq!(order, (0..30).collect::<Vec<_>>());
     drop(two);
     let again = Journal::open(settings(dir.path()), clock).unwrap();
-    assert_eq!(again.health().instance, dir.path().join("instance-0"), "a dead one's is taken over");
+    assert_eq!(again.health().instances, [dir.path().join("instance-0")], "a dead one's is taken over");
+}
+
+#[test]
+fn threads_write_side_by_side_and_every_end_finds_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { lanes: 3, ..settings(dir.path()) };
+    let journal = Journal::open(settings, Arc::new(SystemClock)).unwrap();
+    assert_eq!(journal.health().instances.len(), 3);
+    // Half of the ends are written by another thread than their beginning; one attempt of ten has none.
+    let (send, receive) = std::sync::mpsc::channel();
+    let write = |from: u64, send: &std::sync::mpsc::Sender<_>| {
+        for n in from..from + 500 {
+            let begin = begin(n);
+            let ticket = journal.begin(&begin).unwrap();
+            let end = settle(&begin, n);
+            match n % 10 {
+                0 => {}
+                1..5 => journal.settle(ticket, &end),
+                _ => send.send((ticket, end)).unwrap(),
+            }
+        }
+    };
+    std::thread::scope(|threads| {
+        for from in [0, 1_000, 2_000, 3_000] {
+            let send = send.clone();
+            threads.spawn(move || write(from, &send));
+        }
+        drop(send);
+        receive.iter().for_each(|(ticket, end)| journal.settle(ticket, &end));
+    });
+    assert_eq!(journal.health().open, 200);
+    drop(journal);
+    let all: Vec<_> = entries(dir.path()).unwrap().map(Result::unwrap).collect();
+    let interrupted = all.iter().filter(|entry| entry.state == State::Ended(Ending::Interrupted));
+    assert_eq!((all.len(), interrupted.count()), (2_000, 200));
 }
 
 #[test]
@@ -214,7 +249,7 @@ fn what_a_client_chose_never_passes_for_a_record() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(settings(dir.path()), Arc::new(SystemClock)).unwrap();
     drop(journal.begin(&begin(1)).unwrap());
-    let instance = journal.health().instance;
+    let instance = journal.health().instances[0].clone();
     drop(journal);
     let (file, place, _) = places(&instance).into_iter().find(|(_, _, mark)| !mark).unwrap();
     let mut bytes = std::fs::read(&file).unwrap();

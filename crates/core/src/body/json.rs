@@ -66,8 +66,7 @@ impl Json {
             if fields.len() >= limits.fields {
                 return Err(Fault { at: at.start as usize, why: "too many fields" });
             }
-            let key = key_text(&source, at);
-            if fields.iter().any(|other| same_key(&source, other.at, &key)) {
+            if fields.iter().any(|other| same_keys(&source, other.at, at)) {
                 return Err(Fault { at: at.start as usize, why: "duplicate field" });
             }
             fields.push(Field { at, value: Value::Source });
@@ -139,7 +138,7 @@ impl Json {
                 field.value = Value::New(Box::new(New { key, value }));
             }
             None => {
-                let at = scan::Field { start: 0, key_end: 0, value: 0, end: 0 };
+                let at = scan::Field { start: 0, key_end: 0, value: 0, end: 0, plain: false };
                 self.fields
                     .push(Field { at, value: Value::New(Box::new(New { key: Some(quoted(key)), value })) });
             }
@@ -154,10 +153,13 @@ impl Json {
     /// Takes a field out and answers its raw text.
     pub fn remove(&mut self, key: &str) -> Option<Bytes> {
         let i = self.fields.iter().position(|field| self.is_named(field, key))?;
-        let value = Bytes::copy_from_slice(self.value_of(self.fields.get(i)?)?);
-        self.fields.get_mut(i)?.value = Value::Gone;
+        let field = self.fields.get_mut(i)?;
         self.edited = true;
-        Some(value)
+        match std::mem::replace(&mut field.value, Value::Gone) {
+            Value::Source => Some(self.source.slice(field.at.value as usize..field.at.end as usize)),
+            Value::New(new) => Some(new.value),
+            Value::Gone => None,
+        }
     }
 
     /// The length of what the client sent, in bytes.
@@ -270,23 +272,32 @@ fn slice(source: &Bytes, start: u32, end: u32) -> &[u8] {
     source.get(start as usize..end as usize).unwrap_or_default()
 }
 
+/// The key as it stands between its quotes.
+fn spelled(source: &Bytes, at: scan::Field) -> &[u8] {
+    slice(source, at.start + 1, at.key_end.saturating_sub(1))
+}
+
 /// The key's text. An escaped or invalid key is decoded as far as it can be, so that no spelling hides a duplicate.
 fn key_text(source: &Bytes, at: scan::Field) -> Cow<'_, str> {
-    let quoted = slice(source, at.start, at.key_end);
-    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    if memchr::memchr(b'\\', inner).is_some()
-        && let Ok(text) = serde_json::from_slice::<String>(quoted)
+    if !at.plain
+        && let Ok(text) = serde_json::from_slice::<String>(slice(source, at.start, at.key_end))
     {
         return Cow::Owned(text);
     }
-    String::from_utf8_lossy(inner)
+    String::from_utf8_lossy(spelled(source, at))
 }
 
 fn same_key(source: &Bytes, at: scan::Field, key: &str) -> bool {
-    let quoted = slice(source, at.start, at.key_end);
-    match quoted {
-        [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => inner == key.as_bytes(),
-        _ => key_text(source, at) == key,
+    match at.plain {
+        true => spelled(source, at) == key.as_bytes(),
+        false => key_text(source, at) == key,
+    }
+}
+
+fn same_keys(source: &Bytes, one: scan::Field, other: scan::Field) -> bool {
+    match one.plain && other.plain {
+        true => spelled(source, one) == spelled(source, other),
+        false => key_text(source, one) == key_text(source, other),
     }
 }
 

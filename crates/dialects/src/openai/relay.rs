@@ -1,7 +1,9 @@
 //! Traffic that stays in the dialect: bytes are spliced, never written anew.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use gatewright_core::{Error, ErrorKind, Frame, Json, Peek, RawEvent, Relay, ReplyStyle, Result, Usage};
+use gatewright_core::{
+    AttemptId, Error, ErrorKind, Frame, Json, Peek, RawEvent, Relay, ReplyStyle, Result, Usage,
+};
 use serde_json::{Map, Value};
 
 use super::splice::{Face, Form, Splice};
@@ -98,7 +100,7 @@ impl Passage {
         }
         let id = self.splice.id.clone().and_then(|at| std::str::from_utf8(data.get(at)?).ok());
         if let Some(id) = id {
-            id.clone_into(&mut self.face.id);
+            self.face.id = Some(id.to_owned());
         }
     }
 
@@ -172,13 +174,13 @@ fn join_lines(data: &[u8], written: &mut [u8]) {
 }
 
 fn face(style: &ReplyStyle) -> Face {
-    let quoted = |text: &str| Value::String(text.to_owned()).to_string();
-    Face { model: quoted(&style.model), id: quoted(&answer_id(style)), created: style.created.to_string() }
+    let model = Value::String(style.model.to_string()).to_string();
+    Face { model, id: None, attempt: style.attempt, created: style.created }
 }
 
 /// An id for an answer whose upstream gives none.
-pub(super) fn answer_id(style: &ReplyStyle) -> String {
-    format!("chatcmpl-{}", style.attempt)
+pub(super) fn answer_id(attempt: AttemptId) -> String {
+    format!("chatcmpl-{attempt}")
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! What must change in an answer that stays in the dialect, found in one pass over its bytes.
 
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
+use gatewright_core::AttemptId;
 use serde_json::Value;
 
 use super::finish;
+use super::relay::answer_id;
 use crate::scan::{Field, Scanner};
 
 /// Whether a whole answer or a piece of a stream is read.
@@ -27,14 +30,16 @@ enum With {
     Own(String),
 }
 
-/// What an answer shows of itself, as JSON.
+/// What an answer shows of itself.
 pub(super) struct Face {
-    /// The model's name.
+    /// The model's name, as JSON.
     pub(super) model: String,
-    /// An id for an answer that has none.
-    pub(super) id: String,
+    /// The id for an answer that has none, as JSON; one is made up where this is `None`.
+    pub(super) id: Option<String>,
+    /// Names an answer that has no id.
+    pub(super) attempt: AttemptId,
     /// A time for an answer that has none.
-    pub(super) created: String,
+    pub(super) created: u64,
 }
 
 /// Fields without which a typed client refuses an answer, as bits.
@@ -162,8 +167,8 @@ impl Splice {
             match with {
                 With::Nothing => {}
                 With::Model => out.put_slice(face.model.as_bytes()),
-                With::Id => out.put_slice(face.id.as_bytes()),
-                With::Created => out.put_slice(face.created.as_bytes()),
+                With::Id => face.write_id(out),
+                With::Created => put(out, format_args!("{}", face.created)),
                 With::Fixed(word) => out.put_slice(word.as_bytes()),
                 With::Source(from) => out.put_slice(text.get(from.clone()).unwrap_or_default()),
                 With::Own(own) => out.put_slice(own.as_bytes()),
@@ -429,6 +434,22 @@ impl Splice {
     fn edit(&mut self, range: Range<usize>, with: With) {
         self.edits.push((range, with));
     }
+}
+
+// === impl Face ===
+
+impl Face {
+    fn write_id(&self, out: &mut BytesMut) {
+        match &self.id {
+            Some(id) => out.put_slice(id.as_bytes()),
+            None => put(out, format_args!("\"{}\"", answer_id(self.attempt))),
+        }
+    }
+}
+
+fn put(out: &mut BytesMut, text: fmt::Arguments<'_>) {
+    // Memory does not fail to be written to.
+    let _ = out.write_fmt(text);
 }
 
 /// Content that came as a list, as the fields that clients expect.

@@ -1,146 +1,169 @@
 //! Usage as OpenAI and the compatible providers report it.
 
 use gatewright_core::{Money, Usage};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// What is read; every count is lenient, because providers send `null`, fractions and strange types.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+use crate::scan::Scanner;
+
+/// What is read of the forms that providers give it.
+#[derive(Default)]
 struct Wire<'a> {
-    #[serde(deserialize_with = "count")]
-    prompt_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    completion_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    total_tokens: u64,
-    prompt_tokens_details: Option<Input>,
-    completion_tokens_details: Option<Output>,
-    #[serde(deserialize_with = "count")]
-    reasoning_tokens: u64,
-    /// DeepSeek.
-    #[serde(deserialize_with = "count")]
-    prompt_cache_hit_tokens: u64,
-    /// Mistral.
-    #[serde(deserialize_with = "count")]
-    num_cached_tokens: u64,
-    /// Moonshot.
-    #[serde(deserialize_with = "count")]
-    cached_tokens: u64,
-    /// LiteLLM, for Anthropic's models.
-    #[serde(deserialize_with = "count")]
-    cache_read_input_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    cache_creation_input_tokens: u64,
-    /// Perplexity.
-    #[serde(deserialize_with = "count")]
-    num_search_queries: u64,
-    server_tool_use: Option<Searches>,
-    /// OpenRouter.
-    server_tool_use_details: Option<Searches>,
-    /// OpenRouter gives a number, Perplexity an object with a total.
-    #[serde(borrow)]
-    cost: Option<&'a RawValue>,
+    prompt: u64,
+    completion: u64,
+    total: u64,
+    reasoning: u64,
+    cached: u64,
+    written: u64,
+    written_1h: u64,
+    audio_input: u64,
+    audio_output: u64,
+    image_input: u64,
+    image_output: u64,
+    searches: u64,
+    cost: Option<&'a [u8]>,
     is_byok: bool,
-    #[serde(borrow)]
-    cost_details: Option<CostDetails<'a>>,
-    /// xAI.
-    #[serde(deserialize_with = "count")]
-    cost_in_usd_ticks: u64,
+    upstream_cost: Option<&'a [u8]>,
+    usd_ticks: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Input {
-    #[serde(deserialize_with = "count")]
-    cached_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    cache_write_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    cache_creation_tokens: u64,
-    cache_creation_token_details: Option<CacheWrites>,
-    #[serde(deserialize_with = "count")]
-    audio_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    image_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    web_search_requests: u64,
-}
+// === impl Wire ===
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct CacheWrites {
-    #[serde(deserialize_with = "count")]
-    ephemeral_1h_input_tokens: u64,
-}
+impl<'a> Wire<'a> {
+    /// Where several names stand for one number, the largest counts.
+    fn field(&mut self, s: &mut Scanner<'a>, key: &[u8]) -> Option<()> {
+        let slot = match key {
+            b"prompt_tokens" => &mut self.prompt,
+            b"completion_tokens" => &mut self.completion,
+            b"total_tokens" => &mut self.total,
+            b"reasoning_tokens" => &mut self.reasoning,
+            // DeepSeek, Mistral, Moonshot; then LiteLLM, for Anthropic's models.
+            b"prompt_cache_hit_tokens" | b"num_cached_tokens" | b"cached_tokens" => &mut self.cached,
+            b"cache_read_input_tokens" => &mut self.cached,
+            b"cache_creation_input_tokens" => &mut self.written,
+            // Perplexity.
+            b"num_search_queries" => &mut self.searches,
+            // xAI.
+            b"cost_in_usd_ticks" => &mut self.usd_ticks,
+            b"prompt_tokens_details" => return within(s, |s, key| self.input(s, key)),
+            b"completion_tokens_details" => return within(s, |s, key| self.output(s, key)),
+            // The latter is OpenRouter's.
+            b"server_tool_use" | b"server_tool_use_details" => return within(s, |s, key| self.tools(s, key)),
+            // OpenRouter gives a number, Perplexity an object with a total.
+            b"cost" => {
+                self.cost = Some(raw(s)?);
+                return Some(());
+            }
+            b"is_byok" => {
+                self.is_byok = raw(s)? == b"true";
+                return Some(());
+            }
+            b"cost_details" => return within(s, |s, key| self.cost_detail(s, key)),
+            _ => return Some(()),
+        };
+        *slot = count(raw(s)?).max(*slot);
+        Some(())
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Output {
-    #[serde(deserialize_with = "count")]
-    reasoning_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    audio_tokens: u64,
-    #[serde(deserialize_with = "count")]
-    image_tokens: u64,
-}
+    fn input(&mut self, s: &mut Scanner<'a>, key: &[u8]) -> Option<()> {
+        let slot = match key {
+            b"cached_tokens" => &mut self.cached,
+            b"cache_write_tokens" | b"cache_creation_tokens" => &mut self.written,
+            b"audio_tokens" => &mut self.audio_input,
+            b"image_tokens" => &mut self.image_input,
+            b"web_search_requests" => &mut self.searches,
+            b"cache_creation_token_details" => {
+                return within(s, |s, key| {
+                    if key == b"ephemeral_1h_input_tokens" {
+                        self.written_1h = count(raw(s)?);
+                    }
+                    Some(())
+                });
+            }
+            _ => return Some(()),
+        };
+        *slot = count(raw(s)?).max(*slot);
+        Some(())
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Searches {
-    #[serde(deserialize_with = "count")]
-    web_search_requests: u64,
-}
+    fn output(&mut self, s: &mut Scanner<'a>, key: &[u8]) -> Option<()> {
+        let slot = match key {
+            b"reasoning_tokens" => &mut self.reasoning,
+            b"audio_tokens" => &mut self.audio_output,
+            b"image_tokens" => &mut self.image_output,
+            _ => return Some(()),
+        };
+        *slot = count(raw(s)?).max(*slot);
+        Some(())
+    }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct CostDetails<'a> {
-    #[serde(borrow)]
-    upstream_inference_cost: Option<&'a RawValue>,
-}
+    fn tools(&mut self, s: &mut Scanner<'a>, key: &[u8]) -> Option<()> {
+        if key == b"web_search_requests" {
+            self.searches = count(raw(s)?).max(self.searches);
+        }
+        Some(())
+    }
 
-#[derive(Deserialize)]
-struct TotalCost<'a> {
-    #[serde(borrow)]
-    total_cost: &'a RawValue,
+    fn cost_detail(&mut self, s: &mut Scanner<'a>, key: &[u8]) -> Option<()> {
+        if key == b"upstream_inference_cost" {
+            self.upstream_cost = Some(raw(s)?);
+        }
+        Some(())
+    }
+
+    /// xAI counts reasoning beside the completion and in the total only; everybody else counts it in the completion.
+    fn all_output(&self) -> u64 {
+        let apart = self.prompt.saturating_add(self.completion).saturating_add(self.reasoning);
+        match self.reasoning > 0 && self.total == apart {
+            true => self.completion.saturating_add(self.reasoning),
+            false => self.completion,
+        }
+    }
+
+    fn reported_cost(&self) -> Option<Money> {
+        if self.usd_ticks > 0 {
+            // A tick is a tenth of a nano-dollar.
+            return Some(Money::from_femto(u128::from(self.usd_ticks) * 100_000));
+        }
+        let cost = self.cost?;
+        if cost.starts_with(b"{") {
+            let mut total = None;
+            within(&mut Scanner::new(cost), |s, key| {
+                if key == b"total_cost" {
+                    total = dollars(raw(s)?);
+                }
+                Some(())
+            })?;
+            return total;
+        }
+        let fee = dollars(cost)?;
+        // With the caller's own key at the provider, `cost` is OpenRouter's fee alone.
+        let upstream = self.upstream_cost.filter(|_| self.is_byok).and_then(dollars);
+        Some(fee + upstream.unwrap_or(Money::ZERO))
+    }
 }
 
 /// Reads the `usage` object; `None` where it is none.
-pub(super) fn read(raw: &[u8]) -> Option<Usage> {
-    if raw.first() != Some(&b'{') {
+pub(super) fn read(text: &[u8]) -> Option<Usage> {
+    if text.first() != Some(&b'{') {
         return None;
     }
-    let wire: Wire<'_> = serde_json::from_slice(raw).ok()?;
-    let input = wire.prompt_tokens_details.as_ref();
-    let output = wire.completion_tokens_details.as_ref();
-    let reasoning = output.map_or(0, |o| o.reasoning_tokens).max(wire.reasoning_tokens);
-    let writes = input
-        .map_or(0, |i| i.cache_write_tokens.max(i.cache_creation_tokens))
-        .max(wire.cache_creation_input_tokens);
-    let hour = input
-        .and_then(|i| i.cache_creation_token_details.as_ref())
-        .map_or(0, |w| w.ephemeral_1h_input_tokens)
-        .min(writes);
+    let mut wire = Wire::default();
+    Scanner::new(text).object(|s, field| wire.field(s, field.key))?;
+    let hour = wire.written_1h.min(wire.written);
     Some(Usage {
-        input: wire.prompt_tokens,
-        output: all_output(&wire, reasoning),
-        cache_read: input
-            .map_or(0, |i| i.cached_tokens)
-            .max(wire.prompt_cache_hit_tokens)
-            .max(wire.num_cached_tokens)
-            .max(wire.cached_tokens)
-            .max(wire.cache_read_input_tokens),
-        cache_write_5m: writes - hour,
+        input: wire.prompt,
+        output: wire.all_output(),
+        cache_read: wire.cached,
+        cache_write_5m: wire.written - hour,
         cache_write_1h: hour,
-        reasoning,
-        audio_input: input.map_or(0, |i| i.audio_tokens),
-        audio_output: output.map_or(0, |o| o.audio_tokens),
-        image_input: input.map_or(0, |i| i.image_tokens),
-        image_output: output.map_or(0, |o| o.image_tokens),
-        web_searches: searches(&wire),
+        reasoning: wire.reasoning,
+        audio_input: wire.audio_input,
+        audio_output: wire.audio_output,
+        image_input: wire.image_input,
+        image_output: wire.image_output,
+        web_searches: wire.searches,
         cache_in_input: true,
-        reported_cost: cost(&wire),
+        reported_cost: wire.reported_cost(),
     })
 }
 
@@ -184,44 +207,34 @@ pub(super) fn write(usage: &Usage) -> Value {
     Value::Object(wire)
 }
 
-/// xAI counts reasoning beside the completion and in the total only; everybody else counts it in the completion.
-fn all_output(wire: &Wire<'_>, reasoning: u64) -> u64 {
-    let apart = wire.prompt_tokens.saturating_add(wire.completion_tokens).saturating_add(reasoning);
-    match reasoning > 0 && wire.total_tokens == apart {
-        true => wire.completion_tokens.saturating_add(reasoning),
-        false => wire.completion_tokens,
+/// Visits an object's fields; anything else is passed.
+fn within<'a>(
+    s: &mut Scanner<'a>,
+    mut visit: impl FnMut(&mut Scanner<'a>, &[u8]) -> Option<()>,
+) -> Option<()> {
+    match s.peek()? {
+        b'{' => s.object(|s, field| visit(s, field.key)),
+        _ => Some(()),
     }
 }
 
-fn searches(wire: &Wire<'_>) -> u64 {
-    let of = |searches: &Option<Searches>| searches.as_ref().map_or(0, |s| s.web_search_requests);
-    wire.num_search_queries
-        .max(of(&wire.server_tool_use))
-        .max(of(&wire.server_tool_use_details))
-        .max(wire.prompt_tokens_details.as_ref().map_or(0, |i| i.web_search_requests))
+fn raw<'a>(s: &mut Scanner<'a>) -> Option<&'a [u8]> {
+    let range = s.skip()?;
+    Some(s.slice(&range))
 }
 
-fn cost(wire: &Wire<'_>) -> Option<Money> {
-    if wire.cost_in_usd_ticks > 0 {
-        // A tick is a tenth of a nano-dollar.
-        return Some(Money::from_femto(u128::from(wire.cost_in_usd_ticks) * 100_000));
+/// Lenient, because providers send `null`, fractions and strange types; what is negative is zero.
+fn count(raw: &[u8]) -> u64 {
+    if !raw.first().is_some_and(u8::is_ascii_digit) {
+        return 0;
     }
-    let raw = wire.cost?.get();
-    if raw.starts_with('{') {
-        let total: TotalCost<'_> = serde_json::from_str(raw).ok()?;
-        return Money::parse_dollars(total.total_cost.get());
-    }
-    let fee = Money::parse_dollars(raw)?;
-    // With the caller's own key at the provider, `cost` is OpenRouter's fee alone.
-    let own = wire.is_byok.then_some(wire.cost_details.as_ref()).flatten();
-    let upstream = own.and_then(|d| Money::parse_dollars(d.upstream_inference_cost?.get()));
-    Some(fee + upstream.unwrap_or(Money::ZERO))
+    let text = std::str::from_utf8(raw).unwrap_or_default();
+    // A float beyond the range saturates.
+    text.parse().or_else(|_| text.parse::<f64>().map(|float| float as u64)).unwrap_or_default()
 }
 
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    // A float beyond the range saturates, a negative one is zero.
-    Ok(value.as_u64().or_else(|| value.as_f64().map(|f| f as u64)).unwrap_or_default())
+fn dollars(raw: &[u8]) -> Option<Money> {
+    Money::parse_dollars(std::str::from_utf8(raw).ok()?)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(in crate::openai) fn write(answer: &Answer, style: &ReplyStyle) -> Bytes {
     body.extend(answer.usage.as_ref().map(|used| ("usage".to_owned(), usage::write(used))));
     body.extend(answer.service_tier.as_deref().map(|tier| ("service_tier".to_owned(), tier.into())));
     add_missing(&mut body, &answer.extra);
-    Bytes::from(Value::Object(body).to_string())
+    Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
 }
 
 fn choice(choice: &Choice) -> Value {

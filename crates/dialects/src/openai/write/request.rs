@@ -52,7 +52,7 @@ pub(in crate::openai) fn write(chat: &Chat, model: &ModelFacts, losses: &mut Los
             body.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    Bytes::from(Value::Object(body).to_string())
+    Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
 }
 
 fn write_tools(chat: &Chat, model: &ModelFacts, body: &mut Map<String, Value>, losses: &mut Losses) {
