@@ -90,7 +90,7 @@ impl Health {
 
     /// An attempt reached its first content.
     pub(crate) fn succeeded(&self, now: Instant) {
-        self.minute.count(self.millis(now), false);
+        self.minute.count(self.millis(now), 1, 0);
         self.streak.store(0, Relaxed);
     }
 
@@ -100,13 +100,27 @@ impl Health {
         if err.kind().cooldown() == Cooldown::Never {
             return;
         }
-        let (requests, failures) = self.minute.count(at, true);
+        let counted = self.minute.count(at, 1, 1);
         if fails_for_everyone(err.kind()) {
             self.down_until.fetch_max(at + millis(DOWN), Relaxed);
             if self.streak.fetch_add(1, Relaxed) + 1 == STREAK {
                 self.went_down.notify_waiters();
             }
         }
+        self.rest(err, at, counted, judgement);
+    }
+
+    /// An attempt that had succeeded failed after all. It is no sign of an outage: nothing is tried again for it.
+    pub(crate) fn broke_off(&self, err: &Error, now: Instant, judgement: Judgement) {
+        let at = self.millis(now);
+        if err.kind().cooldown() != Cooldown::Never {
+            let counted = self.minute.count(at, 0, 1);
+            self.rest(err, at, counted, judgement);
+        }
+    }
+
+    /// Lets it rest where the failure, or the share of failures, is reason enough.
+    fn rest(&self, err: &Error, at: u64, (requests, failures): (u64, u64), judgement: Judgement) {
         let enough = match err.kind().cooldown() {
             Cooldown::Never => false,
             Cooldown::Counted => requests >= FEW && failures * 2 > requests,
@@ -140,15 +154,16 @@ struct Minute(AtomicU64);
 impl Minute {
     const MASK: u64 = (1 << 20) - 1;
 
-    /// Counts one attempt and says how many there were in this minute, and how many failed.
-    fn count(&self, at: u64, failed: bool) -> (u64, u64) {
+    /// Counts requests and failures, and says how many of each there were in this minute.
+    fn count(&self, at: u64, requests: u64, failures: u64) -> (u64, u64) {
         let minute = (at / 60_000) & ((1 << 24) - 1);
         let mut seen = (0, 0);
         let _: Result<u64, u64> = self.0.fetch_update(Relaxed, Relaxed, |word| {
             let same = word >> 40 == minute;
-            let (requests, failures) =
-                if same { (word >> 20 & Self::MASK, word & Self::MASK) } else { (0, 0) };
-            seen = ((requests + 1).min(Self::MASK), (failures + u64::from(failed)).min(Self::MASK));
+            let (before, failed) = if same { (word >> 20 & Self::MASK, word & Self::MASK) } else { (0, 0) };
+            // What failed now may have been counted as a request in the minute before.
+            let failed = (failed + failures).min(Self::MASK);
+            seen = ((before + requests).max(failed).min(Self::MASK), failed);
             Some(minute << 40 | seen.0 << 20 | seen.1)
         });
         seen

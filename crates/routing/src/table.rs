@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 pub use self::problem::Problem;
 use crate::fallbacks::Rules;
+use crate::health::Judgement;
 use crate::pattern::{self, Captures, Pattern};
 use crate::{Candidate, Deployment, Health, Settings};
 
@@ -162,6 +164,15 @@ impl Group {
         let timeouts = members.iter().flat_map(|m| [m.deployment.timeout, m.deployment.stream_timeout]);
         let longest = timeouts.flatten().max().unwrap_or_default();
         Arc::new(Self { members, longest })
+    }
+
+    /// How a failure of `failed` changes what is chosen next; it rests for `rest` where it has no time of its own.
+    pub(crate) fn judge(&self, failed: &Member, rest: Duration, now: Instant) -> Judgement {
+        let mut others = self.members.iter().filter(|other| !Arc::ptr_eq(&other.health, &failed.health));
+        Judgement {
+            replaceable: others.any(|other| !other.health.is_cooling(now)),
+            rest: failed.deployment.cooldown_time.unwrap_or(rest),
+        }
     }
 }
 

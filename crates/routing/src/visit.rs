@@ -1,17 +1,19 @@
 //! One call at one group: the attempts at its deployments.
 
+mod ending;
 mod wait;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use gatewright_core::{
-    AttemptId, Call, CallService, Error, ErrorKind, Frames, Reply, Result, Retry, Target, frames,
+    AttemptId, Call, CallService, Error, ErrorKind, Reply, Result, Retry, Target, frames, watch,
 };
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
-use crate::health::Judgement;
+use self::ending::Ending;
 use crate::table::Member;
 use crate::trip::{Trip, verdict};
 use crate::{Candidate, Route};
@@ -76,13 +78,17 @@ impl<'v, 'a> Visit<'v, 'a> {
         }
     }
 
-    async fn attempt(&self, member: &Member, mut call: Call, next: &impl CallService) -> Result<Reply> {
+    async fn attempt(&self, member: &Arc<Member>, mut call: Call, next: &impl CallService) -> Result<Reply> {
         call.target = Some(self.target(member));
         // In a box: a future that is made here and moved into another one would be kept twice.
         let answer = Box::pin(async {
             let Reply { head, frames } = next.answer(call).await?;
-            let frames: Frames = frames::hold_until_content(frames).await?;
-            Ok(Reply { head, frames })
+            let reply = Reply { head, frames: frames::hold_until_content(frames).await? };
+            match reply.frames.is_one() {
+                true => Ok(reply),
+                // What fails before the first content is told below; the observer sees what comes after it.
+                false => watch(self.ending(member), ready(Ok(reply))).await,
+            }
         });
         // The layers below keep the attempt's own times; this is the stop behind them.
         let result = match timeout_at(self.trip.patience.content_by, answer).await {
@@ -114,21 +120,27 @@ impl<'v, 'a> Visit<'v, 'a> {
     fn failed_at(&self, member: &Member, err: &Error) {
         let now = Instant::now();
         debug!(deployment = %member.deployment.id, group = %self.route.name, kind = ?err.kind(), "attempt failed");
-        // Neither a client in a hurry nor one that makes up a model's name says anything about the deployment.
-        let by_client = match err.kind() {
-            ErrorKind::Timeout => self.trip.patience.asked.is_some(),
-            ErrorKind::NotFound => self.route.is_wildcard(),
-            _ => false,
+        let says_something = match err.kind() {
+            // A client in a hurry says nothing about the deployment.
+            ErrorKind::Timeout => self.trip.patience.asked.is_none(),
+            // Nor does one that makes up a model's name.
+            ErrorKind::NotFound if self.route.is_wildcard() => false,
+            // Nor does a refusal of the gateway's own: nothing was sent.
+            _ => err.provider().is_some(),
         };
-        if by_client {
-            return;
+        if says_something {
+            let rest = self.trip.table.settings.cooldown_time;
+            member.health.failed(err, now, self.route.group.judge(member, rest, now));
         }
-        let others = self.members().filter(|other| !Arc::ptr_eq(&other.health, &member.health));
-        let judgement = Judgement {
-            replaceable: others.into_iter().any(|other| !other.health.is_cooling(now)),
-            rest: member.deployment.cooldown_time.unwrap_or(self.trip.table.settings.cooldown_time),
-        };
-        member.health.failed(err, now, judgement);
+    }
+
+    fn ending(&self, member: &Arc<Member>) -> Ending {
+        Ending {
+            group: self.route.group.clone(),
+            member: member.clone(),
+            rest: self.trip.table.settings.cooldown_time,
+            end: self.trip.patience.end,
+        }
     }
 
     /// Where the first attempt goes: one always does, even where every deployment rests.

@@ -175,7 +175,7 @@ pub(super) fn fail(kind: ErrorKind) -> Step {
 }
 
 pub(super) fn error(kind: ErrorKind) -> Error {
-    Error::new(kind, "made to fail")
+    Error::new(kind, "made to fail").with_provider("up")
 }
 
 pub(super) fn frame(content: u32, last: bool) -> Frame {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::ErrorKind::{self, *};
-use gatewright_core::Retry;
+use gatewright_core::{Error, Retry};
 use tokio::time::Instant;
 
 use super::fixture::{Step, World, call, deployment, deployments, error, fail};
@@ -190,5 +190,19 @@ async fn a_model_that_a_client_made_up_makes_no_wildcard_rest() {
         let world = World::new(list, Settings::default(), [("a", vec![fail(NotFound)])]);
         world.ask(asked).await.0.unwrap();
         assert_eq!(world.table.load().health("a").unwrap().is_cooling(Instant::now()), rests, "{group}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_gateways_own_says_nothing_about_the_deployment() {
+    for (provider, rests) in [(None, false), (Some("up"), true)] {
+        let refusal = Error::new(Unavailable, "the journal takes no entries");
+        let refusal = provider.map_or(refusal.clone(), |name| refusal.with_provider(name));
+        let world = World::new(deployments(&PAIR), Settings::default(), [("a", vec![Step::Fail(refusal)])]);
+        for _ in 0..9 {
+            world.ask("m").await.0.unwrap();
+        }
+        let table = world.table.load();
+        assert_eq!(table.health("a").unwrap().is_cooling(Instant::now()), rests, "{provider:?}");
     }
 }

@@ -11,6 +11,10 @@ use tower_layer::Layer;
 use super::fixture::{Loaded, Step, World, call, deployments, error, fail, frame};
 use crate::{Router, Settings};
 
+fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 fn world(script: Vec<Step>) -> World {
     World::new(deployments(&[("m", "a"), ("m", "b")]), Settings::default(), [("a", script)])
 }
@@ -114,4 +118,46 @@ async fn a_client_that_leaves_during_a_wait_causes_no_further_attempt() {
     tokio::time::advance(Duration::from_secs(60)).await;
     assert!(gone.is_err());
     assert_eq!((world.upstream.attempts().len(), ends.0.lock().unwrap().clone()), (1, vec!["failed"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_whose_streams_break_off_rests() {
+    for (kind, streams, rests) in [
+        (Timeout, 1, true),
+        (Connection, 1, false),
+        (Connection, 5, true),
+        (Upstream, 5, true),
+        (ContextWindow, 5, false),
+    ] {
+        let stream = Step::Stream(vec![Ok(frame(3, false)), Err(error(kind))]);
+        let world = world(vec![stream]);
+        for _ in 0..streams {
+            assert_eq!(read(&world, &Ends::default(), 9).await.unwrap_err().kind(), kind);
+        }
+        let table = world.table.load();
+        let health = table.health("a").unwrap();
+        assert_eq!((health.is_cooling(now()), health.is_down()), (rests, false), "{kind:?}, {streams}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_client_that_leaves_nor_the_gateway_speaks_for_the_deployment() {
+    let ours = gatewright_core::Error::new(Unavailable, "ended by a policy");
+    for last in [Ok(frame(3, false)), Err(ours)] {
+        let world = world(vec![Step::Stream(vec![Ok(frame(3, false)), last])]);
+        for _ in 0..9 {
+            let _left = read(&world, &Ends::default(), 2).await;
+        }
+        assert!(!world.table.load().health("a").unwrap().is_cooling(now()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_flows_until_its_time_is_up_did_nothing_wrong() {
+    let world = world(vec![Step::Stream(vec![Ok(frame(3, false)), Err(error(Timeout))])]);
+    let mut reply = world.send(call("m")).await.unwrap();
+    reply.frames.next().await.unwrap().unwrap();
+    tokio::time::advance(Settings::default().total).await;
+    assert!(reply.frames.next().await.unwrap().is_err());
+    assert!(!world.table.load().health("a").unwrap().is_cooling(now()));
 }
