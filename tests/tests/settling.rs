@@ -1,7 +1,7 @@
 //! Every attempt is settled exactly once in the journal, however it ends.
 
-use gatewright_tests::client::{Client, chat, message};
-use gatewright_tests::gateway::{Gateway, deployment};
+use gatewright_tests::client::{Client, Live, chat, message};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
 use gatewright_tests::journal::Entry;
 use gatewright_tests::upstream::{End, Ends, Pause, Said, Script, Upstream, UsageForm};
 use serde_json::json;
@@ -203,4 +203,25 @@ fn each_try_of_a_call_is_an_entry_of_its_own() {
     let told: Vec<_> = entries.iter().map(|entry| (entry.group(), entry.ending())).collect();
     assert_eq!(told, [("a", "failed"), ("a", "failed"), ("b", "complete")]);
     assert!(entries.iter().all(|entry| entry.call() == entries[0].call()), "{entries:#?}");
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_let_go() {
+    let upstream = Upstream::start();
+    let list = format!("model_list:\n{}", deployment("m", "openai/gpt-4o", &upstream, ""));
+    let gateway =
+        Setup::new(format!("{list}general_settings: {{master_key: {MASTER_KEY}, write_timeout: 0.2}}\n"))
+            .start();
+    // More than all buffers on the way hold.
+    let said = Said { text: vec!["x".repeat(1 << 20); 32], ..Said::words(1) };
+    upstream.push(Script::says(said).stopping(32, Ends::Stall));
+    let body = chat("m", "hi", json!({"stream": true})).to_string();
+    let socket = Client::of(&gateway).send("POST", "/v1/chat/completions", body.as_bytes()).unwrap();
+    upstream.wait("the cancel", |bills| bills.first().is_some_and(|bill| bill.end == End::Left));
+    let entries = gateway
+        .journal_when("its end", |entries| entries.first().is_some_and(|entry| entry.ending() != "running"));
+    assert_eq!(entries[0].ending(), "abandoned", "{entries:#?}");
+    let live = Live::read(socket).unwrap();
+    assert_eq!(live.status, 200);
+    assert!(!live.finish().whole);
 }

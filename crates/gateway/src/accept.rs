@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 
 use crate::Settings;
 use crate::connection::{Deadlines, Guarded, Phase};
+use crate::pump::pumped;
 
 /// Serves until `shutdown`, then waits for open answers within the grace.
 pub(crate) async fn serve(
@@ -30,7 +32,8 @@ pub(crate) async fn serve(
     let tasks = TaskTracker::new();
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let builder = connection_builder(&settings);
-    let deadlines = Deadlines { head: settings.header_deadline, idle: settings.keep_alive };
+    let deadlines =
+        Deadlines { head: settings.header_deadline, idle: settings.keep_alive, write: settings.write_idle };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let place = tokio::select! {
@@ -44,12 +47,19 @@ pub(crate) async fn serve(
         let phase = Phase::default();
         let io = Guarded::new(stream, deadlines, phase.clone());
         let router = router.clone();
+        let streams = tasks.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let busy = phase.busy();
             let mut router = router.clone();
+            let streams = (request.version() == Version::HTTP_2).then(|| streams.clone());
             async move {
                 let answer = router.call(request.map(Body::new)).await;
-                answer.map(|response| response.map(|body| busy.until_end_of(body)))
+                answer.map(|response| {
+                    response.map(|body| match streams {
+                        None => busy.until_end_of(body),
+                        Some(tasks) => busy.until_end_of(pumped(body, deadlines.write, &tasks)),
+                    })
+                })
             }
         });
         let connection = builder.serve_connection(io, service).into_owned();

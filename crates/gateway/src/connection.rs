@@ -1,4 +1,4 @@
-//! One connection's deadlines: a head must come in time, an idle connection is closed, a busy one is left alone.
+//! One connection's deadlines: a head must come in time, an idle connection is closed, and a client must read its answers.
 
 use std::io;
 use std::pin::Pin;
@@ -22,6 +22,8 @@ pub(crate) struct Deadlines {
     pub(crate) head: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
+    /// Until the peer takes more of an answer.
+    pub(crate) write: Duration,
 }
 
 /// What a connection is doing, shared between its reader and its answers.
@@ -37,7 +39,8 @@ struct Requests {
 /// Held while a request is being answered.
 pub(crate) struct Busy(Arc<Requests>);
 
-/// A socket that ends with an error when a deadline passes while nobody is being answered.
+/// A socket that ends with an error when the peer says nothing while nobody is being answered, or takes nothing while
+/// there is something to take.
 pub(crate) struct Guarded {
     stream: TokioIo<TcpStream>,
     deadlines: Deadlines,
@@ -46,6 +49,8 @@ pub(crate) struct Guarded {
     /// Requests that had begun when the clock was last set.
     begun: u32,
     timer: Pin<Box<Sleep>>,
+    /// Runs while the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// What the next byte would be.
@@ -112,7 +117,8 @@ impl Guarded {
     pub(crate) fn new(stream: TcpStream, deadlines: Deadlines, phase: Phase) -> Self {
         // A client that connects and says nothing is as slow as one that stops in the middle of a head.
         let timer = Box::pin(tokio::time::sleep(deadlines.head));
-        Self { stream: TokioIo::new(stream), deadlines, phase, waiting: Waiting::Head, begun: 0, timer }
+        let stream = TokioIo::new(stream);
+        Self { stream, deadlines, phase, waiting: Waiting::Head, begun: 0, timer, stalled: None }
     }
 
     fn wait_for(&mut self, next: Waiting) {
@@ -136,6 +142,17 @@ impl Guarded {
             self.wait_for(Waiting::Idle);
         }
         self.timer.as_mut().poll(cx)
+    }
+
+    /// What came of a write; an error when none came of any for too long.
+    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.deadlines.write;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -161,7 +178,8 @@ impl Read for Guarded {
 
 impl Write for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
+        let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.written(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -181,6 +199,7 @@ impl Write for Guarded {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.written(cx, written)
     }
 }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub header_deadline: Duration,
     /// The longest wait between two pieces of a request's body.
     pub body_idle: Duration,
+    /// The longest that a client may take nothing of an answer that is there for it.
+    pub write_idle: Duration,
     /// How long a connection without a request is kept.
     pub keep_alive: Duration,
     /// Connections at the same time; further ones wait.
@@ -47,6 +49,7 @@ impl Default for Settings {
             json: JsonLimits::default(),
             header_deadline: Duration::from_secs(5),
             body_idle: Duration::from_secs(30),
+            write_idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             max_connections: 16_384,
             grace: Duration::from_secs(30),

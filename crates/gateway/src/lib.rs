@@ -10,6 +10,8 @@ mod accept;
 
 mod connection;
 
+mod pump;
+
 mod llm;
 
 mod intake;

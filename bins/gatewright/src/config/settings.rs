@@ -105,6 +105,7 @@ impl Sections<'_> {
             json,
             header_deadline: general.seconds("header_timeout", problems).unwrap_or(defaults.header_deadline),
             body_idle: general.seconds("body_timeout", problems).unwrap_or(defaults.body_idle),
+            write_idle: general.seconds("write_timeout", problems).unwrap_or(defaults.write_idle),
             keep_alive: general.seconds("keep_alive", problems).unwrap_or(defaults.keep_alive),
             max_connections: whole(general.count("max_connections", problems))
                 .unwrap_or(defaults.max_connections),
