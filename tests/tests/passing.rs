@@ -375,3 +375,22 @@ fn many_streams_at_once_are_each_their_own() {
     let billed: u64 = upstream.bills().iter().map(|bill| bill.input + bill.output).sum();
     assert_eq!(entries.iter().map(|entry| entry.input() + entry.output()).sum::<u64>(), billed);
 }
+
+#[test]
+fn a_bare_model_name_finds_its_providers_wildcard() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("openai/*", "openai/*", &upstream, ""),
+        deployment("anthropic/*", "anthropic/*", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    for (name, path) in [("gpt-4o", "/v1/chat/completions"), ("claude-sonnet-4-5", "/v1/messages")] {
+        let response = client.chat(name, "hi");
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(response.json()["model"], name);
+        assert_eq!((&*upstream.last().path, &upstream.last().json()["model"]), (path, &json!(name)));
+        assert_eq!(client.get(&format!("/v1/models/{name}")).json()["mode"], "chat");
+    }
+    assert_eq!(client.chat("nobodys-model", "hi").status, 400);
+}

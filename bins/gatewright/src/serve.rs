@@ -19,7 +19,7 @@ use gatewright_transport::Transport;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList};
+use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList, provider_of};
 use crate::config::{Config, Env};
 use crate::{journal, pipeline};
 
@@ -89,7 +89,9 @@ fn assemble(
     let catalogue = Catalogue::builtin();
     let clock = Arc::new(SystemClock);
     let routing = config.deployments.iter().map(|deployment| deployment.routing.clone()).collect();
-    let table = Table::build(routing, config.router.clone()).map_err(|problems| {
+    let router =
+        gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
+    let table = Table::build(routing, router).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         StartError(lines.join("\n"))
     })?;

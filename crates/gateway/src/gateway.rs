@@ -87,6 +87,11 @@ impl Ports {
         let credential = Credential::from_parts(headers, uri.query(), &self.credentials);
         self.authenticator.authenticate(credential.as_ref())
     }
+
+    /// Whether a caller may use this model. As with LiteLLM an alias may be used by whoever may use what it stands for.
+    pub(crate) fn permits(&self, caller: &Caller, model: &str) -> bool {
+        caller.may_use(model) || self.directory.alias(model).is_some_and(|target| caller.may_use(&target))
+    }
 }
 
 // === impl Gateway ===
@@ -131,6 +136,65 @@ impl<S: CallService> Gateway<S> {
             Answers::Readiness => health::readiness(&self.ports),
             Answers::Health => health::deployments(&self.ports, &request),
             Answers::About => health::about(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::ModelEntry;
+
+    struct Stub;
+
+    impl Directory for Stub {
+        fn models(&self) -> Vec<ModelEntry> {
+            Vec::new()
+        }
+
+        fn model(&self, _: &str) -> Option<ModelEntry> {
+            None
+        }
+
+        fn alias(&self, name: &str) -> Option<String> {
+            (name == "fast").then(|| "gpt-4o".to_owned())
+        }
+
+        fn deployments(&self) -> Vec<Value> {
+            Vec::new()
+        }
+    }
+
+    impl Health for Stub {
+        fn healthy(&self) -> Vec<Value> {
+            Vec::new()
+        }
+
+        fn unhealthy(&self) -> Vec<Value> {
+            Vec::new()
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_alias_may_be_used_by_whoever_may_use_it_or_what_it_stands_for() {
+        let credentials = gatewright_auth::Settings::default();
+        let authenticator = Authenticator::new(&credentials);
+        let ports = Ports { credentials, authenticator, directory: Arc::new(Stub), health: Arc::new(Stub) };
+        for (allowed, model, permitted) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-4o", "fast", true),
+            ("fast", "fast", true),
+            ("fast", "gpt-4o", false),
+            ("other", "fast", false),
+        ] {
+            let caller = Caller { id: "k".into(), admin: false, models: vec![allowed.into()] };
+            assert_eq!(ports.permits(&caller, model), permitted, "{allowed} {model}");
         }
     }
 }

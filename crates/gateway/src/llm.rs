@@ -77,7 +77,7 @@ impl Asked {
             Some(model) => model.into(),
             None => json.string("model")?.map(Arc::from).ok_or_else(|| unknown_model(dialect, "None"))?,
         };
-        if !self.caller.may_use(&model) {
+        if !gateway.ports.permits(&self.caller, &model) {
             return Err(model_denied(&model));
         }
         if json.raw("messages").is_none() {

@@ -17,6 +17,9 @@ pub trait Directory: Send + Sync + 'static {
     /// One of them; also a name that only a wildcard covers.
     fn model(&self, name: &str) -> Option<ModelEntry>;
 
+    /// What an alias stands for.
+    fn alias(&self, name: &str) -> Option<String>;
+
     /// The deployments with their settings and facts, without secrets.
     fn deployments(&self) -> Vec<Value>;
 }
@@ -42,7 +45,7 @@ const OWNER: &str = "openai";
 pub(crate) fn list(ports: &Ports, request: &Request<Body>) -> Response {
     with_caller(ports, request, |caller| {
         let models = ports.directory.models();
-        let data: Vec<Value> = models.iter().filter(|m| caller.may_use(&m.name)).map(entry).collect();
+        let data: Vec<Value> = models.iter().filter(|m| ports.permits(caller, &m.name)).map(entry).collect();
         Ok(json!({"data": data, "object": "list"}))
     })
 }
@@ -55,7 +58,7 @@ pub(crate) fn one(ports: &Ports, request: &Request<Body>) -> Response {
         // `%2F` in a model's name is a slash of it.
         let name = percent_decode_str(name).decode_utf8_lossy();
         match ports.directory.model(&name) {
-            Some(model) if caller.may_use(&model.name) => Ok(entry(&model)),
+            Some(model) if ports.permits(caller, &model.name) => Ok(entry(&model)),
             _ => Err(Error::new(ErrorKind::NotFound, format!("The model '{name}' does not exist"))
                 .with_param("model")
                 .with_code("model_not_found")),

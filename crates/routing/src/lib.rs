@@ -10,7 +10,7 @@ mod deployment;
 pub use deployment::Deployment;
 
 mod settings;
-pub use settings::{Alias, Rule, Settings};
+pub use settings::{Alias, ProviderOf, Rule, Settings};
 
 mod pick;
 pub use pick::{Candidate, Dice, MachineDice, Pick, SimpleShuffle};

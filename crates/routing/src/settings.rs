@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use crate::{Pick, SimpleShuffle};
 
+/// The provider that a bare model name belongs to, where that is known.
+pub type ProviderOf = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
+
 /// What holds for all deployments and groups.
 #[derive(Clone)]
 pub struct Settings {
     /// Chooses among the deployments that are left after all filters.
     pub pick: Arc<dyn Pick>,
+    /// Leads a bare name (`gpt-4o`) to its provider's wildcard (`openai/*`).
+    pub provider_of: ProviderOf,
     /// Other names of groups.
     pub aliases: Vec<Alias>,
     /// Attempts after the first at one group.
@@ -68,6 +73,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             pick: Arc::new(SimpleShuffle),
+            provider_of: Arc::new(|_| None),
             aliases: Vec::new(),
             num_retries: 2,
             retry_after: Duration::ZERO,

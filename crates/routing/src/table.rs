@@ -70,7 +70,8 @@ impl Table {
     }
 
     /// Where a name leads: to a deployment of this id; else through an alias; else to the group of this name; else
-    /// to the most specific wildcard that matches; else to the deployments whose target it is.
+    /// to the most specific wildcard that matches the name, or the name with its provider before it; else to the
+    /// deployments whose target it is.
     pub fn resolve(&self, model: &str) -> Option<Route> {
         if let Some((id, group)) = self.by_id.get_key_value(model) {
             return Some(Route::to(id, group));
@@ -79,11 +80,17 @@ impl Table {
         if let Some((name, group)) = self.groups.get_key_value(model) {
             return Some(Route::to(name, group));
         }
-        let by_pattern = self.wildcards.iter().find_map(|(pattern, group)| {
-            let captures = pattern.captures(model)?;
-            Some(Route { name: model.into(), group: group.clone(), captures })
+        let by_pattern = self.matched(model, model).or_else(|| {
+            let provider =
+                (!self.wildcards.is_empty()).then(|| (self.settings.provider_of)(model)).flatten()?;
+            self.matched(&format!("{provider}/{model}"), model)
         });
         by_pattern.or_else(|| self.by_target.get_key_value(model).map(|(name, group)| Route::to(name, group)))
+    }
+
+    /// What an alias stands for. A deployment's id is none, whatever the aliases say: that is where it leads.
+    pub fn alias(&self, name: &str) -> Option<&Arc<str>> {
+        self.aliases.get(name).filter(|_| !self.by_id.contains_key(name))
     }
 
     /// The names that clients may use, in the order of the configuration: groups (wildcards as patterns), then the
@@ -105,6 +112,14 @@ impl Table {
     /// What is probably a mistake, but stops nothing.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The most specific wildcard that matches `full`, as the route of `name`.
+    fn matched(&self, full: &str, name: &str) -> Option<Route> {
+        self.wildcards.iter().find_map(|(pattern, group)| {
+            let captures = pattern.captures(full)?;
+            Some(Route { name: name.into(), group: group.clone(), captures })
+        })
     }
 
     fn member(&self, id: &str) -> Option<&Arc<Member>> {

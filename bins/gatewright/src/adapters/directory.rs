@@ -75,6 +75,10 @@ impl Directory for Models {
         Some(entry(self.row(name), name.to_owned()))
     }
 
+    fn alias(&self, name: &str) -> Option<String> {
+        self.table.load().alias(name).map(ToString::to_string)
+    }
+
     fn deployments(&self) -> Vec<Value> {
         self.order.iter().filter_map(|id| self.by_id.get(id)).map(|d| self.described(d)).collect()
     }

@@ -3,9 +3,11 @@
 mod directory;
 mod health;
 mod prices;
+mod providers;
 mod rules;
 
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
 pub(crate) use prices::PriceList;
+pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};

@@ -81,6 +81,7 @@ impl Sections<'_> {
             total: router.seconds("total_timeout", problems).unwrap_or(defaults.total),
             cooldown_time: if disabled { Duration::ZERO } else { cooldown },
             pick: defaults.pick,
+            provider_of: defaults.provider_of,
         }
     }
 

@@ -140,7 +140,16 @@ async fn some_kinds_have_rules_of_their_own() {
 async fn a_fallback_that_the_caller_may_not_use_is_passed_over() {
     let mut call = call("a");
     call.caller = Arc::new(Caller { id: "k".into(), admin: false, models: vec!["a".into(), "c".into()] });
-    check(world(vec![rule("a", &["b", "c"])], &["a"], Upstream), call, &["a", "c"]).await;
+    check(world(vec![rule("a", &["b", "c"])], &["a"], Upstream), call.clone(), &["a", "c"]).await;
+    let settings = Settings {
+        fallbacks: vec![rule("a", &["of-b", "of-c"])],
+        aliases: ["b", "c"]
+            .map(|model| Alias { name: format!("of-{model}").into(), model: model.into(), hidden: false })
+            .into(),
+        num_retries: 0,
+        ..Settings::default()
+    };
+    check(with(settings, &["a"], Upstream), call, &["a", "c"]).await;
 }
 
 #[tokio::test(start_paused = true)]

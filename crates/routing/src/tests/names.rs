@@ -1,5 +1,7 @@
 //! Names: what a model name leads to, and what is told about it.
 
+use std::sync::Arc;
+
 use gatewright_core::{Dialect, ErrorKind};
 
 use super::fixture::{Mute, World, call, deployment, deployments};
@@ -57,10 +59,47 @@ fn a_name_leads_to_the_first_that_knows_it() {
 }
 
 #[test]
+fn a_bare_name_leads_to_the_wildcard_of_its_provider() {
+    let settings = Settings {
+        provider_of: Arc::new(|model| model.starts_with("gpt-").then(|| "openai".into())),
+        aliases: vec![alias("fast", "gpt-4o-mini", false)],
+        ..Settings::default()
+    };
+    let wilds = vec![wild("openai/*", "oai", "openai/*"), wild("mini/*", "m", "openai/gpt-4o-mini")];
+    let table = Table::build(
+        [wilds.clone(), vec![wild("gpt-5", "five", "x/five"), wild("other", "t", "gpt-target")]].concat(),
+        settings.clone(),
+    )
+    .unwrap();
+    for (name, found) in [
+        ("gpt-4o", Some(("gpt-4o", "oai", Some("openai/gpt-4o")))),
+        ("fast", Some(("gpt-4o-mini", "oai", Some("openai/gpt-4o-mini")))),
+        ("gpt-5", Some(("gpt-5", "five", None))),
+        ("gpt-target", Some(("gpt-target", "oai", Some("openai/gpt-target")))),
+        ("claude-x", None),
+    ] {
+        let route = table.resolve(name);
+        let route = route.as_ref().map(|route| (route, route.deployments().next().unwrap()));
+        let told = route.map(|(route, d)| (&*route.name, &*d.id, route.model_for(d)));
+        assert_eq!(told, found.map(|(name, id, model)| (name, id, model.map(Into::into))), "{name}");
+    }
+    // A wildcard that takes every name comes first.
+    let all = Table::build([wilds, vec![wild("*", "any", "*")]].concat(), settings).unwrap();
+    assert_eq!(&*all.resolve("gpt-4o").unwrap().deployments().next().unwrap().id, "any");
+}
+
+#[test]
 fn a_target_is_a_name_where_nothing_else_matches() {
     let table = Table::build(deployments(&[("m", "a"), ("n", "b")]), Settings::default()).unwrap();
     assert_eq!(table.resolve("up/b").unwrap().deployments().next().unwrap().id, "b".into());
     assert!(table.resolve("up/c").is_none());
+}
+
+#[test]
+fn an_alias_stands_for_its_target_unless_a_deployment_has_its_name() {
+    let table = table();
+    assert_eq!(table.alias("fast").map(|target| &**target), Some("gpt-4o"));
+    assert_eq!([table.alias("d1"), table.alias("gpt-4o")], [None, None]);
 }
 
 #[test]
