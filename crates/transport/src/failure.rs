@@ -57,7 +57,7 @@ impl Failure {
             e if e.is_parse() => FailureKind::Protocol,
             _ => FailureKind::Closed,
         };
-        Self::sent(kind, with_causes(error))
+        Self { kind, sent: !is_unprocessed(error), source: with_causes(error).into() }
     }
 }
 
@@ -85,6 +85,16 @@ impl fmt::Display for FailureKind {
             Self::Decompression => "the answer could not be decompressed",
         })
     }
+}
+
+/// Whether an HTTP/2 peer promises that it did nothing with the request: it refused the stream, or it goes away and names
+/// an earlier one as its last.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        cause.is_remote() && (refused || cause.is_go_away())
+    })
 }
 
 /// An error and what caused it, on one line.

@@ -143,7 +143,7 @@ impl Host {
             match self.way().await?.send(self, outgoing).await {
                 Ok(response) => return Ok(response),
                 Err(Lost::Unsent(request, _)) if tried < 2 * TRIES => outgoing = self.restore(*request),
-                Err(Lost::Unsent(_, failure) | Lost::Sent(failure)) => return Err(failure),
+                Err(Lost::Unsent(_, failure) | Lost::Gone(failure)) => return Err(failure),
             }
         }
         Err(Failure::unsent(FailureKind::Closed, "no connection lasted"))

@@ -47,10 +47,10 @@ pub(crate) struct Driver {
 
 /// A request that got no answer.
 pub(crate) enum Lost {
-    /// Nothing of it was written: it may be sent again.
+    /// The peer has not seen it: it may be sent again.
     Unsent(Box<http::Request<Outgoing>>, Failure),
-    /// The peer may have seen it.
-    Sent(Failure),
+    /// It is gone with its connection; the failure says whether the peer may have seen it.
+    Gone(Failure),
 }
 
 // === impl Line ===
@@ -75,6 +75,7 @@ impl Line {
         self: &mut Box<Self>,
         request: http::Request<Outgoing>,
     ) -> Result<http::Response<Incoming>, Lost> {
+        self.driver.link.forget_writes();
         let mut reply = pin!(self.sender.try_send_request(request));
         let answer = poll_fn(|cx| {
             self.watch(cx, |driver, cx| {
@@ -84,7 +85,12 @@ impl Line {
             })
         })
         .await;
-        answer.map_err(Lost::from)
+        answer.map_err(|error| match Lost::from(error) {
+            Lost::Gone(failure) if !self.driver.link.has_written() => {
+                Lost::Gone(Failure { sent: false, ..failure })
+            }
+            lost => lost,
+        })
     }
 
     /// Polls it and whatever hangs on it, so that their wake-ups reach the task once.
@@ -180,7 +186,43 @@ impl From<hyper::client::conn::TrySendError<http::Request<Outgoing>>> for Lost {
                 let failure = Failure::from_hyper(error.error());
                 Self::Unsent(Box::new(request), Failure { sent: false, ..failure })
             }
-            None => Self::Sent(Failure::from_hyper(error.error())),
+            None => Self::Gone(Failure::from_hyper(error.error())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::dial::Dialler;
+    use crate::host::{Limits, Origin};
+    use crate::{Http2, Pieces, Settings, Trust};
+
+    /// One thread: the runtime cannot learn of the reset before the request is written.
+    #[tokio::test]
+    async fn a_connection_that_took_no_byte_saw_no_request() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+
+        let origin = Origin::of(&format!("http://{address}/").parse().unwrap(), Trust::Operator).unwrap();
+        let dialler = Arc::new(Dialler::new(&Settings::default()).unwrap());
+        let limits = Limits { idle_timeout: Duration::from_secs(1), max_idle: 1, http2: Http2::Off };
+        let host = Arc::new(Host::new(origin, dialler, limits).unwrap());
+        let mut line = Line::open(Stream::Plain(tcp), host).await.unwrap();
+        let request =
+            http::Request::post("/").body(Outgoing::from(Pieces::from_iter(["{}".into()]))).unwrap();
+        match line.send(request).await {
+            Err(Lost::Gone(failure)) => assert!(!failure.sent, "{failure}"),
+            Err(Lost::Unsent(..)) => panic!("hyper gave it back: this test shows nothing"),
+            Ok(response) => panic!("{response:?}"),
         }
     }
 }

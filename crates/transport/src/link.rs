@@ -1,8 +1,9 @@
 //! The waker of one connection: whoever holds the connection is woken, and nobody wakes himself.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
@@ -22,6 +23,7 @@ pub(crate) struct Link {
     task: AtomicWaker,
     state: AtomicU8,
     probe: AtomicBool,
+    written: AtomicBool,
 }
 
 // === impl Link ===
@@ -32,6 +34,7 @@ impl Link {
             task: AtomicWaker::new(),
             state: AtomicU8::new(QUIET),
             probe: AtomicBool::new(false),
+            written: AtomicBool::new(false),
         })
     }
 
@@ -68,6 +71,23 @@ impl Link {
     /// Whether this read was asked to.
     pub(crate) fn take_probe(&self) -> bool {
         self.probe.load(Ordering::Relaxed) && self.probe.swap(false, Ordering::Relaxed)
+    }
+
+    /// A request begins, of which nothing is written yet.
+    pub(crate) fn forget_writes(&self) {
+        self.written.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes note of a write, if anything came of it.
+    pub(crate) fn note_write(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.written.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the peer may have seen any of the request.
+    pub(crate) fn has_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
     }
 }
 

@@ -38,7 +38,7 @@ pub enum Trust {
 }
 
 /// The body as hyper wants it: small, because hyper keeps room for many of them in every connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     first: Bytes,
     rest: std::vec::IntoIter<Bytes>,

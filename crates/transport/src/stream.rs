@@ -108,7 +108,9 @@ impl AsyncRead for Probed {
 
 impl AsyncWrite for Probed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.link.note_write(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -116,7 +118,9 @@ impl AsyncWrite for Probed {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.link.note_write(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -43,8 +43,8 @@ impl Transport {
 
     /// Sends a request and waits for the head of its answer. Redirects are not followed.
     ///
-    /// A request that was certainly not written, because the connection that it was meant for had closed, is sent on
-    /// another one; one that the peer may have seen is never sent again. Dropping the future cancels the request.
+    /// A request that was certainly not processed, because the connection that it was meant for had closed or the peer
+    /// says so, is sent again; one that the peer may have seen never is. Dropping the future cancels the request.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
         let host = self.0.host(&request.uri, request.trust)?;
         host.send(request).await

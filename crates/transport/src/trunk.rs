@@ -87,7 +87,13 @@ impl Slot {
         &self,
         request: http::Request<Outgoing>,
     ) -> Result<http::Response<Incoming>, Lost> {
-        self.0.sender.clone().try_send_request(request).await.map_err(Lost::from)
+        // A server that goes away or is full promises that it did nothing with the request, which hyper has taken by then.
+        let copy = Box::new(request.clone());
+        let answer = self.0.sender.clone().try_send_request(request).await;
+        answer.map_err(|error| match Lost::from(error) {
+            Lost::Gone(failure) if !failure.sent => Lost::Unsent(copy, failure),
+            lost => lost,
+        })
     }
 }
 

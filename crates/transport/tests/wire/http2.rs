@@ -8,9 +8,11 @@ use futures_util::future::join_all;
 use gatewright_transport::{FailureKind, Http2, Settings, Transport};
 use http::Version;
 use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::support::{Server, certificate, post};
+use crate::support::{Server, certificate, listen, post, run};
 
 fn over(http2: Http2, root: Option<Bytes>) -> Transport {
     let settings = Settings { http2, tls_extra_roots: root.into_iter().collect(), ..Settings::default() };
@@ -135,4 +137,92 @@ async fn a_dropped_send_resets_the_stream_and_spares_the_connection() {
     let response = client.send(post(&url, "{}")).await.unwrap();
     assert_eq!(response.body.collect(10).await.unwrap(), "ok");
     assert_eq!(server.connections(), 1);
+}
+
+/// What an HTTP/2 server does with a stream instead of answering it.
+#[derive(Clone, Copy)]
+enum Instead {
+    Reset(h2::Reason),
+    /// It goes away, and the stream is none that it did anything for.
+    GoAway,
+}
+
+/// A server that does this with the first `spoilt` requests and answers the others; counts all it got.
+async fn spoiling(spoilt: usize, instead: Instead) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let (listener, address) = listen().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    run(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if matches!(instead, Instead::GoAway) && count.load(Ordering::SeqCst) < spoilt {
+                go_away(&mut stream).await;
+                count.fetch_add(1, Ordering::SeqCst);
+                continue;
+            }
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                match instead {
+                    Instead::Reset(reason) if count.fetch_add(1, Ordering::SeqCst) < spoilt => {
+                        respond.send_reset(reason);
+                    }
+                    _ => {
+                        let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+                        body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+                    }
+                }
+            }
+        }
+    });
+    (address, asked)
+}
+
+/// Reads up to the head of a request and says that no stream was taken.
+async fn go_away(stream: &mut TcpStream) {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GO_AWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.unwrap();
+    stream.write_all(SETTINGS).await.unwrap();
+    loop {
+        let mut frame = [0; 9];
+        stream.read_exact(&mut frame).await.unwrap();
+        let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        if frame[3] == 1 {
+            break;
+        }
+    }
+    stream.write_all(GO_AWAY).await.unwrap();
+    // Closed at once, it would be reset before the words are read.
+    while stream.read_buf(&mut Vec::new()).await.unwrap_or(0) > 0 {}
+}
+
+#[tokio::test]
+async fn a_request_that_the_server_promises_not_to_have_touched_is_sent_again() {
+    for instead in [Instead::Reset(h2::Reason::REFUSED_STREAM), Instead::GoAway] {
+        let (address, _) = spoiling(2, instead).await;
+        let client = over(Http2::PriorKnowledge, None);
+        let response = client.send(post(format!("http://{address}/"), "{}")).await.unwrap();
+        assert_eq!(response.body.collect(10).await.unwrap(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_stream_has_seen_nothing() {
+    let (address, asked) = spoiling(usize::MAX, Instead::Reset(h2::Reason::REFUSED_STREAM)).await;
+    let client = over(Http2::PriorKnowledge, None);
+    let failure = client.send(post(format!("http://{address}/"), "{}")).await.unwrap_err();
+    assert_eq!((failure.kind, failure.sent), (FailureKind::Closed, false), "{failure}");
+    assert_eq!(asked.load(Ordering::SeqCst), 7);
+}
+
+#[tokio::test]
+async fn a_request_that_the_server_may_have_touched_is_never_sent_again() {
+    let (address, asked) = spoiling(usize::MAX, Instead::Reset(h2::Reason::INTERNAL_ERROR)).await;
+    let client = over(Http2::PriorKnowledge, None);
+    let failure = client.send(post(format!("http://{address}/"), "{}")).await.unwrap_err();
+    assert_eq!((failure.kind, failure.sent), (FailureKind::Closed, true), "{failure}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
