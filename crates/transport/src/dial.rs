@@ -48,7 +48,7 @@ impl Dialler {
             names: Names::new(settings.dns)?,
             egress: settings.egress.clone(),
             rules: Rules::new(&settings.proxies)?,
-            tls: Tls::new(&settings.tls_extra_roots, settings.http2)?,
+            tls: Tls::new(settings)?,
             connect_timeout: settings.connect_timeout,
             http2: settings.http2,
             tasks: TaskTracker::new(),

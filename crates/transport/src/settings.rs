@@ -25,6 +25,8 @@ pub struct Settings {
     pub dns: Dns,
     /// Certificates of private authorities, PEM, trusted besides the public ones.
     pub tls_extra_roots: Vec<Bytes>,
+    /// The machine's own authorities, PEM, trusted too. What cannot be read among them is passed over.
+    pub tls_system_roots: Option<Bytes>,
 }
 
 /// Whether HTTP/2 is spoken.
@@ -77,6 +79,7 @@ impl Default for Settings {
             egress: Egress::default(),
             dns: Dns::default(),
             tls_extra_roots: Vec::new(),
+            tls_system_roots: None,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,7 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::failure::with_causes;
 use crate::stream::Stream;
-use crate::{Failure, FailureKind, Http2, SettingsError};
+use crate::{Failure, FailureKind, Http2, Settings, SettingsError};
 
 const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
@@ -25,11 +24,11 @@ pub(crate) struct Tls {
 // === impl Tls ===
 
 impl Tls {
-    /// Trusts the public authorities and those of `extra`.
-    pub(crate) fn new(extra: &[Bytes], http2: Http2) -> Result<Self, SettingsError> {
-        let plain = config(roots(extra)?)?;
+    /// Trusts the public authorities and those of the settings.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let plain = config(roots(settings)?)?;
         let mut upstream = plain.clone();
-        upstream.alpn_protocols = match http2 {
+        upstream.alpn_protocols = match settings.http2 {
             Http2::Auto => vec![H2.to_vec(), HTTP1.to_vec()],
             Http2::Off => vec![HTTP1.to_vec()],
             Http2::PriorKnowledge => vec![H2.to_vec()],
@@ -69,9 +68,11 @@ fn config(roots: RootCertStore) -> Result<ClientConfig, SettingsError> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn roots(extra: &[Bytes]) -> Result<RootCertStore, SettingsError> {
+fn roots(settings: &Settings) -> Result<RootCertStore, SettingsError> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    for pem in extra {
+    let system = settings.tls_system_roots.as_deref().unwrap_or_default();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(system).filter_map(Result::ok));
+    for pem in &settings.tls_extra_roots {
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate =

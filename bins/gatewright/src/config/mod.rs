@@ -3,6 +3,7 @@
 mod deployments;
 mod file;
 mod known;
+mod network;
 mod problem;
 mod read;
 mod settings;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub use deployments::Deployment;
 pub use file::Env;
+pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{JournalSettings, ProxyLimits};
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub permit_weak_key: bool,
     /// Proxies in front of the upstreams.
     pub proxies: Proxies,
+    /// Whose certificates upstreams may show, besides the public authorities'.
+    pub authorities: Authorities,
     /// Logs and traces.
     pub telemetry: gatewright_telemetry::Settings,
     /// Names and values of the environment that `environment_variables` sets.
@@ -126,7 +130,8 @@ impl Config {
             gateway: sections.gateway(&mut problems),
             limits: sections.limits(&mut problems),
             journal: sections.journal(&mut problems),
-            proxies: proxies(env),
+            proxies: network::proxies(env, &mut problems),
+            authorities: network::authorities(&sections.litellm, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),
             deployments,
             access,
@@ -203,17 +208,6 @@ fn telemetry(litellm: &Section<'_>, env: Env<'_>, problems: &mut Problems) -> ga
     let forward = litellm.flag("forward_traceparent_to_llm_provider", problems);
     settings.propagate = forward.unwrap_or(settings.propagate);
     settings
-}
-
-fn proxies(env: Env<'_>) -> Proxies {
-    let either =
-        |upper: &str| env(upper).or_else(|| env(&upper.to_ascii_lowercase())).filter(|v| !v.is_empty());
-    Proxies {
-        // `HTTP_PROXY` in capitals can be a client's header under CGI; this process is never run that way.
-        http: either("HTTP_PROXY").or_else(|| either("ALL_PROXY")),
-        https: either("HTTPS_PROXY").or_else(|| either("ALL_PROXY")),
-        no_proxy: either("NO_PROXY"),
-    }
 }
 
 #[cfg(test)]

@@ -100,6 +100,22 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     assert_eq!((failure.kind, failure.sent), (FailureKind::Tls, false), "{failure}");
 }
 
+#[tokio::test]
+async fn the_machines_own_authorities_are_trusted_whatever_else_stands_among_them() {
+    const BROKEN: &[u8] =
+        b"# comment\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\n!\n";
+    let (root, tls) = certificate(&[]);
+    let server = Server::start(Some(tls), |_| async { reply("ok") }).await;
+    let url = format!("https://localhost:{}/", server.address.port());
+    for bundle in [root.to_vec(), [BROKEN, b"-----END CERTIFICATE-----\n", &root].concat()] {
+        let settings = Settings { tls_system_roots: Some(bundle.into()), ..Settings::default() };
+        let response = Transport::new(settings).unwrap().send(post(&url, "{}")).await.unwrap();
+        assert_eq!(response.status, 200);
+    }
+    let settings = Settings { tls_extra_roots: vec![Bytes::from_static(BROKEN)], ..Settings::default() };
+    assert!(Transport::new(settings).is_err(), "what an operator names must be good");
+}
+
 /// Tells that a handler was dropped before it was done.
 struct Told(Arc<Notify>);
 
