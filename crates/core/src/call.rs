@@ -28,11 +28,11 @@ pub struct Call {
     /// Headers of the client that may matter to an upstream (`anthropic-beta`).
     pub headers: Arc<HeaderMap>,
     /// What the client asks of the gateway itself.
-    pub controls: Controls,
+    pub controls: Arc<Controls>,
     /// When the request's head was read.
     pub received: Instant,
     /// Where the router sends this attempt; `None` above the router.
-    pub target: Option<Target>,
+    pub target: Option<Arc<Target>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
     pub trace: Option<Arc<TraceContext>>,
     chat: Arc<OnceLock<Result<Chat>>>,
@@ -137,7 +137,7 @@ impl Call {
             stream: false,
             body,
             headers: Arc::default(),
-            controls: Controls::default(),
+            controls: Arc::default(),
             received: Instant::now(),
             target: None,
             trace: None,
@@ -156,7 +156,7 @@ impl Call {
 
     /// Where the router sent it.
     pub fn target(&self) -> Result<&Target> {
-        self.target.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "the call was not routed"))
+        self.target.as_deref().ok_or_else(|| Error::new(ErrorKind::Internal, "the call was not routed"))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The accept loop: connections within a limit, each with its deadlines, and an end that lets answers finish.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
+use gatewright_core::CallService;
 use http::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -14,16 +14,16 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 use tracing::{debug, warn};
 
 use crate::Settings;
 use crate::connection::{Deadlines, Guarded, Phase};
+use crate::gateway::Front;
 use crate::pump::pumped;
 
 /// Serves until `shutdown`, then waits for open answers within the grace.
-pub(crate) async fn serve(
-    router: Router,
+pub(crate) async fn serve<S: CallService>(
+    front: Front<S>,
     listener: TcpListener,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
@@ -46,21 +46,20 @@ pub(crate) async fn serve(
         };
         let phase = Phase::default();
         let io = Guarded::new(stream, deadlines, phase.clone());
-        let router = router.clone();
+        let front = front.clone();
         let streams = tasks.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let busy = phase.busy();
-            let mut router = router.clone();
+            let front = front.clone();
             let streams = (request.version() == Version::HTTP_2).then(|| streams.clone());
-            async move {
-                let answer = router.call(request.map(Body::new)).await;
-                answer.map(|response| {
-                    response.map(|body| match streams {
-                        None => busy.until_end_of(body),
-                        Some(tasks) => busy.until_end_of(pumped(body, deadlines.write, &tasks)),
-                    })
-                })
-            }
+            // In a box, because hyper moves the future before it polls it.
+            Box::pin(async move {
+                let response = front.answer(request).await;
+                Ok::<_, Infallible>(response.map(|body| match streams {
+                    None => busy.until_end_of(body),
+                    Some(tasks) => busy.until_end_of(pumped(body, deadlines.write, &tasks)),
+                }))
+            })
         });
         let connection = builder.serve_connection(io, service).into_owned();
         let connection = graceful.watch(connection);

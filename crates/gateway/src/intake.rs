@@ -1,12 +1,13 @@
 //! Reads a request's body within its limits.
 
+use std::fmt;
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{Error, ErrorKind, Result};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
+use http_body::Body;
 use http_body_util::BodyExt;
 
 /// What is reserved at once on a client's word; a longer body grows as it comes.
@@ -16,8 +17,18 @@ const RESERVED: usize = 1 << 20;
 const DRAINED: usize = 8 << 20;
 const DRAIN_IDLE: Duration = Duration::from_millis(250);
 
+/// A request's body, from the connection itself or by way of axum.
+pub(crate) trait ClientBody: Body<Data = Bytes, Error: fmt::Display> + Send + Unpin {}
+
+impl<B: Body<Data = Bytes, Error: fmt::Display> + Send + Unpin> ClientBody for B {}
+
 /// The whole body, if it has at most `limit` bytes and never pauses for longer than `idle`.
-pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle: Duration) -> Result<Bytes> {
+pub(crate) async fn read(
+    mut body: impl ClientBody,
+    headers: &HeaderMap,
+    limit: usize,
+    idle: Duration,
+) -> Result<Bytes> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
@@ -48,7 +59,7 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, limit: usize, idle
 
 /// Takes a little more of a body that is refused: a connection that is closed with unread data in it is reset, and the
 /// client would never read the answer.
-async fn drain(body: &mut Body) {
+async fn drain(body: &mut impl ClientBody) {
     let mut left = DRAINED;
     while let Ok(Some(data)) = piece(body, DRAIN_IDLE).await {
         left = left.saturating_sub(data.len());
@@ -58,7 +69,7 @@ async fn drain(body: &mut Body) {
     }
 }
 
-async fn piece(body: &mut Body, idle: Duration) -> Result<Option<Bytes>> {
+async fn piece(body: &mut impl ClientBody, idle: Duration) -> Result<Option<Bytes>> {
     loop {
         let next = std::pin::pin!(body.frame());
         let frame = match ready_or_timeout(next, idle).await? {

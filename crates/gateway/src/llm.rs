@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, RawPathParams};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -15,14 +14,16 @@ use gatewright_core::{
 use http::Request;
 use tracing::info;
 
+use crate::intake::ClientBody;
 use crate::{Gateway, controls, intake, respond};
 
-/// Answers one request in `dialect`.
-pub(crate) async fn answer<S: CallService>(
+/// Answers one request in `dialect`; `model` is the one that its path names.
+pub(crate) async fn answer<S: CallService, B: ClientBody>(
     gateway: &Gateway<S>,
     operation: Operation,
     dialect: Dialect,
-    request: Request<Body>,
+    model: Option<String>,
+    request: Request<B>,
 ) -> Response {
     let received = Instant::now();
     let codec = gatewright_dialects::of(dialect);
@@ -34,7 +35,7 @@ pub(crate) async fn answer<S: CallService>(
             return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh());
         }
     };
-    let asked = Asked { operation, codec, caller, received };
+    let asked = Asked { operation, codec, caller, received, model };
     let (call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
         Err(err) => return respond::error(&err, codec, CallId::fresh()),
@@ -57,23 +58,23 @@ struct Asked {
     codec: &'static dyn Codec,
     caller: Arc<Caller>,
     received: Instant,
+    model: Option<String>,
 }
 
 impl Asked {
-    async fn into_call<S>(
+    async fn into_call<S, B: ClientBody>(
         self,
         gateway: &Gateway<S>,
-        mut parts: Parts,
-        body: Body,
+        parts: Parts,
+        body: B,
     ) -> Result<(Call, Vec<Cow<'static, str>>)> {
         let settings = &gateway.settings;
         let bytes = intake::read(body, &parts.headers, settings.max_body_bytes, settings.body_idle).await?;
         let mut json = Json::parse(bytes, settings.json)?;
-        let path_model = model_in_path(&mut parts).await;
         let dialect = self.codec.dialect();
         let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, dialect, settings)?;
-        controls.upstream_name = path_model.is_some() && parts.uri.path().starts_with("/openai/deployments/");
-        let model: Arc<str> = match path_model {
+        controls.upstream_name = self.model.is_some() && parts.uri.path().starts_with("/openai/deployments/");
+        let model: Arc<str> = match self.model {
             Some(model) => model.into(),
             None => json.string("model")?.map(Arc::from).ok_or_else(|| unknown_model(dialect, "None"))?,
         };
@@ -94,18 +95,23 @@ impl Asked {
         call.caller = self.caller;
         call.stream = stream;
         call.headers = Arc::new(parts.headers);
-        call.controls = controls;
+        call.controls = Arc::new(controls);
         call.received = self.received;
         Ok((call, dropped))
     }
 }
 
 /// The model's name where the path has one (`/engines/{model}/…`).
-async fn model_in_path(parts: &mut Parts) -> Option<String> {
-    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    params.iter().next()?;
-    let Path(model): Path<String> = Path::from_request_parts(parts, &()).await.ok()?;
-    Some(model)
+pub(crate) async fn model_in_path<B>(request: Request<B>) -> (Option<String>, Request<B>) {
+    let (mut parts, body) = request.into_parts();
+    let named = RawPathParams::from_request_parts(&mut parts, &())
+        .await
+        .is_ok_and(|path| path.iter().next().is_some());
+    let model = match named {
+        true => Path::<String>::from_request_parts(&mut parts, &()).await.ok().map(|Path(model)| model),
+        false => None,
+    };
+    (model, Request::from_parts(parts, body))
 }
 
 fn route_name(dialect: Dialect) -> &'static str {

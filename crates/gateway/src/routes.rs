@@ -56,6 +56,15 @@ pub const ROUTES: &[Route] = &[
     fetch("/", Answers::About),
 ];
 
+/// The call that a fixed path stands for.
+pub(crate) fn call_at(method: &Method, path: &str) -> Option<(Operation, Dialect)> {
+    let route = ROUTES.iter().find(|route| route.path == path && route.method == method)?;
+    match route.answers {
+        Answers::Call(operation, dialect) => Some((operation, dialect)),
+        _ => None,
+    }
+}
+
 const fn chat(path: &'static str) -> Route {
     post(path, Answers::Call(Operation::Chat, Dialect::OpenAiChat))
 }

@@ -95,7 +95,7 @@ impl RuleSet {
 
 impl Way {
     pub(crate) fn new(call: &Call, settings: &Settings) -> Self {
-        let Controls { fallbacks, disable_fallbacks, .. } = &call.controls;
+        let Controls { fallbacks, disable_fallbacks, .. } = &*call.controls;
         Self {
             ahead: VecDeque::new(),
             tried: SmallVec::new(),

@@ -79,7 +79,7 @@ impl<'v, 'a> Visit<'v, 'a> {
     }
 
     async fn attempt(&self, member: &Arc<Member>, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        call.target = Some(self.target(member));
+        call.target = Some(Arc::new(self.target(member)));
         // In a box: a future that is made here and moved into another one would be kept twice.
         let answer = Box::pin(async {
             let Reply { head, frames } = next.answer(call).await?;

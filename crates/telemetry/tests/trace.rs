@@ -328,7 +328,7 @@ fn call() -> Call {
 
 fn routed(call: &Call) -> Call {
     let mut routed = call.clone();
-    routed.target = Some(Target {
+    routed.target = Some(Arc::new(Target {
         attempt: AttemptId::fresh(),
         deployment: "d1".into(),
         group: "gpt".into(),
@@ -337,7 +337,7 @@ fn routed(call: &Call) -> Call {
         first_content: PATIENCE,
         idle: PATIENCE,
         deadline: Instant::now() + PATIENCE,
-    });
+    }));
     routed
 }
 

@@ -1,5 +1,6 @@
 //! A call that was routed, in a dialect that nobody speaks.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -58,7 +59,7 @@ impl Codec for Mute {
 /// A call that was routed to a deployment.
 pub(crate) fn call() -> Call {
     let mut call = Call::new(Operation::Chat, &Mute, "fast", Body::Opaque(Bytes::new()));
-    call.target = Some(Target {
+    call.target = Some(Arc::new(Target {
         attempt: AttemptId::fresh(),
         deployment: "fast-1".into(),
         group: "fast".into(),
@@ -67,6 +68,6 @@ pub(crate) fn call() -> Call {
         first_content: Duration::from_secs(600),
         idle: Duration::from_secs(600),
         deadline: Instant::now() + Duration::from_secs(600),
-    });
+    }));
     call
 }

@@ -59,14 +59,14 @@ async fn the_clients_wishes_come_first_and_the_defaults_last() {
         ..Settings::default()
     };
     let mut call = call("a");
-    call.controls.fallbacks = vec!["b".into()];
+    Arc::make_mut(&mut call.controls).fallbacks = vec!["b".into()];
     check(with(settings, &["a", "b", "c", "d", "e"], Upstream), call, &["a", "b", "c", "d", "e"]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_may_refuse_fallbacks() {
     let mut call = call("a");
-    call.controls.disable_fallbacks = true;
+    Arc::make_mut(&mut call.controls).disable_fallbacks = true;
     check(world(vec![rule("a", &["b"])], &["a"], Upstream), call, &["a"]).await;
 }
 

@@ -124,7 +124,7 @@ impl Service<Call> for Upstream {
 
     fn call(&mut self, call: Call) -> Self::Future {
         let holders = call.controls.tags.first().map_or(0, Arc::strong_count);
-        let step = self.step(call.target.unwrap(), holders);
+        let step = self.step(call.target.as_deref().unwrap().clone(), holders);
         Box::pin(async move {
             match step {
                 Step::Answer => Ok(whole()),

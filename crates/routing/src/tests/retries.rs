@@ -97,7 +97,7 @@ async fn retries_are_the_clients_else_the_deployments_else_the_routers() {
         let deployment = Deployment { num_retries: own, ..deployment("m", "a") };
         let world = World::new(vec![deployment], Settings::default(), [("a", vec![fail(Upstream)])]);
         let mut call = call("m");
-        call.controls.num_retries = client;
+        Arc::make_mut(&mut call.controls).num_retries = client;
         assert_eq!(world.ask_with(call).await.1.len(), attempts, "{client:?} {own:?}");
     }
 }
@@ -177,7 +177,7 @@ async fn the_last_possible_attempt_takes_the_call_without_a_copy() {
         let world = World::new(deployments(&[("m", "a")]), settings, [("a", vec![fail(Upstream)])]);
         let tag: Arc<str> = "tag".into();
         let mut call = call("m");
-        call.controls.tags = vec![tag.clone()];
+        Arc::make_mut(&mut call.controls).tags = vec![tag.clone()];
         world.ask_with(call).await.0.unwrap_err();
         assert_eq!(world.upstream.attempts().iter().map(|a| a.holders).collect::<Vec<_>>(), holders);
     }
