@@ -321,3 +321,62 @@ fn a_check_tells_every_problem_of_a_configuration_at_once() {
         assert!(text.contains(word), "no hint at {word}: {text}");
     }
 }
+
+#[test]
+fn what_is_no_http_gets_an_answer_too() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let client = Client::of(&gateway);
+    let post = client.head("POST", "/v1/chat/completions");
+    for (name, request, status) in [
+        ("two lengths", format!("{post}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}"), 400),
+        ("a length with a sign", format!("{post}content-length: +2\r\n\r\n{{}}"), 400),
+        ("a folded header", format!("{post}x-a: b\r\n c\r\ncontent-length: 2\r\n\r\n{{}}"), 400),
+        (
+            "an unknown coding",
+            format!("{post}transfer-encoding: xchunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n"),
+            400,
+        ),
+        (
+            "a chunk without a size",
+            format!("{post}transfer-encoding: chunked\r\n\r\nZZ\r\n{{}}\r\n0\r\n\r\n"),
+            400,
+        ),
+        ("a head that is too long", format!("{post}x-a: {}\r\n\r\n", "a".repeat(1 << 20)), 431),
+        ("a url that is too long", client.head("GET", &format!("/{}", "a".repeat(70_000))) + "\r\n", 414),
+        ("TLS", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\r\n\r\n".to_owned(), 400),
+    ] {
+        let mut socket = client.connect().unwrap();
+        // It may answer and close before everything is sent.
+        let _ = socket.write_all(request.as_bytes());
+        assert_eq!(Live::read(socket).unwrap().status, status, "{name}");
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
+fn an_answer_does_not_wait_for_what_the_client_sends_next() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let client = Client::of(&gateway);
+    let head = client.head("POST", "/v1/chat/completions");
+    for (stream, next) in
+        [(false, "POST /v1/ch"), (true, "POST /v1/ch"), (false, "no HTTP\r\n\r\n"), (false, "\r\n")]
+    {
+        let gate = Gate::default();
+        if stream {
+            upstream.push(Script::default().stopping(3, Ends::Hold(gate.clone())));
+        }
+        let body = chat("m", "hi", json!({"stream": stream})).to_string();
+        let length = body.len();
+        let mut socket = client.connect().unwrap();
+        write!(socket, "{head}content-length: {length}\r\n\r\n{body}{next}").unwrap();
+        let mut live = Live::read(socket).unwrap();
+        assert_eq!(live.status, 200, "{next:?}");
+        match stream {
+            true => drop(live.event_with("w1")),
+            false => assert!(live.finish().whole, "{next:?}"),
+        }
+        gate.open();
+    }
+}

@@ -81,7 +81,7 @@ pub(crate) async fn serve<S: CallService>(
 fn connection_builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Head and idle deadlines are kept by `Guarded`: hyper's own timer cannot tell a slow head from an idle connection.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).pipeline_flush(true);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
