@@ -2,7 +2,7 @@
 
 use gatewright_tests::answer::{Got, anthropic, openai};
 use gatewright_tests::client::{Client, chat, message};
-use gatewright_tests::gateway::{Gateway, deployment, model};
+use gatewright_tests::gateway::{Gateway, MASTER, Setup, deployment, model};
 use gatewright_tests::upstream::{Chunks, Said, Script, Upstream, UsageForm};
 use serde_json::{Value, json};
 
@@ -393,4 +393,31 @@ fn a_bare_model_name_finds_its_providers_wildcard() {
         assert_eq!(client.get(&format!("/v1/models/{name}")).json()["mode"], "chat");
     }
     assert_eq!(client.chat("nobodys-model", "hi").status, 400);
+}
+
+#[test]
+fn a_trace_tells_what_the_provider_says_of_its_answer() {
+    let (upstream, collector) = (Upstream::start(), Upstream::start());
+    let list = [
+        deployment("o", "openai/gpt-4o", &upstream, ""),
+        deployment("a", "anthropic/claude-sonnet-4-5", &upstream, ""),
+    ];
+    let mut gateway = Setup::new(format!("model_list:\n{}{MASTER}", list.concat()))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.base())
+        .start();
+    let client = Client::of(&gateway);
+    for stream in [false, true] {
+        client.post("/v1/chat/completions", &chat("o", "hi", json!({"stream": stream})));
+        client.post("/v1/chat/completions", &chat("a", "hi", json!({"stream": stream})));
+    }
+    gateway.terminate();
+    assert!(gateway.wait_for_exit().success());
+    let told: Vec<u8> = collector.seen().iter().flat_map(|seen| seen.body.to_vec()).collect();
+    let told = String::from_utf8_lossy(&told);
+    let times = |text: &str| told.matches(text).count();
+    assert_eq!(times("gen_ai.response.finish_reasons"), 4);
+    for id in upstream.bills().iter().map(|bill| &bill.id) {
+        assert_eq!(times(id), 1, "{id}");
+    }
+    assert!(times("end_turn") == 2 && !told.contains("w0"));
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
 use crate::chat::{Answer, Chat, Event};
-use crate::{AttemptId, Error, ErrorKind, Frame, Json, Result, Usage};
+use crate::{AttemptId, Error, ErrorKind, Frame, Json, ReplyFacts, Result, Usage};
 
 /// The wire grammars that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,11 @@ pub trait Codec: Send + Sync + 'static {
 
     /// Reads an upstream's whole answer.
     fn decode_reply(&self, body: &[u8]) -> Result<Answer>;
+
+    /// What an upstream's whole answer, or one event of its stream, says about itself; for traces.
+    fn facts(&self, _data: &[u8]) -> ReplyFacts {
+        ReplyFacts::default()
+    }
 
     /// Writes a whole answer for a client.
     fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes;

@@ -9,6 +9,9 @@ pub use call::{Call, Caller, Controls, Operation, Target};
 pub mod body;
 pub use body::{Body, Json, JsonLimits};
 
+mod facts;
+pub use facts::{Notes, ReplyFacts};
+
 mod reply;
 pub use reply::{Frame, Head, Reply, ServedBy};
 

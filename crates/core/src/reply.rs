@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{Frames, Money, Usage};
+use crate::{Frames, Money, Notes, Usage};
 
 /// The answer to a call, already in the client's dialect.
 pub struct Reply {
@@ -38,6 +38,8 @@ pub struct Head {
     pub cost: Option<Money>,
     /// What the upstream's dialect could not carry.
     pub dropped: Vec<Cow<'static, str>>,
+    /// What the upstream says about its answer, as far as it has come; only where somebody asks.
+    pub notes: Option<Notes>,
 }
 
 /// The deployment that answered.

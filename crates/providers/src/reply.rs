@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    Call, Clock, Codec, Error, Frame, Frames, Head, Operation, Peek, Relay, Reply, ReplyStyle, Result,
+    Call, Clock, Codec, Error, Frame, Frames, Head, Notes, Operation, Peek, Relay, Reply, ReplyStyle, Result,
     ServedBy, SystemClock, Target, Translate, chat,
 };
 use gatewright_telemetry::UpstreamSpan;
@@ -28,6 +28,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) settings: Settings,
     pub(crate) at: Instant,
     pub(crate) span: UpstreamSpan,
+    /// Where the answer's facts are noted, if anybody will read them.
+    pub(crate) notes: Option<Notes>,
 }
 
 /// How an answer becomes the client's.
@@ -66,6 +68,9 @@ impl Sent<'_> {
         }
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.settings.max_reply_bytes)).await?;
+        if let Some(notes) = &self.notes {
+            notes.note(self.endpoint.codec.facts(&body));
+        }
         let frames = match (self.call.operation, wants_stream) {
             (Operation::CountTokens, _) => Frames::one(Frame { data: body, ..Frame::default() }),
             (Operation::Chat, false) => Frames::one(self.relayed(body)?),
@@ -95,7 +100,8 @@ impl Sent<'_> {
         };
         let head = Head { status, headers, streams: true, ..self.head() };
         let provider = self.served_by.provider.clone();
-        let exchange = Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint };
+        let exchange =
+            Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint, notes: self.notes };
         let stream = UpstreamStream::new(body, relay, exchange, self.target);
         Reply { head, frames: Frames::many(stream) }
     }
@@ -157,6 +163,7 @@ impl Sent<'_> {
             served_by: Some(self.served_by.clone()),
             dropped: self.dropped.clone(),
             waited: self.at.elapsed(),
+            notes: self.notes.clone(),
             ..Head::default()
         }
     }

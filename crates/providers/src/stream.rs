@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use gatewright_core::{Error, Frame, Peek, Relay, Result, Target};
+use gatewright_core::{Error, Frame, Notes, Peek, Relay, Result, Target};
 use gatewright_dialects::sse::Splitter;
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Body;
@@ -41,6 +41,8 @@ pub(crate) struct Exchange {
     pub(crate) at: Instant,
     pub(crate) span: UpstreamSpan,
     pub(crate) endpoint: Arc<Endpoint>,
+    /// Where the answer's facts are noted, if anybody will read them.
+    pub(crate) notes: Option<Notes>,
 }
 
 /// The waits of an attempt: until the first content, then between events, and for all of it.
@@ -71,9 +73,12 @@ impl UpstreamStream {
     fn take(&mut self, chunk: Option<&Bytes>) -> Result<Option<Frame>> {
         let mut out = BytesMut::with_capacity(chunk.map_or(256, |c| c.len() + c.len() / 4 + 64));
         let mut seen = Peek::default();
-        let relay = &mut self.relay;
+        let (relay, exchange) = (&mut self.relay, &self.exchange);
         let mut each = |event: gatewright_core::RawEvent<'_>| -> Result<()> {
             if !seen.last {
+                if let Some(notes) = &exchange.notes {
+                    notes.note(exchange.endpoint.codec.facts(event.data));
+                }
                 join(&mut seen, relay.event(event, &mut out)?);
             }
             Ok(())

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Operation, Reply, Result, Target,
+    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Notes, Operation, Reply, Result, Target,
 };
 use gatewright_telemetry::Tracer;
 use gatewright_transport::Transport;
@@ -85,7 +85,8 @@ impl Upstream {
         span.answered(response.status);
         let served_by = deployment.served_by(target);
         let settings = self.settings;
-        Sent { call, target, endpoint, served_by, dropped, settings, at, span }.reply(response).await
+        let notes = span.is_recording().then(Notes::default);
+        Sent { call, target, endpoint, served_by, dropped, settings, at, span, notes }.reply(response).await
     }
 }
 

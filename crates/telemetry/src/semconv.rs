@@ -10,8 +10,12 @@ pub const PROVIDER_NAME: &str = "gen_ai.provider.name";
 pub const REQUEST_MODEL: &str = "gen_ai.request.model";
 /// Whether a stream was asked for.
 pub const REQUEST_STREAM: &str = "gen_ai.request.stream";
-/// The model that answered.
+/// The model that answered, as the provider calls it; where it says nothing, the one that it was asked for.
 pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
+/// The answer's id at the provider.
+pub const RESPONSE_ID: &str = "gen_ai.response.id";
+/// Why each choice of the answer ended.
+pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 /// Seconds until the first content of a stream.
 pub const TIME_TO_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 /// Input tokens, cached ones included.

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, End, Head, Middleware, Money, Observer, Operation, Outcome, Reply, Result,
-    TraceContext, Usage, watch,
+    Call, CallService, End, Head, Middleware, Money, Notes, Observer, Operation, Outcome, Reply, ReplyFacts,
+    Result, ServedBy, TraceContext, Usage, watch,
 };
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, SpanRef};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use crate::tracer::Span;
 use crate::upstream::{fail, snake_case};
@@ -46,7 +46,8 @@ struct Ending {
 /// What the reply's head tells the observer, which was armed before there was one.
 #[derive(Default)]
 struct Known {
-    deployment: OnceLock<Arc<str>>,
+    served_by: OnceLock<Arc<ServedBy>>,
+    notes: OnceLock<Notes>,
     cost: OnceLock<Money>,
 }
 
@@ -165,6 +166,7 @@ impl Ending {
             let wait = first.saturating_duration_since(self.started).as_secs_f64();
             span.set_attribute(KeyValue::new(semconv::TIME_TO_FIRST_CHUNK, wait));
         }
+        self.describe_answer(span);
         let Some(usage) = outcome.usage else { return };
         span.set_attributes([
             count(semconv::INPUT_TOKENS, usage.total_input()),
@@ -181,6 +183,17 @@ impl Ending {
         self.describe_cost(span, semconv::COST, &usage);
     }
 
+    fn describe_answer(&self, span: &SpanRef<'_>) {
+        let ReplyFacts { id, model, finish } = self.known.notes.get().map(Notes::facts).unwrap_or_default();
+        let asked_for = || self.known.served_by.get().map(|served_by| upstream_model(served_by));
+        let told = [(semconv::RESPONSE_MODEL, model.or_else(asked_for)), (semconv::RESPONSE_ID, id)];
+        span.set_attributes(told.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?))));
+        if !finish.is_empty() {
+            let reasons = finish.into_values().map(StringValue::from).collect();
+            span.set_attribute(KeyValue::new(semconv::FINISH_REASONS, Value::Array(Array::String(reasons))));
+        }
+    }
+
     fn describe_try(&self, span: &SpanRef<'_>, outcome: &Outcome<'_>) {
         let Some(usage) = outcome.usage else { return };
         span.set_attributes([
@@ -191,7 +204,7 @@ impl Ending {
     }
 
     fn describe_cost(&self, span: &SpanRef<'_>, name: &'static str, usage: &Usage) {
-        let priced = || (self.pricing.as_ref()?)(self.known.deployment.get()?, usage);
+        let priced = || (self.pricing.as_ref()?)(&self.known.served_by.get()?.deployment, usage);
         if let Some(cost) = self.known.cost.get().copied().or_else(priced) {
             span.set_attribute(KeyValue::new(name, dollars(cost)));
         }
@@ -203,7 +216,10 @@ impl Ending {
 impl Known {
     fn learn(&self, head: &Head) {
         if let Some(served_by) = &head.served_by {
-            let _ = self.deployment.set(served_by.deployment.clone());
+            let _ = self.served_by.set(served_by.clone());
+        }
+        if let Some(notes) = &head.notes {
+            let _ = self.notes.set(notes.clone());
         }
         if let Some(cost) = head.cost {
             let _ = self.cost.set(cost);
@@ -252,17 +268,22 @@ fn describe_head(span: &SpanRef<'_>, level: Level, head: &Head) {
         }
     }
     let Some(served_by) = &head.served_by else { return };
-    let model = served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model).to_owned();
     let provider = semconv::provider_name(&served_by.provider).to_owned();
     span.set_attribute(KeyValue::new(semconv::PROVIDER_NAME, provider));
     // An attempt knew its deployment from the start, and its model is the one that it asks for.
     match level {
-        Level::Attempt => span.set_attribute(KeyValue::new(semconv::REQUEST_MODEL, model)),
-        Level::Call | Level::Route => span.set_attributes([
-            KeyValue::new(semconv::RESPONSE_MODEL, model),
-            KeyValue::new(semconv::DEPLOYMENT_ID, served_by.deployment.clone()),
-        ]),
+        Level::Attempt => {
+            span.set_attribute(KeyValue::new(semconv::REQUEST_MODEL, upstream_model(served_by)));
+        }
+        Level::Call | Level::Route => {
+            span.set_attribute(KeyValue::new(semconv::DEPLOYMENT_ID, served_by.deployment.clone()));
+        }
     }
+}
+
+/// The model's name at the provider.
+fn upstream_model(served_by: &ServedBy) -> String {
+    served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model).to_owned()
 }
 
 fn operation(operation: Operation) -> &'static str {

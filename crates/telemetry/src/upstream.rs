@@ -43,6 +43,11 @@ impl UpstreamSpan {
         }
     }
 
+    /// Whether somebody will read it.
+    pub fn is_recording(&self) -> bool {
+        self.span.as_ref().and_then(Span::recording).is_some()
+    }
+
     /// The head of the answer is there.
     pub fn answered(&mut self, status: StatusCode) {
         if let Some(span) = self.span.as_ref().and_then(Span::recording) {

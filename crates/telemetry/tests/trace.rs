@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use gatewright_core::{
-    AttemptId, Body, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Money, Operation, Reply,
-    Result, ServedBy, Target, Usage, layer,
+    AttemptId, Body, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Money, Notes, Operation,
+    Reply, ReplyFacts, Result, ServedBy, Target, Usage, layer,
 };
 use gatewright_telemetry::{Guard, Logs, Otlp, Pricing, Sampler, Settings, Traced, Tracer, init};
 use gatewright_transport::Transport;
@@ -79,11 +79,14 @@ impl Service<Call> for Stage {
             Act::Breaks => vec![Ok(content()), Err(Error::new(ErrorKind::Connection, "broken"))],
         };
         span.answered(StatusCode::OK);
-        // As a provider does: the span lives as long as the body is read.
+        let notes = span.is_recording().then(Notes::default);
+        let head = Head { notes: notes.clone(), ..head() };
+        // As a provider does: the span lives as long as the body is read, and the facts come with it.
         let body = stream::iter(frames).inspect(move |_| {
             let _alive = &span;
+            notes.iter().for_each(|notes| notes.note(facts()));
         });
-        Box::pin(async move { Ok(Reply { head: head(), frames: Frames::many(body) }) })
+        Box::pin(async move { Ok(Reply { head, frames: Frames::many(body) }) })
     }
 }
 
@@ -136,7 +139,9 @@ async fn each_span_says_what_happened_and_never_what_was_said() {
             ("gen_ai.operation.name", "chat"),
             ("gen_ai.request.model", "gpt"),
             ("gen_ai.request.stream", "true"),
-            ("gen_ai.response.model", "mistral-large"),
+            ("gen_ai.response.model", "mistral-large-2411"),
+            ("gen_ai.response.id", "cmpl-1"),
+            ("gen_ai.response.finish_reasons", "[stop, length]"),
             ("gen_ai.provider.name", "mistral_ai"),
             ("gen_ai.usage.input_tokens", "10"),
             ("gen_ai.usage.output_tokens", "5"),
@@ -350,6 +355,14 @@ fn head() -> Head {
         provider: "mistral".into(),
     };
     Head { served_by: Some(Arc::new(served_by)), streams: true, retries: 1, ..Head::default() }
+}
+
+fn facts() -> ReplyFacts {
+    ReplyFacts {
+        id: Some("cmpl-1".into()),
+        model: Some("mistral-large-2411".into()),
+        finish: [(1, "length".into()), (0, "stop".into())].into(),
+    }
 }
 
 fn content() -> Frame {

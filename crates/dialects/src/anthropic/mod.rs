@@ -4,6 +4,7 @@ mod arguments;
 mod content_decode;
 mod content_encode;
 mod error;
+mod facts;
 mod output;
 mod relay;
 mod reply_decode;
@@ -25,8 +26,8 @@ mod words;
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyStyle, Result,
-    UpstreamFault,
+    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyFacts, ReplyStyle,
+    Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -61,6 +62,10 @@ impl Codec for Anthropic {
 
     fn decode_reply(&self, body: &[u8]) -> Result<Answer> {
         reply_decode::reply(body)
+    }
+
+    fn facts(&self, data: &[u8]) -> ReplyFacts {
+        facts::of(data)
     }
 
     fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes {

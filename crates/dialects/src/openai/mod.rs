@@ -1,5 +1,6 @@
 //! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it.
 
+mod facts;
 mod fault;
 mod finish;
 mod read;
@@ -11,8 +12,8 @@ mod write;
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyStyle, Result,
-    UpstreamFault,
+    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyFacts, ReplyStyle,
+    Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -46,6 +47,10 @@ impl Codec for OpenAi {
 
     fn decode_reply(&self, body: &[u8]) -> Result<Answer> {
         read::reply::read(body)
+    }
+
+    fn facts(&self, data: &[u8]) -> ReplyFacts {
+        facts::of(data)
     }
 
     fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes {

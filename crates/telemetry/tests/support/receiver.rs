@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::net::TcpListener;
@@ -108,11 +108,19 @@ async fn receive(
 }
 
 fn text(pair: &KeyValue) -> String {
-    match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
+    plain(pair.value.as_ref())
+}
+
+fn plain(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
         Some(Value::BoolValue(flag)) => flag.to_string(),
+        Some(Value::ArrayValue(list)) => {
+            let texts: Vec<String> = list.values.iter().map(|value| plain(Some(value))).collect();
+            format!("[{}]", texts.join(", "))
+        }
         other => panic!("unexpected attribute {other:?}"),
     }
 }
