@@ -304,3 +304,21 @@ fn a_client_may_ask_for_retries_and_for_none() {
         );
     }
 }
+
+#[test]
+fn an_error_names_the_deployment_that_failed() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 0);
+    let client = Client::of(&gateway);
+    for (path, group, name) in [("/v1/chat/completions", "a", OPENAI), ("/v1/messages", "b", ANTHROPIC)] {
+        upstream.push(Script::fails(400, "no").header("request-id", "req_7"));
+        let failed = ask(&client, path, group, false);
+        let served = ask(&client, path, group, false);
+        assert_eq!((failed.status, served.status), (400, 200));
+        assert_eq!(failed.header("x-litellm-model-name"), name);
+        assert_eq!(failed.header("x-litellm-model-id"), served.header("x-litellm-model-id"));
+        assert_eq!(failed.header("request-id"), "req_7");
+    }
+    let unknown = ask(&client, "/v1/messages", "nobody", false);
+    assert_eq!(unknown.header("x-litellm-model-id"), "");
+}

@@ -380,3 +380,29 @@ fn an_answer_does_not_wait_for_what_the_client_sends_next() {
         gate.open();
     }
 }
+
+#[test]
+fn a_page_may_call_a_gateway_that_asks_for_a_key() {
+    let upstream = Upstream::start();
+    let list = model("m", "openai/gpt-4o", &upstream);
+    let (locked, open) =
+        (Gateway::start(&list), Setup::new(format!("{list}general_settings: {{}}\n")).start());
+    for (gateway, allowed) in [(&locked, "*"), (&open, "")] {
+        let page = Client::of(gateway).header("origin", "https://page.example");
+        let asks = page
+            .clone()
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization, content-type");
+        let asked = asks.open("OPTIONS", "/v1/chat/completions", b"").unwrap();
+        assert_eq!(asked.header("access-control-allow-origin"), allowed);
+        assert_eq!(asked.status, if allowed.is_empty() { 405 } else { 204 });
+        if !allowed.is_empty() {
+            assert_eq!(asked.header("access-control-allow-headers"), "authorization, content-type");
+        }
+        for response in [page.chat("m", "hi"), page.chat("nobody", "hi"), page.get("/nothing")] {
+            assert_eq!(response.header("access-control-allow-origin"), allowed, "{}", response.text());
+            assert_eq!(response.header("access-control-expose-headers"), allowed);
+        }
+    }
+    assert_eq!(Client::of(&locked).chat("m", "hi").header("access-control-allow-origin"), "");
+}

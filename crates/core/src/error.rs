@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+
+use crate::ServedBy;
 
 /// What every layer answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -135,6 +138,7 @@ struct Fields {
     code: Option<Cow<'static, str>>,
     wire_type: Option<Cow<'static, str>>,
     provider: Option<&'static str>,
+    served_by: Option<Arc<ServedBy>>,
     retry_after: Option<Duration>,
     headers: HeaderMap,
 }
@@ -153,6 +157,7 @@ impl Error {
             code: None,
             wire_type: None,
             provider: None,
+            served_by: None,
             retry_after: None,
             headers: HeaderMap::new(),
         }))
@@ -197,6 +202,12 @@ impl Error {
     /// Marks it as the upstream's own failure and names the provider.
     pub fn with_provider(mut self, provider: &'static str) -> Self {
         self.0.provider = Some(provider);
+        self
+    }
+
+    /// The deployment that failed.
+    pub fn with_served_by(mut self, served_by: Arc<ServedBy>) -> Self {
+        self.0.served_by = Some(served_by);
         self
     }
 
@@ -250,6 +261,11 @@ impl Error {
     /// The provider whose failure it is; `None` for the gateway's own.
     pub fn provider(&self) -> Option<&'static str> {
         self.0.provider
+    }
+
+    /// The deployment that failed, where it came so far.
+    pub fn served_by(&self) -> Option<&ServedBy> {
+        self.0.served_by.as_deref()
     }
 
     /// How long to wait before another attempt.

@@ -16,10 +16,10 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::Settings;
 use crate::connection::{Deadlines, Guarded, Phase};
 use crate::gateway::Front;
 use crate::pump::pumped;
+use crate::{Settings, cors};
 
 /// Serves until `shutdown`, then waits for open answers within the grace.
 pub(crate) async fn serve<S: CallService>(
@@ -51,10 +51,18 @@ pub(crate) async fn serve<S: CallService>(
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let busy = phase.busy();
             let front = front.clone();
+            let from_page = settings.cross_origin && cors::is_from_page(request.headers());
+            let preflight = from_page.then(|| cors::preflight(&request)).flatten();
             let streams = (request.version() == Version::HTTP_2).then(|| streams.clone());
             // In a box, because hyper moves the future before it polls it.
             Box::pin(async move {
-                let response = front.answer(request).await;
+                let mut response = match preflight {
+                    Some(response) => *response,
+                    None => front.answer(request).await,
+                };
+                if from_page {
+                    cors::open(response.headers_mut());
+                }
                 Ok::<_, Infallible>(response.map(|body| match streams {
                     None => busy.until_end_of(body),
                     Some(tasks) => busy.until_end_of(pumped(body, deadlines.write, &tasks)),

@@ -41,6 +41,9 @@ pub struct Settings {
     pub client_mock_response: bool,
     /// Whether the upstream's headers are shown (`llm_provider-*`).
     pub show_upstream_headers: bool,
+    /// Whether pages of other origins may call from a browser. Never without a key: any page that somebody opens could
+    /// spend the operator's money.
+    pub cross_origin: bool,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             max_retries: 10,
             client_mock_response: false,
             show_upstream_headers: true,
+            cross_origin: false,
         }
     }
 }

@@ -12,6 +12,8 @@ mod connection;
 
 mod pump;
 
+mod cors;
+
 mod llm;
 
 mod intake;

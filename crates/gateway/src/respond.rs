@@ -83,6 +83,10 @@ pub(crate) fn error(err: &Error, codec: &dyn Codec, id: CallId) -> Response {
     upstream(&mut headers, err.headers());
     base(&mut headers, id);
     headers.insert(CONTENT_TYPE, JSON);
+    if let Some(by) = err.served_by() {
+        put(&mut headers, name::MODEL_ID, &by.deployment);
+        put(&mut headers, name::MODEL_NAME, &by.model);
+    }
     if let Some(wait) = err.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
@@ -153,14 +157,15 @@ fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
     }
 }
 
-/// The upstream's headers under `llm_provider-`, and its rate limits under their own names too.
+/// The upstream's headers under `llm_provider-`; its rate limits and the id that Anthropic's clients report under their
+/// own names too.
 fn upstream(headers: &mut HeaderMap, from: &HeaderMap) {
     for (name, value) in from {
         // Hop-by-hop facts and the provider's cookies are nobody else's business.
         if matches!(*name, TRANSFER_ENCODING | CONTENT_LENGTH | header::CONNECTION | header::SET_COOKIE) {
             continue;
         }
-        if name.as_str().starts_with("x-ratelimit-") {
+        if name.as_str().starts_with("x-ratelimit-") || *name == "request-id" {
             headers.insert(name.clone(), value.clone());
         }
         if let Ok(prefixed) = HeaderName::try_from(format!("llm_provider-{name}")) {

@@ -98,7 +98,10 @@ impl CallService for Upstream {
         };
         match deployment.answerer(target)? {
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
-            Answerer::Endpoint(endpoint) => self.exchange(&call, target, &deployment, endpoint).await,
+            Answerer::Endpoint(endpoint) => {
+                let answer = self.exchange(&call, target, &deployment, endpoint).await;
+                answer.map_err(|err| err.with_served_by(deployment.served_by(target)))
+            }
         }
     }
 }

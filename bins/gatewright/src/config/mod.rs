@@ -125,9 +125,13 @@ impl Config {
         let mut access = sections.access(&mut problems);
         access.master_key = access.master_key.or_else(|| env("LITELLM_MASTER_KEY").map(Secret::from));
         let telemetry = telemetry(&sections.litellm, env, &mut problems);
+        let gateway = gatewright_gateway::Settings {
+            cross_origin: access.master_key.is_some(),
+            ..sections.gateway(&mut problems)
+        };
         Self {
             router: sections.router(&mut problems),
-            gateway: sections.gateway(&mut problems),
+            gateway,
             limits: sections.limits(&mut problems),
             journal: sections.journal(&mut problems),
             proxies: network::proxies(env, &mut problems),

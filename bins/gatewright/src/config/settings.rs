@@ -116,6 +116,7 @@ impl Sections<'_> {
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(defaults.max_retries),
             client_mock_response: general.flag("allow_client_mock_response", problems).unwrap_or(false),
+            cross_origin: defaults.cross_origin,
             show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
         }
     }
