@@ -190,6 +190,29 @@ fn errors_come_in_the_clients_dialect_with_the_providers_words() {
 }
 
 #[test]
+fn a_deployment_without_money_is_left_at_once_and_its_status_is_shown() {
+    let upstream = Upstream::start();
+    let quota = || {
+        let error = json!({"message": "You exceeded your current quota", "type": "insufficient_quota",
+            "param": null, "code": "insufficient_quota"});
+        Script::replay(429, &[], json!({ "error": error }).to_string())
+    };
+    let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 2);
+    let client = Client::of(&gateway);
+    upstream.push(quota());
+    assert_eq!(read(PATHS[0], false, &ask(&client, PATHS[0], "a", false)).text, "w0 w1 w2 w3 w4 ");
+    assert_eq!(upstream.seen().len(), 2);
+    upstream.choose(move |_| Some(quota()));
+    for (path, kind) in PATHS.iter().zip(["throttling_error", "rate_limit_error"]) {
+        let response = ask(&client, path, "a", false);
+        assert_eq!(response.status, 429);
+        let error = &response.json()["error"];
+        assert_eq!(error["type"], kind, "{error}");
+        assert!(error["message"].as_str().unwrap().contains("RateLimitError: OpenAIException"), "{error}");
+    }
+}
+
+#[test]
 fn a_stream_that_fails_after_its_first_content_ends_with_an_error_in_the_clients_dialect() {
     let upstream = Upstream::start();
     let list = [deployment("o", OPENAI, &upstream, ""), deployment("a", ANTHROPIC, &upstream, "")];

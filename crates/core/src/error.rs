@@ -108,6 +108,8 @@ kinds! {
     LimitReached { 429, "throttling_error", "rate_limit_error", Never, Never }
     /// The provider's rate limit is reached.
     RateLimited { 429, "throttling_error", "rate_limit_error", Anywhere, Immediate }
+    /// The deployment's account is used up, which its provider says with a rate limit's status: no wait helps.
+    QuotaExhausted { 429, "throttling_error", "rate_limit_error", Elsewhere, Immediate }
     /// The client left before the end.
     ClientGone { 499, "client_closed_request", "api_error", Never, Never }
     /// Something of ours is broken.

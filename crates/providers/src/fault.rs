@@ -92,7 +92,7 @@ fn class(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "Timeout",
         ErrorKind::Unprocessable => "UnprocessableEntityError",
         ErrorKind::BudgetExceeded => "BudgetExceededError",
-        ErrorKind::LimitReached | ErrorKind::RateLimited => "RateLimitError",
+        ErrorKind::LimitReached | ErrorKind::RateLimited | ErrorKind::QuotaExhausted => "RateLimitError",
         ErrorKind::Connection | ErrorKind::ClientGone => "APIConnectionError",
         ErrorKind::Internal | ErrorKind::Unreachable | ErrorKind::Upstream => "InternalServerError",
         ErrorKind::BadGateway => "BadGatewayError",
@@ -147,6 +147,11 @@ mod tests {
     fn messages_read_as_litellm_writes_them() {
         for (kind, provider, want) in [
             (ErrorKind::RateLimited, "openai", "litellm.RateLimitError: RateLimitError: OpenAIException - m"),
+            (
+                ErrorKind::QuotaExhausted,
+                "openai",
+                "litellm.RateLimitError: RateLimitError: OpenAIException - m",
+            ),
             (ErrorKind::InvalidRequest, "openai", "litellm.BadRequestError: OpenAIException - m"),
             (
                 ErrorKind::ContextWindow,

@@ -44,6 +44,7 @@ fn bills_nothing(err: &Error) -> bool {
         | ErrorKind::Unsupported
         | ErrorKind::UpstreamAuth
         | ErrorKind::PaymentRequired
+        | ErrorKind::QuotaExhausted
         | ErrorKind::UpstreamForbidden
         | ErrorKind::NotFound
         | ErrorKind::TooLarge

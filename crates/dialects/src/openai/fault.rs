@@ -117,7 +117,7 @@ fn stated_status(error: &Value) -> StatusCode {
         let names = [error.get("type"), error.get("code")];
         let has = |word: &str| names.iter().flatten().filter_map(|v| v.as_str()).any(|n| n.contains(word));
         match () {
-            () if has("rate_limit") => StatusCode::TOO_MANY_REQUESTS,
+            () if has("rate_limit") || has("insufficient_quota") => StatusCode::TOO_MANY_REQUESTS,
             () if has("overloaded") || has("unavailable") => StatusCode::SERVICE_UNAVAILABLE,
             () if has("authentication") => StatusCode::UNAUTHORIZED,
             () if has("invalid_request") || has("BadRequest") => StatusCode::BAD_REQUEST,
@@ -141,6 +141,9 @@ fn kind(status: StatusCode, text: &str) -> ErrorKind {
     }
     if at_fault && says(&["rate_limit_exceeded", "service tier capacity exceeded", "token_quota_reached"]) {
         return ErrorKind::RateLimited;
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS && says(&["insufficient_quota"]) {
+        return ErrorKind::QuotaExhausted;
     }
     by_status(status)
 }
@@ -237,6 +240,12 @@ mod tests {
                 r#"[{"loc":["body"],"msg":"x"}]"#,
             ),
             (429, r#"[{"error":{"message":"slow down"}}]"#, RateLimited, "slow down"),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+                QuotaExhausted,
+                "You exceeded your current quota",
+            ),
             (500, "<html><h1>oops</h1></html>", Upstream, "Internal Server Error"),
             (502, "<!DOCTYPE html>", BadGateway, "Bad Gateway"),
             (503, "upstream connect error", Unavailable, "upstream connect error"),
@@ -258,6 +267,7 @@ mod tests {
         for (body, want) in [
             (r#"{"error":{"message":"x","type":"server_error"}}"#, ErrorKind::Upstream),
             (r#"{"error":{"message":"x","code":429}}"#, ErrorKind::RateLimited),
+            (r#"{"error":{"message":"x","type":"insufficient_quota"}}"#, ErrorKind::QuotaExhausted),
             (r#"{"error":{"message":"x","code":"502"}}"#, ErrorKind::BadGateway),
             (r#"{"error":{"message":"x","type":"overloaded_error"}}"#, ErrorKind::Unavailable),
             (r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#, ErrorKind::RateLimited),
