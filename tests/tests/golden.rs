@@ -244,6 +244,7 @@ fn style() -> ReplyStyle {
         include_usage: true,
         created: 1_700_000_000,
         attempt: AttemptId::from_bytes([0; 16]),
+        older_functions: false,
     }
 }
 

@@ -421,3 +421,22 @@ fn a_trace_tells_what_the_provider_says_of_its_answer() {
     }
     assert!(times("end_turn") == 2 && !told.contains("w0"));
 }
+
+#[test]
+fn a_client_of_the_older_functions_reads_calls_of_any_provider_in_the_older_form() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("a", "anthropic/claude-sonnet-4-5", &upstream));
+    let client = Client::of(&gateway);
+    let function = json!({"name": "f", "parameters": {"type": "object"}});
+    let tools = json!([{"type": "function", "function": function}]);
+    for (asked, field, word) in [
+        (json!({"functions": [function]}), "function_call", "function_call"),
+        (json!({"functions": [function], "tools": tools}), "tool_calls", "tool_calls"),
+    ] {
+        upstream.push(Script::says(Said::text(Vec::<String>::new()).tool("call_1", "f", &["{}"])));
+        let response = client.post("/v1/chat/completions", &chat("a", "hi", asked));
+        let choice = &response.json()["choices"][0];
+        assert_eq!(choice["finish_reason"], word, "{choice}");
+        assert!(choice["message"].get(field).is_some(), "{choice}");
+    }
+}

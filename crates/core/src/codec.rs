@@ -79,6 +79,8 @@ pub struct ReplyStyle {
     pub created: u64,
     /// Names the answer where its upstream gives no id.
     pub attempt: AttemptId,
+    /// Whether the client used OpenAI's older `functions`, so that it reads `function_call`.
+    pub older_functions: bool,
 }
 
 /// One event as the framing found it.

@@ -51,6 +51,7 @@ pub(crate) fn style(call: &Call, target: &Target, upstream_model: &Arc<str>) -> 
         include_usage: call.controls.include_usage,
         created: SystemClock.unix_seconds(),
         attempt: target.attempt,
+        older_functions: call.body.json().is_some_and(|json| json.has("functions") && !json.has("tools")),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn reply(answer: &Answer, style: &ReplyStyle) -> Bytes {
     let detailed = refusal(stop_details);
     let is_new = |part: &&Part| !matches!(part, Part::Refusal(text) if Some(text) == detailed.as_ref());
     let message = Message {
-        id: message_id(&answer.id),
+        id: message_id(&answer.id, style),
         kind: "message",
         role: "assistant",
         model: &style.model,
@@ -54,11 +54,14 @@ pub(super) fn reply(answer: &Answer, style: &ReplyStyle) -> Bytes {
 }
 
 /// Clients of this dialect expect ids that begin with `msg_`.
-pub(super) fn message_id(id: &str) -> Cow<'_, str> {
+pub(super) fn message_id<'a>(id: &'a str, style: &ReplyStyle) -> Cow<'a, str> {
     if id.starts_with("msg_") {
         return Cow::Borrowed(id);
     }
-    Cow::Owned(format!("msg_{}", id.strip_prefix("chatcmpl-").unwrap_or(id)))
+    Cow::Owned(match id.strip_prefix("chatcmpl-").unwrap_or(id) {
+        "" => format!("msg_{}", style.attempt),
+        rest => format!("msg_{rest}"),
+    })
 }
 
 /// A refusal in words ends an OpenAI answer like any other; here the reason says so.

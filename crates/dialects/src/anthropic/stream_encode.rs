@@ -5,8 +5,6 @@
 //! reasoning are simply continued in a new block when something else comes between. The last two events wait for
 //! [`Event::End`], because usage may come after the reason to stop, and the client reads it there.
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 use gatewright_core::chat::{Delta, Event, Finish, PartKind};
 use gatewright_core::{Encode, ReplyStyle, Usage};
@@ -19,7 +17,7 @@ use super::words;
 
 /// Writes one stream.
 pub(super) struct Encoder {
-    model: Arc<str>,
+    style: ReplyStyle,
     started: bool,
     ended: bool,
     /// The number of the next block.
@@ -82,7 +80,7 @@ impl Encoder {
     /// An encoder for one stream.
     pub(super) fn new(style: &ReplyStyle) -> Self {
         Self {
-            model: style.model.clone(),
+            style: style.clone(),
             started: false,
             ended: false,
             next: 0,
@@ -101,10 +99,10 @@ impl Encoder {
             return;
         }
         let message = Message {
-            id: &message_id(id),
+            id: &message_id(id, &self.style),
             kind: "message",
             role: "assistant",
-            model: &self.model,
+            model: &self.style.model,
             content: [],
             stop_reason: None,
             stop_sequence: None,

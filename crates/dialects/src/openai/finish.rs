@@ -47,6 +47,14 @@ pub(super) fn word(finish: Finish) -> &'static str {
     }
 }
 
+/// What a client is shown: one that used the older `functions` knows calls as `function_call`.
+pub(super) fn shown(finish: Finish, older_functions: bool) -> Finish {
+    match finish {
+        Finish::ToolCalls if older_functions => Finish::FunctionCall,
+        other => other,
+    }
+}
+
 /// Whether clients of this dialect know the word, as JSON text.
 pub(super) fn is_known(quoted: &[u8]) -> bool {
     matches!(quoted, b"stop" | b"length" | b"tool_calls" | b"content_filter" | b"function_call")

@@ -194,6 +194,7 @@ mod tests {
             include_usage,
             created: 7,
             attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+            older_functions: false,
         }
     }
 

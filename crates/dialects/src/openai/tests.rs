@@ -33,6 +33,7 @@ fn style(include_usage: bool) -> ReplyStyle {
         include_usage,
         created: 7,
         attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+        older_functions: false,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod asking;
 mod errors;
+mod older;
 mod pairs;
 mod properties;
 mod relays;
@@ -32,6 +33,7 @@ fn style() -> ReplyStyle {
         include_usage: true,
         created: 1,
         attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
+        older_functions: false,
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{codec, json, newest, raw_events, style};
 
-fn openai() -> &'static dyn Codec {
+pub(super) fn openai() -> &'static dyn Codec {
     of(Dialect::OpenAiChat)
 }
 
-fn asked(client: &dyn Codec, upstream: &dyn Codec, request: &Value) -> (Value, Vec<String>) {
+pub(super) fn asked(client: &dyn Codec, upstream: &dyn Codec, request: &Value) -> (Value, Vec<String>) {
     let chat = client.decode_request(&json(request)).unwrap();
     let mut losses = Losses::default();
     let body = upstream.encode_request(&chat, &newest(), &mut losses).unwrap();
@@ -19,8 +19,17 @@ fn asked(client: &dyn Codec, upstream: &dyn Codec, request: &Value) -> (Value, V
     (serde_json::from_slice(&body).unwrap(), lost)
 }
 
-fn streamed(upstream: &dyn Codec, client: &dyn Codec, events: &[(&str, Value)]) -> String {
-    let mut relay = Translate::new(upstream.decoder(), client.encoder(&style()));
+pub(super) fn streamed(upstream: &dyn Codec, client: &dyn Codec, events: &[(&str, Value)]) -> String {
+    streamed_as(upstream, client, &style(), events)
+}
+
+pub(super) fn streamed_as(
+    upstream: &dyn Codec,
+    client: &dyn Codec,
+    style: &ReplyStyle,
+    events: &[(&str, Value)],
+) -> String {
+    let mut relay = Translate::new(upstream.decoder(), client.encoder(style));
     let mut out = BytesMut::new();
     for (name, data) in events {
         relay.event(RawEvent { name, data: data.to_string().as_bytes() }, &mut out).unwrap();

@@ -93,6 +93,10 @@ fn read_tools(body: &Json, chat: &mut Chat) -> Result<()> {
     let tools = body.get::<Vec<Value>>("tools")?.unwrap_or_default();
     chat.tools = tools.into_iter().map(tool::tool).collect();
     let functions = body.get::<Vec<Map<String, Value>>>("functions")?.unwrap_or_default();
+    if chat.tools.is_empty() && !functions.is_empty() {
+        // The answer has room for one call only.
+        chat.parallel_tool_calls.get_or_insert(false);
+    }
     chat.tools.extend(functions.into_iter().map(tool::function));
     for key in ["tool_choice", "function_call"] {
         let Some(wanted) = body.get::<Value>(key)? else { continue };

@@ -6,6 +6,7 @@ use gatewright_core::chat::{Answer, Choice, Part};
 use serde_json::{Map, Value, json};
 
 use super::{function_call, reasoning_text, thinking_blocks};
+use crate::openai::relay::answer_id;
 use crate::openai::{finish, usage};
 
 /// Extras of a choice that stand beside its message and not in it.
@@ -15,19 +16,20 @@ const BESIDE: &[&str] =
 /// Writes an answer.
 pub(in crate::openai) fn write(answer: &Answer, style: &ReplyStyle) -> Bytes {
     let mut body = Map::new();
-    body.insert("id".into(), answer.id.as_str().into());
+    let id = if answer.id.is_empty() { answer_id(style.attempt) } else { answer.id.clone() };
+    body.insert("id".into(), id.into());
     body.insert("object".into(), "chat.completion".into());
     let created = if answer.created == 0 { style.created } else { answer.created };
     body.insert("created".into(), created.into());
     body.insert("model".into(), (&*style.model).into());
-    body.insert("choices".into(), answer.choices.iter().map(choice).collect());
+    body.insert("choices".into(), answer.choices.iter().map(|one| choice(one, style)).collect());
     body.extend(answer.usage.as_ref().map(|used| ("usage".to_owned(), usage::write(used))));
     body.extend(answer.service_tier.as_deref().map(|tier| ("service_tier".to_owned(), tier.into())));
     add_missing(&mut body, &answer.extra);
     Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
 }
 
-fn choice(choice: &Choice) -> Value {
+fn choice(choice: &Choice, style: &ReplyStyle) -> Value {
     let mut wire = Map::new();
     wire.insert("index".into(), choice.index.into());
     let mut message = message(&choice.parts);
@@ -41,8 +43,14 @@ fn choice(choice: &Choice) -> Value {
             (None, value) => drop(message.insert(key.clone(), value.clone())),
         }
     }
+    if style.older_functions {
+        call_as_function(&mut message);
+    }
     wire.insert("message".into(), Value::Object(message));
-    wire.insert("finish_reason".into(), finish::word(choice.finish).into());
+    wire.insert(
+        "finish_reason".into(),
+        finish::word(finish::shown(choice.finish, style.older_functions)).into(),
+    );
     wire.extend(choice.logprobs.clone().map(|value| ("logprobs".to_owned(), value)));
     wire.extend(choice.stop_sequence.as_deref().map(|text| ("stop_reason".to_owned(), text.into())));
     for (key, value) in beside {
@@ -88,6 +96,14 @@ fn message(parts: &[Part]) -> Map<String, Value> {
     message
         .extend(provider_fields(cited, others).map(|fields| ("provider_specific_fields".to_owned(), fields)));
     message
+}
+
+/// The older form has one call, and no id.
+fn call_as_function(message: &mut Map<String, Value>) {
+    let Some(calls) = message.shift_remove("tool_calls") else { return };
+    if let Some(function) = calls.get(0).and_then(|call| call.get("function")) {
+        message.insert("function_call".into(), function.clone());
+    }
 }
 
 /// A citation of the web as an annotation of the text between `span`.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use gatewright_core::chat::{Delta, Event, PartKind};
+use gatewright_core::chat::{Delta, Event, Finish, PartKind};
 use gatewright_core::{Encode, ReplyStyle, Usage};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::reply::annotation;
-use crate::openai::relay::DONE;
+use crate::openai::relay::{DONE, answer_id};
 use crate::openai::{finish, usage};
 
 /// Writes the events of one stream.
@@ -17,6 +17,9 @@ pub(in crate::openai) struct Writer {
     model: Arc<str>,
     include_usage: bool,
     created: u64,
+    older_functions: bool,
+    /// Our id, for a stream that has none.
+    id: String,
     /// What every chunk begins with, up to its choices.
     head: Vec<u8>,
     choices: Vec<Choice>,
@@ -54,6 +57,8 @@ impl Writer {
             model: style.model.clone(),
             include_usage: style.include_usage,
             created: style.created,
+            older_functions: style.older_functions,
+            id: answer_id(style.attempt),
             head: Vec::new(),
             choices: Vec::new(),
             usage: None,
@@ -65,7 +70,7 @@ impl Writer {
     fn begin(&mut self, id: &str, created: u64, extra: &Map<String, Value>) {
         let created = if created == 0 { self.created } else { created };
         let mut head = Map::new();
-        head.insert("id".into(), id.into());
+        head.insert("id".into(), if id.is_empty() { &self.id } else { id }.into());
         head.insert("object".into(), "chat.completion.chunk".into());
         head.insert("created".into(), created.into());
         head.insert("model".into(), (&*self.model).into());
@@ -132,6 +137,13 @@ impl Writer {
         match (kind, &opened) {
             (PartKind::ToolCall { id, name }, Kind::Call { number, .. }) => {
                 let function = json!({"name": name, "arguments": ""});
+                if self.older_functions {
+                    // The older form has one call only.
+                    if *number == 0 {
+                        self.field(choice, "function_call", &function, out);
+                    }
+                    return self.opened(choice, index, opened);
+                }
                 let call = json!([{"index": number, "id": id, "type": "function", "function": function}]);
                 self.field(choice, "tool_calls", &call, out);
             }
@@ -144,8 +156,12 @@ impl Writer {
             }
             _ => {}
         }
+        self.opened(choice, index, opened);
+    }
+
+    fn opened(&mut self, choice: u32, index: u32, kind: Kind) {
         if let Some(known) = self.choice(choice) {
-            known.parts.push(Open { index, kind: opened });
+            known.parts.push(Open { index, kind });
         }
     }
 
@@ -191,6 +207,12 @@ impl Writer {
         let Some(Open { kind: Kind::Call { number, argued }, .. }) = self.part(choice, index) else { return };
         *argued |= !text.is_empty();
         let number = *number;
+        if self.older_functions {
+            if number == 0 {
+                self.field(choice, "function_call", &json!({"arguments": text}), out);
+            }
+            return;
+        }
         let fields = |out: &mut BytesMut| {
             out.put_slice(b"\"tool_calls\":[{\"index\":");
             put_json(out, &number);
@@ -225,6 +247,10 @@ impl Writer {
         }
     }
 
+    fn shown(&self, reason: Finish) -> Finish {
+        finish::shown(reason, self.older_functions)
+    }
+
     fn end(&mut self, out: &mut BytesMut) {
         if let Some(used) = self.usage.take().filter(|_| self.include_usage) {
             out.put_slice(&self.head);
@@ -257,7 +283,7 @@ impl Encode for Writer {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { choice, reason, .. } => {
                 self.open(*choice, out);
-                let rest = format!(",\"finish_reason\":\"{}\"", finish::word(*reason));
+                let rest = format!(",\"finish_reason\":\"{}\"", finish::word(self.shown(*reason)));
                 self.chunk_with(*choice, |_| {}, &rest, out);
             }
             Event::Ping => {}
