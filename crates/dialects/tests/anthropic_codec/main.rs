@@ -12,6 +12,7 @@ mod replies;
 mod requests_in;
 mod requests_out;
 mod requests_out_ways;
+mod sources;
 mod streams_in;
 mod streams_out;
 

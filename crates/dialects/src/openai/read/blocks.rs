@@ -19,6 +19,9 @@ pub(super) struct Choice {
     calls: Vec<Call>,
     audio: Option<u32>,
     spoke: bool,
+    cited: bool,
+    /// What the answer rests on as a whole, for a text that does not say it piece by piece.
+    pub(super) sources: Vec<Value>,
     /// Whether the reasoning came as bare text, which then also stands in the blocks beside it.
     bare_reasoning: bool,
     pub(super) finished: bool,
@@ -254,8 +257,19 @@ impl Choice {
 
     fn cite(&mut self, annotation: &Value, out: &mut Vec<Event>) {
         let Some(citation) = citation(annotation, "") else { return };
+        self.cited = true;
         let index = self.open(Running::Text, out);
         out.push(Event::PartDelta { choice: self.index, index, delta: Delta::Citation(citation) });
+    }
+
+    fn cite_sources(&mut self, out: &mut Vec<Event>) {
+        let Some((index, Running::Text)) = self.open else { return };
+        let sources = std::mem::take(&mut self.sources).into_iter().filter(|_| !self.cited);
+        out.extend(sources.map(|source| Event::PartDelta {
+            choice: self.index,
+            index,
+            delta: Delta::Citation(source),
+        }));
     }
 
     fn audio(&mut self, audio: Value, out: &mut Vec<Event>) {
@@ -289,6 +303,7 @@ impl Choice {
 
     fn end_parts(&mut self, out: &mut Vec<Event>) {
         let choice = self.index;
+        self.cite_sources(out);
         self.close_running(out);
         for place in 0..self.calls.len() {
             if self.calls.get(place).is_some_and(|call| call.part.is_none()) {

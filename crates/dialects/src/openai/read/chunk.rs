@@ -22,6 +22,8 @@ pub(super) struct Chunk<'a> {
     #[serde(default, borrow)]
     pub(super) citations: Option<&'a RawValue>,
     #[serde(default, borrow)]
+    pub(super) search_results: Option<&'a RawValue>,
+    #[serde(default, borrow)]
     pub(super) choices: Option<Vec<RawChoice<'a>>>,
     #[serde(default, borrow)]
     pub(super) usage: Option<&'a RawValue>,

@@ -18,10 +18,16 @@ pub(in crate::openai) fn read(body: &[u8]) -> Result<Answer> {
     let used = top.shift_remove("usage").filter(|usage| !usage.is_null());
     top.shift_remove("object");
     let id = take_string(&mut top, "id").unwrap_or_default();
+    let sources = sources(top.get("search_results"), top.get("citations"));
+    let mut choices: Vec<Choice> =
+        choices.into_iter().zip(0..).map(|(choice, at)| read_choice(choice, at, &id)).collect();
+    if let Some(choice) = choices.first_mut() {
+        cite_sources(&mut choice.parts, sources);
+    }
     Ok(Answer {
         model: take_string(&mut top, "model").unwrap_or_default(),
         created: top.shift_remove("created").and_then(|at| at.as_u64()).unwrap_or_default(),
-        choices: choices.into_iter().zip(0..).map(|(choice, at)| read_choice(choice, at, &id)).collect(),
+        choices,
         usage: used.and_then(|usage| usage::read(usage.to_string().as_bytes())),
         service_tier: take_string(&mut top, "service_tier"),
         id,
@@ -110,6 +116,42 @@ fn cite(message: &mut Map<String, Value>, parts: &mut [Part]) {
 fn keep(message: &mut Map<String, Value>, annotations: Vec<Value>) {
     if !annotations.is_empty() {
         message.insert("annotations".into(), annotations.into());
+    }
+}
+
+/// Sources that a provider lists beside its answer (Perplexity, xAI), as citations. Their places in the text are not
+/// told. The list with titles is taken where there is one.
+pub(super) fn sources(results: Option<&Value>, links: Option<&Value>) -> Vec<Value> {
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut all = list(results);
+    if all.is_empty() {
+        all = list(links);
+    }
+    let source = |value: &Value| {
+        let (url, title) = match value {
+            Value::String(url) => (url.as_str(), None),
+            other => (other.get("url")?.as_str()?, other.get("title").and_then(Value::as_str)),
+        };
+        Some(json!({
+            "type": "web_search_result_location",
+            "url": url,
+            "title": title,
+            "encrypted_index": "",
+            "cited_text": "",
+        }))
+    };
+    all.iter().filter_map(source).collect()
+}
+
+/// Sources are what the first text rests on, unless its citations are told one by one.
+fn cite_sources(parts: &mut [Part], sources: Vec<Value>) {
+    let mut cited = parts.iter_mut().filter_map(|part| match part {
+        Part::Text { citations, .. } => Some(citations),
+        _ => None,
+    });
+    match cited.next() {
+        Some(citations) if citations.is_empty() => *citations = sources,
+        _ => {}
     }
 }
 

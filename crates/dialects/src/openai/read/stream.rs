@@ -3,9 +3,11 @@
 use gatewright_core::chat::{Event, Extra};
 use gatewright_core::{Decode, Error, RawEvent, Result};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::blocks::Choice;
 use super::chunk::{Chunk, words};
+use super::reply;
 use crate::openai::{fault, relay, usage};
 
 /// Reads the events of one stream.
@@ -14,6 +16,8 @@ pub(in crate::openai) struct Reader {
     id: String,
     started: bool,
     choices: Vec<Choice>,
+    /// The sources of the answer as they were listed last; with titles and without.
+    listed: [Option<Box<RawValue>>; 2],
     done: bool,
 }
 
@@ -56,10 +60,16 @@ impl Reader {
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<Event>) -> Result<()> {
         let usages = [chunk.usage, chunk.x_groq.as_ref().and_then(|groq| groq.usage)];
         let used = usages.into_iter().flatten().find_map(|raw| usage::read(raw.get().as_bytes()));
+        let listed = [chunk.search_results, chunk.citations];
         let mut chunk = chunk;
         let choices = chunk.choices.take().unwrap_or_default();
         if !self.started && !choices.is_empty() {
             self.start(chunk, out);
+        }
+        for (listed, raw) in self.listed.iter_mut().zip(listed) {
+            if let Some(raw) = raw {
+                *listed = Some(raw.to_owned());
+            }
         }
         for (raw, at) in choices.into_iter().zip(0..) {
             let index = raw.index.unwrap_or(at);
@@ -71,6 +81,9 @@ impl Reader {
                 }
             };
             if let Some(choice) = self.choices.get_mut(place) {
+                if place == 0 && raw.finish_reason.is_some() {
+                    choice.sources = read_sources(&self.listed);
+                }
                 choice.take(raw, &self.id, out);
             }
         }
@@ -100,11 +113,20 @@ impl Reader {
 
     fn end(&mut self, out: &mut Vec<Event>) {
         self.done = true;
+        if let Some(choice) = self.choices.first_mut() {
+            choice.sources = read_sources(&self.listed);
+        }
         for choice in &mut self.choices {
             choice.finish("", out);
         }
         out.push(Event::End);
     }
+}
+
+fn read_sources(listed: &[Option<Box<RawValue>>; 2]) -> Vec<Value> {
+    let [results, links] =
+        listed.each_ref().map(|raw| raw.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok()));
+    reply::sources(results.as_ref(), links.as_ref())
 }
 
 fn failure(chunk: &Chunk<'_>, event: RawEvent<'_>) -> Option<Error> {
