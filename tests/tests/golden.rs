@@ -230,6 +230,7 @@ impl Case {
             max_output: Some(64_000),
             reasoning,
             structured_output: told["structured_output"] != false,
+            document_links: told["document_links"] == true,
         }
     }
 }

@@ -50,6 +50,7 @@ impl Catalogue {
                 Dialect::OpenAiChat => !provider.quirks.contains(&Quirk::SchemaAsTool),
                 Dialect::AnthropicMessages => family.is_some_and(|family| family.structured_output),
             },
+            document_links: false,
         }
     }
 
@@ -59,6 +60,7 @@ impl Catalogue {
         if provider.quirks_for(name).any(drops) {
             facts.reasoning = ReasoningControl::None;
         }
+        facts.document_links = provider.quirks_for(name).any(|quirk| *quirk == Quirk::DocumentLinks);
         facts
     }
 }

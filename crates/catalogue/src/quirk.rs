@@ -59,6 +59,8 @@ pub enum Quirk {
     NoCacheMarks,
     /// `name` stays on tool messages only.
     NoSpeakerNames,
+    /// Documents may be given by their address: `file_data` takes a URL too.
+    DocumentLinks,
     /// How usage of a stream is had; [`StreamUsage::Ask`] where nothing is said.
     StreamUsage(StreamUsage),
     /// The field of a message or delta that carries reasoning in answers, and in requests where it is sent back.

@@ -66,6 +66,7 @@ impl ModelRow {
             max_output: self.limits.max_output,
             reasoning: self.reasoning(dialect),
             structured_output: self.structured_output(dialect),
+            document_links: false,
         }
     }
 

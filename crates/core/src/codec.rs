@@ -149,6 +149,8 @@ pub struct ModelFacts {
     pub reasoning: ReasoningControl,
     /// Whether it takes a JSON schema natively.
     pub structured_output: bool,
+    /// Whether documents may be given by their address where the dialect itself knows only their bytes.
+    pub document_links: bool,
 }
 
 /// How a model's thinking is asked for.

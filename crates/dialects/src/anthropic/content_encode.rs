@@ -240,7 +240,9 @@ fn call_id(id: &str) -> Cow<'_, str> {
 /// A web citation without Anthropic's sealed index came from another provider and is refused.
 fn may_come_back(citation: &Value) -> bool {
     match citation.get("type").and_then(Value::as_str) {
-        Some("web_search_result_location") => citation.get("encrypted_index").is_some_and(Value::is_string),
+        Some("web_search_result_location") => {
+            citation.get("encrypted_index").and_then(Value::as_str).is_some_and(|index| !index.is_empty())
+        }
         Some("char_location" | "page_location" | "content_block_location" | "search_result_location") => true,
         _ => false,
     }

@@ -15,6 +15,7 @@ mod requests_out_ways;
 mod sources;
 mod streams_in;
 mod streams_out;
+mod told;
 
 use bytes::Bytes;
 use gatewright_core::chat::Chat;
@@ -44,7 +45,13 @@ fn newest() -> ModelFacts {
 }
 
 fn facts(reasoning: ReasoningControl, structured_output: bool) -> ModelFacts {
-    ModelFacts { name: "claude".into(), max_output: Some(64_000), reasoning, structured_output }
+    ModelFacts {
+        name: "claude".into(),
+        max_output: Some(64_000),
+        reasoning,
+        structured_output,
+        document_links: false,
+    }
 }
 
 fn json(value: &Value) -> Json {

@@ -206,8 +206,9 @@ fn every_part_becomes_its_block() {
 fn only_citations_that_the_provider_gave_go_back() {
     let sealed = json!({ "type": "web_search_result_location", "url": "u", "encrypted_index": "e" });
     let page = json!({ "type": "page_location", "document_index": 0 });
-    let citations =
-        vec![json!({ "type": "web_search_result_location", "url": "u" }), sealed.clone(), page.clone()];
+    let web =
+        |index: Value| json!({ "type": "web_search_result_location", "url": "u", "encrypted_index": index });
+    let citations = vec![web(Value::Null), web("".into()), sealed.clone(), page.clone()];
     let turns = vec![Turn::new(Role::User, vec![Part::Text { text: "t".into(), citations, cache: None }])];
     let (body, _) = encode(&Chat { turns, ..Chat::default() }, &newest());
     assert_eq!(body["messages"][0]["content"][0]["citations"], json!([sealed, page]));

@@ -148,6 +148,7 @@ fn model_facts(model: &str) -> ModelFacts {
         max_output: None,
         reasoning: if adaptive { ReasoningControl::Adaptive } else { ReasoningControl::Budget },
         structured_output: adaptive || model.contains("4-5"),
+        document_links: false,
     }
 }
 

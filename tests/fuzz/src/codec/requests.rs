@@ -94,6 +94,7 @@ fn facts() -> impl Iterator<Item = ModelFacts> {
             max_output: structured_output.then_some(64_000),
             reasoning,
             structured_output,
+            document_links: structured_output,
         })
     })
 }
@@ -104,5 +105,5 @@ fn facts_for(dialect: Dialect) -> ModelFacts {
         Dialect::OpenAiChat => ReasoningControl::Effort,
         Dialect::AnthropicMessages => ReasoningControl::Adaptive,
     };
-    ModelFacts { name: "claude-x".into(), max_output: Some(64_000), reasoning, structured_output: true }
+    ModelFacts { name: "claude-x".into(), max_output: Some(64_000), reasoning, structured_output: true, document_links: true }
 }

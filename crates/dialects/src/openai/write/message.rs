@@ -1,6 +1,6 @@
 //! Turns as messages.
 
-use gatewright_core::chat::{Part, Role, Tool, ToolResult, Turn};
+use gatewright_core::chat::{CacheMark, Part, Role, Tool, ToolResult, Turn};
 use gatewright_core::{Losses, ModelFacts, ReasoningControl};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,8 @@ pub(super) struct Messages<'a> {
     marks: bool,
     /// Whether the model reads its own earlier reasoning.
     reasoning: bool,
+    /// Whether the upstream opens documents by their address.
+    links: bool,
     losses: &'a mut Losses,
     out: Vec<Value>,
 }
@@ -23,6 +25,7 @@ impl<'a> Messages<'a> {
             tools,
             marks: takes_marks(model),
             reasoning: model.reasoning != ReasoningControl::None && !is_openai(model),
+            links: model.document_links,
             losses,
             out: Vec::new(),
         }
@@ -73,9 +76,7 @@ impl<'a> Messages<'a> {
         self.losses.add_if(result.is_error, "messages.tool_result.is_error");
         let mut fields = Map::new();
         fields.insert("tool_call_id".into(), result.id.as_str().into());
-        if let Some(cache) = result.cache.filter(|_| self.marks) {
-            fields.insert("cache_control".into(), mark(cache));
-        }
+        self.mark(&mut fields, result.cache);
         let told: Vec<&Part> = result.parts.iter().filter(|part| !matches!(part, Part::Media(_))).collect();
         let content = match told.is_empty() && !result.parts.is_empty() {
             true => "see the attached media in the next message".into(),
@@ -92,11 +93,7 @@ impl<'a> Messages<'a> {
         let mut fields = Map::new();
         let said = |part: &&Part| matches!(part, Part::Text { .. } | Part::Media(_) | Part::Other(_));
         let content = self.content(&turn.parts.iter().filter(said).collect::<Vec<_>>());
-        if self.reasoning {
-            let blocks = thinking_blocks(&turn.parts).filter(|_| self.marks);
-            fields.extend(reasoning_text(&turn.parts).map(|text| ("reasoning_content".into(), text.into())));
-            fields.extend(blocks.map(|blocks| ("thinking_blocks".into(), blocks.into())));
-        }
+        self.thoughts(turn, &mut fields);
         let refusals = turn.parts.iter().filter_map(|part| match part {
             Part::Refusal(text) => Some(text.as_str()),
             _ => None,
@@ -113,7 +110,32 @@ impl<'a> Messages<'a> {
         self.push("assistant", content, turn, fields);
     }
 
-    fn calls(&self, turn: &Turn) -> Vec<Value> {
+    /// Reasoning as far as the model reads it; only what is signed comes back in blocks.
+    fn thoughts(&mut self, turn: &Turn, fields: &mut Map<String, Value>) {
+        let (text, blocks) = (reasoning_text(&turn.parts), thinking_blocks(&turn.parts));
+        let keeps_blocks = self.reasoning && self.marks;
+        self.losses.add_if(text.is_some() && !self.reasoning, "messages.thinking");
+        if !keeps_blocks {
+            let has = |found: fn(&Part) -> bool| turn.parts.iter().any(found);
+            let signed = has(|part| matches!(part, Part::Reasoning { signature: Some(_), .. }));
+            self.losses.add_if(signed, "messages.thinking.signature");
+            let redacted = has(|part| matches!(part, Part::RedactedReasoning { .. }));
+            self.losses.add_if(redacted, "messages.redacted_thinking");
+        }
+        fields.extend(text.filter(|_| self.reasoning).map(|text| ("reasoning_content".into(), text.into())));
+        fields
+            .extend(blocks.filter(|_| keeps_blocks).map(|blocks| ("thinking_blocks".into(), blocks.into())));
+    }
+
+    fn mark(&mut self, wire: &mut Map<String, Value>, cache: Option<CacheMark>) {
+        let Some(cache) = cache else { return };
+        self.losses.add_if(!self.marks, "messages.cache_control");
+        if self.marks {
+            wire.insert("cache_control".into(), mark(cache));
+        }
+    }
+
+    fn calls(&mut self, turn: &Turn) -> Vec<Value> {
         let calls = turn.parts.iter().filter_map(|part| match part {
             Part::ToolCall(call) => Some(call),
             _ => None,
@@ -132,9 +154,7 @@ impl<'a> Messages<'a> {
                             .collect()
                     }
                 };
-                if let Some(cache) = call.cache.filter(|_| self.marks) {
-                    wire.insert("cache_control".into(), mark(cache));
-                }
+                self.mark(&mut wire, call.cache);
                 Value::Object(wire)
             })
             .collect()
@@ -142,9 +162,11 @@ impl<'a> Messages<'a> {
 
     /// Content as a string where that says it all, else as parts; `None` where there is none.
     fn content(&mut self, parts: &[&Part]) -> Option<Value> {
-        if let [Part::Text { text, cache, .. }] = parts
+        if let [Part::Text { text, cache, citations }] = parts
             && (cache.is_none() || !self.marks)
         {
+            self.losses.add_if(cache.is_some(), "messages.cache_control");
+            self.losses.add_if(!citations.is_empty(), "messages.citations");
             return Some(text.as_str().into());
         }
         let parts: Vec<Value> = parts.iter().filter_map(|part| self.part(part)).collect();
@@ -153,15 +175,16 @@ impl<'a> Messages<'a> {
 
     fn part(&mut self, part: &Part) -> Option<Value> {
         let (mut wire, cache) = match part {
-            Part::Text { text, cache, .. } => {
+            Part::Text { text, cache, citations } => {
+                self.losses.add_if(!citations.is_empty(), "messages.citations");
                 let mut wire = Map::new();
                 wire.insert("type".into(), "text".into());
                 wire.insert("text".into(), text.as_str().into());
                 (wire, *cache)
             }
-            Part::Media(media) => (media::part(media, self.losses)?, media.cache),
+            Part::Media(media) => (media::part(media, self.links, self.losses)?, media.cache),
             Part::Other(value) if is_foreign(value) => {
-                self.losses.add("content blocks of server tools");
+                self.losses.add("server_tool_blocks");
                 return None;
             }
             Part::Other(value) => return Some(value.clone()),
@@ -173,9 +196,7 @@ impl<'a> Messages<'a> {
                 return None;
             }
         };
-        if let Some(cache) = cache.filter(|_| self.marks) {
-            wire.insert("cache_control".into(), mark(cache));
-        }
+        self.mark(&mut wire, cache);
         Some(Value::Object(wire))
     }
 

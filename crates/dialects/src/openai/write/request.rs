@@ -85,6 +85,7 @@ fn write_tool(tool: &Tool, marks: bool, body: &mut Map<String, Value>, losses: &
     let mut wire = Map::new();
     wire.insert("type".into(), "function".into());
     wire.insert("function".into(), Value::Object(function));
+    losses.add_if(cache.is_some() && !marks, "tools.cache_control");
     if let Some(cache) = cache.filter(|_| marks) {
         wire.insert("cache_control".into(), mark(cache));
     }
@@ -104,11 +105,28 @@ fn hosted(value: &Value, body: &mut Map<String, Value>, losses: &mut Losses) -> 
         return Some(value.clone());
     }
     if kind.starts_with("web_search_") {
-        body.insert("web_search_options".into(), json!({}));
+        body.insert("web_search_options".into(), search_options(value, losses));
     } else {
         losses.add(format!("tools.{kind}"));
     }
     None
+}
+
+/// Where the user is; the dialect has no word for what else Anthropic's search can be told.
+fn search_options(tool: &Value, losses: &mut Losses) -> Value {
+    for key in ["allowed_domains", "blocked_domains", "max_uses", "cache_control"] {
+        if tool.get(key).is_some_and(|value| !value.is_null()) {
+            losses.add(format!("tools.web_search.{key}"));
+        }
+    }
+    let mut options = Map::new();
+    if let Some(Value::Object(place)) = tool.get("user_location") {
+        let mut place = place.clone();
+        place.shift_remove("type");
+        place.retain(|_, value| !value.is_null());
+        options.insert("user_location".into(), json!({"type": "approximate", "approximate": place}));
+    }
+    Value::Object(options)
 }
 
 fn write_choice(choice: &ToolChoice, tools: &[Tool]) -> Value {
@@ -162,6 +180,8 @@ fn write_reasoning(
         let fits = BUDGETS.iter().find(|(most, _)| budget <= *most);
         fits.map_or(Effort::High, |(_, effort)| *effort)
     };
+    losses.add_if(wanted.effort.is_none() && wanted.budget.is_some(), "thinking.budget_tokens");
+    losses.add_if(wanted.display.is_some(), "thinking.display");
     // Adaptive thinking leaves the measure to the model, as a request without the field does.
     if let Some(effort) = wanted.effort.or(wanted.budget.map(of_budget)) {
         body.insert("reasoning_effort".into(), effort.as_str().into());
