@@ -61,6 +61,10 @@ pub enum Quirk {
     NoSpeakerNames,
     /// Documents may be given by their address: `file_data` takes a URL too.
     DocumentLinks,
+    /// Fields of messages that the provider refuses; the client is told which were dropped.
+    DropFromMessages(Vec<String>),
+    /// Earlier reasoning goes back only to models that think: the others refuse it.
+    ReasoningToThinkersOnly,
     /// How usage of a stream is had; [`StreamUsage::Ask`] where nothing is said.
     StreamUsage(StreamUsage),
     /// The field of a message or delta that carries reasoning in answers, and in requests where it is sent back.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
-use gatewright_core::{Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, Result, Secret, Usage};
+use gatewright_core::{
+    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage,
+};
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
@@ -50,13 +52,14 @@ impl Endpoint {
             }
         };
         let name: Arc<str> = full_name(row, model).into();
+        let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
         Ok(Self {
             codec,
-            model: name.clone(),
-            facts: ModelFacts { name, ..catalogue.facts(row, model, &params.overrides) },
+            model: name,
+            quirks: row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect(),
+            facts,
             headers: headers(row, params),
             authorize: key.and_then(|key| authorize(&row.auth, &key)),
-            quirks: row.quirks_for(model).cloned().collect(),
             chat,
             count_tokens,
         })
@@ -103,6 +106,17 @@ fn address(base: &str, path: &str, row: &ProviderRow) -> Result<Uri> {
     match path.strip_prefix("/v1") {
         Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
         _ => uri(&format!("{base}{path}")),
+    }
+}
+
+/// The quirk as it holds for this model; `None` where it does not.
+fn settled(quirk: &Quirk, facts: &ModelFacts) -> Option<Quirk> {
+    match quirk {
+        Quirk::ReasoningToThinkersOnly if facts.reasoning == ReasoningControl::None => {
+            Some(Quirk::DropFromMessages(vec!["reasoning_content".to_owned(), "reasoning".to_owned()]))
+        }
+        Quirk::ReasoningToThinkersOnly => None,
+        other => Some(other.clone()),
     }
 }
 

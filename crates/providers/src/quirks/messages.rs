@@ -16,6 +16,9 @@ pub(super) fn apply(quirks: &[Quirk], body: &mut Json, losses: &mut Losses) -> R
             Quirk::FlattenText | Quirk::TextOnlyContent => holds("messages", "\"type\""),
             Quirk::NoCacheMarks => holds("messages", "cache_control") || holds("tools", "cache_control"),
             Quirk::NoSpeakerNames => holds("messages", "\"name\""),
+            Quirk::DropFromMessages(fields) => {
+                fields.iter().any(|field| holds("messages", &format!("\"{field}\"")))
+            }
             Quirk::ReasoningField(_) => holds("messages", "reasoning_content"),
             _ => false,
         }
@@ -61,6 +64,13 @@ fn edit(message: &mut Map<String, Value>, quirk: &Quirk, i: usize, losses: &mut 
             let is_tool = message.get("role").and_then(Value::as_str) == Some("tool");
             if !is_tool && message.remove("name").is_some() {
                 losses.add(format!("messages[{i}].name"));
+            }
+        }
+        Quirk::DropFromMessages(fields) => {
+            for field in fields {
+                if message.remove(field).is_some_and(|value| !value.is_null()) {
+                    losses.add(format!("messages.{field}"));
+                }
             }
         }
         Quirk::ReasoningField(field) if field != "reasoning_content" => {

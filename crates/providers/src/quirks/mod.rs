@@ -153,6 +153,12 @@ mod tests {
                 vec!["messages[0].name"],
             ),
             (
+                Quirk::DropFromMessages(vec![field("thinking_blocks"), field("annotations")]),
+                json!({"messages": [{"role": "assistant", "content": "a", "thinking_blocks": [], "annotations": null}]}),
+                json!({"messages": [{"role": "assistant", "content": "a"}]}),
+                vec!["messages.thinking_blocks"],
+            ),
+            (
                 Quirk::ReasoningField(field("reasoning")),
                 json!({"messages": [{"role": "assistant", "reasoning_content": "r"}]}),
                 json!({"messages": [{"role": "assistant", "reasoning": "r"}]}),
