@@ -1,16 +1,32 @@
 //! Decides who is calling.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gatewright_core::{Caller, Error, ErrorKind, Result, Secret};
+use gatewright_core::{Caller, Clock, Error, ErrorKind, Result, Secret};
+use moka::future::Cache;
 
-use crate::{Credential, KeyHash, Settings};
+use crate::{Asked, Credential, Grant, KeyHash, Keys, Settings};
+
+/// How many keys are remembered, wrong ones included, and for how long: so long another replica's change may take to
+/// be seen here.
+const REMEMBERED: u64 = 100_000;
+const FOR: Duration = Duration::from_secs(60);
 
 /// Knows the keys that are accepted.
 #[derive(Clone)]
 pub struct Authenticator {
     master: Option<KeyHash>,
     privileged: Arc<Caller>,
+    virtual_keys: Option<VirtualKeys>,
+}
+
+/// Where virtual keys are kept, and what is remembered of it.
+#[derive(Clone)]
+struct VirtualKeys {
+    keys: Arc<dyn Keys>,
+    known: Cache<KeyHash, Option<Arc<Grant>>>,
+    clock: Arc<dyn Clock>,
 }
 
 // === impl Authenticator ===
@@ -20,78 +36,73 @@ impl Authenticator {
     pub fn new(settings: &Settings) -> Self {
         let key = settings.master_key.as_ref().map(Secret::reveal).filter(|key| !key.is_empty());
         let privileged = if key.is_some() { Caller::master() } else { Caller::anonymous() };
-        Self { master: key.map(KeyHash::of), privileged: Arc::new(privileged) }
+        Self { master: key.map(KeyHash::of), privileged: Arc::new(privileged), virtual_keys: None }
+    }
+
+    /// Accepts the virtual keys of `keys` too.
+    pub fn with_keys(self, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
+        let known = Cache::builder().max_capacity(REMEMBERED).time_to_live(FOR).build();
+        Self { virtual_keys: Some(VirtualKeys { keys, known, clock }), ..self }
     }
 
     /// Who this is. Every refusal is a 401 of type `auth_error`; LiteLLM answers a wrong key with 400
     /// `no_db_connection` where it has no database, which tells a client nothing.
-    pub fn authenticate(&self, credential: Option<&Credential>) -> Result<Arc<Caller>> {
+    pub async fn authenticate(
+        &self,
+        credential: Option<&Credential>,
+        asked: &Asked<'_>,
+    ) -> Result<Arc<Caller>> {
         let Some(master) = &self.master else { return Ok(self.privileged.clone()) };
         let Some(key) = credential.map(Credential::reveal) else {
             return Err(refused("Authentication Error, No api key passed in."));
         };
-        if KeyHash::of(key) == *master {
+        let hash = KeyHash::of(key);
+        if hash == *master {
             return Ok(self.privileged.clone());
         }
-        match key.starts_with("sk-") {
-            true => Err(refused("Authentication Error, Invalid API key provided.")),
-            false => {
-                Err(refused("LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'."))
-            }
+        if !key.starts_with("sk-") {
+            let words = "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.";
+            return Err(refused(words));
         }
+        let wrong = refused("Authentication Error, Invalid API key provided.");
+        let Some(virtual_keys) = &self.virtual_keys else { return Err(wrong) };
+        match virtual_keys.find(hash).await? {
+            Some(grant) => grant.admit(asked, virtual_keys.clock.wall()),
+            None => Err(wrong.with_type("token_not_found_in_db").with_param("key")),
+        }
+    }
+
+    /// Forgets what is remembered of a key, because it was changed.
+    pub async fn forget(&self, key: &KeyHash) {
+        if let Some(virtual_keys) = &self.virtual_keys {
+            virtual_keys.known.invalidate(key).await;
+        }
+    }
+
+    /// Forgets what is remembered of all keys, because something above them was changed.
+    pub fn forget_all(&self) {
+        if let Some(virtual_keys) = &self.virtual_keys {
+            virtual_keys.known.invalidate_all();
+        }
+    }
+}
+
+// === impl VirtualKeys ===
+
+impl VirtualKeys {
+    /// Asked many times for a key at once, the port is asked once. An error is not remembered.
+    async fn find(&self, hash: KeyHash) -> Result<Option<Arc<Grant>>> {
+        if let Some(known) = self.known.get(&hash).await {
+            return Ok(known);
+        }
+        let look = async {
+            let holder = self.keys.find(hash).await?;
+            Ok(holder.map(|holder| Arc::new(Grant::new(&holder, self.clock.wall()))))
+        };
+        self.known.try_get_with(hash, look).await.map_err(|err: Arc<Error>| (*err).clone())
     }
 }
 
 fn refused(message: &'static str) -> Error {
     Error::new(ErrorKind::Unauthenticated, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue, StatusCode};
-
-    use super::*;
-
-    fn settings(master_key: Option<&str>) -> Settings {
-        Settings { master_key: master_key.map(Secret::from), key_header: None }
-    }
-
-    fn check(master_key: Option<&str>, key: Option<&str>, expected: Result<&str, &str>) {
-        let settings = settings(master_key);
-        let mut headers = HeaderMap::new();
-        if let Some(key) = key {
-            headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {key}")).unwrap());
-        }
-        let credential = Credential::from_parts(&headers, None, &settings);
-        let caller = Authenticator::new(&settings).authenticate(credential.as_ref());
-        match (caller, expected) {
-            (Ok(caller), Ok(id)) => assert_eq!((&*caller.id, caller.admin), (id, true)),
-            (Err(err), Err(message)) => {
-                assert_eq!((err.status(), err.message()), (StatusCode::UNAUTHORIZED, message));
-                assert_eq!(err.kind().openai_type(), "auth_error");
-            }
-            (caller, _) => panic!("{key:?}: {:?}", caller.map(|caller| caller.id.clone())),
-        }
-    }
-
-    #[test]
-    fn only_the_master_key_opens() {
-        let master = Some("sk-master");
-        check(master, Some("sk-master"), Ok("master"));
-        check(Some("no-prefix"), Some("no-prefix"), Ok("master"));
-        check(master, None, Err("Authentication Error, No api key passed in."));
-        for wrong in ["sk-maste", "sk-master2", "sk-Master", "sk-"] {
-            check(master, Some(wrong), Err("Authentication Error, Invalid API key provided."));
-        }
-        let unprefixed = "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.";
-        check(master, Some("master"), Err(unprefixed));
-    }
-
-    #[test]
-    fn without_a_master_key_nobody_is_asked() {
-        for none in [None, Some("")] {
-            check(none, None, Ok("anonymous"));
-            check(none, Some("sk-whatever"), Ok("anonymous"));
-        }
-    }
 }

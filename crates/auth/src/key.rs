@@ -29,6 +29,14 @@ impl PartialEq for KeyHash {
 
 impl Eq for KeyHash {}
 
+impl std::hash::Hash for KeyHash {
+    /// Eight bytes of a digest are as good as all of them.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

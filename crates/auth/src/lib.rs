@@ -3,6 +3,14 @@
 mod authenticator;
 pub use authenticator::Authenticator;
 
+mod keys;
+pub use keys::{Holder, Keys, Record};
+
+mod grant;
+pub use grant::{Asked, Grant, Peer};
+
+mod routes;
+
 mod credential;
 pub use credential::Credential;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::chat::Chat;
-use crate::{AttemptId, Body, CallId, Codec, Error, ErrorKind, Result, TraceContext};
+use crate::{AttemptId, Body, CallId, Caller, Codec, Error, ErrorKind, Result, TraceContext};
 
 /// One request of a client. A clone shares the body and the decoded conversation.
 #[derive(Clone)]
@@ -72,17 +72,6 @@ pub struct Controls {
     pub trace_id: Option<Arc<str>>,
     /// The end user on whose behalf the client calls.
     pub end_user: Option<Arc<str>>,
-}
-
-/// Who is calling, and what they may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// A stable name for limits and the ledger: the key's hash, or a role's name. Never the key.
-    pub id: Arc<str>,
-    /// May use everything.
-    pub admin: bool,
-    /// The model names that may be used; empty means all.
-    pub models: Vec<Arc<str>>,
 }
 
 /// Where the router sends one attempt.
@@ -157,24 +146,5 @@ impl Call {
     /// Where the router sent it.
     pub fn target(&self) -> Result<&Target> {
         self.target.as_deref().ok_or_else(|| Error::new(ErrorKind::Internal, "the call was not routed"))
-    }
-}
-
-// === impl Caller ===
-
-impl Caller {
-    /// Whoever calls a gateway that asks for no key.
-    pub fn anonymous() -> Self {
-        Self { id: "anonymous".into(), admin: true, models: Vec::new() }
-    }
-
-    /// The holder of the master key.
-    pub fn master() -> Self {
-        Self { id: "master".into(), admin: true, models: Vec::new() }
-    }
-
-    /// Whether this model may be used.
-    pub fn may_use(&self, model: &str) -> bool {
-        self.admin || self.models.is_empty() || self.models.iter().any(|allowed| &**allowed == model)
     }
 }

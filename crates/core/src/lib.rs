@@ -4,7 +4,10 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Tower, layer};
 
 mod call;
-pub use call::{Call, Caller, Controls, Operation, Target};
+pub use call::{Call, Controls, Operation, Target};
+
+mod caller;
+pub use caller::{Allowance, Budget, Caller};
 
 pub mod body;
 pub use body::{Body, Json, JsonLimits};

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatewright_auth::Peer;
 use gatewright_core::CallService;
 use http::Version;
 use hyper::body::Incoming;
@@ -40,9 +41,9 @@ pub(crate) async fn serve<S: CallService>(
             () = &mut shutdown => break,
             place = places.clone().acquire_owned() => place,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
-            stream = accepted(&listener) => stream,
+            accepted = accepted(&listener) => accepted,
         };
         let phase = Phase::default();
         let io = Guarded::new(stream, deadlines, phase.clone());
@@ -58,7 +59,7 @@ pub(crate) async fn serve<S: CallService>(
             Box::pin(async move {
                 let mut response = match preflight {
                     Some(response) => *response,
-                    None => front.answer(request).await,
+                    None => front.answer(request, peer).await,
                 };
                 if from_page {
                     cors::open(response.headers_mut());
@@ -100,12 +101,12 @@ fn connection_builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
 }
 
 /// The next connection. Errors of `accept` belong to one connection or pass by themselves (no descriptors left).
-async fn accepted(listener: &TcpListener) -> TcpStream {
+async fn accepted(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                return stream;
+                return (stream, Peer(address.ip().to_canonical()));
             }
             Err(err) => {
                 warn!(%err, "cannot accept a connection");

@@ -1,5 +1,6 @@
 //! The gateway as a server: its settings, its ports, and the router made from the table of routes.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +8,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use gatewright_auth::{Authenticator, Credential};
+use gatewright_auth::{Asked, Authenticator, Credential, Peer};
 use gatewright_core::{CallService, Caller, JsonLimits, Result};
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tower::Service;
 
+use crate::llm::Way;
 use crate::{Answers, Directory, Health, ROUTES, Route, accept, health, llm, models, respond, routes};
 
 /// Limits of the HTTP surface.
@@ -101,13 +104,16 @@ impl<S> Clone for Front<S> {
 impl<S: CallService> Front<S> {
     /// Answers one request. Calls at a fixed path do not go through axum, which boxes a request and moves it several
     /// times: 2 µs of 48.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
-        match routes::call_at(request.method(), request.uri().path()) {
-            Some((operation, dialect)) => llm::answer(&self.gateway, operation, dialect, None, request).await,
-            None => match self.router.clone().call(request.map(Body::new)).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response {
+        if let Some((operation, dialect)) = routes::call_at(request.method(), request.uri().path()) {
+            let way = Way { operation, dialect, model: None, peer };
+            return llm::answer(&self.gateway, way, request).await;
+        }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 }
@@ -115,10 +121,11 @@ impl<S: CallService> Front<S> {
 // === impl Ports ===
 
 impl Ports {
-    /// Who sent a request with these headers and this query.
-    pub(crate) fn caller(&self, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Caller>> {
+    /// Who sent a request with these headers to this address.
+    pub(crate) async fn caller(&self, headers: &HeaderMap, uri: &Uri, peer: Peer) -> Result<Arc<Caller>> {
         let credential = Credential::from_parts(headers, uri.query(), &self.credentials);
-        self.authenticator.authenticate(credential.as_ref())
+        let asked = Asked { path: uri.path(), address: Some(peer.0) };
+        self.authenticator.authenticate(credential.as_ref(), &asked).await
     }
 
     /// Whether a caller may use this model. As with LiteLLM an alias may be used by whoever may use what it stands for.
@@ -162,20 +169,27 @@ impl<S: CallService> Gateway<S> {
     }
 
     async fn answer(self: Arc<Self>, route: &'static Route, request: Request<Body>) -> Response {
+        let (parts, body) = request.into_parts();
         match route.answers {
             Answers::Call(operation, dialect) => {
-                let (model, request) = llm::model_in_path(request).await;
-                llm::answer(&self, operation, dialect, model, request).await
+                let peer = peer(&parts);
+                let (model, request) = llm::model_in_path(parts, body).await;
+                llm::answer(&self, Way { operation, dialect, model, peer }, request).await
             }
-            Answers::Models => models::list(&self.ports, &request),
-            Answers::Model => models::one(&self.ports, &request),
-            Answers::ModelInfo => models::info(&self.ports, &request),
+            Answers::Models => models::list(&self.ports, &parts).await,
+            Answers::Model => models::one(&self.ports, &parts).await,
+            Answers::ModelInfo => models::info(&self.ports, &parts).await,
             Answers::Liveliness => health::liveliness(),
             Answers::Readiness => health::readiness(&self.ports),
-            Answers::Health => health::deployments(&self.ports, &request),
+            Answers::Health => health::deployments(&self.ports, &parts).await,
             Answers::About => health::about(),
         }
     }
+}
+
+/// Where a request came from: whoever cannot tell counts as a stranger.
+pub(crate) fn peer(parts: &Parts) -> Peer {
+    parts.extensions.get().copied().unwrap_or(Peer(Ipv6Addr::UNSPECIFIED.into()))
 }
 
 #[cfg(test)]
@@ -231,7 +245,7 @@ mod tests {
             ("fast", "gpt-4o", false),
             ("other", "fast", false),
         ] {
-            let caller = Caller { id: "k".into(), admin: false, models: vec![allowed.into()] };
+            let caller = Caller { models: vec![vec![allowed.into()]], ..Caller::new("k") };
             assert_eq!(ports.permits(&caller, model), permitted, "{allowed} {model}");
         }
     }

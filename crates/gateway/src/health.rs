@@ -1,8 +1,8 @@
 //! Health: whether the process lives, whether it can serve, and how the deployments do.
 
-use axum::body::Body;
 use axum::response::Response;
-use http::{Request, StatusCode};
+use http::StatusCode;
+use http::request::Parts;
 use serde_json::{Value, json};
 
 use crate::{Ports, models, respond};
@@ -36,7 +36,7 @@ pub(crate) fn readiness(ports: &Ports) -> Response {
 }
 
 /// `GET /health`.
-pub(crate) fn deployments(ports: &Ports, request: &Request<Body>) -> Response {
+pub(crate) async fn deployments(ports: &Ports, request: &Parts) -> Response {
     models::with_caller(ports, request, |_| {
         let (healthy, unhealthy) = (ports.health.healthy(), ports.health.unhealthy());
         Ok(json!({
@@ -46,6 +46,7 @@ pub(crate) fn deployments(ports: &Ports, request: &Request<Body>) -> Response {
             "unhealthy_endpoints": unhealthy,
         }))
     })
+    .await
 }
 
 /// `GET /`.

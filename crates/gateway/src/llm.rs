@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::extract::{FromRequestParts, Path, RawPathParams};
 use axum::http::request::Parts;
 use axum::response::Response;
+use gatewright_auth::Peer;
 use gatewright_core::{
     Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation,
     Result,
@@ -17,18 +18,26 @@ use tracing::info;
 use crate::intake::ClientBody;
 use crate::{Gateway, controls, intake, respond};
 
-/// Answers one request in `dialect`; `model` is the one that its path names.
+/// What is known of a request before it is looked into.
+pub(crate) struct Way {
+    pub(crate) operation: Operation,
+    pub(crate) dialect: Dialect,
+    /// The model that its path names.
+    pub(crate) model: Option<String>,
+    pub(crate) peer: Peer,
+}
+
+/// Answers one request in the dialect of its path.
 pub(crate) async fn answer<S: CallService, B: ClientBody>(
     gateway: &Gateway<S>,
-    operation: Operation,
-    dialect: Dialect,
-    model: Option<String>,
+    way: Way,
     request: Request<B>,
 ) -> Response {
+    let Way { operation, dialect, model, peer } = way;
     let received = Instant::now();
     let codec = gatewright_dialects::of(dialect);
     let (parts, body) = request.into_parts();
-    let caller = match gateway.ports.caller(&parts.headers, &parts.uri) {
+    let caller = match gateway.ports.caller(&parts.headers, &parts.uri, peer).await {
         Ok(caller) => caller,
         // LiteLLM tells every client about its key in OpenAI's words; its clients read them.
         Err(err) => {
@@ -102,8 +111,7 @@ impl Asked {
 }
 
 /// The model's name where the path has one (`/engines/{model}/…`).
-pub(crate) async fn model_in_path<B>(request: Request<B>) -> (Option<String>, Request<B>) {
-    let (mut parts, body) = request.into_parts();
+pub(crate) async fn model_in_path<B>(mut parts: Parts, body: B) -> (Option<String>, Request<B>) {
     let named = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .is_ok_and(|path| path.iter().next().is_some());

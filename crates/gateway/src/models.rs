@@ -1,12 +1,13 @@
 //! `/v1/models` and `/model/info`: what there is to call.
 
-use axum::body::Body;
 use axum::response::Response;
 use gatewright_core::{CallId, Caller, Dialect, Error, ErrorKind};
-use http::{Request, StatusCode};
+use http::StatusCode;
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
+use crate::gateway::peer;
 use crate::{Ports, respond};
 
 /// Which models there are.
@@ -42,18 +43,19 @@ const CREATED: u64 = 1_677_610_602;
 const OWNER: &str = "openai";
 
 /// `GET /v1/models`: the models that the caller may use.
-pub(crate) fn list(ports: &Ports, request: &Request<Body>) -> Response {
+pub(crate) async fn list(ports: &Ports, request: &Parts) -> Response {
     with_caller(ports, request, |caller| {
         let models = ports.directory.models();
         let data: Vec<Value> = models.iter().filter(|m| ports.permits(caller, &m.name)).map(entry).collect();
         Ok(json!({"data": data, "object": "list"}))
     })
+    .await
 }
 
 /// `GET /v1/models/{id}`.
-pub(crate) fn one(ports: &Ports, request: &Request<Body>) -> Response {
+pub(crate) async fn one(ports: &Ports, request: &Parts) -> Response {
     with_caller(ports, request, |caller| {
-        let path = request.uri().path();
+        let path = request.uri.path();
         let name = path.split_once("/models/").map(|(_, name)| name).unwrap_or_default();
         // `%2F` in a model's name is a slash of it.
         let name = percent_decode_str(name).decode_utf8_lossy();
@@ -64,23 +66,25 @@ pub(crate) fn one(ports: &Ports, request: &Request<Body>) -> Response {
                 .with_code("model_not_found")),
         }
     })
+    .await
 }
 
 /// `GET /model/info`: the deployments, for operators.
-pub(crate) fn info(ports: &Ports, request: &Request<Body>) -> Response {
+pub(crate) async fn info(ports: &Ports, request: &Parts) -> Response {
     with_caller(ports, request, |caller| match caller.admin {
         true => Ok(json!({"data": ports.directory.deployments()})),
         false => Err(Error::new(ErrorKind::Forbidden, "only an administrator may list deployments")),
     })
+    .await
 }
 
 /// Answers a known caller, or refuses.
-pub(crate) fn with_caller(
+pub(crate) async fn with_caller(
     ports: &Ports,
-    request: &Request<Body>,
+    request: &Parts,
     answer: impl FnOnce(&Caller) -> Result<Value, Error>,
 ) -> Response {
-    let caller = ports.caller(request.headers(), request.uri());
+    let caller = ports.caller(&request.headers, &request.uri, peer(request)).await;
     match caller.and_then(|caller| answer(&caller)) {
         Ok(value) => respond::json(StatusCode::OK, &value),
         Err(err) => respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh()),

@@ -139,7 +139,7 @@ async fn some_kinds_have_rules_of_their_own() {
 #[tokio::test(start_paused = true)]
 async fn a_fallback_that_the_caller_may_not_use_is_passed_over() {
     let mut call = call("a");
-    call.caller = Arc::new(Caller { id: "k".into(), admin: false, models: vec!["a".into(), "c".into()] });
+    call.caller = Arc::new(Caller { models: vec![vec!["a".into(), "c".into()]], ..Caller::new("k") });
     check(world(vec![rule("a", &["b", "c"])], &["a"], Upstream), call.clone(), &["a", "c"]).await;
     let settings = Settings {
         fallbacks: vec![rule("a", &["of-b", "of-c"])],
@@ -162,7 +162,7 @@ async fn an_unknown_model_goes_to_a_default_fallback_that_its_caller_may_use() {
     let caller = |models: &[&str]| {
         let mut call = call("nope");
         let models = models.iter().map(|name| (*name).into()).collect();
-        call.caller = Arc::new(Caller { id: "k".into(), admin: false, models });
+        call.caller = Arc::new(Caller { models: vec![models], ..Caller::new("k") });
         call
     };
     check(with(settings(), &[], Upstream), caller(&["nope", "c"]), &["c"]).await;

@@ -1,0 +1,156 @@
+//! Who is calling, what they may use, and how much of it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::Money;
+
+/// Who is calling, and what they may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// A stable name for limits and the ledger: the key's hash, or a role's name. Never the key.
+    pub id: Arc<str>,
+    /// What people are shown of the key (`sk-...1tsQ`); empty where there is none.
+    pub name: Arc<str>,
+    /// May use everything.
+    pub admin: bool,
+    /// Lists of model names and patterns (`openai/*`), of the key, its team and so on: each of them must have a model.
+    /// None means all.
+    pub models: Vec<Vec<Arc<str>>>,
+    /// Model names that mean another one for this caller.
+    pub aliases: Vec<(Arc<str>, Arc<str>)>,
+    /// The team that the key belongs to.
+    pub team: Option<Arc<str>>,
+    /// The user that the key belongs to.
+    pub user: Option<Arc<str>>,
+    /// The organization of the key or of its team.
+    pub organization: Option<Arc<str>>,
+    /// The project of the key.
+    pub project: Option<Arc<str>>,
+    /// Tags of every call, for routing and the ledger.
+    pub tags: Vec<Arc<str>>,
+    /// How much may be used: of the key, its team, its user and so on.
+    pub allowances: Vec<Allowance>,
+}
+
+/// How much one of those may use that a caller stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// What kind of thing it is, by LiteLLM's name: `api_key`, `team`, `user`, `organization`, `model_per_key`.
+    pub scope: &'static str,
+    /// Which one.
+    pub id: Arc<str>,
+    /// The only model that it is about.
+    pub model: Option<Arc<str>>,
+    /// Calls a minute.
+    pub requests: Option<u64>,
+    /// Tokens a minute.
+    pub tokens: Option<u64>,
+    /// Tokens a day.
+    pub tokens_a_day: Option<u64>,
+    /// Calls at the same time.
+    pub parallel: Option<u64>,
+    /// Money.
+    pub budgets: Vec<Budget>,
+}
+
+/// How much money may be spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The most.
+    pub most: Money,
+    /// What was spent of it when it was looked up.
+    pub spent: Money,
+    /// How long it is for (`30d`, `monthly`); for ever where there is none.
+    pub duration: Option<Arc<str>>,
+    /// When the time that runs ends.
+    pub ends: Option<SystemTime>,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// A caller that may use every model without a limit, and is no administrator.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self {
+            id: id.into(),
+            name: Arc::default(),
+            admin: false,
+            models: Vec::new(),
+            aliases: Vec::new(),
+            team: None,
+            user: None,
+            organization: None,
+            project: None,
+            tags: Vec::new(),
+            allowances: Vec::new(),
+        }
+    }
+
+    /// Whoever calls a gateway that asks for no key.
+    pub fn anonymous() -> Self {
+        Self { admin: true, ..Self::new("anonymous") }
+    }
+
+    /// The holder of the master key.
+    pub fn master() -> Self {
+        Self { admin: true, ..Self::new("master") }
+    }
+
+    /// Whether this model may be used.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.admin || self.models.iter().all(|list| list.iter().any(|allowed| covers(allowed, model)))
+    }
+}
+
+// === impl Allowance ===
+
+impl Allowance {
+    /// Whether it limits anything.
+    pub fn says_anything(&self) -> bool {
+        let counts = [self.requests, self.tokens, self.tokens_a_day, self.parallel];
+        counts.iter().any(Option::is_some) || !self.budgets.is_empty()
+    }
+}
+
+/// Whether a name or a pattern of a list stands for this model. `*` stands for any text, as in a model group's name.
+fn covers(allowed: &str, model: &str) -> bool {
+    let Some((start, rest)) = allowed.split_once('*') else { return allowed == model };
+    let Some(mut left) = model.strip_prefix(start) else { return false };
+    let mut pieces = rest.split('*');
+    let last = pieces.next_back().unwrap_or_default();
+    for piece in pieces {
+        let Some(at) = left.find(piece) else { return false };
+        left = left.get(at + piece.len()..).unwrap_or_default();
+    }
+    left.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_must_have_the_model() {
+        let lists = |lists: &[&[&str]]| Caller {
+            models: lists.iter().map(|list| list.iter().map(|name| (*name).into()).collect()).collect(),
+            ..Caller::new("k")
+        };
+        for (models, model, may) in [
+            (&[] as &[&[&str]], "a", true),
+            (&[&["a", "b"]], "b", true),
+            (&[&["a", "b"]], "ab", false),
+            (&[&["a"], &["a", "b"]], "a", true),
+            (&[&["a"], &["b"]], "a", false),
+            (&[&[]], "a", false),
+            (&[&["openai/*"]], "openai/gpt-4o", true),
+            (&[&["openai/*"]], "xopenai/gpt-4o", false),
+            (&[&["*-mini*4o"]], "gpt-mini-4o", true),
+            (&[&["*-mini*4o"]], "gpt-4o-mini", false),
+            (&[&["a*a"]], "a", false),
+            (&[&["*"]], "", true),
+        ] {
+            assert_eq!(lists(models).may_use(model), may, "{models:?} {model}");
+        }
+    }
+}
