@@ -151,6 +151,19 @@ fn a_body_that_is_no_request_is_refused() {
 }
 
 #[test]
+fn a_compressed_body_is_told_as_such() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let client = Client::of(&gateway).header("content-encoding", "gzip");
+    for path in ["/v1/chat/completions", "/v1/messages"] {
+        let response = client.post_bytes(path, b"\x1f\x8b\x08\x00");
+        assert_eq!(response.status, 415, "{}", response.text());
+        assert!(response.text().contains("gzip"), "{}", response.text());
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
 fn an_unknown_model_and_an_unknown_path_are_told_apart() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);

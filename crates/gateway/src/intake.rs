@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{Error, ErrorKind, Result};
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -94,6 +94,18 @@ async fn ready_or_timeout<F: Future + Unpin>(mut next: F, idle: Duration) -> Res
         std::task::Poll::Pending => tokio::time::timeout(idle, next)
             .await
             .map_err(|_| Error::new(ErrorKind::Timeout, "the request's body did not come in time")),
+    }
+}
+
+/// Why a body cannot be read, where its head tells more than its bytes.
+pub(crate) fn explained(err: Error, headers: &HeaderMap) -> Error {
+    let coding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    match coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        None => err,
+        Some(coding) => {
+            let words = format!("a request's body must not be compressed; its content-encoding is {coding}");
+            Error::new(ErrorKind::InvalidRequest, words).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        }
     }
 }
 

@@ -89,11 +89,8 @@ impl Json {
     pub fn get<'a, T: Deserialize<'a>>(&'a self, key: &str) -> Result<Option<T>> {
         let Some(raw) = self.raw(key) else { return Ok(None) };
         serde_json::from_slice(raw).map_err(|err| {
-            Error::new(
-                ErrorKind::InvalidRequest,
-                format!("invalid value for '{key}': {}", without_place(&err)),
-            )
-            .with_param(key.to_owned())
+            Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{key}': {}", in_words(&err)))
+                .with_param(key.to_owned())
         })
     }
 
@@ -309,10 +306,22 @@ fn unquoted(quoted: &[u8]) -> String {
     serde_json::from_slice(quoted).unwrap_or_default()
 }
 
-/// A serde message without its "at line 1 column 5", which counts from the field and would mislead.
-fn without_place(err: &serde_json::Error) -> String {
+/// What serde says, for a client: without the place, which counts from the field and would mislead, and without names of
+/// Rust's types.
+pub fn in_words(err: &serde_json::Error) -> String {
     let text = err.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let Some((found, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        name if name.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{found}expected {expected}")
 }
 
 #[cfg(test)]
@@ -321,6 +330,24 @@ mod tests {
 
     fn parse(text: &str) -> Result<Json> {
         Json::parse(Bytes::copy_from_slice(text.as_bytes()), JsonLimits::default())
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_in_words() {
+        #[derive(Debug, Deserialize)]
+        struct Inner {}
+        fn why<T: for<'a> Deserialize<'a> + std::fmt::Debug>(value: &str) -> String {
+            let json = parse(&format!(r#"{{"k":{value}}}"#)).unwrap();
+            json.get::<T>("k").unwrap_err().message().trim_start_matches("invalid value for 'k': ").to_owned()
+        }
+        assert_eq!(
+            why::<u32>("-1"),
+            "invalid value: integer `-1`, expected a whole number that is not negative"
+        );
+        assert_eq!(why::<f64>(r#""5""#), r#"invalid type: string "5", expected a number"#);
+        assert_eq!(why::<Vec<u8>>("7"), "invalid type: integer `7`, expected a list");
+        assert_eq!(why::<Inner>("7"), "invalid type: integer `7`, expected an object");
+        assert_eq!(why::<f64>("1e999"), "number out of range");
     }
 
     #[test]

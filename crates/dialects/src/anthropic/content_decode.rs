@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use gatewright_core::body::in_words;
 use gatewright_core::chat::{CacheMark, Extra, Media, MediaKind, MediaSource, Part, ToolCall, ToolResult};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -81,7 +82,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> std::result::Result<Parts, A::Error> {
         let mut parts = Vec::new();
         while let Some(raw) = blocks.next_element::<&RawValue>()? {
-            parts.push(part(raw).map_err(|err| A::Error::custom(without_place(&err)))?);
+            parts.push(part(raw).map_err(|err| A::Error::custom(in_words(&err)))?);
         }
         Ok(Parts(parts))
     }
@@ -191,10 +192,4 @@ fn list(citations: Option<Value>) -> Vec<Value> {
         Some(Value::Array(list)) => list,
         _ => Vec::new(),
     }
-}
-
-/// The place counts from the block and would mislead.
-fn without_place(err: &Error) -> String {
-    let text = err.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use gatewright_core::body::in_words;
 use gatewright_core::chat::{Chat, Effort, Extra, Output, Reasoning, Role, Turn};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde::Deserialize;
@@ -178,8 +179,6 @@ fn metadata(metadata: Option<Metadata>, chat: &mut Chat) {
 }
 
 fn invalid(field: &str, err: &serde_json::Error) -> Error {
-    let text = err.to_string();
-    let why = text.split(" at line ").next().unwrap_or_default();
-    Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{field}': {why}"))
+    Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{field}': {}", in_words(err)))
         .with_param(field.to_owned())
 }
