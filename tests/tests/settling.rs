@@ -1,10 +1,15 @@
 //! Every attempt is settled exactly once in the journal, however it ends.
 
+use bytes::Bytes;
 use gatewright_tests::client::{Client, Live, chat, message};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
 use gatewright_tests::journal::Entry;
 use gatewright_tests::upstream::{End, Ends, Pause, Said, Script, Upstream, UsageForm};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
+use tokio::net::TcpStream;
 
 /// What the client does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -205,23 +210,58 @@ fn each_try_of_a_call_is_an_entry_of_its_own() {
     assert!(entries.iter().all(|entry| entry.call() == entries[0].call()), "{entries:#?}");
 }
 
+/// A gateway with little patience, and an upstream whose answer is more than all buffers on the way hold.
+fn impatient(upstream: &Upstream) -> Gateway {
+    let said = Said { text: vec!["x".repeat(1 << 20); 32], ..Said::words(1) };
+    upstream.push(Script::says(said).stopping(32, Ends::Stall));
+    let list = format!("model_list:\n{}", deployment("m", "openai/gpt-4o", upstream, ""));
+    Setup::new(format!("{list}general_settings: {{master_key: {MASTER_KEY}, write_timeout: 0.2}}\n")).start()
+}
+
+/// Waits until the one call is over, and checks that it was given up.
+fn given_up(upstream: &Upstream, gateway: &Gateway) {
+    upstream.wait("the cancel", |bills| bills.first().is_some_and(|bill| bill.end == End::Left));
+    let ended = |entries: &[Entry]| entries.first().is_some_and(|entry| entry.ending() != "running");
+    let entries = gateway.journal_when("its end", ended);
+    assert_eq!(entries[0].ending(), "abandoned", "{entries:#?}");
+}
+
 #[test]
 fn a_client_that_does_not_read_its_answer_is_let_go() {
     let upstream = Upstream::start();
-    let list = format!("model_list:\n{}", deployment("m", "openai/gpt-4o", &upstream, ""));
-    let gateway =
-        Setup::new(format!("{list}general_settings: {{master_key: {MASTER_KEY}, write_timeout: 0.2}}\n"))
-            .start();
-    // More than all buffers on the way hold.
-    let said = Said { text: vec!["x".repeat(1 << 20); 32], ..Said::words(1) };
-    upstream.push(Script::says(said).stopping(32, Ends::Stall));
+    let gateway = impatient(&upstream);
     let body = chat("m", "hi", json!({"stream": true})).to_string();
     let socket = Client::of(&gateway).send("POST", "/v1/chat/completions", body.as_bytes()).unwrap();
-    upstream.wait("the cancel", |bills| bills.first().is_some_and(|bill| bill.end == End::Left));
-    let entries = gateway
-        .journal_when("its end", |entries| entries.first().is_some_and(|entry| entry.ending() != "running"));
-    assert_eq!(entries[0].ending(), "abandoned", "{entries:#?}");
+    given_up(&upstream, &gateway);
     let live = Live::read(socket).unwrap();
     assert_eq!(live.status, 200);
     assert!(!live.finish().whole);
+}
+
+#[test]
+fn over_http2_too() {
+    let upstream = Upstream::start();
+    let gateway = impatient(&upstream);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let body = chat("m", "hi", json!({"stream": true})).to_string();
+    let mut response = runtime.block_on(async {
+        let socket = TokioIo::new(TcpStream::connect(gateway.addr()).await.unwrap());
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), socket).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::post(format!("http://{}/v1/chat/completions", gateway.addr()))
+            .header("authorization", format!("Bearer {MASTER_KEY}"))
+            .body(Full::<Bytes>::from(body))
+            .unwrap();
+        sender.send_request(request).await.unwrap()
+    });
+    assert_eq!(response.status(), 200);
+    given_up(&upstream, &gateway);
+    // What was on its way is still there; the end is a reset, not the end of an answer.
+    let end = runtime.block_on(async {
+        while let Some(frame) = response.frame().await {
+            frame?;
+        }
+        Ok::<_, hyper::Error>(())
+    });
+    assert!(end.is_err());
 }
