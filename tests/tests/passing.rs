@@ -440,3 +440,53 @@ fn a_client_of_the_older_functions_reads_calls_of_any_provider_in_the_older_form
         assert!(choice["message"].get(field).is_some(), "{choice}");
     }
 }
+
+#[test]
+fn what_a_body_needs_of_anthropics_betas_is_asked_for() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("a", "anthropic/claude-sonnet-4-5", &upstream));
+    let client = Client::of(&gateway);
+    let tool = |kind: &str| json!({"tools": [{"type": kind, "name": "x"}]});
+    let file = json!({"type": "file", "file": {"file_id": "file_1"}});
+    for (more, want) in [
+        (json!({}), ""),
+        (tool("web_search_20250305"), ""),
+        (tool("computer_20251124"), "computer-use-2025-11-24"),
+        (tool("computer_20250124"), "computer-use-2025-01-24"),
+        (tool("advisor_20260301"), "advisor-tool-2026-03-01"),
+        (
+            json!({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}),
+            "context-management-2025-06-27",
+        ),
+        (json!({"context_management": {"edits": [{"type": "compact_20260112"}]}}), "compact-2026-01-12"),
+        (json!({"speed": "fast"}), "fast-mode-2026-02-01"),
+        (json!({"speed": "standard"}), ""),
+        (json!({"diagnostics": {"previous_message_id": null}}), "cache-diagnosis-2026-04-07"),
+        (json!({"container": "container_1"}), ""),
+        (
+            json!({"container": {"skills": [{"type": "anthropic", "skill_id": "pdf"}]}}),
+            "code-execution-2025-08-25,skills-2025-10-02",
+        ),
+        (
+            json!({"output_config": {"task_budget": {"type": "tokens", "total": 9}}}),
+            "task-budgets-2026-03-13",
+        ),
+        (json!({"mcp_servers": [{"type": "url", "name": "m"}]}), "mcp-client-2025-04-04"),
+        (
+            json!({"mcp_servers": [{"type": "url", "name": "m"}], "tools": [{"type": "mcp_toolset", "mcp_server_name": "m"}]}),
+            "mcp-client-2025-11-20",
+        ),
+        (json!({"messages": [{"role": "user", "content": [file]}]}), "files-api-2025-04-14"),
+    ] {
+        let response = client.post("/v1/chat/completions", &chat("a", "hi", more.clone()));
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(upstream.last().header("anthropic-beta"), want, "{more}");
+    }
+    let client = client.header("anthropic-beta", "fast-mode-2026-02-01, context-1m-2025-08-07");
+    let body = chat("a", "hi", json!({"speed": "fast", "diagnostics": {}}));
+    assert_eq!(client.post("/v1/chat/completions", &body).status, 200);
+    assert_eq!(
+        upstream.last().header("anthropic-beta"),
+        "fast-mode-2026-02-01, context-1m-2025-08-07,cache-diagnosis-2026-04-07"
+    );
+}

@@ -41,6 +41,11 @@ pub trait Codec: Send + Sync + 'static {
     /// Writes a request for an upstream. What cannot be carried is told to `losses`.
     fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes>;
 
+    /// Features of a request that an upstream of this dialect wants named in a header beside it.
+    fn opt_ins(&self, _body: &Json) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Reads an upstream's whole answer.
     fn decode_reply(&self, body: &[u8]) -> Result<Answer>;
 

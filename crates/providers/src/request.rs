@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::{Body, Call, Error, ErrorKind, Json, JsonLimits, Losses, Operation, Result};
+use gatewright_core::{Body, Call, Dialect, Error, ErrorKind, Json, JsonLimits, Losses, Operation, Result};
 use gatewright_transport::{Request, Trust};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
@@ -10,9 +10,12 @@ use http::{HeaderMap, Method, Uri};
 use crate::endpoint::Endpoint;
 use crate::{Params, forced_tool, quirks};
 
-/// Headers of a client that reach an upstream of the same dialect: they choose features, never credentials.
-const FORWARDED: [HeaderName; 2] =
-    [HeaderName::from_static("anthropic-beta"), HeaderName::from_static("anthropic-version")];
+/// Features that are not for everybody yet, by name.
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+
+/// Headers of a client that reach an upstream of the same dialect, or of the one that knows them: they choose features,
+/// never credentials.
+const FORWARDED: [HeaderName; 2] = [BETA, HeaderName::from_static("anthropic-version")];
 
 /// The request, not yet authorized, and what it could not carry.
 pub(crate) fn build(
@@ -50,8 +53,12 @@ pub(crate) fn build(
         body: body.pieces(),
         trust: Trust::Operator,
     };
-    if same_dialect {
+    if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
         forward_headers(&call.headers, &mut request.headers);
+    }
+    if !same_dialect {
+        let needed = endpoint.codec.opt_ins(&body);
+        needed.into_iter().for_each(|feature| ask_for(feature, &mut request.headers));
     }
     Ok((request, dropped))
 }
@@ -100,17 +107,33 @@ fn set_defaults(body: &mut Json, params: &Params) {
 
 fn forward_headers(from: &HeaderMap, to: &mut HeaderMap) {
     for name in &FORWARDED {
-        let Some(value) = from.get(name) else { continue };
-        match to.get(name).filter(|_| name.as_str() == "anthropic-beta") {
-            Some(own) => {
-                let both = [own.as_bytes(), b",", value.as_bytes()].concat();
-                to.insert(name, HeaderValue::from_bytes(&both).unwrap_or_else(|_| value.clone()));
-            }
-            None => {
-                to.insert(name, value.clone());
-            }
+        match from.get(name) {
+            Some(value) if *name == BETA => add_feature(value, to),
+            Some(value) => drop(to.insert(name, value.clone())),
+            None => {}
         }
     }
+}
+
+/// Names the feature, unless it is named already.
+fn ask_for(feature: &'static str, headers: &mut HeaderMap) {
+    let named = |value: &HeaderValue| {
+        value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == feature.as_bytes())
+    };
+    if !headers.get(&BETA).is_some_and(named) {
+        add_feature(&HeaderValue::from_static(feature), headers);
+    }
+}
+
+fn add_feature(value: &HeaderValue, headers: &mut HeaderMap) {
+    let all = match headers.get(&BETA) {
+        Some(own) => {
+            let both = [own.as_bytes(), b",", value.as_bytes()].concat();
+            HeaderValue::from_bytes(&both).unwrap_or_else(|_| value.clone())
+        }
+        None => value.clone(),
+    };
+    headers.insert(&BETA, all);
 }
 
 fn refuse(lost: &[&str], endpoint: &Endpoint) -> Error {

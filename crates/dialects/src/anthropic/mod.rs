@@ -1,6 +1,7 @@
 //! Anthropic Messages, for clients and for upstreams.
 
 mod arguments;
+mod betas;
 mod content_decode;
 mod content_encode;
 mod error;
@@ -58,6 +59,10 @@ impl Codec for Anthropic {
 
     fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
         request_encode::request(chat, model, losses)
+    }
+
+    fn opt_ins(&self, body: &Json) -> Vec<&'static str> {
+        betas::needed(body)
     }
 
     fn decode_reply(&self, body: &[u8]) -> Result<Answer> {
