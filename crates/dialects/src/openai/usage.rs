@@ -167,7 +167,7 @@ pub(super) fn read(text: &[u8]) -> Option<Usage> {
     })
 }
 
-/// Writes the `usage` object, with the names that LiteLLM adds where a cache was used.
+/// Writes the `usage` object, with the names that LiteLLM adds where a cache was used or Anthropic counted.
 pub(super) fn write(usage: &Usage) -> Value {
     let mut wire = Map::new();
     wire.insert("prompt_tokens".into(), usage.total_input().into());
@@ -197,7 +197,7 @@ pub(super) fn write(usage: &Usage) -> Value {
         output.insert("image_tokens".into(), usage.image_output.into());
     }
     wire.insert("completion_tokens_details".into(), Value::Object(output));
-    if usage.cache_read > 0 || usage.cache_write() > 0 {
+    if !usage.cache_in_input || usage.cache_read > 0 || usage.cache_write() > 0 {
         wire.insert("cache_read_input_tokens".into(), usage.cache_read.into());
         wire.insert("cache_creation_input_tokens".into(), usage.cache_write().into());
     }

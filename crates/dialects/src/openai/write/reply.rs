@@ -73,7 +73,8 @@ fn message(parts: &[Part]) -> Map<String, Value> {
                 all.push_str(more);
                 let span = (start, start + more.chars().count());
                 annotations.extend(citations.iter().filter_map(|citation| annotation(citation, span)));
-                cited.extend(citations.iter().filter(|citation| citation.get("url").is_none()).cloned());
+                let own: Vec<Value> = citations.iter().filter(|citation| is_own(citation)).cloned().collect();
+                cited.extend((!own.is_empty()).then_some(Value::Array(own)));
             }
             Part::ToolCall(call) => calls.push(Value::Object(function_call(call))),
             Part::Refusal(more) => refusal.push_str(more),
@@ -118,14 +119,30 @@ pub(super) fn annotation(citation: &Value, span: (usize, usize)) -> Option<Value
     }))
 }
 
-/// What this dialect has no field for, where LiteLLM's clients look for it.
+/// Whether a citation is Anthropic's own, which says more than an annotation holds.
+pub(super) fn is_own(citation: &Value) -> bool {
+    citation.get("encrypted_index").is_none_or(|index| index.as_str().is_some_and(|index| !index.is_empty()))
+}
+
+/// Where LiteLLM's clients look for a block that this dialect has no field for.
+pub(super) fn home(block: &Value) -> &'static str {
+    match block.get("type").and_then(Value::as_str) {
+        Some("web_search_tool_result") => "web_search_results",
+        Some(kind) if kind.ends_with("_tool_result") => "tool_results",
+        _ => "blocks",
+    }
+}
+
+/// What this dialect has no field for. The citations are those of each text in a list of its own.
 fn provider_fields(citations: Vec<Value>, blocks: Vec<Value>) -> Option<Value> {
     let mut fields = Map::new();
     if !citations.is_empty() {
-        fields.insert("citations".into(), json!([citations]));
+        fields.insert("citations".into(), citations.into());
     }
-    if !blocks.is_empty() {
-        fields.insert("blocks".into(), blocks.into());
+    for block in blocks {
+        if let Value::Array(list) = fields.entry(home(&block)).or_insert_with(|| json!([])) {
+            list.push(block);
+        }
     }
     (!fields.is_empty()).then_some(Value::Object(fields))
 }

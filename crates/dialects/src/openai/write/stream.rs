@@ -8,7 +8,7 @@ use gatewright_core::{Encode, ReplyStyle, Usage};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::reply::annotation;
+use super::reply::{annotation, home, is_own};
 use crate::openai::relay::{DONE, answer_id};
 use crate::openai::{finish, usage};
 
@@ -152,7 +152,7 @@ impl Writer {
                 self.field(choice, "thinking_blocks", &blocks, out);
             }
             (PartKind::Other(value), Kind::Other) => {
-                self.field(choice, "provider_specific_fields", &json!({"blocks": [value]}), out);
+                self.field(choice, "provider_specific_fields", &json!({home(value): [value]}), out);
             }
             _ => {}
         }
@@ -229,11 +229,11 @@ impl Writer {
             Some(Open { kind: Kind::Text { start }, .. }) => *start,
             _ => end,
         };
-        match annotation(citation, (start, end)) {
-            Some(annotation) => self.field(choice, "annotations", &json!([annotation]), out),
-            None => {
-                self.field(choice, "provider_specific_fields", &json!({"citation": citation}), out);
-            }
+        if let Some(annotation) = annotation(citation, (start, end)) {
+            self.field(choice, "annotations", &json!([annotation]), out);
+        }
+        if is_own(citation) {
+            self.field(choice, "provider_specific_fields", &json!({"citation": citation}), out);
         }
     }
 
