@@ -114,6 +114,10 @@ fn read(body: &[u8]) -> Wire {
 fn kind_of(status: Option<StatusCode>, wire_type: Option<&str>, message: &str) -> ErrorKind {
     let status = status.map(|status| status.as_u16()).filter(|status| *status >= 400);
     let by_type = wire_type.and_then(kind_by_type);
+    if is_spent(message) {
+        let limited = by_type == Some(ErrorKind::RateLimited) || status == Some(429);
+        return if limited { ErrorKind::QuotaExhausted } else { ErrorKind::PaymentRequired };
+    }
     let by_request = matches!(status, None | Some(400 | 413 | 422))
         && matches!(by_type, None | Some(ErrorKind::InvalidRequest | ErrorKind::TooLarge));
     if by_request && let Some(kind) = kind_by_words(message) {
@@ -132,6 +136,12 @@ fn kind_of(status: Option<StatusCode>, wire_type: Option<&str>, message: &str) -
         }),
         (None, None) => ErrorKind::Upstream,
     }
+}
+
+/// The words of a spend limit: the tier's with a rate limit's status, the account's own with a bad request's. Neither is
+/// lifted before the month is over.
+fn is_spent(message: &str) -> bool {
+    message.starts_with("You have reached your") && message.contains("usage limits")
 }
 
 fn kind_by_words(message: &str) -> Option<ErrorKind> {

@@ -113,11 +113,12 @@ pub(super) fn is_own_block(block: &Value) -> bool {
         )
 }
 
-/// Whether a hosted tool is one of Anthropic's: their types end in a date, but for MCP's.
+/// Whether a hosted tool is one of Anthropic's: their types end in a date, but for MCP's and short names of the search
+/// for tools.
 pub(super) fn is_own_tool(tool: &Value) -> bool {
     let kind = tool.get("type").and_then(Value::as_str).unwrap_or_default();
     let dated = kind
         .rsplit_once('_')
         .is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()));
-    dated || kind == "mcp_toolset"
+    dated || kind == "mcp_toolset" || kind.starts_with("tool_search_tool_")
 }

@@ -321,13 +321,15 @@ fn tools_and_their_choice_are_written() {
                 c.tools = vec![
                     Tool::Hosted(json!({ "type": "web_search_20250305", "name": "web_search" })),
                     Tool::Hosted(json!({ "type": "mcp_toolset", "mcp_server_name": "m" })),
+                    Tool::Hosted(json!({ "type": "tool_search_tool_regex", "name": "t" })),
                     Tool::Hosted(json!({ "type": "code_interpreter" })),
                 ];
             },
             new,
             "/tools",
             json!([{ "type": "web_search_20250305", "name": "web_search" },
-                   { "type": "mcp_toolset", "mcp_server_name": "m" }]),
+                   { "type": "mcp_toolset", "mcp_server_name": "m" },
+                   { "type": "tool_search_tool_regex", "name": "t" }]),
             &["tools.code_interpreter"],
         ),
         (

@@ -222,6 +222,7 @@ fn what_the_dialect_has_no_place_for_is_told() {
     chat.extra.insert("context_management".into(), json!({}));
     chat.tools = vec![
         Tool::Hosted(json!({"type":"bash_20250124","name":"bash"})),
+        Tool::Hosted(json!({"type":"mcp_toolset","mcp_server_name":"m"})),
         Tool::Hosted(json!({"type":"web_search_20250305","name":"web_search"})),
     ];
     chat.turns[0].parts.push(Part::Media(Media {
@@ -232,7 +233,7 @@ fn what_the_dialect_has_no_place_for_is_told() {
         extra: Extra::new(),
     }));
     let (body, lost) = encode_for(&chat, &facts());
-    assert_eq!(lost, ["audio_url", "tools.bash_20250124", "context_management"]);
+    assert_eq!(lost, ["audio_url", "tools.bash_20250124", "tools.mcp_toolset", "context_management"]);
     assert_eq!((&body["verbosity"], &body["web_search_options"]), (&json!("low"), &json!({})));
     assert!(body.get("tools").is_none() && body.get("context_management").is_none());
 }

@@ -95,13 +95,14 @@ fn write_tool(tool: &Tool, marks: bool, body: &mut Map<String, Value>, losses: &
     Some(Value::Object(wire))
 }
 
-/// Tools that a provider runs: Anthropic's carry a date in their type, and only its search has a counterpart here.
+/// Tools that a provider runs: of Anthropic's, most of which carry a date in their type, only the search of the web has
+/// a counterpart here.
 fn hosted(value: &Value, body: &mut Map<String, Value>, losses: &mut Losses) -> Option<Value> {
     let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
     let dated = kind
         .rsplit_once('_')
         .is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()));
-    if !dated {
+    if !dated && kind != "mcp_toolset" && !kind.starts_with("tool_search_tool_") {
         return Some(value.clone());
     }
     if kind.starts_with("web_search_") {
