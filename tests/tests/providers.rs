@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_tests::client::Client;
-use gatewright_tests::gateway::Gateway;
+use gatewright_tests::gateway::{Gateway, deployment};
 use gatewright_tests::upstream::{Seen, Upstream};
 use http::Uri;
 use serde_json::{Value, json};
@@ -35,6 +35,26 @@ fn every_provider_is_sent_what_it_takes() {
         assert_eq!(response.status, 200, "{}: {}", row.id, response.text());
         let lost = response.header("x-gatewright-dropped-params").to_owned();
         expect(row, &sent(row, &upstream.last(), &lost));
+    }
+}
+
+#[test]
+fn reasoning_goes_back_only_to_those_of_groqs_models_that_think() {
+    let upstream = Upstream::start();
+    let list = [
+        deployment("talks", "groq/llama-3.3-70b-versatile", &upstream, ""),
+        deployment("thinks", "groq/openai/gpt-oss-120b", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
+    let client = Client::of(&gateway);
+    for (model, want) in [("talks", Value::Null), ("thinks", json!("I see."))] {
+        let said = json!({"role": "assistant", "content": "a", "reasoning_content": "I see."});
+        let asks = json!({"role": "user", "content": "and?"});
+        let response =
+            client.post("/v1/chat/completions", &json!({"model": model, "messages": [said, asks]}));
+        assert_eq!(response.status, 200, "{}", response.text());
+        let message = &upstream.last().json()["messages"][0];
+        assert_eq!((&message["reasoning"], message.get("reasoning_content")), (&want, None), "{model}");
     }
 }
 
