@@ -1,12 +1,13 @@
 //! The accept loop: connections within a limit, each with its deadlines, and an end that lets answers finish.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_auth::Peer;
 use gatewright_core::CallService;
-use http::Version;
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::connection::{Deadlines, Guarded, Phase};
+use crate::connection::{BusyBody, Deadlines, Guarded, Phase};
 use crate::gateway::Front;
 use crate::pump::pumped;
 use crate::{Settings, cors};
@@ -47,29 +48,15 @@ pub(crate) async fn serve<S: CallService>(
         };
         let phase = Phase::default();
         let io = Guarded::new(stream, deadlines, phase.clone());
-        let front = front.clone();
-        let streams = tasks.clone();
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let busy = phase.busy();
-            let front = front.clone();
-            let from_page = settings.cross_origin && cors::is_from_page(request.headers());
-            let preflight = from_page.then(|| cors::preflight(&request)).flatten();
-            let streams = (request.version() == Version::HTTP_2).then(|| streams.clone());
-            // In a box, because hyper moves the future before it polls it.
-            Box::pin(async move {
-                let mut response = match preflight {
-                    Some(response) => *response,
-                    None => front.answer(request, peer).await,
-                };
-                if from_page {
-                    cors::open(response.headers_mut());
-                }
-                Ok::<_, Infallible>(response.map(|body| match streams {
-                    None => busy.until_end_of(body),
-                    Some(tasks) => busy.until_end_of(pumped(body, deadlines.write, &tasks)),
-                }))
-            })
-        });
+        let exchange = Exchange {
+            front: front.clone(),
+            phase,
+            peer,
+            cross_origin: settings.cross_origin,
+            write_idle: settings.write_idle,
+            tasks: tasks.clone(),
+        };
+        let service = service_fn(move |request| exchange.answer(request));
         let connection = builder.serve_connection(io, service).into_owned();
         let connection = graceful.watch(connection);
         tasks.spawn(async move {
@@ -84,6 +71,44 @@ pub(crate) async fn serve<S: CallService>(
     tokio::select! {
         () = graceful.shutdown() => tasks.wait().await,
         () = tokio::time::sleep(settings.grace) => warn!("the grace period is over; open answers are cut"),
+    }
+}
+
+/// What one connection's requests have in common.
+struct Exchange<S> {
+    front: Front<S>,
+    phase: Phase,
+    peer: Peer,
+    cross_origin: bool,
+    write_idle: Duration,
+    tasks: TaskTracker,
+}
+
+/// In a box, because hyper moves the future before it polls it.
+type Answer = Pin<Box<dyn Future<Output = Result<Response<BusyBody>, Infallible>> + Send>>;
+
+// === impl Exchange ===
+
+impl<S: CallService> Exchange<S> {
+    fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (front, peer, busy) = (self.front.clone(), self.peer, self.phase.busy());
+        let from_page = self.cross_origin && cors::is_from_page(request.headers());
+        let preflight = from_page.then(|| cors::preflight(&request)).flatten();
+        let write_idle = self.write_idle;
+        let streams = (request.version() == Version::HTTP_2).then(|| self.tasks.clone());
+        Box::pin(async move {
+            let mut response = match preflight {
+                Some(response) => *response,
+                None => front.answer(request, peer).await,
+            };
+            if from_page {
+                cors::open(response.headers_mut());
+            }
+            Ok(response.map(|body| match streams {
+                None => busy.until_end_of(body),
+                Some(tasks) => busy.until_end_of(pumped(body, write_idle, &tasks)),
+            }))
+        })
     }
 }
 
