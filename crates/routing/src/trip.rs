@@ -65,7 +65,7 @@ impl<'a> Trip<'a> {
             };
             let kind = err.kind();
             // A fallback group may refuse what the group asked for was ready to take; only the first refusal is final.
-            let refused = first_error.is_none() && verdict(kind) == Retry::Never;
+            let refused = first_error.is_none() && verdict(&err) == Retry::Never;
             let result = first_error.get_or_insert(err);
             if refused || self.call.is_none() || kind == ErrorKind::ClientGone {
                 return Err(result.clone());
@@ -101,10 +101,12 @@ impl<'a> Trip<'a> {
 }
 
 /// Whether another attempt may help, seen from here: what a layer below refuses for a limit is one deployment's
-/// limit, because those of the caller stand above the router.
-pub(crate) fn verdict(kind: ErrorKind) -> Retry {
-    match kind {
+/// limit, because those of the caller stand above the router; and what the gateway itself does not take now, it will
+/// not take after a short wait.
+pub(crate) fn verdict(err: &Error) -> Retry {
+    match err.kind() {
         ErrorKind::LimitReached => Retry::Elsewhere,
+        ErrorKind::Unavailable if err.provider().is_none() => Retry::Elsewhere,
         other => other.retry(),
     }
 }

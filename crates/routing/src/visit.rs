@@ -150,7 +150,7 @@ impl<'v, 'a> Visit<'v, 'a> {
 
     /// Where to go after a failure, once it is time.
     async fn onward(&mut self, err: &Error, failed: &Member) -> Option<usize> {
-        let retry = verdict(err.kind());
+        let retry = verdict(err);
         let now = Instant::now();
         if retry == Retry::Never || self.trip.call.is_none() || now >= self.trip.patience.content_by {
             return None;

@@ -191,6 +191,16 @@ async fn a_model_that_a_client_made_up_makes_no_wildcard_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_gateway_itself() {
+    let refusal = Step::Fail(Error::new(Unavailable, "the journal takes no entries"));
+    let scripts = ["a", "b"].map(|id| (id, vec![refusal.clone()]));
+    let world = World::new(deployments(&PAIR), Settings::default(), scripts);
+    let (reply, tried) = world.ask("m").await;
+    assert_eq!((reply.unwrap_err().kind(), tried), (Unavailable, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(world.upstream.times(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_of_the_gateways_own_says_nothing_about_the_deployment() {
     for (provider, rests) in [(None, false), (Some("up"), true)] {
         let refusal = Error::new(Unavailable, "the journal takes no entries");
