@@ -345,3 +345,19 @@ fn an_error_names_the_deployment_that_failed() {
     let unknown = ask(&client, "/v1/messages", "nobody", false);
     assert_eq!(unknown.header("x-litellm-model-id"), "");
 }
+
+#[test]
+fn the_providers_headers_are_shown_on_errors_too_or_not_at_all() {
+    let upstream = Upstream::start();
+    for (setting, shown) in [("", "7"), ("litellm_settings: {return_response_headers: false}\n", "")] {
+        let list = deployment("m", OPENAI, &upstream, "");
+        let gateway = Gateway::start(&format!("{setting}model_list:\n{list}"));
+        for script in [Script::fails(400, "no"), Script::default()] {
+            upstream.push(script.header("x-ratelimit-remaining-requests", "7"));
+            let response = Client::of(&gateway).chat("m", "hi");
+            for name in ["x-ratelimit-remaining-requests", "llm_provider-x-ratelimit-remaining-requests"] {
+                assert_eq!(response.header(name), shown, "{} {setting}", response.status);
+            }
+        }
+    }
+}

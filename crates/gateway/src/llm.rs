@@ -56,7 +56,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         Err(err) => {
             // Not the message: a provider may quote the prompt in it.
             info!(call = %id, kind = ?err.kind(), status = err.status().as_u16(), detail = err.detail(), "call failed");
-            respond::error(&err, codec, id)
+            respond::failed(&err, codec, id, &gateway.settings)
         }
     }
 }

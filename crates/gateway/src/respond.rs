@@ -69,7 +69,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
             headers.insert(CONTENT_TYPE, JSON);
             match frames.next().await {
                 Some(Ok(frame)) => Body::from(frame.data),
-                Some(Err(err)) => return error(&err, codec, told.id),
+                Some(Err(err)) => return failed(&err, codec, told.id, told.settings),
                 None => Body::empty(),
             }
         }
@@ -77,10 +77,18 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     answer(StatusCode::OK, headers, body)
 }
 
+/// A call that failed, with what the upstream's answer had in its head.
+pub(crate) fn failed(err: &Error, codec: &dyn Codec, id: CallId, settings: &Settings) -> Response {
+    let mut response = error(err, codec, id);
+    if settings.show_upstream_headers {
+        upstream(response.headers_mut(), err.headers());
+    }
+    response
+}
+
 /// An error in the client's dialect.
 pub(crate) fn error(err: &Error, codec: &dyn Codec, id: CallId) -> Response {
     let mut headers = HeaderMap::with_capacity(16);
-    upstream(&mut headers, err.headers());
     base(&mut headers, id);
     headers.insert(CONTENT_TYPE, JSON);
     if let Some(by) = err.served_by() {
