@@ -151,6 +151,19 @@ fn a_body_that_is_no_request_is_refused() {
 }
 
 #[test]
+fn a_name_that_no_model_has_goes_nowhere() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&model("\"*\"", "openai/*", &upstream));
+    let client = Client::of(&gateway);
+    assert_eq!(client.chat(&"x".repeat(1024), "hi").status, 200);
+    let refused = client.chat(&"x".repeat(1025), "hi");
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["error"]["param"], "model");
+    assert!(refused.body.len() < 500, "{}", refused.text());
+    assert_eq!(gateway.journal().len(), 1);
+}
+
+#[test]
 fn a_compressed_body_is_told_as_such() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);

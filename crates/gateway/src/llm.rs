@@ -18,6 +18,9 @@ use tracing::info;
 use crate::intake::ClientBody;
 use crate::{Gateway, controls, intake, respond};
 
+/// The longest name of a model. It comes to stand in errors, spans and the journal.
+const MAX_MODEL: usize = 1024;
+
 /// What is known of a request before it is looked into.
 pub(crate) struct Way {
     pub(crate) operation: Operation,
@@ -88,6 +91,10 @@ impl Asked {
             Some(model) => model.into(),
             None => json.string("model")?.map(Arc::from).ok_or_else(|| unknown_model(dialect, "None"))?,
         };
+        if model.len() > MAX_MODEL {
+            let words = format!("the model's name is longer than {MAX_MODEL} bytes");
+            return Err(Error::new(ErrorKind::InvalidRequest, words).with_param("model"));
+        }
         if !gateway.ports.permits(&self.caller, &model) {
             return Err(model_denied(&model));
         }
