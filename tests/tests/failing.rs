@@ -200,7 +200,9 @@ fn a_deployment_without_money_is_left_at_once_and_its_status_is_shown() {
     let gateway = gateway(&upstream, OPENAI, ANTHROPIC, 2);
     let client = Client::of(&gateway);
     upstream.push(quota());
-    assert_eq!(read(PATHS[0], false, &ask(&client, PATHS[0], "a", false)).text, "w0 w1 w2 w3 w4 ");
+    let response = ask(&client, PATHS[0], "a", false);
+    assert_eq!(read(PATHS[0], false, &response).text, "w0 w1 w2 w3 w4 ");
+    assert_eq!(response.header("x-litellm-attempted-fallbacks"), "1", "{:?}", response.headers);
     assert_eq!(upstream.seen().len(), 2);
     upstream.choose(move |_| Some(quota()));
     for (path, kind) in PATHS.iter().zip(["throttling_error", "rate_limit_error"]) {

@@ -106,6 +106,19 @@ fn encoders_are_told_how_a_model_thinks_and_whether_it_takes_schemas() {
     check("anthropic", "my-proxy", json!({"base_model": "claude-opus-4-6"}), (Adaptive, true, Some(128_000)));
 }
 
+#[test]
+fn documents_are_opened_by_their_address_where_the_row_says_so() {
+    let catalogue = Catalogue::builtin();
+    for (provider, model, links) in [
+        ("openrouter", "anthropic/claude-sonnet-4.5", true),
+        ("openai", "gpt-4o", false),
+        ("mistral", "new", false),
+    ] {
+        let row = catalogue.provider(provider).unwrap();
+        assert_eq!(catalogue.facts(row, model, &Overrides::default()).document_links, links, "{provider}");
+    }
+}
+
 fn check(
     provider: &str,
     model: &str,
