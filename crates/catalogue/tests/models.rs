@@ -98,6 +98,7 @@ fn encoders_are_told_how_a_model_thinks_and_whether_it_takes_schemas() {
     check("groq", "llama-3.3-70b-versatile", json!({}), (Never, false, None));
     check("openrouter", "anthropic/claude-haiku-4.5", json!({}), (Effort, true, Some(64_000)));
     check("hosted_vllm", "my-model", json!({}), (Effort, true, None));
+    check("deepseek", "deepseek-v9", json!({}), (Effort, true, None));
     check("xai", "grok-code-fast-1", json!({}), (Never, true, Some(256_000)));
     // What the operator says wins.
     check("openai", "gpt-4o", json!({"supports_reasoning": true}), (Effort, true, Some(16_384)));
