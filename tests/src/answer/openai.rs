@@ -162,11 +162,12 @@ fn read_parts(got: &mut Got, message: &Value) {
     got.refusal.push_str(&text(&message["refusal"]));
     got.reasoning.push_str(&text(&message["reasoning_content"]));
     got.citations += message["annotations"].as_array().map_or(0, Vec::len);
+    // Those of the web stand among the annotations too.
+    let is_other = |citation: &&Value| citation.is_object() && citation["url"].is_null();
     let own = &message["provider_specific_fields"];
-    got.citations += usize::from(own["citation"].is_object());
-    for citations in own["citations"].as_array().into_iter().flatten() {
-        got.citations += citations.as_array().map_or(1, Vec::len);
-    }
+    got.citations += Some(&own["citation"]).filter(is_other).iter().count();
+    let lists = own["citations"].as_array().into_iter().flatten();
+    got.citations += lists.filter_map(Value::as_array).flatten().filter(is_other).count();
     for block in message["thinking_blocks"].as_array().into_iter().flatten() {
         got.signatures.extend(block["signature"].as_str().filter(|text| !text.is_empty()).map(str::to_owned));
     }
