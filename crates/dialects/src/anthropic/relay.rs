@@ -98,6 +98,10 @@ impl Splice {
 
 impl Relay for Splice {
     fn event(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek> {
+        // Nothing behind the end belongs to the answer, and least of all to its bill.
+        if self.whole {
+            return Ok(Peek::default());
+        }
         let event = match event.name {
             // Some compatible providers leave the names out; the dialect's clients read them.
             "" => RawEvent { name: type_of(event.data), data: event.data },

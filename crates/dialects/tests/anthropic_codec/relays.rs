@@ -104,6 +104,21 @@ fn a_stream_that_breaks_off_fails_unless_the_reason_to_stop_was_there() {
 }
 
 #[test]
+fn what_comes_behind_the_end_is_neither_passed_on_nor_billed() {
+    let events = raw_events(STREAM);
+    let mut relay = codec().relay(&style());
+    let mut out = BytesMut::new();
+    let last = events.iter().map(|event| relay.event(*event, &mut out).unwrap()).last();
+    assert!(last.is_some_and(|peek| peek.last));
+    out.clear();
+    for event in events {
+        let peek = relay.event(event, &mut out).unwrap();
+        assert_eq!((peek.usage, peek.content, peek.last), (None, 0, false));
+    }
+    assert!(out.is_empty() && relay.close(&mut out).unwrap().last);
+}
+
+#[test]
 fn an_error_event_ends_the_relay() {
     let data = br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let mut out = BytesMut::new();
