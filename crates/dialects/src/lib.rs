@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod anthropic;
+mod json;
 mod openai;
 mod scan;
 pub mod sse;

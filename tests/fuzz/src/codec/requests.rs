@@ -1,7 +1,7 @@
 //! Requests: what can be read can be written, and reads the same again.
 
 use bytes::Bytes;
-use gatewright_core::chat::{Chat, Part, Turn};
+use gatewright_core::chat::{Chat, Extra, Part, Turn};
 use gatewright_core::{Codec, Dialect, Json, JsonLimits, Losses, ModelFacts, ReasoningControl};
 use gatewright_dialects::of;
 
@@ -60,14 +60,19 @@ fn decode(codec: &dyn Codec, body: &Bytes) -> Option<Chat> {
 }
 
 /// Turns without what may change on the way: fields and citations that only one dialect knows may go, names of files
-/// and arguments are made up where they are demanded, and text that says nothing is none.
+/// and arguments are made up where they are demanded, text that says nothing is none, and whoever speaks twice speaks
+/// once.
 fn bare(turns: &[Turn]) -> Vec<Turn> {
-    let mut turns = turns.to_vec();
-    for turn in &mut turns {
-        turn.extra.clear();
+    let mut bare: Vec<Turn> = Vec::new();
+    for turn in turns {
+        let mut turn = Turn { extra: Extra::new(), ..turn.clone() };
         strip(&mut turn.parts);
+        match bare.last_mut() {
+            Some(last) if last.role == turn.role && last.name == turn.name => last.parts.append(&mut turn.parts),
+            _ => bare.push(turn),
+        }
     }
-    turns
+    bare
 }
 
 fn strip(parts: &mut Vec<Part>) {

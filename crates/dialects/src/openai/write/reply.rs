@@ -6,6 +6,7 @@ use gatewright_core::chat::{Answer, Choice, Part};
 use serde_json::{Map, Value, json};
 
 use super::{function_call, reasoning_text, thinking_blocks};
+use crate::json::object;
 use crate::openai::relay::answer_id;
 use crate::openai::{finish, usage};
 
@@ -26,7 +27,7 @@ pub(in crate::openai) fn write(answer: &Answer, style: &ReplyStyle) -> Bytes {
     body.extend(answer.usage.as_ref().map(|used| ("usage".to_owned(), usage::write(used))));
     body.extend(answer.service_tier.as_deref().map(|tier| ("service_tier".to_owned(), tier.into())));
     add_missing(&mut body, &answer.extra);
-    Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
+    object(&body)
 }
 
 fn choice(choice: &Choice, style: &ReplyStyle) -> Value {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::mark;
 use super::message::{Messages, is_custom, takes_marks};
+use crate::json::object;
 
 /// Fields of Anthropic's dialect that OpenAI's has no place for.
 const FOREIGN: &[&str] = &[
@@ -52,7 +53,7 @@ pub(in crate::openai) fn write(chat: &Chat, model: &ModelFacts, losses: &mut Los
             body.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    Bytes::from(serde_json::to_vec(&body).unwrap_or_default())
+    object(&body)
 }
 
 fn write_tools(chat: &Chat, model: &ModelFacts, body: &mut Map<String, Value>, losses: &mut Losses) {

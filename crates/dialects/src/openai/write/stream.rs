@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::reply::{annotation, home, is_own};
+use crate::json::put_text;
 use crate::openai::relay::{DONE, answer_id};
 use crate::openai::{finish, usage};
 
@@ -116,8 +117,19 @@ impl Writer {
         out.put_slice(b"}]}\n\n");
     }
 
+    fn text_field(&self, choice: u32, key: &str, text: &str, out: &mut BytesMut) {
+        let fields = |out: &mut BytesMut| {
+            put_key(out, key);
+            put_text(out, text);
+        };
+        self.chunk(choice, fields, out);
+    }
+
     fn field(&self, choice: u32, key: &str, value: &impl Serialize, out: &mut BytesMut) {
-        let fields = |out: &mut BytesMut| put_field(out, key, value);
+        let fields = |out: &mut BytesMut| {
+            put_key(out, key);
+            put_json(out, value);
+        };
         self.chunk(choice, fields, out);
     }
 
@@ -173,7 +185,7 @@ impl Writer {
                 if let Some(Open { kind: Kind::Reasoning { text }, .. }) = self.part(choice, index) {
                     text.push_str(more);
                 }
-                self.field(choice, "reasoning_content", more, out);
+                self.text_field(choice, "reasoning_content", more, out);
             }
             Delta::Signature(signature) => {
                 // The whole block, because a signature is worth nothing without its text.
@@ -195,12 +207,12 @@ impl Writer {
 
     fn text(&mut self, choice: u32, index: u32, text: &str, out: &mut BytesMut) {
         if let Some(Open { kind: Kind::Refusal, .. }) = self.part(choice, index) {
-            return self.field(choice, "refusal", &text, out);
+            return self.text_field(choice, "refusal", text, out);
         }
         if let Some(known) = self.choice(choice) {
             known.written += text.chars().count();
         }
-        self.field(choice, "content", &text, out);
+        self.text_field(choice, "content", text, out);
     }
 
     fn arguments(&mut self, choice: u32, index: u32, text: &str, out: &mut BytesMut) {
@@ -217,7 +229,8 @@ impl Writer {
             out.put_slice(b"\"tool_calls\":[{\"index\":");
             put_json(out, &number);
             out.put_slice(b",\"function\":{");
-            put_field(out, "arguments", &text);
+            put_key(out, "arguments");
+            put_text(out, text);
             out.put_slice(b"}}]");
         };
         self.chunk(choice, fields, out);
@@ -292,14 +305,12 @@ impl Encode for Writer {
     }
 }
 
-fn put_field(out: &mut BytesMut, key: &str, value: &impl Serialize) {
+fn put_key(out: &mut BytesMut, key: &str) {
     out.put_u8(b'"');
     out.put_slice(key.as_bytes());
     out.put_slice(b"\":");
-    put_json(out, value);
 }
 
-/// Writing to memory cannot fail, and neither can these values.
 fn put_json(out: &mut BytesMut, value: &impl Serialize) {
     if serde_json::to_writer(out.writer(), value).is_err() {
         out.put_slice(b"null");

@@ -1,0 +1,147 @@
+//! Writes JSON as `serde_json` does, several times as fast where texts are long: they are looked at eight bytes at a
+//! time for what must be escaped, and most of them hold little of that.
+
+use std::fmt::{self, Write as _};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::{Map, Value};
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGHS: u64 = ONES << 7;
+
+/// Writes a value.
+pub(crate) fn put_value(out: &mut BytesMut, value: &Value) {
+    match value {
+        Value::Null => out.put_slice(b"null"),
+        Value::Bool(true) => out.put_slice(b"true"),
+        Value::Bool(false) => out.put_slice(b"false"),
+        Value::Number(number) => put(out, format_args!("{number}")),
+        Value::String(text) => put_text(out, text),
+        Value::Array(items) => {
+            out.put_u8(b'[');
+            for (place, item) in items.iter().enumerate() {
+                separate(out, place);
+                put_value(out, item);
+            }
+            out.put_u8(b']');
+        }
+        Value::Object(fields) => put_object(out, fields),
+    }
+}
+
+/// Writes an object.
+pub(crate) fn put_object(out: &mut BytesMut, fields: &Map<String, Value>) {
+    out.put_u8(b'{');
+    for (place, (key, value)) in fields.iter().enumerate() {
+        separate(out, place);
+        put_text(out, key);
+        out.put_u8(b':');
+        put_value(out, value);
+    }
+    out.put_u8(b'}');
+}
+
+/// An object as bytes.
+pub(crate) fn object(fields: &Map<String, Value>) -> Bytes {
+    let mut out = BytesMut::with_capacity(1024);
+    put_object(&mut out, fields);
+    out.freeze()
+}
+
+/// Writes a text in quotes.
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.put_u8(b'"');
+    let (mut done, mut at) = (0, 0);
+    while let Some(next) = special(bytes, at) {
+        out.put_slice(bytes.get(done..next).unwrap_or_default());
+        put_escaped(out, bytes.get(next).copied().unwrap_or_default());
+        at = next + 1;
+        done = at;
+    }
+    out.put_slice(bytes.get(done..).unwrap_or_default());
+    out.put_u8(b'"');
+}
+
+fn put(out: &mut BytesMut, text: fmt::Arguments<'_>) {
+    // Memory does not fail to be written to.
+    let _ = out.write_fmt(text);
+}
+
+fn separate(out: &mut BytesMut, place: usize) {
+    if place > 0 {
+        out.put_u8(b',');
+    }
+}
+
+/// Where the first quote, backslash or control character from `at` on is.
+fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*chunk);
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+        // Below a space; bytes of longer characters have their high bit set.
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let found = quotes | backslashes | controls;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..)?;
+    rest.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).map(|step| at + step)
+}
+
+/// The high bit of the lowest zero byte, and perhaps of others above it.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+fn put_escaped(out: &mut BytesMut, byte: u8) {
+    let short = match byte {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => return put(out, format_args!("\\u{byte:04x}")),
+    };
+    out.put_slice(&[b'\\', short]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(value: &Value) -> String {
+        let mut out = BytesMut::new();
+        put_value(&mut out, value);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_word_is_written_as_serde_does() {
+        for code in 0..0x300u32 {
+            let Some(odd) = char::from_u32(code) else { continue };
+            for before in 0..17 {
+                let text = format!("{}{odd}{}", "a".repeat(before), "~é\u{7f}".repeat(3));
+                assert_eq!(written(&text.clone().into()), serde_json::to_string(&text).unwrap());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_written_as_serde_does(texts in prop::collection::vec(".{0,40}", 0..6), number: f64, count: i64) {
+            let list: Vec<Value> = texts.iter().map(|text| text.as_str().into()).collect();
+            let fields = texts.iter().map(|text| (text.clone(), Value::from(number))).collect();
+            let all = serde_json::json!([list, Value::Object(fields), count, null, true, {}, [], {"a": [false]}]);
+            prop_assert_eq!(written(&all), serde_json::to_string(&all).unwrap());
+        }
+    }
+}
