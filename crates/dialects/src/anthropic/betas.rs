@@ -23,11 +23,14 @@ const FEATURES: &[(&str, &str, &[&str])] = &[
 
 /// The names that a request needs.
 pub(super) fn needed(body: &Json) -> Vec<&'static str> {
-    let uses = |(field, word, _): &&(&str, &str, &[&str])| {
-        body.has(field) && body.raw(field).is_some_and(|raw| memmem::find(raw, word.as_bytes()).is_some())
-    };
-    let mut names: Vec<&str> =
-        FEATURES.iter().filter(uses).flat_map(|(_, _, names)| *names).copied().collect();
+    let mut names: Vec<&str> = Vec::new();
+    for key in body.keys() {
+        let raw = || body.raw(&key).filter(|raw| *raw != b"null");
+        let about = FEATURES.iter().filter(|(field, ..)| *field == key);
+        let used = about
+            .filter(|(_, word, _)| raw().is_some_and(|raw| memmem::find(raw, word.as_bytes()).is_some()));
+        names.extend(used.flat_map(|(_, _, names)| *names));
+    }
     // Servers without a toolset are named in the older way.
     if body.has("mcp_servers") && !names.contains(&"mcp-client-2025-11-20") {
         names.push("mcp-client-2025-04-04");
