@@ -9,6 +9,7 @@ use gatewright_core::{
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::quirks::Quirks;
 use crate::{Authorize, HeaderKey, Params};
 
 /// Everything that is known about a request before the call comes.
@@ -18,7 +19,7 @@ pub(crate) struct Endpoint {
     pub(crate) facts: ModelFacts,
     pub(crate) headers: HeaderMap,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
-    pub(crate) quirks: Arc<[Quirk]>,
+    pub(crate) quirks: Quirks,
     chat: Uri,
     count_tokens: Option<Uri>,
 }
@@ -56,7 +57,7 @@ impl Endpoint {
         Ok(Self {
             codec,
             model: name,
-            quirks: row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect(),
+            quirks: Quirks::new(row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
             authorize: key.and_then(|key| authorize(&row.auth, &key)),

@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
-use crate::{Params, forced_tool, quirks};
+use crate::{Params, forced_tool};
 
 /// Features that are not for everybody yet, by name.
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -38,7 +38,7 @@ pub(crate) fn build(
     for field in &params.never_send {
         body.remove(field);
     }
-    quirks::apply(&endpoint.quirks, &mut body, &mut losses)?;
+    endpoint.quirks.apply(&mut body, &mut losses)?;
     let dropped = losses.into_fields();
     // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
     let lost: Vec<&str> =

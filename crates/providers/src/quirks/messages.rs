@@ -1,29 +1,90 @@
 //! Quirks that reach into messages. A body is only decoded where it holds what a quirk is about.
 
+use aho_corasick::packed::Searcher;
+use aho_corasick::{AhoCorasick, Match};
 use gatewright_catalogue::Quirk;
 use gatewright_core::{Json, Losses, Result};
-use memchr::memmem;
 use serde_json::{Map, Value};
 
-/// Edits messages and tools.
-pub(super) fn apply(quirks: &[Quirk], body: &mut Json, losses: &mut Losses) -> Result<()> {
-    let found = |quirk: &&Quirk| {
-        let holds = |field: &str, word: &str| {
-            body.raw(field).is_some_and(|raw| memmem::find(raw, word.as_bytes()).is_some())
-        };
-        match quirk {
-            Quirk::Role { from, .. } => holds("messages", from),
-            Quirk::FlattenText | Quirk::TextOnlyContent => holds("messages", "\"type\""),
-            Quirk::NoCacheMarks => holds("messages", "cache_control") || holds("tools", "cache_control"),
-            Quirk::NoSpeakerNames => holds("messages", "\"name\""),
-            Quirk::DropFromMessages(fields) => {
-                fields.iter().any(|field| holds("messages", &format!("\"{field}\"")))
-            }
-            Quirk::ReasoningField(_) => holds("messages", "reasoning_content"),
-            _ => false,
+/// The words by which messages show that a quirk has something to do in them.
+pub(super) struct Words {
+    search: Search,
+    /// The place of the quirk that each word belongs to.
+    owners: Vec<usize>,
+}
+
+enum Search {
+    /// By SIMD, where the machine has it: ten times as fast, because all words begin with a quote.
+    Packed(Searcher),
+    Plain(AhoCorasick),
+}
+
+// === impl Search ===
+
+impl Search {
+    fn new(words: &[String]) -> Option<Self> {
+        if words.is_empty() {
+            return None;
         }
-    };
-    let wanted: Vec<&Quirk> = quirks.iter().filter(found).collect();
+        let packed = Searcher::new(words).map(Self::Packed);
+        packed.or_else(|| AhoCorasick::new(words).ok().map(Self::Plain))
+    }
+
+    fn each(&self, text: &[u8], found: impl FnMut(Match)) {
+        match self {
+            Self::Packed(search) => search.find_iter(text).for_each(found),
+            Self::Plain(search) => search.find_iter(text).for_each(found),
+        }
+    }
+}
+
+// === impl Words ===
+
+impl Words {
+    /// `None` where no quirk reaches into messages.
+    pub(super) fn new(quirks: &[Quirk]) -> Option<Self> {
+        let (mut words, mut owners) = (Vec::new(), Vec::new());
+        for (place, quirk) in quirks.iter().enumerate() {
+            for word in words_of(quirk) {
+                words.push(format!("\"{word}\""));
+                owners.push(place);
+            }
+        }
+        let search = Search::new(&words)?;
+        Some(Self { search, owners })
+    }
+
+    /// The quirks whose words are in the messages; cache marks stand in tools too.
+    fn found<'a>(&self, quirks: &'a [Quirk], body: &Json) -> Vec<&'a Quirk> {
+        let mut found: Vec<&Quirk> = Vec::new();
+        for field in ["messages", "tools"] {
+            self.search.each(body.raw(field).unwrap_or_default(), |place| {
+                let owner = self.owners.get(place.pattern().as_usize()).and_then(|owner| quirks.get(*owner));
+                let Some(quirk) = owner.filter(|owner| !found.contains(owner)) else { return };
+                if field == "messages" || *quirk == Quirk::NoCacheMarks {
+                    found.push(quirk);
+                }
+            });
+        }
+        found
+    }
+}
+
+fn words_of(quirk: &Quirk) -> Vec<&str> {
+    match quirk {
+        Quirk::Role { from, .. } => vec![from],
+        Quirk::FlattenText | Quirk::TextOnlyContent => vec!["type"],
+        Quirk::NoCacheMarks => vec!["cache_control"],
+        Quirk::NoSpeakerNames => vec!["name"],
+        Quirk::DropFromMessages(fields) => fields.iter().map(String::as_str).collect(),
+        Quirk::ReasoningField(_) => vec!["reasoning_content"],
+        _ => Vec::new(),
+    }
+}
+
+/// Edits messages and tools.
+pub(super) fn apply(quirks: &[Quirk], words: &Words, body: &mut Json, losses: &mut Losses) -> Result<()> {
+    let wanted = words.found(quirks, body);
     if wanted.is_empty() {
         return Ok(());
     }

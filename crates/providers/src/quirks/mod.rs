@@ -7,23 +7,47 @@ use gatewright_catalogue::{Quirk, StreamUsage};
 use gatewright_core::{Json, Losses, Result};
 use serde_json::Value;
 
-/// Edits the body that goes out. What had to be dropped is told to `losses`.
-pub(crate) fn apply(quirks: &[Quirk], body: &mut Json, losses: &mut Losses) -> Result<()> {
-    for quirk in quirks {
-        match quirk {
-            Quirk::Rename { from, to } => rename(body, from, to),
-            Quirk::Drop(fields) => drop_fields(body, fields, losses),
-            Quirk::Default { field, value } if !body.has(field) => body.set(field, text(value)),
-            Quirk::Clamp { field, min, max } => clamp(body, field, *min, *max)?,
-            Quirk::Replace { field, from, to } => replace(body, field, from, to),
-            Quirk::StreamUsage(StreamUsage::Always | StreamUsage::Never) => {
-                drop(body.remove("stream_options"))
-            }
-            Quirk::ThinkingSwitch { field, value } => switch_thinking(body, field, value)?,
-            _ => {}
+/// The quirks of one endpoint.
+pub(crate) struct Quirks {
+    list: Vec<Quirk>,
+    words: Option<messages::Words>,
+}
+
+// === impl Quirks ===
+
+impl Quirks {
+    pub(crate) fn new(list: Vec<Quirk>) -> Self {
+        Self { words: messages::Words::new(&list), list }
+    }
+
+    pub(crate) fn contains(&self, quirk: &Quirk) -> bool {
+        self.list.contains(quirk)
+    }
+
+    /// Edits the body that goes out. What had to be dropped is told to `losses`.
+    pub(crate) fn apply(&self, body: &mut Json, losses: &mut Losses) -> Result<()> {
+        for quirk in &self.list {
+            apply(quirk, body, losses)?;
+        }
+        match &self.words {
+            Some(words) => messages::apply(&self.list, words, body, losses),
+            None => Ok(()),
         }
     }
-    messages::apply(quirks, body, losses)
+}
+
+fn apply(quirk: &Quirk, body: &mut Json, losses: &mut Losses) -> Result<()> {
+    match quirk {
+        Quirk::Rename { from, to } => rename(body, from, to),
+        Quirk::Drop(fields) => drop_fields(body, fields, losses),
+        Quirk::Default { field, value } if !body.has(field) => body.set(field, text(value)),
+        Quirk::Clamp { field, min, max } => clamp(body, field, *min, *max)?,
+        Quirk::Replace { field, from, to } => replace(body, field, from, to),
+        Quirk::StreamUsage(StreamUsage::Always | StreamUsage::Never) => drop(body.remove("stream_options")),
+        Quirk::ThinkingSwitch { field, value } => switch_thinking(body, field, value)?,
+        _ => {}
+    }
+    Ok(())
 }
 
 fn rename(body: &mut Json, from: &str, to: &str) {
@@ -167,7 +191,7 @@ mod tests {
         ] {
             let mut body = Json::parse(before.to_string().into(), JsonLimits::default()).unwrap();
             let mut losses = Losses::default();
-            apply(std::slice::from_ref(&quirk), &mut body, &mut losses).unwrap();
+            Quirks::new(vec![quirk.clone()]).apply(&mut body, &mut losses).unwrap();
             let got: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
             assert_eq!(
                 (got, losses.into_fields()),
