@@ -4,5 +4,6 @@ pub mod answer;
 pub mod client;
 pub mod gateway;
 pub mod journal;
+pub mod postgres;
 pub mod recording;
 pub mod upstream;

@@ -22,6 +22,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("limits", &["core"]),
     ("spend", &["core"]),
     ("auth", &["core"]),
+    // L3: the database, which answers what the policies ask of it.
+    ("store", &["core", "spend", "limits", "auth"]),
     // L4: what listens. It asks auth at the door and takes the stack as a service, so it knows no other policy.
     ("gateway", &["core", "dialects", "auth"]),
     // L5: the wiring knows everything.
@@ -41,6 +43,7 @@ const EVERYTHING: &[&str] = &[
     "limits",
     "spend",
     "auth",
+    "store",
     "gateway",
 ];
 
@@ -69,6 +72,8 @@ const FENCES: &[(&str, &[&str], &str)] = &[
     ("clap", &["gatewright"], "the command line belongs to the binary"),
     ("mimalloc", &["gatewright"], "the allocator belongs to the binary"),
     ("rustix", &["spend", "gatewright", "tests"], "system calls are for the journal and for processes"),
+    ("sea-orm*", &["store"], "only the store speaks SQL"),
+    ("sqlx*", &["store"], "only the store speaks SQL"),
     ("reqwest", &[], "transport is the one HTTP client"),
     ("serde_yaml", &[], "serde-saphyr reads YAML"),
     ("openssl*", &[], "rustls with aws-lc-rs only"),

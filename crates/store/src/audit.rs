@@ -1,0 +1,129 @@
+//! Who changed what, and when: one line a change, written with it.
+
+use std::time::SystemTime;
+
+use sea_orm::Value;
+use uuid::Uuid;
+
+use crate::database::{Row, Transaction};
+use crate::moment::{micros, moment};
+use crate::query::Condition;
+use crate::{Kind, Object, Result, Store};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audit {
+    /// Names it; later ones are greater.
+    pub id: Uuid,
+    /// When.
+    pub at: SystemTime,
+    /// Who.
+    pub actor: String,
+    /// `created`, `updated` or `deleted`.
+    pub action: String,
+    /// The kind of what was changed, by its name.
+    pub kind: String,
+    /// Its id.
+    pub object_id: String,
+    /// The row before, as a JSON object.
+    pub before: Option<String>,
+    /// The row afterwards.
+    pub after: Option<String>,
+}
+
+/// Which changes, the latest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditQuery {
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Of what has this id.
+    pub object_id: Option<String>,
+    /// By this one.
+    pub actor: Option<String>,
+    /// Only before this one: the last one of the page before.
+    pub before: Option<Uuid>,
+    /// The most that are wanted.
+    pub limit: u64,
+}
+
+/// A change to be noted.
+pub(crate) struct Entry<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) action: Action<'a>,
+    pub(crate) before: Option<&'a Object>,
+    pub(crate) after: Option<&'a Object>,
+}
+
+/// What was done. A deleted row cannot say who deleted it.
+pub(crate) enum Action<'a> {
+    Created,
+    Updated,
+    Deleted(&'a str),
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Some changes, the latest first.
+    pub async fn audits(&self, query: &AuditQuery) -> Result<Vec<Audit>> {
+        let mut condition = Condition::default();
+        if let Some(kind) = query.kind {
+            condition.push("kind = ?", [kind.name().into()]);
+        }
+        if let Some(id) = &query.object_id {
+            condition.push("object_id = ?", [id.as_str().into()]);
+        }
+        if let Some(actor) = &query.actor {
+            condition.push("actor = ?", [actor.as_str().into()]);
+        }
+        if let Some(before) = query.before {
+            condition.push("id < ?", [before.into()]);
+        }
+        let sql = format!(
+            "SELECT id, at, actor, action, kind, object_id, before, after FROM audit{} ORDER BY id DESC LIMIT {}",
+            condition.sql, query.limit
+        );
+        let work = async {
+            let rows = self.read().await?.rows(&sql, condition.values).await?;
+            rows.iter().map(read).collect()
+        };
+        self.database().in_time(work).await
+    }
+}
+
+pub(crate) async fn put(transaction: &Transaction, store: &Store, entry: Entry<'_>) -> Result<()> {
+    let Entry { kind, action, before, after } = entry;
+    let Some(object) = after.or(before) else { return Ok(()) };
+    let (word, actor) = match action {
+        Action::Created => ("created", object.updated_by.as_str()),
+        Action::Updated => ("updated", object.updated_by.as_str()),
+        Action::Deleted(by) => ("deleted", by),
+    };
+    let document = |object: Option<&Object>| object.map(|object| object.to_json().to_string());
+    let values: Vec<Value> = vec![
+        Uuid::now_v7().into(),
+        micros(store.clock().wall()).into(),
+        actor.into(),
+        word.into(),
+        kind.name().into(),
+        object.id.as_str().into(),
+        document(before).into(),
+        document(after).into(),
+    ];
+    let sql = "INSERT INTO audit (id, at, actor, action, kind, object_id, before, after) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    transaction.run(sql, values).await.map(drop)
+}
+
+fn read(row: &Row) -> Result<Audit> {
+    Ok(Audit {
+        id: row.at(0)?,
+        at: moment(row.at(1)?),
+        actor: row.at(2)?,
+        action: row.at(3)?,
+        kind: row.at(4)?,
+        object_id: row.at(5)?,
+        before: row.at(6)?,
+        after: row.at(7)?,
+    })
+}

@@ -1,0 +1,199 @@
+//! Connections and transactions: the one place that knows which database it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_core::Secret;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database as Orm, DatabaseConnection, DatabaseTransaction, DbBackend,
+    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use crate::{Error, Place, Result, Settings};
+
+/// How long SQLite waits for a lock that another process holds.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// A connection that rested this long is asked whether it lives before it is used.
+const RESTED: Duration = Duration::from_secs(5);
+
+/// The connections. Nothing is left in one behind a transaction, so that a pooler may hand the next transaction to
+/// another server process.
+#[derive(Clone)]
+pub(crate) struct Database {
+    writer: DatabaseConnection,
+    readers: DatabaseConnection,
+    backend: DbBackend,
+    /// What every transaction begins with.
+    preamble: Option<Arc<str>>,
+    total: Duration,
+}
+
+/// One transaction: rolled back unless it is committed.
+pub(crate) struct Transaction {
+    inner: DatabaseTransaction,
+    pub(crate) backend: DbBackend,
+}
+
+/// One row.
+pub(crate) struct Row(QueryResult);
+
+// === impl Database ===
+
+impl Database {
+    /// SQLite opens its file; PostgreSQL is connected to when it is first needed.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
+        match &settings.place {
+            Place::Sqlite(path) => {
+                let url = format!("sqlite://{}", path.display());
+                // The writer makes the file and turns it to WAL before anybody reads.
+                let writer = Orm::connect(sqlite(settings, &url, 1, false)).await?;
+                let readers = Orm::connect(sqlite(settings, &url, settings.connections, true)).await?;
+                let (backend, preamble) = (DbBackend::Sqlite, None);
+                Ok(Self { writer, readers, backend, preamble, total: settings.total })
+            }
+            Place::Postgres(url) => {
+                let writer = Orm::connect(postgres(settings, url)).await?;
+                let statement = settings.statement.as_millis();
+                // The driver names every statement that it prepares, and counts from one on every connection: behind a
+                // pooler, those that somebody else left in the server's session would collide.
+                let preamble = format!("DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}");
+                Ok(Self {
+                    readers: writer.clone(),
+                    writer,
+                    backend: DbBackend::Postgres,
+                    preamble: Some(preamble.into()),
+                    total: settings.total,
+                })
+            }
+        }
+    }
+
+    /// A transaction that may write.
+    pub(crate) async fn write(&self) -> Result<Transaction> {
+        let options = TransactionOptions {
+            // A transaction that reads first and writes later would fail at once where another process wrote.
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.begin(&self.writer, options).await
+    }
+
+    /// A transaction that reads.
+    pub(crate) async fn read(&self) -> Result<Transaction> {
+        self.begin(&self.readers, TransactionOptions::default()).await
+    }
+
+    /// Ends work that takes too long, whatever the network does.
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.total, work).await {
+            Ok(done) => done,
+            Err(_) => Err(Error::late(self.total)),
+        }
+    }
+
+    /// Gives the connections back.
+    pub(crate) async fn close(&self) {
+        let _ = self.readers.close_by_ref().await;
+        let _ = self.writer.close_by_ref().await;
+    }
+
+    async fn begin(&self, pool: &DatabaseConnection, options: TransactionOptions) -> Result<Transaction> {
+        let inner = pool.begin_with_options(options).await?;
+        if let Some(preamble) = &self.preamble {
+            inner.execute_unprepared(preamble).await?;
+        }
+        Ok(Transaction { inner, backend: self.backend })
+    }
+}
+
+// === impl Transaction ===
+
+impl Transaction {
+    /// Whether it is PostgreSQL's.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.backend == DbBackend::Postgres
+    }
+
+    /// Runs a statement; answers how many rows it changed.
+    pub(crate) async fn run(&self, sql: &str, values: Vec<Value>) -> Result<u64> {
+        Ok(self.inner.execute_raw(self.statement(sql, values)).await?.rows_affected())
+    }
+
+    /// Runs a script of several statements.
+    pub(crate) async fn script(&self, sql: &str) -> Result<()> {
+        self.inner.execute_unprepared(sql).await?;
+        Ok(())
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>> {
+        let rows = self.inner.query_all_raw(self.statement(sql, values)).await?;
+        Ok(rows.into_iter().map(Row).collect())
+    }
+
+    /// The first row of a query.
+    pub(crate) async fn row(&self, sql: &str, values: Vec<Value>) -> Result<Option<Row>> {
+        Ok(self.inner.query_one_raw(self.statement(sql, values)).await?.map(Row))
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(self) -> Result<()> {
+        Ok(self.inner.commit().await?)
+    }
+
+    /// `$1` is understood by both databases.
+    fn statement(&self, sql: &str, values: Vec<Value>) -> Statement {
+        Statement::from_sql_and_values(self.backend, sql, values)
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    /// The column at this place.
+    pub(crate) fn at<T: sea_orm::TryGetable>(&self, index: usize) -> Result<T> {
+        Ok(self.0.try_get_by_index(index)?)
+    }
+}
+
+fn sqlite(settings: &Settings, url: &str, connections: u32, reads: bool) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(settings.total)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            // The wait for locks is set before anything else: turning to WAL needs one.
+            let options = options.busy_timeout(BUSY).create_if_missing(!reads);
+            match reads {
+                true => options.pragma("query_only", "on"),
+                // What is committed is on the disk.
+                false => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full),
+            }
+        });
+    options
+}
+
+fn postgres(settings: &Settings, url: &Secret) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.reveal());
+    options
+        .max_connections(settings.connections)
+        .min_connections(0)
+        .acquire_timeout(settings.acquire)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1800))
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(RESTED)
+        .connect_lazy(true)
+        .sqlx_logging(false)
+        .set_application_name("gatewright")
+        // A pooler refuses a connection that asks for parameters which it does not know.
+        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(0).extra_float_digits(None));
+    options
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod settings;
+pub use settings::{Place, Settings};
+
+mod error;
+pub use error::{Error, Result};
+
+mod moment;
+
+mod database;
+
+mod migration;
+
+mod store;
+pub use store::Store;
+
+mod object;
+pub use object::{Draft, Kind, Object, Parents};
+
+mod query;
+pub use query::{Column, Cursor, Filter, Order, Query};
+
+mod objects;
+pub use objects::Objects;
+
+mod archive;
+pub use archive::Archived;
+
+mod audit;
+pub use audit::{Audit, AuditQuery};

@@ -1,0 +1,62 @@
+//! The schema's changes, in order. Each only expands what is there; what is no longer used goes in a later release, so
+//! that replicas of two releases can share a database.
+
+use sea_orm::Value;
+
+use crate::moment::micros;
+use crate::{Kind, Result, Store};
+
+/// One change of the schema.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+    /// Run once for every kind of object.
+    per_kind: bool,
+}
+
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001-objects", sql: include_str!("../migrations/0001-objects.sql"), per_kind: true },
+    Migration { name: "0002-history", sql: include_str!("../migrations/0002-history.sql"), per_kind: false },
+];
+
+/// Any number will do, as long as all replicas take the same.
+const LOCK: i64 = 0x6761_7465_7772_6967;
+
+/// Applies what is missing. Of several that start at the same time, one does it and the others wait.
+pub(crate) async fn run(store: &Store) -> Result<()> {
+    let transaction = store.database().write().await?;
+    if transaction.is_postgres() {
+        // The wait is for another replica's migrations, which may take longer than a statement usually may.
+        transaction.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
+        transaction.rows("SELECT pg_advisory_xact_lock($1)", vec![LOCK.into()]).await?;
+    }
+    transaction
+        .script("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)")
+        .await?;
+    let rows = transaction.rows("SELECT name FROM migrations", Vec::new()).await?;
+    let applied: Vec<String> = rows.iter().map(|row| row.at(0)).collect::<Result<_>>()?;
+    for unknown in applied.iter().filter(|name| MIGRATIONS.iter().all(|known| known.name != **name)) {
+        tracing::info!(migration = %unknown, "the database was used by a newer release");
+    }
+    for migration in MIGRATIONS.iter().filter(|known| !applied.iter().any(|name| name == known.name)) {
+        transaction.script(&migration.script(transaction.is_postgres())).await?;
+        let values: Vec<Value> = vec![migration.name.into(), micros(store.clock().wall()).into()];
+        transaction.run("INSERT INTO migrations (name, applied_at) VALUES ($1, $2)", values).await?;
+        tracing::info!(migration = migration.name, "the schema was changed");
+    }
+    transaction.commit().await
+}
+
+// === impl Migration ===
+
+impl Migration {
+    /// The statements in the words of one database.
+    fn script(&self, postgres: bool) -> String {
+        let (uuid, rowless) = if postgres { ("UUID", "") } else { ("BLOB", " WITHOUT ROWID") };
+        let sql = self.sql.replace("{uuid}", uuid).replace("{rowless}", rowless);
+        match self.per_kind {
+            false => sql,
+            true => Kind::ALL.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),
+        }
+    }
+}

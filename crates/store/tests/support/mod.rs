@@ -1,0 +1,57 @@
+//! The same test on both databases.
+
+use std::sync::Arc;
+
+use gatewright_core::{Secret, SystemClock};
+use gatewright_store::{Place, Settings, Store};
+use gatewright_tests::postgres::Postgres;
+use tempfile::TempDir;
+
+/// A database of one test's own.
+pub(crate) enum Base {
+    Sqlite(TempDir),
+    Postgres(Postgres),
+}
+
+// === impl Base ===
+
+impl Base {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(Postgres::start())
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::at(match self {
+            Self::Sqlite(dir) => Place::Sqlite(dir.path().join("gatewright.db")),
+            Self::Postgres(server) => Place::Postgres(Secret::from(server.url())),
+        })
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(self.settings(), Arc::new(SystemClock)).await.unwrap()
+    }
+}
+
+/// Makes two tests of one story.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::support::Base::sqlite()).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story($crate::support::Base::postgres()).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
