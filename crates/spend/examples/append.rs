@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
-use gatewright_spend::{Begin, Certainty, Ending, Journal, Settings, Settle, entries};
+use gatewright_spend::{Begin, Certainty, Ending, Journal, Settings, Settle, Tenant, entries};
 
 const ATTEMPTS: u32 = 200_000;
 
@@ -39,6 +39,7 @@ fn run(journal: &Journal, attempts: u32) {
         attempt: AttemptId::fresh(),
         call: CallId::fresh(),
         caller: "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b".into(),
+        tenant: Tenant::default(),
         group: "gpt-4o-mini".into(),
         deployment: "2f7c1b0f9e6d4c8a8b1d3e5f7a9b0c1d".into(),
         provider: "openai".into(),
@@ -60,6 +61,7 @@ fn run(journal: &Journal, attempts: u32) {
             cost: Money(364_200),
             first_content: Some(Duration::from_millis(412)),
             duration: Duration::from_millis(5120),
+            response: None,
         };
         journal.settle(ticket, &settle);
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::iter::Peekable;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::{AttemptId, Money, Usage};
@@ -32,6 +33,8 @@ pub struct Entry {
     pub first_content: Option<Duration>,
     /// From the start to the end, where the end was seen.
     pub duration: Option<Duration>,
+    /// The provider's name for its answer, where it was read anyway.
+    pub response: Option<Arc<str>>,
 }
 
 /// Where an attempt stands.
@@ -55,6 +58,8 @@ struct Joined {
     places: HashMap<AttemptId, u64>,
     /// The place of the first slot of the window.
     first: u64,
+    /// Attempts that began before this, in microseconds since 1970, were in a part of the journal that was removed.
+    trimmed: Option<u64>,
     read: bool,
 }
 
@@ -77,7 +82,7 @@ pub fn entries(dir: &Path) -> io::Result<Entries> {
 // === impl Entry ===
 
 impl Entry {
-    fn settled(begin: Begin, settle: Settle) -> Self {
+    pub(crate) fn settled(begin: Begin, settle: Settle) -> Self {
         let bound = match settle.certainty {
             Certainty::Exact => settle.cost,
             Certainty::Estimated => begin.bound.max(settle.cost),
@@ -91,6 +96,7 @@ impl Entry {
             usage: settle.usage,
             cost: settle.cost,
             first_content: settle.first_content,
+            response: settle.response,
         }
     }
 
@@ -105,6 +111,7 @@ impl Entry {
             cost,
             first_content: None,
             duration: None,
+            response: None,
         }
     }
 }
@@ -133,7 +140,15 @@ impl Iterator for Entries {
 
 impl Joined {
     fn new(reader: Reader, held: bool) -> Self {
-        Self { reader, held, window: VecDeque::new(), places: HashMap::new(), first: 0, read: false }
+        Self {
+            reader,
+            held,
+            window: VecDeque::new(),
+            places: HashMap::new(),
+            first: 0,
+            trimmed: None,
+            read: false,
+        }
     }
 
     fn slot(&mut self, attempt: &AttemptId) -> Option<&mut Slot> {
@@ -142,6 +157,7 @@ impl Joined {
     }
 
     fn take(&mut self, line: Line) -> Option<Damage> {
+        self.trimmed.get_or_insert(line.trimmed());
         match line {
             Line::Begin(begin) => {
                 let place = self.first + self.window.len() as u64;
@@ -152,6 +168,10 @@ impl Joined {
                 if let Some(slot) = self.slot(&checkpoint.attempt) {
                     slot.unsettled.checkpoint = Some(checkpoint);
                 }
+            }
+            Line::Settle(settle) if !self.places.contains_key(&settle.attempt) => {
+                let removed = settle.began_by(self.trimmed);
+                return (!removed).then(|| Damage::Orphan(Box::new(settle)));
             }
             Line::Settle(settle) => match self.slot(&settle.attempt) {
                 Some(slot) if slot.settle.is_none() => slot.settle = Some(settle),
@@ -197,7 +217,10 @@ impl Iterator for Joined {
                     continue;
                 }
                 Some(Ok(line)) => self.take(line),
-                Some(Err(damage)) => Some(damage),
+                Some(Err(damage)) => {
+                    self.trimmed.get_or_insert(0);
+                    Some(damage)
+                }
             };
             if let Some(damage) = damage {
                 return Some(Err(damage));

@@ -1,9 +1,11 @@
 //! Directories of the journal: one an instance, held by a lock that dies with its process.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use gatewright_core::AttemptId;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -12,10 +14,35 @@ use crate::segment::Name;
 /// More live instances than this on one directory are a mistake.
 const MOST: u32 = 1024;
 
+/// Names an instance among those of all hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId([u8; 16]);
+
 /// A directory that this process holds until it is dropped.
 pub(crate) struct Instance {
     pub(crate) path: PathBuf,
+    pub(crate) id: InstanceId,
     _lock: File,
+}
+
+// === impl InstanceId ===
+
+impl InstanceId {
+    /// One that no other instance has.
+    pub fn fresh() -> Self {
+        Self(AttemptId::fresh().to_bytes())
+    }
+
+    /// The 16 bytes that a database keeps.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 /// The first directory that no live process holds; a dead predecessor's is taken over.
@@ -23,14 +50,41 @@ pub(crate) fn claim(dir: &Path) -> io::Result<Instance> {
     for number in 0..MOST {
         let path = dir.join(format!("instance-{number}"));
         std::fs::create_dir_all(&path)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock_path(&path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Instance { path, _lock: lock }),
-            Err(Errno::WOULDBLOCK) => {}
-            Err(err) => return Err(err.into()),
+        if let Some(instance) = claim_one(path)? {
+            return Ok(instance);
         }
     }
     Err(io::Error::other("every instance directory is held by another process"))
+}
+
+/// This directory, where no live process holds it.
+pub(crate) fn claim_one(path: PathBuf) -> io::Result<Option<Instance>> {
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock_path(&path))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Instance { id: identity(&path)?, path, _lock: lock })),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(err) => Err(err.into()),
+    }
+}
+
+/// The id in the directory, which whoever holds it makes where there is none.
+fn identity(instance: &Path) -> io::Result<InstanceId> {
+    let path = instance.join("id");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(err) => return Err(err),
+    };
+    if let Ok(id) = u128::from_str_radix(text.trim(), 16) {
+        return Ok(InstanceId(id.to_be_bytes()));
+    }
+    let (id, new) = (InstanceId::fresh(), instance.join("id.new"));
+    let mut file = File::create(&new)?;
+    writeln!(file, "{id}")?;
+    file.sync_all()?;
+    std::fs::rename(new, path)?;
+    File::open(instance)?.sync_all()?;
+    Ok(id)
 }
 
 /// The directories of all instances there ever were.

@@ -11,7 +11,7 @@ use gatewright_core::{Clock, Money};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disk::{Disk, RealDisk};
-use crate::instance::{self, Instance};
+use crate::instance::{self, Instance, InstanceId};
 use crate::record::{Begin, Checkpoint, Settle};
 use crate::segment::frame;
 use crate::tail::Tail;
@@ -90,7 +90,7 @@ pub struct Health {
 
 /// An open journal. Clones share it; the last one that goes syncs it and gives the directories back.
 #[derive(Clone)]
-pub struct Journal(Arc<[Lane]>);
+pub struct Journal(Arc<[Lane]>, Arc<Settings>);
 
 /// One instance that is written to. Threads mostly keep to their own, because whoever is stopped while it writes would
 /// let all others wait.
@@ -150,7 +150,8 @@ impl Journal {
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
         let open = |_| Lane::open(Arc::clone(&disk), &settings, Arc::clone(&clock));
-        (0..settings.lanes.max(1)).map(open).collect::<io::Result<_>>().map(Self)
+        let lanes = (0..settings.lanes.max(1)).map(open).collect::<io::Result<_>>()?;
+        Ok(Self(lanes, Arc::new(settings)))
     }
 
     /// Writes that an attempt begins. An error means that it must not be sent.
@@ -199,6 +200,15 @@ impl Journal {
         let mut health = Health::default();
         self.0.iter().for_each(|lane| lane.add_to(&mut health));
         health
+    }
+
+    /// The directories that it is written to, with their ids.
+    pub(crate) fn instances(&self) -> Vec<(PathBuf, InstanceId)> {
+        self.0.iter().map(|lane| (lane.instance.path.clone(), lane.instance.id)).collect()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.1
     }
 
     /// The number of the segment that its first lane writes to.

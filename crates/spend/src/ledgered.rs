@@ -1,17 +1,17 @@
 //! The policy that journals every attempt before and after.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Observer, Outcome,
-    Reply, Result, Usage, watch,
+    AttemptId, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Notes, Observer,
+    Outcome, Reply, Result, Usage, watch,
 };
 
 use crate::bill::{Bill, bill, so_far};
 use crate::journal::{Journal, Ticket};
-use crate::record::{Begin, Certainty, Checkpoint, Ending, Settle};
+use crate::record::{Begin, Certainty, Checkpoint, Ending, Settle, Tenant};
 
 /// A stream is noted again after so much output.
 const CHECKPOINT_BYTES: u64 = 32 << 10;
@@ -63,6 +63,7 @@ struct Attempt {
     content: u64,
     noted_content: u64,
     noted_at: Instant,
+    notes: Arc<OnceLock<Notes>>,
 }
 
 // === impl Ledgered ===
@@ -80,6 +81,7 @@ impl Ledgered {
             attempt: target.attempt,
             call: call.id,
             caller: Arc::clone(&call.caller.id),
+            tenant: tenant(call),
             group: Arc::clone(&target.group),
             deployment: Arc::clone(&target.deployment),
             provider: Arc::clone(&quote.provider),
@@ -107,6 +109,7 @@ impl Ledgered {
             content: 0,
             noted_content: 0,
             noted_at: now,
+            notes: Arc::default(),
         })
     }
 }
@@ -118,7 +121,11 @@ impl Middleware for Ledgered {
         }
         let quote = self.tariff.quote(&call);
         let attempt = self.begin(&call, &quote)?;
+        let notes = Arc::clone(&attempt.notes);
         let mut reply = watch(attempt, next.answer(call)).await?;
+        if let Some(told) = &reply.head.notes {
+            let _ = notes.set(told.clone());
+        }
         if let Some(usage) = reply.frames.peek_one().and_then(|frame| frame.usage) {
             reply.head.cost = Some((quote.price)(&usage));
         }
@@ -170,7 +177,25 @@ impl Observer for Attempt {
             cost,
             first_content: outcome.first_content.map(|at| at.saturating_duration_since(self.started)),
             duration: self.clock.now().saturating_duration_since(self.started),
+            response: self.notes.get().and_then(|notes| notes.facts().id).map(Into::into),
         };
         self.journal.settle(self.ticket, &settle);
+    }
+}
+
+/// On whose account the call goes.
+fn tenant(call: &Call) -> Tenant {
+    let (caller, controls) = (&call.caller, &call.controls);
+    let own = controls.tags.iter().filter(|tag| !caller.tags.contains(tag));
+    let traced =
+        || call.trace.as_ref().map(|trace| format!("{:032x}", u128::from_be_bytes(trace.trace)).into());
+    Tenant {
+        team: caller.team.clone(),
+        user: caller.user.clone(),
+        organization: caller.organization.clone(),
+        project: caller.project.clone(),
+        customer: controls.end_user.clone(),
+        trace: controls.trace_id.clone().or_else(traced),
+        tags: caller.tags.iter().chain(own).cloned().collect(),
     }
 }

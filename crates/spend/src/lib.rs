@@ -3,13 +3,14 @@
 mod wire;
 
 mod record;
-pub use record::{Begin, Certainty, Checkpoint, Ending, Settle};
+pub use record::{Begin, Certainty, Checkpoint, Ending, Settle, Tenant};
 
 mod segment;
 
 mod disk;
 
 mod instance;
+pub use instance::InstanceId;
 
 mod reader;
 pub use reader::{Damage, Position, Reader, Record};
@@ -25,6 +26,14 @@ mod flusher;
 
 mod entry;
 pub use entry::{Entries, Entry, State, entries};
+
+mod ledger;
+pub use ledger::{Applied, Batch, Ledger, LedgerError, Receipt};
+
+mod follower;
+
+mod shipper;
+pub use shipper::{Shipper, Shipping, ShippingHealth};
 
 mod bill;
 

@@ -16,6 +16,8 @@ pub struct Begin {
     pub call: CallId,
     /// Who is calling: the caller's stable id, never a key.
     pub caller: Arc<str>,
+    /// On whose account.
+    pub tenant: Tenant,
     /// The model group.
     pub group: Arc<str>,
     /// The deployment's id.
@@ -34,6 +36,25 @@ pub struct Begin {
     pub floor: Money,
     /// The most that it can cost.
     pub bound: Money,
+}
+
+/// On whose account an attempt goes, besides the caller's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenant {
+    /// The caller's team.
+    pub team: Option<Arc<str>>,
+    /// The caller's user.
+    pub user: Option<Arc<str>>,
+    /// The caller's organization.
+    pub organization: Option<Arc<str>>,
+    /// The caller's project.
+    pub project: Option<Arc<str>>,
+    /// The end user on whose behalf the caller calls.
+    pub customer: Option<Arc<str>>,
+    /// The client's name for the trace or the session, else the trace's own.
+    pub trace: Option<Arc<str>>,
+    /// Tags of the caller and of the call; at most a dozen are kept.
+    pub tags: Vec<Arc<str>>,
 }
 
 /// How far a long stream is.
@@ -64,6 +85,8 @@ pub struct Settle {
     pub first_content: Option<Duration>,
     /// From the start to the end; whole milliseconds are kept.
     pub duration: Duration,
+    /// The provider's name for its answer, where it was read anyway.
+    pub response: Option<Arc<str>>,
 }
 
 /// How an attempt ended.
@@ -113,6 +136,9 @@ pub(crate) enum Line {
     Mark(Mark),
 }
 
+/// Tags that a record keeps, so that the longest has room.
+const MOST_TAGS: usize = 12;
+
 const BEGIN: u8 = 1;
 const CHECKPOINT: u8 = 2;
 const SETTLE: u8 = 3;
@@ -136,6 +162,7 @@ impl Begin {
         out.number(self.output_cap);
         out.money(self.floor);
         out.money(self.bound);
+        self.tenant.encode(out);
     }
 
     fn decode(from: &mut Fields<'_>) -> Option<Self> {
@@ -152,6 +179,46 @@ impl Begin {
             output_cap: from.number()?,
             floor: from.money()?,
             bound: from.money()?,
+            tenant: Tenant::decode(from)?,
+        })
+    }
+}
+
+// === impl Tenant ===
+
+impl Tenant {
+    /// A mask of what there is, then that, then the tags; nothing at all where there is nothing.
+    fn encode(&self, out: &mut Writer) {
+        if *self == Self::default() {
+            return;
+        }
+        let texts = [&self.team, &self.user, &self.organization, &self.project, &self.customer, &self.trace];
+        let mask = texts.iter().enumerate().map(|(bit, text)| u8::from(text.is_some()) << bit);
+        out.byte(mask.sum());
+        texts.into_iter().flatten().for_each(|text| out.text(text));
+        out.number(self.tags.len().min(MOST_TAGS) as u64);
+        self.tags.iter().take(MOST_TAGS).for_each(|tag| out.text(tag));
+    }
+
+    fn decode(from: &mut Fields<'_>) -> Option<Self> {
+        if from.is_empty() {
+            return Some(Self::default());
+        }
+        let mask = from.byte()?;
+        let mut next = |bit: u8| -> Option<Option<Arc<str>>> {
+            if mask >> bit & 1 == 0 { Some(None) } else { from.text().map(|text| Some(text.into())) }
+        };
+        Some(Self {
+            team: next(0)?,
+            user: next(1)?,
+            organization: next(2)?,
+            project: next(3)?,
+            customer: next(4)?,
+            trace: next(5)?,
+            tags: {
+                let count = usize::try_from(from.number()?).ok().filter(|count| *count <= MOST_TAGS)?;
+                (0..count).map(|_| from.text().map(Into::into)).collect::<Option<_>>()?
+            },
         })
     }
 }
@@ -178,6 +245,11 @@ impl Checkpoint {
 // === impl Settle ===
 
 impl Settle {
+    /// Whether its attempt began no later than this, in microseconds since 1970. The id is made before the beginning.
+    pub(crate) fn began_by(&self, micros: Option<u64>) -> bool {
+        micros.is_some_and(|micros| self.attempt.unix_millis() <= micros / 1000)
+    }
+
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.byte(SETTLE);
         out.bytes(&self.attempt.to_bytes());
@@ -188,6 +260,9 @@ impl Settle {
         // Zero is "never"; everything else is one more than it is.
         out.number(self.first_content.map_or(0, |after| millis(after).saturating_add(1)));
         out.number(millis(self.duration));
+        if let Some(response) = &self.response {
+            out.text(response);
+        }
     }
 
     fn decode(from: &mut Fields<'_>) -> Option<Self> {
@@ -203,6 +278,7 @@ impl Settle {
             cost: from.money()?,
             first_content: from.number()?.checked_sub(1).map(Duration::from_millis),
             duration: Duration::from_millis(from.number()?),
+            response: if from.is_empty() { None } else { Some(from.text()?.into()) },
         })
     }
 }
@@ -253,6 +329,12 @@ impl Mark {
 // === impl Line ===
 
 impl Line {
+    /// What a journal says whose first line this is: the latest start, in microseconds since 1970, that stood in a part
+    /// before it.
+    pub(crate) fn trimmed(&self) -> u64 {
+        if let Self::Mark(mark) = self { mark.started } else { 0 }
+    }
+
     /// Reads a whole record; what it does not understand to the last byte is not one.
     pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let mut from = Fields::new(payload);

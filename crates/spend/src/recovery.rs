@@ -57,6 +57,7 @@ impl Unsettled {
             cost,
             first_content: None,
             duration: Duration::ZERO,
+            response: None,
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use gatewright_core::{Money, Usage, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::entry::{Entry, State};
-use crate::record::{Certainty, Ending};
+use crate::record::{Certainty, Ending, Tenant};
 
 /// What a set of attempts comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,6 +144,8 @@ struct EntryLine<'a> {
     call: String,
     started: String,
     caller: &'a str,
+    #[serde(flatten)]
+    tenant: TenantLine<'a>,
     group: &'a str,
     deployment: &'a str,
     provider: &'a str,
@@ -160,6 +163,40 @@ struct EntryLine<'a> {
     bound: Money,
     first_content_ms: Option<u128>,
     duration_ms: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TenantLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tags: &'a [Arc<str>],
+}
+
+impl<'a> From<&'a Tenant> for TenantLine<'a> {
+    fn from(tenant: &'a Tenant) -> Self {
+        Self {
+            team: tenant.team.as_deref(),
+            user: tenant.user.as_deref(),
+            organization: tenant.organization.as_deref(),
+            project: tenant.project.as_deref(),
+            customer: tenant.customer.as_deref(),
+            trace: tenant.trace.as_deref(),
+            tags: &tenant.tags,
+        }
+    }
 }
 
 impl<'a> From<&'a Entry> for EntryLine<'a> {
@@ -177,6 +214,7 @@ impl<'a> From<&'a Entry> for EntryLine<'a> {
             call: begin.call.to_string(),
             started: started(begin.started),
             caller: &begin.caller,
+            tenant: TenantLine::from(&begin.tenant),
             group: &begin.group,
             deployment: &begin.deployment,
             provider: &begin.provider,
@@ -190,6 +228,7 @@ impl<'a> From<&'a Entry> for EntryLine<'a> {
             bound: entry.bound,
             first_content_ms: entry.first_content.map(|after| after.as_millis()),
             duration_ms: entry.duration.map(|after| after.as_millis()),
+            response: entry.response.as_deref(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
 use gatewright_spend::{
-    Begin, Certainty, Checkpoint, Ending, Entry, Journal, Settings, Settle, State, entries,
+    Begin, Certainty, Checkpoint, Ending, Entry, Journal, Settings, Settle, State, Tenant, entries,
 };
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -22,6 +22,7 @@ fn begin(n: i64) -> Begin {
         attempt: AttemptId::fresh(),
         call: CallId::fresh(),
         caller: "master".into(),
+        tenant: Tenant::default(),
         group: "fast".into(),
         deployment: "fast-1".into(),
         provider: "openai".into(),
@@ -72,6 +73,7 @@ fn append(journal: &Journal, thread: i64) {
                 cost: Money(n + 2),
                 first_content: None,
                 duration: Duration::from_millis(1),
+                response: None,
             };
             journal.settle(ticket, &settle);
             tell(format!("@settle {attempt} {}\n", n + 2));

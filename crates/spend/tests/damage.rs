@@ -12,7 +12,7 @@ use std::time::Duration;
 use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
 use gatewright_spend::{
     Begin, Certainty, Checkpoint, Damage, Ending, Journal, Position, Reader, Record, Settings, Settle, State,
-    Sync, entries,
+    Sync, Tenant, entries,
 };
 use proptest::prelude::*;
 
@@ -25,6 +25,7 @@ fn begin(n: u64) -> Begin {
         attempt: AttemptId::fresh(),
         call: CallId::fresh(),
         caller: "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b".into(),
+        tenant: tenant(n),
         group: "fast".into(),
         deployment: format!("fast-{n}").into(),
         provider: "openai".into(),
@@ -34,6 +35,20 @@ fn begin(n: u64) -> Begin {
         output_cap: 1000,
         floor: Money(n as i64),
         bound: Money(1_000_000 + n as i64),
+    }
+}
+
+/// All, some or none of it.
+fn tenant(n: u64) -> Tenant {
+    let name = |bit: u64| (n >> bit & 1 == 1).then(|| format!("name-{n}").into());
+    Tenant {
+        team: name(0),
+        user: name(1),
+        organization: name(2),
+        project: name(3),
+        customer: name(4),
+        trace: (n >> 5 & 1 == 1).then(|| "0af7651916cd43dd8448eb211c80319c".into()),
+        tags: (0..n % 3).map(|tag| format!("tag-{tag}").into()).collect(),
     }
 }
 
@@ -57,6 +72,7 @@ fn settle(begin: &Begin, n: u64) -> Settle {
         cost: Money(900 + n as i64),
         first_content: n.is_multiple_of(2).then_some(Duration::from_millis(n)),
         duration: Duration::from_millis(12 + n),
+        response: n.is_multiple_of(4).then(|| "chatcmpl-AbCdEf".into()),
     }
 }
 
