@@ -1,5 +1,6 @@
 //! Connections and transactions: the one place that knows which database it is.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use sea_orm::{
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use crate::{Error, Place, Result, Settings};
+
+/// Values in one statement; SQLite takes 32,766.
+const MOST_VALUES: usize = 8_000;
 
 /// How long SQLite waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
@@ -131,6 +135,30 @@ impl Transaction {
     pub(crate) async fn rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>> {
         let rows = self.inner.query_all_raw(self.statement(sql, values)).await?;
         Ok(rows.into_iter().map(Row).collect())
+    }
+
+    /// Marks for so many values, after others. Where all stand in order, SQLite takes them without numbers, which it
+    /// would look up one by one.
+    pub(crate) fn marks(&self, after: usize, count: usize) -> String {
+        let mark = |place| if self.is_postgres() { format!("${place}") } else { "?".to_owned() };
+        let marks: Vec<String> = (after + 1..=after + count).map(mark).collect();
+        marks.join(", ")
+    }
+
+    /// Inserts many rows, as many statements as that takes. `head` ends before `VALUES`, `tail` begins behind it.
+    pub(crate) async fn insert(&self, head: &str, rows: Vec<Vec<Value>>, tail: &str) -> Result<Vec<Row>> {
+        let mut answered = Vec::new();
+        let width = rows.first().map_or(1, Vec::len);
+        for rows in rows.chunks(MOST_VALUES / width) {
+            let mut sql = format!("{head} VALUES ");
+            for number in 0..rows.len() {
+                let comma = if number == 0 { "" } else { ", " };
+                let _ = write!(sql, "{comma}({})", self.marks(number * width, width));
+            }
+            let _ = write!(sql, " {tail}");
+            answered.extend(self.rows(&sql, rows.concat()).await?);
+        }
+        Ok(answered)
     }
 
     /// The first row of a query.

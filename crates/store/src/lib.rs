@@ -29,3 +29,23 @@ pub use archive::Archived;
 
 mod audit;
 pub use audit::{Audit, AuditQuery};
+
+mod names;
+
+mod scope;
+pub use scope::{Scope, member_id};
+
+mod balances;
+pub use balances::{Balance, Balances};
+
+mod entries;
+
+mod recall;
+pub use recall::EntryQuery;
+
+mod rollups;
+pub use rollups::{Dimension, Report, ReportQuery, Sums};
+
+mod ledger;
+
+mod retention;

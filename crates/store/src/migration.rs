@@ -17,6 +17,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "0001-objects", sql: include_str!("../migrations/0001-objects.sql"), per_kind: true },
     Migration { name: "0002-history", sql: include_str!("../migrations/0002-history.sql"), per_kind: false },
+    Migration { name: "0003-ledger", sql: include_str!("../migrations/0003-ledger.sql"), per_kind: false },
 ];
 
 /// Any number will do, as long as all replicas take the same.
@@ -52,8 +53,15 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
 impl Migration {
     /// The statements in the words of one database.
     fn script(&self, postgres: bool) -> String {
-        let (uuid, rowless) = if postgres { ("UUID", "") } else { ("BLOB", " WITHOUT ROWID") };
-        let sql = self.sql.replace("{uuid}", uuid).replace("{rowless}", rowless);
+        let words: [(&str, &str, &str); 3] = [
+            ("{uuid}", "UUID", "BLOB"),
+            ("{serial}", "INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY"),
+            // Rows that are short and found by their key stand in its tree.
+            ("{rowless}", "", " WITHOUT ROWID"),
+        ];
+        let sql = words.iter().fold(self.sql.to_owned(), |sql, (word, postgresql, sqlite)| {
+            sql.replace(word, if postgres { postgresql } else { sqlite })
+        });
         match self.per_kind {
             false => sql,
             true => Kind::ALL.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),

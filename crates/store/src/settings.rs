@@ -16,6 +16,8 @@ pub struct Settings {
     pub acquire: Duration,
     /// The longest that one statement may run.
     pub statement: Duration,
+    /// How many days entries are kept; sums of them are kept for ever.
+    pub retention_days: u64,
     /// The longest that one piece of work may take, whatever the network does.
     pub total: Duration,
 }
@@ -38,6 +40,7 @@ impl Settings {
             place,
             connections: 8,
             acquire: Duration::from_secs(5),
+            retention_days: 90,
             statement: Duration::from_secs(20),
             total: Duration::from_secs(30),
         }

@@ -6,6 +6,7 @@ use gatewright_core::Clock;
 use tokio::sync::OnceCell;
 
 use crate::database::{Database, Transaction};
+use crate::names::Names;
 use crate::{Kind, Objects, Result, Settings, migration};
 
 /// The database. Clones share its connections.
@@ -16,6 +17,9 @@ struct Shared {
     database: Database,
     clock: Arc<dyn Clock>,
     migrated: OnceCell<()>,
+    names: Names,
+    /// Days of entries that are kept.
+    retention: u64,
 }
 
 // === impl Store ===
@@ -23,8 +27,14 @@ struct Shared {
 impl Store {
     /// Opens SQLite's file; PostgreSQL may still be away. The schema is made or changed before anything else is done.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
-        let database = Database::open(&settings).await?;
-        Ok(Self(Arc::new(Shared { database, clock, migrated: OnceCell::new() })))
+        let (database, retention) = (Database::open(&settings).await?, settings.retention_days);
+        Ok(Self(Arc::new(Shared {
+            database,
+            clock,
+            migrated: OnceCell::new(),
+            names: Names::default(),
+            retention,
+        })))
     }
 
     /// Whether the database answers and has the schema.
@@ -44,6 +54,15 @@ impl Store {
 
     pub(crate) fn database(&self) -> &Database {
         &self.0.database
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    /// The first day that is kept, in days since 1970.
+    pub(crate) fn first_day(&self) -> u64 {
+        (self.0.clock.unix_seconds() / 86_400).saturating_sub(self.0.retention)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

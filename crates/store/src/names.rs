@@ -1,0 +1,103 @@
+//! Names that come again and again (keys, teams, models), each kept once and stood for by a number.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::database::Transaction;
+use crate::{Error, Result, Store};
+
+/// Names that are remembered; end users can be many.
+const MOST: usize = 100_000;
+
+/// Stands for no name.
+pub(crate) const NOBODY: i64 = 0;
+
+/// What is known of names without asking.
+#[derive(Default)]
+pub(crate) struct Names {
+    numbers: Mutex<HashMap<Arc<str>, i64>>,
+}
+
+impl Store {
+    /// The numbers of these names, made where there are none. Names stay when the transaction that wants them does not:
+    /// so replicas never wait for each other's.
+    pub(crate) async fn numbers(&self, mut names: Vec<Arc<str>>) -> Result<HashMap<Arc<str>, i64>> {
+        names.sort_unstable();
+        names.dedup();
+        let mut found = HashMap::with_capacity(names.len());
+        {
+            let known = self.names().numbers.lock();
+            names.retain(|name| match known.get(name) {
+                Some(number) => found.insert(Arc::clone(name), *number).is_some(),
+                None => true,
+            });
+        }
+        if names.is_empty() {
+            return Ok(found);
+        }
+        let transaction = self.write().await?;
+        let mut fresh = Vec::new();
+        for names in names.chunks(1000) {
+            let rows = transaction.rows(&listed(&transaction, "name", names.len()), values(names)).await?;
+            for row in rows {
+                fresh.push((Arc::from(row.at::<String>(1)?), row.at(0)?));
+            }
+        }
+        let known: HashMap<Arc<str>, i64> = fresh.into_iter().collect();
+        let missing: Vec<Arc<str>> =
+            names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
+        if !missing.is_empty() {
+            let rows = missing.iter().map(|name| vec![(&**name).into()]).collect();
+            transaction.insert("INSERT INTO names (name)", rows, "ON CONFLICT (name) DO NOTHING").await?;
+        }
+        found.extend(known);
+        for names in missing.chunks(1000) {
+            for row in transaction.rows(&listed(&transaction, "name", names.len()), values(names)).await? {
+                found.insert(row.at::<String>(1)?.into(), row.at(0)?);
+            }
+        }
+        transaction.commit().await?;
+        if let Some(lost) = names.iter().find(|name| !found.contains_key(*name)) {
+            return Err(Error::Broken(format!("no number for {lost}")));
+        }
+        let mut known = self.names().numbers.lock();
+        if known.len() > MOST {
+            known.clear();
+        }
+        known.extend(names.into_iter().filter_map(|name| Some((Arc::clone(&name), *found.get(&name)?))));
+        Ok(found)
+    }
+
+    /// The names that these numbers stand for.
+    pub(crate) async fn named(&self, mut numbers: Vec<i64>) -> Result<HashMap<i64, Arc<str>>> {
+        numbers.sort_unstable();
+        numbers.dedup();
+        let transaction = self.read().await?;
+        let mut named = HashMap::with_capacity(numbers.len());
+        for numbers in numbers.chunks(1000) {
+            let values = numbers.iter().map(|number| (*number).into()).collect();
+            for row in transaction.rows(&listed(&transaction, "id", numbers.len()), values).await? {
+                named.insert(row.at(0)?, row.at::<String>(1)?.into());
+            }
+        }
+        Ok(named)
+    }
+
+    /// The number of one name, where it has one.
+    pub(crate) async fn number(&self, name: &str) -> Result<Option<i64>> {
+        let transaction = self.read().await?;
+        let row = transaction.row(&listed(&transaction, "name", 1), vec![name.into()]).await?;
+        row.map(|row| row.at(0)).transpose()
+    }
+}
+
+fn listed(transaction: &Transaction, column: &str, count: usize) -> String {
+    let marks = transaction.marks(0, count);
+    format!("SELECT CAST(id AS BIGINT), name FROM names WHERE {column} IN ({marks})")
+}
+
+fn values(names: &[Arc<str>]) -> Vec<sea_orm::Value> {
+    names.iter().map(|name| (&**name).into()).collect()
+}
