@@ -18,6 +18,18 @@ impl KeyHash {
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key).into())
     }
+
+    /// Reads the 64 hex digits that it prints as.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
 }
 
 impl PartialEq for KeyHash {
@@ -57,6 +69,8 @@ mod tests {
     fn a_key_is_named_by_its_plain_digest() {
         let digest = "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b";
         assert_eq!(KeyHash::of("sk-1234").to_string(), digest);
+        assert_eq!(KeyHash::parse(digest), Some(KeyHash::of("sk-1234")));
+        assert_eq!(KeyHash::parse("sk-1234"), None);
         assert_eq!(KeyHash::of("sk-1234"), KeyHash::of("sk-1234"));
         assert_ne!(KeyHash::of("sk-1234"), KeyHash::of("sk-1235"));
     }
