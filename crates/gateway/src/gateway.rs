@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use gatewright_auth::{Asked, Authenticator, Credential, Peer};
@@ -85,6 +86,7 @@ pub struct Gateway<S> {
     pub(crate) stack: S,
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
+    beside: Router,
 }
 
 /// What every connection asks.
@@ -139,7 +141,12 @@ impl Ports {
 impl<S: CallService> Gateway<S> {
     /// A gateway that hands its calls to `stack`.
     pub fn new(stack: S, ports: Ports, settings: Settings) -> Self {
-        Self { stack, ports, settings }
+        Self { stack, ports, settings, beside: Router::new() }
+    }
+
+    /// Answers these routes too, on the same listener.
+    pub fn beside(self, routes: Router) -> Self {
+        Self { beside: self.beside.merge(routes), ..self }
     }
 
     /// Serves until `shutdown` is ready; then takes no more requests and lets open answers end within the grace.
@@ -151,7 +158,7 @@ impl<S: CallService> Gateway<S> {
     }
 
     fn router(self: Arc<Self>) -> Router {
-        let mut router = Router::new();
+        let mut router = self.beside.clone().layer(map_response(respond::secured));
         for route in ROUTES {
             router = router.route(route.path, self.clone().endpoint(route));
         }

@@ -114,6 +114,12 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     answer(status, headers, Body::from(Bytes::from(value.to_string())))
 }
 
+/// The answer of a route that is served beside ours.
+pub(crate) async fn secured(mut response: Response) -> Response {
+    secure(response.headers_mut());
+    response
+}
+
 /// No such route.
 pub(crate) fn not_found() -> Response {
     json(StatusCode::NOT_FOUND, &serde_json::json!({"detail": "Not Found"}))
