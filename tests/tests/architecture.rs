@@ -26,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["core", "spend", "limits", "auth"]),
     // L4: what listens. It asks auth at the door and takes the stack as a service, so it knows no other policy.
     ("gateway", &["core", "dialects", "auth"]),
+    ("admin", &["core", "auth", "store"]),
     // L5: the wiring knows everything.
     ("gatewright", EVERYTHING),
     ("tests", EVERYTHING),
@@ -45,6 +46,7 @@ const EVERYTHING: &[&str] = &[
     "auth",
     "store",
     "gateway",
+    "admin",
 ];
 
 /// Which packages may depend on what others have no business with. A name that ends in `*` stands for all that begin so.
@@ -63,7 +65,7 @@ const FENCES: &[(&str, &[&str], &str)] = &[
     ("rustls", &["transport", "gatewright"], "the binary installs the provider, transport uses it"),
     ("hickory-resolver", &["transport"], "names are resolved where addresses are judged"),
     ("socket2", &["transport", "gateway"], "sockets are opened and accepted there only"),
-    ("axum", &["gateway"], "only the gateway listens"),
+    ("axum", &["gateway", "admin"], "only the gateway listens, with admin's routes beside its own"),
     ("opentelemetry*", &["telemetry"], "everybody else speaks tracing"),
     ("tracing-opentelemetry", &["telemetry"], "everybody else speaks tracing"),
     ("tracing-subscriber", &["telemetry"], "subscribers are installed in one place"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use gatewright_admin::Admin;
 use gatewright_auth::{Authenticator, check_exposure};
 use gatewright_catalogue::Catalogue;
 use gatewright_core::{Body, Call, SystemClock};
@@ -14,12 +15,13 @@ use gatewright_limits::{Limits, Local, Rules};
 use gatewright_providers::{Deployment, Names, Registry, Upstream};
 use gatewright_routing::{LiveTable, Router, Table};
 use gatewright_spend::{Journal, Ledgered};
+use gatewright_store::Store;
 use gatewright_telemetry::Traced;
 use gatewright_transport::Transport;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList, provider_of};
+use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList, StoredKeys, provider_of};
 use crate::config::{Config, Env};
 use crate::{journal, pipeline};
 
@@ -75,9 +77,22 @@ pub async fn serve(
     };
     let journal = Journal::open(settings, Arc::new(SystemClock))
         .map_err(|err: io::Error| StartError::new("cannot open the journal", &err))?;
+    let store = Store::open(config.database.clone(), Arc::new(SystemClock))
+        .await
+        .map_err(|err| StartError::new("cannot open the database", &err))?;
+    let authenticator = Authenticator::new(&config.access)
+        .with_keys(Arc::new(StoredKeys { store: store.clone() }), Arc::new(SystemClock));
+    let admin = Admin {
+        store: store.clone(),
+        authenticator: authenticator.clone(),
+        credentials: config.access.clone(),
+        clock: Arc::new(SystemClock),
+    };
     let (policies, ports) = assemble(&config, env, transport, &telemetry, journal)?;
+    let ports = Ports { authenticator, ..ports };
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
-    gateway.serve(listener, shutdown).await;
+    gateway.beside(admin.router()).serve(listener, shutdown).await;
+    store.close().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
         warn!("the last spans did not reach their receiver in time");
     }

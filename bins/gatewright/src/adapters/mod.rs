@@ -2,12 +2,14 @@
 
 mod directory;
 mod health;
+mod keys;
 mod prices;
 mod providers;
 mod rules;
 
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
+pub(crate) use keys::StoredKeys;
 pub(crate) use prices::PriceList;
 pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};

@@ -36,6 +36,8 @@ pub struct Config {
     pub limits: ProxyLimits,
     /// Where and how attempts are journalled.
     pub journal: JournalSettings,
+    /// Where keys, teams and so on are kept.
+    pub database: gatewright_store::Settings,
     /// Who may call.
     pub access: gatewright_auth::Settings,
     /// Whether a missing or published master key is accepted outside of this machine.
@@ -134,6 +136,7 @@ impl Config {
             gateway,
             limits: sections.limits(&mut problems),
             journal: sections.journal(&mut problems),
+            database: sections.database(env, &mut problems),
             proxies: network::proxies(env, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),

@@ -1,0 +1,87 @@
+//! The management API as a router, made from the table of routes.
+
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use gatewright_auth::{Asked, Authenticator, Credential, Peer};
+use gatewright_core::Clock;
+use gatewright_store::Store;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+
+use crate::actor::Actor;
+use crate::ask::Ask;
+use crate::failure::{Result, answer};
+use crate::routes::{ROUTES, Route};
+
+/// Names the fields of a body that nobody knows.
+const IGNORED: HeaderName = HeaderName::from_static("x-gatewright-ignored-fields");
+
+/// The management API and what it works with.
+pub struct Admin {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Who calls; told of every change.
+    pub authenticator: Authenticator,
+    /// Where a request carries its key.
+    pub credentials: gatewright_auth::Settings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Its routes, to be served beside others.
+    pub fn router(self) -> Router {
+        let admin = Arc::new(self);
+        let mut router = Router::new();
+        for route in ROUTES {
+            router = router.route(route.path, admin.clone().endpoint(route));
+        }
+        router
+    }
+
+    fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {
+        let method = match route.method {
+            Method::POST => MethodFilter::POST,
+            Method::PATCH => MethodFilter::PATCH,
+            Method::DELETE => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
+        on(method, move |request: Request<Body>| {
+            let admin = self.clone();
+            Box::pin(
+                async move { admin.answer(route, request).await.unwrap_or_else(IntoResponse::into_response) },
+            )
+        })
+    }
+
+    async fn answer(self: Arc<Self>, route: &'static Route, request: Request<Body>) -> Result<Response> {
+        let (mut parts, body) = request.into_parts();
+        let credential = Credential::from_parts(&parts.headers, parts.uri.query(), &self.credentials);
+        let peer = parts.extensions.get().copied().unwrap_or(Peer(Ipv6Addr::UNSPECIFIED.into()));
+        let asked = Asked { path: parts.uri.path(), address: Some(peer.0) };
+        let caller = self.authenticator.authenticate(credential.as_ref(), &asked).await?;
+        let actor = Actor::new(&self.store, caller, credential.as_ref()).await?;
+        actor.enter(route.access, route.path)?;
+        let ask = Ask::new(self, actor, (route.path, route.access));
+        let ask = match RawPathParams::from_request_parts(&mut parts, &()).await {
+            Ok(path) => ask.with_pairs(&parts, &path),
+            Err(refusal) => return Ok(refusal.into_response()),
+        };
+        let mut ask = ask.with_body(body).await?;
+        let told = (route.act)(&mut ask).await?;
+        let mut response = answer(StatusCode::OK, &told);
+        if !ask.ignored.is_empty()
+            && let Ok(names) = HeaderValue::from_str(&ask.ignored.join(", "))
+        {
+            response.headers_mut().insert(IGNORED, names);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,57 @@
+#![doc = include_str!("../README.md")]
+
+mod admin;
+pub use admin::Admin;
+
+mod routes;
+pub use routes::{ROUTES, Route};
+
+mod access;
+pub use access::{ACCESSES, Access, Standing};
+
+mod actor;
+
+mod ask;
+
+mod failure;
+
+mod field;
+pub use field::{Field, Form, Place, Shown, Unset, Writer};
+
+mod table;
+pub use table::{Table, document};
+
+mod tables;
+pub use tables::{TABLES, table};
+
+mod form;
+
+mod calendar;
+pub use calendar::read as moment;
+
+mod objects;
+
+mod page;
+
+mod giver;
+
+mod keys;
+
+mod members;
+pub use members::id as membership;
+
+mod teams;
+
+mod users;
+
+mod organizations;
+
+mod projects;
+
+mod customers;
+
+mod budgets;
+
+mod tags;
+
+mod audit;

@@ -1,0 +1,189 @@
+//! What all kinds of objects have in common: made, found, changed, taken away.
+
+use gatewright_store::{Column, Draft, Error as StoreError, Filter, Kind, Object, Parents, Query};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::ask::Ask;
+use crate::failure::{Failure, Result};
+use crate::table::{Table, View};
+use crate::tables::BUDGET;
+
+/// How often a change is tried again because somebody else was faster.
+const TRIES: usize = 5;
+
+/// The most rows of one kind that an answer without pages has.
+pub(crate) const MOST: u64 = 10_000;
+
+/// Makes one. Whether the actor may is asked of whom it belongs to.
+pub(crate) async fn create(
+    ask: &Ask,
+    table: &Table,
+    id: &str,
+    wishes: &Map<String, Value>,
+) -> Result<Object> {
+    let mut draft = Draft::default();
+    table.write(&mut draft, wishes, ask.now());
+    ask.check(&belongs(table, id, &draft.parents))?;
+    insert(ask, table, id, draft).await
+}
+
+/// To whom something belongs: a team also to itself, and so on.
+pub(crate) fn belongs(table: &Table, id: &str, parents: &Parents) -> Parents {
+    let mut parents = parents.clone();
+    let own = match table.kind {
+        Kind::Team => &mut parents.team,
+        Kind::User => &mut parents.user,
+        Kind::Organization => &mut parents.organization,
+        _ => return parents,
+    };
+    *own = Some(id.to_owned());
+    parents
+}
+
+/// Stores a draft that is allowed.
+pub(crate) async fn insert(ask: &Ask, table: &Table, id: &str, draft: Draft) -> Result<Object> {
+    match ask.rows(table).insert(id, draft, &ask.actor.name()).await {
+        Err(StoreError::Taken(_)) => {
+            let words = format!("{} with id={id} already exists.", table.word);
+            Err(Failure::bad(table.id, &words))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The one with this id.
+pub(crate) async fn find(ask: &Ask, table: &Table, id: &str) -> Result<Object> {
+    let found = ask.rows(table).find(id).await?;
+    found.ok_or_else(|| Failure::missing(&format!("{} not found, passed {}={id}", table.word, table.id)))
+}
+
+/// Changes one by the actor's wishes: it must be theirs before and afterwards.
+pub(crate) async fn change(
+    ask: &Ask,
+    table: &Table,
+    id: &str,
+    wishes: &Map<String, Value>,
+) -> Result<Object> {
+    edit(ask, table, id, |before| {
+        ask.check(&belongs(table, id, &before.draft.parents))?;
+        let mut draft = before.draft.clone();
+        table.write(&mut draft, wishes, ask.now());
+        ask.check(&belongs(table, id, &draft.parents))?;
+        Ok(draft)
+    })
+    .await
+}
+
+/// Changes one; again, where somebody else changed it meanwhile.
+pub(crate) async fn edit(
+    ask: &Ask,
+    table: &Table,
+    id: &str,
+    edit: impl Fn(&Object) -> Result<Draft>,
+) -> Result<Object> {
+    let mut tries = 0;
+    loop {
+        let before = find(ask, table, id).await?;
+        let draft = edit(&before)?;
+        tries += 1;
+        match ask.rows(table).update(id, before.version, draft, &ask.actor.name()).await {
+            Err(StoreError::Stale(_)) if tries < TRIES => {}
+            Err(StoreError::Missing(_)) => {
+                return Err(Failure::missing(&format!("{} not found", table.word)));
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Takes rows of a kind away that belong to something that was taken away.
+pub(crate) async fn remove_all(ask: &Ask, kind: Kind, filter: Filter) -> Result<Vec<Object>> {
+    let rows = ask.store().objects(kind);
+    let mut gone = Vec::new();
+    loop {
+        let page = rows.list(&Query::of([filter.clone()])).await?;
+        if page.is_empty() {
+            return Ok(gone);
+        }
+        for object in page {
+            gone.extend(rows.delete(&object.id, &ask.actor.name()).await?);
+        }
+    }
+}
+
+/// All rows with one of these values, as far as an answer takes them.
+pub(crate) async fn with(ask: &Ask, kind: Kind, column: Column, values: Vec<String>) -> Result<Vec<Object>> {
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = Query { limit: MOST, ..Query::of([Filter::In(column, values)]) };
+    Ok(ask.store().objects(kind).list(&query).await?)
+}
+
+/// An answer about a row, with the limits that it has from a budget.
+pub(crate) async fn shown(
+    ask: &Ask,
+    table: &Table,
+    object: &Object,
+    view: View,
+) -> Result<Map<String, Value>> {
+    let mut told = table.show(object, view, ask.now());
+    if table.field("litellm_budget_table").is_some() {
+        told.insert("litellm_budget_table".into(), limits(ask, table, object).await?);
+    }
+    Ok(told)
+}
+
+/// What LiteLLM keeps in a budget of its own: that of the shared budget, or the row's own limits in its form.
+async fn limits(ask: &Ask, table: &Table, object: &Object) -> Result<Value> {
+    if let Some(budget) = &object.draft.parents.budget {
+        let found = ask.rows(&BUDGET).find(budget).await?;
+        return Ok(found.map_or(Value::Null, |row| BUDGET.show(&row, View::Told, ask.now()).into()));
+    }
+    let own = |name: &str| object.draft.fields.get(name).cloned();
+    let any = ["max_budget", "soft_budget", "tpm_limit", "rpm_limit", "max_parallel_requests"];
+    // A key shows its own limits by itself.
+    if table.kind == Kind::Key || any.into_iter().all(|name| own(name).is_none()) {
+        return Ok(Value::Null);
+    }
+    let mut told = BUDGET.show(object, View::Told, ask.now());
+    told.insert("budget_id".into(), Value::Null);
+    told.insert("allowed_models".into(), own("models").unwrap_or_else(|| json!([])));
+    Ok(told.into())
+}
+
+/// Takes several away by their ids, which must all be there, with what hangs on them.
+pub(crate) async fn delete(ask: &Ask, table: &Table, ids: &[String]) -> Result<Vec<Object>> {
+    if ids.is_empty() {
+        return Err(Failure::missing(&format!("No {} was named", table.word)));
+    }
+    let mut found = Vec::new();
+    for id in ids {
+        let object = find(ask, table, id).await?;
+        ask.check(&belongs(table, id, &object.draft.parents))?;
+        found.push(object);
+    }
+    for object in &found {
+        ask.rows(table).delete(&object.id, &ask.actor.name()).await?;
+    }
+    Ok(found)
+}
+
+/// Sets whether one is switched off.
+pub(crate) async fn set_blocked(ask: &Ask, table: &Table, id: &str, blocked: bool) -> Result<Object> {
+    edit(ask, table, id, |before| {
+        ask.check(&belongs(table, id, &before.draft.parents))?;
+        Ok(Draft { blocked, ..before.draft.clone() })
+    })
+    .await
+}
+
+/// The id that a body gives, or a fresh one.
+pub(crate) fn id_of(ask: &Ask, name: &str) -> Result<String> {
+    match ask.body.get(name) {
+        None | Some(Value::Null) => Ok(Uuid::new_v4().to_string()),
+        Some(Value::String(id)) if id.is_empty() => Ok(Uuid::new_v4().to_string()),
+        Some(_) => Ok(ask.required(name)?.to_owned()),
+    }
+}

@@ -1,0 +1,128 @@
+//! The management API in one table: what is asked, who may ask, and what answers.
+
+use std::pin::Pin;
+
+use http::Method;
+use serde_json::Value;
+
+use crate::access::{ADMIN, Access, LEAD, LOOK, ORGANIZE, OWN, WATCH};
+use crate::ask::Ask;
+use crate::failure::Result;
+use crate::{audit, budgets, customers, keys, organizations, projects, tags, teams, users};
+
+/// One route.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    pub(crate) act: Act,
+}
+
+/// What answers a request.
+pub(crate) type Act = for<'a> fn(&'a mut Ask) -> Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>;
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    // Keys.
+    post("/key/generate", OWN, |ask| Box::pin(keys::generate(ask))),
+    post("/key/service-account/generate", OWN, |ask| Box::pin(keys::service_account(ask))),
+    post("/key/update", OWN, |ask| Box::pin(keys::update(ask))),
+    post("/key/delete", OWN, |ask| Box::pin(keys::delete(ask))),
+    post("/key/block", OWN, |ask| Box::pin(keys::block(ask))),
+    post("/key/unblock", OWN, |ask| Box::pin(keys::unblock(ask))),
+    post("/key/regenerate", OWN, |ask| Box::pin(keys::regenerate(ask))),
+    post("/key/{key}/regenerate", OWN, |ask| Box::pin(keys::regenerate(ask))),
+    post("/key/health", LOOK, |ask| Box::pin(keys::health(ask))),
+    get("/key/info", LOOK, |ask| Box::pin(keys::info(ask))),
+    get("/key/list", LOOK, |ask| Box::pin(keys::list(ask))),
+    get("/key/aliases", LOOK, |ask| Box::pin(keys::aliases(ask))),
+    // Teams.
+    post("/team/new", ORGANIZE, |ask| Box::pin(teams::new(ask))),
+    post("/team/update", LEAD, |ask| Box::pin(teams::update(ask))),
+    post("/team/delete", ORGANIZE, |ask| Box::pin(teams::delete(ask))),
+    post("/team/block", ORGANIZE, |ask| Box::pin(teams::block(ask))),
+    post("/team/unblock", ORGANIZE, |ask| Box::pin(teams::unblock(ask))),
+    post("/team/model/add", ORGANIZE, |ask| Box::pin(teams::model_add(ask))),
+    post("/team/model/delete", ORGANIZE, |ask| Box::pin(teams::model_delete(ask))),
+    post("/team/member_add", LEAD, |ask| Box::pin(teams::member_add(ask))),
+    post("/team/bulk_member_add", LEAD, |ask| Box::pin(teams::members_add(ask))),
+    post("/team/member_update", LEAD, |ask| Box::pin(teams::member_update(ask))),
+    post("/team/member_delete", LEAD, |ask| Box::pin(teams::member_delete(ask))),
+    post("/team/permissions_update", LEAD, |ask| Box::pin(teams::permissions_update(ask))),
+    get("/team/permissions_list", LOOK, |ask| Box::pin(teams::permissions(ask))),
+    get("/team/info", LOOK, |ask| Box::pin(teams::info(ask))),
+    get("/team/list", LOOK, |ask| Box::pin(teams::list(ask))),
+    get("/v2/team/list", LOOK, |ask| Box::pin(teams::pages(ask))),
+    // Users.
+    post("/user/new", ADMIN, |ask| Box::pin(users::new(ask))),
+    post("/user/update", OWN, |ask| Box::pin(users::update(ask))),
+    post("/user/delete", ADMIN, |ask| Box::pin(users::delete(ask))),
+    get("/user/info", LOOK, |ask| Box::pin(users::info(ask))),
+    get("/user/list", WATCH, |ask| Box::pin(users::list(ask))),
+    // Organizations.
+    post("/organization/new", ADMIN, |ask| Box::pin(organizations::new(ask))),
+    patch("/organization/update", ORGANIZE, |ask| Box::pin(organizations::update(ask))),
+    remove("/organization/delete", ADMIN, |ask| Box::pin(organizations::delete(ask))),
+    get("/organization/info", LOOK, |ask| Box::pin(organizations::info(ask))),
+    post("/organization/info", LOOK, |ask| Box::pin(organizations::info(ask))),
+    get("/organization/list", LOOK, |ask| Box::pin(organizations::list(ask))),
+    post("/organization/member_add", ORGANIZE, |ask| Box::pin(organizations::member_add(ask))),
+    patch("/organization/member_update", ORGANIZE, |ask| Box::pin(organizations::member_update(ask))),
+    remove("/organization/member_delete", ORGANIZE, |ask| Box::pin(organizations::member_delete(ask))),
+    // Projects.
+    post("/project/new", LEAD, |ask| Box::pin(projects::new(ask))),
+    post("/project/update", LEAD, |ask| Box::pin(projects::update(ask))),
+    remove("/project/delete", LEAD, |ask| Box::pin(projects::delete(ask))),
+    get("/project/info", LOOK, |ask| Box::pin(projects::info(ask))),
+    get("/project/list", LOOK, |ask| Box::pin(projects::list(ask))),
+    // Customers.
+    post("/customer/new", ADMIN, |ask| Box::pin(customers::new(ask))),
+    post("/customer/update", ADMIN, |ask| Box::pin(customers::update(ask))),
+    post("/customer/delete", ADMIN, |ask| Box::pin(customers::delete(ask))),
+    post("/customer/block", ADMIN, |ask| Box::pin(customers::block(ask))),
+    post("/customer/unblock", ADMIN, |ask| Box::pin(customers::unblock(ask))),
+    get("/customer/info", WATCH, |ask| Box::pin(customers::info(ask))),
+    get("/customer/list", WATCH, |ask| Box::pin(customers::list(ask))),
+    post("/end_user/new", ADMIN, |ask| Box::pin(customers::new(ask))),
+    post("/end_user/update", ADMIN, |ask| Box::pin(customers::update(ask))),
+    post("/end_user/delete", ADMIN, |ask| Box::pin(customers::delete(ask))),
+    post("/end_user/block", ADMIN, |ask| Box::pin(customers::block(ask))),
+    post("/end_user/unblock", ADMIN, |ask| Box::pin(customers::unblock(ask))),
+    get("/end_user/info", WATCH, |ask| Box::pin(customers::info(ask))),
+    get("/end_user/list", WATCH, |ask| Box::pin(customers::list(ask))),
+    // Budgets.
+    post("/budget/new", ADMIN, |ask| Box::pin(budgets::new(ask))),
+    post("/budget/update", ADMIN, |ask| Box::pin(budgets::update(ask))),
+    post("/budget/delete", ADMIN, |ask| Box::pin(budgets::delete(ask))),
+    post("/budget/info", WATCH, |ask| Box::pin(budgets::info(ask))),
+    get("/budget/list", WATCH, |ask| Box::pin(budgets::list(ask))),
+    get("/budget/settings", WATCH, |ask| Box::pin(budgets::settings(ask))),
+    // Tags.
+    post("/tag/new", ADMIN, |ask| Box::pin(tags::new(ask))),
+    post("/tag/update", ADMIN, |ask| Box::pin(tags::update(ask))),
+    post("/tag/delete", ADMIN, |ask| Box::pin(tags::delete(ask))),
+    post("/tag/info", WATCH, |ask| Box::pin(tags::info(ask))),
+    get("/tag/list", WATCH, |ask| Box::pin(tags::list(ask))),
+    // Who changed what.
+    get("/audit", WATCH, |ask| Box::pin(audit::list(ask))),
+    get("/audit/{id}", WATCH, |ask| Box::pin(audit::info(ask))),
+];
+
+const fn post(path: &'static str, access: Access, act: Act) -> Route {
+    Route { method: Method::POST, path, access, act }
+}
+
+const fn get(path: &'static str, access: Access, act: Act) -> Route {
+    Route { method: Method::GET, path, access, act }
+}
+
+const fn patch(path: &'static str, access: Access, act: Act) -> Route {
+    Route { method: Method::PATCH, path, access, act }
+}
+
+const fn remove(path: &'static str, access: Access, act: Act) -> Route {
+    Route { method: Method::DELETE, path, access, act }
+}

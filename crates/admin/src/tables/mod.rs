@@ -1,0 +1,34 @@
+//! The tables: every kind of object that administrators make, field by field.
+
+mod budget;
+mod customer;
+mod key;
+mod member;
+mod organization;
+mod project;
+mod tag;
+mod team;
+mod user;
+
+pub(crate) use budget::BUDGET;
+pub(crate) use customer::CUSTOMER;
+pub(crate) use key::KEY;
+pub(crate) use member::MEMBER;
+pub(crate) use organization::ORGANIZATION;
+pub(crate) use project::PROJECT;
+pub(crate) use tag::TAG;
+pub(crate) use team::TEAM;
+pub(crate) use user::USER;
+
+use gatewright_store::Kind;
+
+use crate::Table;
+
+/// All tables.
+pub const TABLES: [&Table; 9] =
+    [&KEY, &TEAM, &USER, &ORGANIZATION, &PROJECT, &CUSTOMER, &BUDGET, &TAG, &MEMBER];
+
+/// The table of a kind.
+pub fn table(kind: Kind) -> Option<&'static Table> {
+    TABLES.into_iter().find(|table| table.kind == kind)
+}

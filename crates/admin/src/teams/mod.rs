@@ -1,0 +1,12 @@
+//! `/team/*`: teams and their members.
+
+mod change;
+mod list;
+mod member;
+
+pub(crate) use change::shown;
+pub(crate) use change::{
+    block, delete, model_add, model_delete, new, permissions, permissions_update, unblock, update,
+};
+pub(crate) use list::{info, list, pages, told};
+pub(crate) use member::{join, member_add, member_delete, member_update, members_add};

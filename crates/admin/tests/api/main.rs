@@ -1,0 +1,7 @@
+//! The management API, asked over HTTP without a socket.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot ask has failed")]
+
+mod roles;
+mod transcripts;
+mod world;

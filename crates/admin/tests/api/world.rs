@@ -1,0 +1,100 @@
+//! The management API over a database of its own, asked without a socket.
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use gatewright_admin::Admin;
+use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
+use gatewright_core::SystemClock;
+use gatewright_store::{Kind, Place, Store};
+use http::{Method, Request};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// The master key.
+pub(crate) const MASTER: &str = "sk-master-for-tests";
+
+/// One database with the API in front of it.
+pub(crate) struct World {
+    pub(crate) store: Store,
+    _folder: TempDir,
+    router: Router,
+}
+
+/// The keys of the database with what the data plane reads of them: here only users and teams matter.
+struct Stored(Store);
+
+impl Keys for Stored {
+    fn find(
+        &self,
+        key: KeyHash,
+    ) -> std::pin::Pin<Box<dyn Future<Output = gatewright_core::Result<Option<Holder>>> + Send + '_>> {
+        Box::pin(async move {
+            let Some(key) = self.0.objects(Kind::Key).find(&key.to_string()).await.unwrap() else {
+                return Ok(None);
+            };
+            let record =
+                |id: &Option<String>| id.as_deref().map(|id| Record { id: id.into(), ..Record::default() });
+            let table = gatewright_admin::table(Kind::Key).unwrap();
+            let fields = gatewright_admin::document(table, &key);
+            let parents = &key.draft.parents;
+            Ok(Some(Holder {
+                team: record(&parents.team),
+                member: None,
+                user: record(&parents.user),
+                project: record(&parents.project),
+                organization: record(&parents.organization),
+                key: Record { id: key.id.as_str().into(), fields, ..Record::default() },
+            }))
+        })
+    }
+}
+
+impl World {
+    /// An empty one.
+    pub(crate) async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let place = Place::Sqlite(folder.path().join("gatewright.db"));
+        let clock = Arc::new(SystemClock);
+        let store = Store::open(gatewright_store::Settings::at(place), clock.clone()).await.unwrap();
+        let credentials = Settings { master_key: Some(MASTER.into()), ..Settings::default() };
+        let authenticator =
+            Authenticator::new(&credentials).with_keys(Arc::new(Stored(store.clone())), clock.clone());
+        let admin = Admin { store: store.clone(), authenticator, credentials, clock };
+        Self { store, _folder: folder, router: admin.router() }
+    }
+
+    /// Asks with a key; answers the status and the body.
+    pub(crate) async fn ask(&self, key: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let request = Request::builder()
+            .method(method.parse::<Method>().unwrap())
+            .uri(path)
+            .header("authorization", format!("Bearer {key}"))
+            .body(body)
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// Asks as the administrator, who must get what is asked for.
+    pub(crate) async fn told(&self, method: &str, path: &str, body: Value) -> Value {
+        let (status, told) = self.ask(MASTER, method, path, body.clone()).await;
+        assert_eq!(status, 200, "{method} {path} {body}: {told}");
+        told
+    }
+
+    /// A new key of a user that is made with a role.
+    pub(crate) async fn user(&self, id: &str, role: &str) -> String {
+        let made = self.told("POST", "/user/new", json!({"user_id": id, "user_role": role})).await;
+        text(&made, "key")
+    }
+}
+
+/// A text of an answer.
+pub(crate) fn text(told: &Value, name: &str) -> String {
+    told[name].as_str().unwrap_or_else(|| panic!("{name} in {told}")).to_owned()
+}
