@@ -1,11 +1,13 @@
 //! One model at one provider with one credential: the half of a deployment that makes requests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, ProviderRef, ProviderRow};
 use gatewright_core::{Error, ErrorKind, Result, Secret, ServedBy, Target};
 use http::header::{HeaderName, HeaderValue};
+use parking_lot::Mutex;
 
 use crate::custom::mock::Canned;
 use crate::endpoint::Endpoint;
@@ -56,13 +58,16 @@ pub struct Deployment {
 enum Backend {
     /// One model at a known address.
     Fixed(Arc<Endpoint>),
-    /// A wildcard: the model comes with the call, and for `*` its provider too.
-    Named,
+    /// A wildcard: the model comes with the call, and for `*` its provider too. Those that were called are kept.
+    Named(Mutex<HashMap<Arc<str>, Arc<Endpoint>>>),
     /// No upstream.
     Canned(Canned),
     /// Cannot be called, for this reason.
     Broken(Error),
 }
+
+/// Endpoints of a wildcard that are kept; beyond them it starts anew.
+const MOST_KNOWN: usize = 1024;
 
 /// What answers one attempt.
 pub(crate) enum Answerer<'a> {
@@ -86,7 +91,7 @@ impl Deployment {
         let provider = split.as_ref().map_or("unknown", |(provider, _)| provider.name()).to_owned();
         let backend = match (&params.mock_response, &split) {
             (Some(text), _) => Backend::Canned(Canned::new(text)),
-            (None, _) if label.contains('*') => Backend::Named,
+            (None, _) if label.contains('*') => Backend::Named(Mutex::default()),
             (None, Ok((ProviderRef::Row(row), model))) => {
                 match Endpoint::new(row, &params, model, catalogue, env) {
                     Ok(endpoint) => Backend::Fixed(Arc::new(endpoint)),
@@ -108,7 +113,7 @@ impl Deployment {
             provider: provider.into(),
         };
         let keys = environment(catalogue, env);
-        let keys = if matches!(backend, Backend::Named) { keys } else { Vec::new() };
+        let keys = if matches!(backend, Backend::Named(_)) { keys } else { Vec::new() };
         Self { served_by: Arc::new(served_by), params, backend, catalogue, keys }
     }
 
@@ -149,12 +154,30 @@ impl Deployment {
             Backend::Fixed(endpoint) => Ok(Answerer::Endpoint(endpoint.clone())),
             Backend::Canned(canned) => Ok(Answerer::Canned(canned)),
             Backend::Broken(err) => Err(err.clone()),
-            Backend::Named => self.named(target).map(|endpoint| Answerer::Endpoint(Arc::new(endpoint))),
+            Backend::Named(known) => self.named(known, target).map(Answerer::Endpoint),
         }
     }
 
-    fn named(&self, target: &Target) -> Result<Endpoint> {
-        let label = target.model.as_deref().unwrap_or(&self.served_by.model);
+    fn named(
+        &self,
+        known: &Mutex<HashMap<Arc<str>, Arc<Endpoint>>>,
+        target: &Target,
+    ) -> Result<Arc<Endpoint>> {
+        let label = target.model.as_ref().unwrap_or(&self.served_by.model);
+        if let Some(endpoint) = known.lock().get(label) {
+            return Ok(endpoint.clone());
+        }
+        let endpoint = Arc::new(self.endpoint(label)?);
+        let mut known = known.lock();
+        // Clients choose the names, and need not choose real ones.
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(label.clone(), endpoint.clone());
+        Ok(endpoint)
+    }
+
+    fn endpoint(&self, label: &str) -> Result<Endpoint> {
         let (provider, model) = self
             .catalogue
             .split(label, self.params.provider.as_deref())
