@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::chat::Chat;
-use crate::{AttemptId, Body, CallId, Caller, Codec, Error, ErrorKind, Result, TraceContext};
+use crate::{AttemptId, Body, CallId, Caller, Codec, Error, ErrorKind, Result, Tab, TraceContext};
 
 /// One request of a client. A clone shares the body and the decoded conversation.
 #[derive(Clone)]
@@ -33,6 +33,10 @@ pub struct Call {
     pub received: Instant,
     /// Where the router sends this attempt; `None` above the router.
     pub target: Option<Arc<Target>>,
+    /// The most tokens that one answer may have, where a budget covers no more: the upstream is told.
+    pub output_cap: Option<u64>,
+    /// What its attempts have cost so far; `None` where no budget asks.
+    pub tab: Option<Arc<Tab>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
     pub trace: Option<Arc<TraceContext>>,
     chat: Arc<OnceLock<Result<Chat>>>,
@@ -129,6 +133,8 @@ impl Call {
             controls: Arc::default(),
             received: Instant::now(),
             target: None,
+            output_cap: None,
+            tab: None,
             trace: None,
             chat: Arc::default(),
         }

@@ -41,6 +41,9 @@ pub use usage::Usage;
 mod money;
 pub use money::{Money, Price};
 
+mod tab;
+pub use tab::Tab;
+
 mod trace;
 pub use trace::TraceContext;
 

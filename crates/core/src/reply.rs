@@ -24,6 +24,8 @@ pub struct Head {
     pub status: StatusCode,
     /// The upstream's headers.
     pub headers: HeaderMap,
+    /// Headers of the gateway's own: what limits and budgets tell the client.
+    pub told: HeaderMap,
     /// Whether the frames are a stream of events.
     pub streams: bool,
     /// Who served it.

@@ -58,6 +58,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     if told.settings.show_upstream_headers {
         upstream(&mut headers, &head.headers);
     }
+    headers.extend(head.told);
     let body = match head.streams {
         true => {
             headers.insert(CONTENT_TYPE, EVENTS);

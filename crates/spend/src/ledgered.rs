@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gatewright_core::{
     AttemptId, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Notes, Observer,
-    Outcome, Reply, Result, Usage, watch,
+    Outcome, Reply, Result, Tab, Usage, watch,
 };
 
 use crate::bill::{Bill, bill, so_far};
@@ -56,6 +56,7 @@ struct Attempt {
     ticket: Ticket,
     clock: Arc<dyn Clock>,
     price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+    tab: Option<Arc<Tab>>,
     attempt: AttemptId,
     input_estimate: u64,
     started: Instant,
@@ -102,6 +103,7 @@ impl Ledgered {
             ticket,
             clock: Arc::clone(&self.clock),
             price: Arc::clone(&quote.price),
+            tab: call.tab.clone(),
             attempt: target.attempt,
             input_estimate: quote.input_estimate,
             started: now,
@@ -179,6 +181,9 @@ impl Observer for Attempt {
             duration: self.clock.now().saturating_duration_since(self.started),
             response: self.notes.get().and_then(|notes| notes.facts().id).map(Into::into),
         };
+        if let Some(tab) = &self.tab {
+            tab.add(cost);
+        }
         self.journal.settle(self.ticket, &settle);
     }
 }

@@ -16,7 +16,7 @@ use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
     Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Operation, Reply, Result,
-    Usage,
+    Tab, Usage,
 };
 use gatewright_spend::{
     Certainty, Ending, Entry, Journal, Ledgered, OnFull, Quote, Report, Settings, State, Sync, Tariff,
@@ -85,10 +85,15 @@ fn check(
         let answer = answer.clone();
         async move { answer() }
     });
-    if let Ok(mut reply) = ledgered.handle(call(), &upstream).now_or_never().unwrap() {
+    let of_call = Tab::under(None);
+    let of_attempt = Tab::under(Some(of_call.clone()));
+    let mut call = call();
+    call.tab = Some(of_attempt.clone());
+    if let Ok(mut reply) = ledgered.handle(call, &upstream).now_or_never().unwrap() {
         while let Some(Some(Ok(_))) = reply.frames.next().now_or_never() {}
     }
     let entry = only(dir.path());
+    assert_eq!([of_attempt.total(), of_call.total()], [entry.cost; 2], "{name}: what budgets are told");
     let (ending, certainty, usage, cost) = want;
     assert_eq!((entry.state, entry.certainty), (State::Ended(ending), certainty), "{name}");
     assert_eq!((entry.usage, entry.cost), (usage, Money(cost)), "{name}");
