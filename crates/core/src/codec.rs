@@ -29,6 +29,11 @@ pub trait Codec: Send + Sync + 'static {
     /// Edits a request of this dialect for an upstream of this dialect: the model's name, and usage in a stream.
     fn readdress(&self, body: &mut Json, model: &str);
 
+    /// Lets an answer have no more than `cap` tokens, whatever a request of this dialect says.
+    fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
+        body.lower("max_tokens", cap);
+    }
+
     /// Edits a whole answer of this dialect for a client of this dialect, and peeks its usage.
     fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame>;
 

@@ -34,6 +34,9 @@ pub(crate) fn build(
     };
     if call.operation == Operation::Chat {
         set_defaults(&mut body, params);
+        if let (true, Some(cap)) = (same_dialect, call.output_cap) {
+            endpoint.codec.cap_output(&mut body, cap, &endpoint.facts);
+        }
     }
     for field in &params.never_send {
         body.remove(field);
@@ -74,10 +77,15 @@ fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
 }
 
 fn translated(call: &Call, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
-    let bytes = match forced_tool::applies(call, endpoint) {
-        true => endpoint.codec.encode_request(&forced_tool::forced(call.chat()?), &endpoint.facts, losses)?,
-        false => endpoint.codec.encode_request(call.chat()?, &endpoint.facts, losses)?,
-    };
+    let mut chat = Cow::Borrowed(call.chat()?);
+    if forced_tool::applies(call, endpoint) {
+        chat = Cow::Owned(forced_tool::forced(&chat));
+    }
+    if let Some(cap) = call.output_cap {
+        let chat = chat.to_mut();
+        chat.max_output = Some(chat.max_output.map_or(cap, |own| own.min(cap)));
+    }
+    let bytes = endpoint.codec.encode_request(&chat, &endpoint.facts, losses)?;
     let mut body = Json::parse(bytes, JsonLimits::default())?;
     if call.operation == Operation::CountTokens {
         // The counting endpoint refuses what steers an answer.

@@ -147,6 +147,13 @@ impl Json {
         self.set(key, quoted(text));
     }
 
+    /// Sets a field to a number, unless it holds a smaller one.
+    pub fn lower(&mut self, key: &str, most: u64) {
+        if self.get::<u64>(key).ok().flatten().is_none_or(|said| said > most) {
+            self.set(key, most.to_string());
+        }
+    }
+
     /// Takes a field out and answers its raw text.
     pub fn remove(&mut self, key: &str) -> Option<Bytes> {
         let i = self.fields.iter().position(|field| self.is_named(field, key))?;
@@ -353,7 +360,7 @@ mod tests {
     #[test]
     fn edits_splice_and_leave_the_rest_byte_for_byte() {
         type Edit = fn(&mut Json);
-        let cases: [(&str, Edit, &str); 7] = [
+        let cases: [(&str, Edit, &str); 10] = [
             (
                 r#"{ "a" : 1.50 , "model":"x","z":[1, 2] }"#,
                 |j| j.set_string("model", "y"),
@@ -371,6 +378,9 @@ mod tests {
                 },
                 r#"{"a":1,"n":2}"#,
             ),
+            (r#"{"a":9}"#, |j| j.lower("a", 7), r#"{"a":7}"#),
+            (r#"{"a":5}"#, |j| j.lower("a", 7), r#"{"a":5}"#),
+            (r#"{"a":null}"#, |j| j.lower("a", 7), r#"{"a":7}"#),
             (r#" {"a":{"b":"}"}} "#, |_| {}, r#" {"a":{"b":"}"}} "#),
         ];
         for (text, edit, want) in cases {

@@ -29,6 +29,10 @@ impl Codec for OpenAi {
         relay::readdress(body, model);
     }
 
+    fn cap_output(&self, body: &mut Json, cap: u64, model: &ModelFacts) {
+        relay::cap_output(body, cap, model);
+    }
+
     fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
         relay::whole(&body, style)
     }

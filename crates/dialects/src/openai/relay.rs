@@ -2,7 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::{
-    AttemptId, Error, ErrorKind, Frame, Json, Peek, RawEvent, Relay, ReplyStyle, Result, Usage,
+    AttemptId, Error, ErrorKind, Frame, Json, ModelFacts, Peek, RawEvent, ReasoningControl, Relay,
+    ReplyStyle, Result, Usage,
 };
 use serde_json::{Map, Value};
 
@@ -35,6 +36,27 @@ pub(super) fn readdress(body: &mut Json, model: &str) {
     }
     options.insert("include_usage".into(), true.into());
     body.set("stream_options", Value::Object(options).to_string());
+}
+
+/// Caps the answer in whichever field the client has chosen; models that think count that in the newer one.
+pub(super) fn cap_output(body: &mut Json, cap: u64, model: &ModelFacts) {
+    const FIELDS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+    for field in FIELDS.into_iter().filter(|field| body.has(field)).collect::<Vec<_>>() {
+        body.lower(field, cap);
+    }
+    if !FIELDS.into_iter().any(|field| body.has(field)) {
+        body.lower(cap_field(model), cap);
+    }
+}
+
+/// The field that caps a model's answer.
+pub(super) fn cap_field(model: &ModelFacts) -> &'static str {
+    match model.reasoning {
+        ReasoningControl::None => "max_tokens",
+        ReasoningControl::Effort | ReasoningControl::Budget | ReasoningControl::Adaptive => {
+            "max_completion_tokens"
+        }
+    }
 }
 
 /// Edits a whole answer.

@@ -264,3 +264,25 @@ fn results_of_tools_follow_their_calls_and_their_images_come_after() {
         ])
     );
 }
+
+#[test]
+fn an_answer_is_capped_in_the_field_that_its_client_or_model_knows() {
+    let model = |reasoning| ModelFacts { reasoning, ..ModelFacts::default() };
+    for (body, reasoning, want) in [
+        (json!({}), ReasoningControl::None, json!({"max_tokens": 300})),
+        (json!({}), ReasoningControl::Effort, json!({"max_completion_tokens": 300})),
+        (json!({"max_tokens": 900}), ReasoningControl::Effort, json!({"max_tokens": 300})),
+        (json!({"max_tokens": 100}), ReasoningControl::None, json!({"max_tokens": 100})),
+        (json!({"max_tokens": null}), ReasoningControl::None, json!({"max_tokens": 300})),
+        (
+            json!({"max_completion_tokens": 301}),
+            ReasoningControl::None,
+            json!({"max_completion_tokens": 300}),
+        ),
+    ] {
+        let mut json = Json::parse(body.to_string().into(), JsonLimits::default()).unwrap();
+        OpenAi.cap_output(&mut json, 300, &model(reasoning));
+        let got: Value = serde_json::from_slice(&json.to_bytes()).unwrap();
+        assert_eq!(got, want, "{body} for {reasoning:?}");
+    }
+}

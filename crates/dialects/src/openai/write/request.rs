@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::mark;
 use super::message::{Messages, is_custom, takes_marks};
 use crate::json::object;
+use crate::openai::relay::cap_field;
 
 /// Fields of Anthropic's dialect that OpenAI's has no place for.
 const FOREIGN: &[&str] = &[
@@ -207,13 +208,7 @@ fn write_sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
 
 fn write_limits(chat: &Chat, model: &ModelFacts, body: &mut Map<String, Value>) {
     if let Some(most) = chat.max_output {
-        let key = match model.reasoning {
-            ReasoningControl::None => "max_tokens",
-            ReasoningControl::Effort | ReasoningControl::Budget | ReasoningControl::Adaptive => {
-                "max_completion_tokens"
-            }
-        };
-        body.insert(key.into(), most.into());
+        body.insert(cap_field(model).into(), most.into());
     }
     match chat.stop.as_slice() {
         [] => {}
