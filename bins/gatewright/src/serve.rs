@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use gatewright_admin::Admin;
 use gatewright_auth::{Authenticator, check_exposure};
 use gatewright_catalogue::Catalogue;
-use gatewright_core::{Body, Call, SystemClock};
+use gatewright_core::SystemClock;
 use gatewright_gateway::{Gateway, Ports};
 use gatewright_limits::{Limits, Local, Rules};
 use gatewright_providers::{Deployment, Names, Registry, Upstream};
@@ -21,7 +21,9 @@ use gatewright_transport::Transport;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::adapters::{CallRules, DeploymentRules, Models, Observed, PriceList, StoredKeys, provider_of};
+use crate::adapters::{
+    CallRules, DeploymentRules, Models, Needs, Observed, PriceList, StoredKeys, provider_of,
+};
 use crate::config::{Config, Env};
 use crate::{journal, pipeline};
 
@@ -124,15 +126,15 @@ fn assemble(
         Arc::new(move |deployment, usage| prices.cost(deployment, usage))
     };
     let counters = Arc::new(Local::new(clock.clone()));
-    let limits =
-        |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), Arc::new(estimate), clock.clone());
+    let needs = Arc::new(Needs::new(table.clone(), prices.clone(), 256));
+    let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         call_limits: limits(Arc::new(CallRules::new(config.limits))),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
-        deployment_limits: limits(Arc::new(DeploymentRules::new(&config.deployments))),
+        deployment_limits: limits(Arc::new(DeploymentRules::new(&config.deployments))).of_deployments(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
         upstream: Upstream::new(registry.clone(), transport, tracer.clone(), Default::default()),
     };
@@ -151,12 +153,4 @@ fn registry(config: &Config, env: Env<'_>, catalogue: &'static Catalogue) -> Reg
         let names = Names { id: &routing.id, group: &routing.group, label: &routing.target };
         Deployment::new(names, deployment.params.clone(), catalogue, env)
     }))
-}
-
-/// The tokens that a call is held for: its input, and what it may write.
-fn estimate(call: &Call) -> u64 {
-    match &call.body {
-        Body::Json(json) => gatewright_tokens::estimate_bytes(&json.to_bytes()),
-        Body::Opaque(bytes) => gatewright_tokens::estimate_bytes(bytes),
-    }
 }

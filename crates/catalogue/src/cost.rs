@@ -48,6 +48,16 @@ pub struct Breakdown {
     pub tool_usage: Money,
 }
 
+const INPUT: &[Meter] = &[
+    Meter::Input,
+    Meter::CacheRead,
+    Meter::CacheWrite5m,
+    Meter::CacheWrite1h,
+    Meter::AudioInput,
+    Meter::ImageInput,
+];
+const OUTPUT: &[Meter] = &[Meter::Output, Meter::Reasoning, Meter::AudioOutput, Meter::ImageOutput];
+
 /// The parts in femto-dollars.
 #[derive(Clone, Copy, Debug, Default)]
 struct Exact {
@@ -101,19 +111,21 @@ impl Prices {
     /// More than this a call cannot cost, whatever of its tokens are cached, audio, images or reasoning and whatever
     /// class serves it; searches are not in it.
     pub fn upper_bound(&self, input: u64, output: u64) -> Money {
-        const INPUT: &[Meter] = &[
-            Meter::Input,
-            Meter::CacheRead,
-            Meter::CacheWrite5m,
-            Meter::CacheWrite1h,
-            Meter::AudioInput,
-            Meter::ImageInput,
-        ];
-        const OUTPUT: &[Meter] = &[Meter::Output, Meter::Reasoning, Meter::AudioOutput, Meter::ImageOutput];
         let rate = |meters| self.dearest(meters, input).unwrap_or_default();
         let femto = rate(INPUT).times(input).saturating_add(rate(OUTPUT).times(output));
         // Up, not half to even: a bound must hold.
         Money::from_femto(femto.saturating_add(499_999))
+    }
+
+    /// The most that one token of input and one of output cost beside so much input. Where a request is `plain`, no
+    /// more than text and reasoning at these terms: no sound, no pictures, nothing written to a cache.
+    pub fn dearest_token(&self, input: u64, terms: Terms, plain: bool) -> (Price, Price) {
+        if !plain {
+            let rate = |meters| self.dearest(meters, input).unwrap_or_default();
+            return (rate(INPUT), rate(OUTPUT));
+        }
+        let rates = Rates::new(self, input, terms);
+        (rates.of(Meter::Input), rates.of(Meter::Output).max(rates.of(Meter::Reasoning)))
     }
 
     /// What plain text costs: a call's likely cost, without caches, audio, images and reasoning rates.

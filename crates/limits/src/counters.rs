@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use gatewright_core::Error;
+use gatewright_core::{Error, Money};
+use smallvec::SmallVec;
 
+use crate::need::Need;
 use crate::rule::Rule;
 
 /// Keeps counts. Holding takes from all rules or from none, in one step.
@@ -13,12 +15,39 @@ pub trait Counters: Send + Sync + 'static {
     /// owner and an expiry, which the implementation renews as long as it is not settled.
     type Hold: Send + 'static;
 
-    /// Takes what one call needs of every rule, or says which one refuses. A future that is dropped has taken nothing.
-    fn hold(&self, rules: &[Rule], tokens: u64) -> impl Future<Output = Result<Self::Hold, Refused>> + Send;
+    /// Takes what one call needs of every rule, or says which one refuses. Where money that other calls hold is in the
+    /// way it waits for them, in the order of arrival, but not longer than `wait`. A future that is dropped has taken
+    /// nothing.
+    fn hold(
+        &self,
+        rules: &[Rule],
+        need: &Need,
+        wait: Duration,
+    ) -> impl Future<Output = Result<(Self::Hold, Grant), Refused>> + Send;
 
-    /// Gives the permits back and puts the tokens right: `used` is what the call really used. Runs while the last
-    /// frame waits, so it does no I/O: what is remote is queued.
-    fn settle(&self, hold: Self::Hold, used: u64);
+    /// Gives the permits back and puts tokens and money right. Runs while the last frame waits, so it does no I/O:
+    /// what is remote is queued.
+    fn settle(&self, hold: Self::Hold, used: Used);
+}
+
+/// What a hold covers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Tokens of output; no less than the need's least.
+    pub output: u64,
+    /// What is left of each rule, in their order.
+    pub remaining: SmallVec<[u64; 8]>,
+}
+
+/// What a call really used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Tokens of input and output.
+    pub tokens: u64,
+    /// What it cost.
+    pub cost: Money,
+    /// Tokens of output, where the answer is whole and was counted.
+    pub output: Option<u64>,
 }
 
 /// Why nothing was held.
@@ -28,10 +57,10 @@ pub enum Refused {
     Full {
         /// The place of its rule.
         rule: usize,
-        /// What is left of it.
-        remaining: u64,
-        /// When there may be more.
-        resets_in: Duration,
+        /// What is taken of it.
+        taken: u64,
+        /// When there may be more; `None` where nobody knows.
+        resets_in: Option<Duration>,
     },
     /// The counts are out of reach, and without them no call is let in.
     Away(Error),

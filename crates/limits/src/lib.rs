@@ -1,15 +1,35 @@
 #![doc = include_str!("../README.md")]
 
 mod rule;
-pub use rule::{Counter, Rule, Rules, Ruling};
+pub use rule::{Counter, Rule, Rules, Ruling, Window};
+
+mod need;
+pub use need::{Foresee, Need, Wanted};
 
 mod counters;
-pub use counters::{Counters, Refused};
+pub use counters::{Counters, Grant, Refused, Used};
 
 mod local;
-pub use local::{Local, LocalHold};
+pub use local::{Local, LocalHold, Spent};
 
-mod refusal;
+mod budget;
+pub use budget::Mode;
+
+mod calendar;
+pub use calendar::{Calendar, Cycle, Every};
 
 mod limits;
 pub use limits::Limits;
+
+mod attempt;
+mod claim;
+mod count;
+mod recent;
+mod refusal;
+mod shard;
+mod sync;
+mod time;
+mod told;
+
+#[cfg(test)]
+mod interleavings;

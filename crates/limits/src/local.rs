@@ -1,120 +1,186 @@
 //! Counts in this process.
 
-use std::collections::HashMap;
-use std::future::{Future, ready};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
 
-use gatewright_core::Clock;
-use parking_lot::{Mutex, MutexGuard};
+use gatewright_core::{Clock, Money};
 use smallvec::SmallVec;
 
-use crate::counters::{Counters, Refused};
-use crate::rule::{Counter, Rule};
+use crate::attempt::{Attempt, Blocked};
+use crate::budget::{Mode, Ticket};
+use crate::claim::Claim;
+use crate::counters::{Counters, Grant, Refused, Used};
+use crate::need::Need;
+use crate::rule::{Counter, Rule, dollars, nano};
+use crate::shard::{Key, Shard, Span};
+use crate::sync::{Mutex, MutexGuard};
+use crate::time::{Ends, Now};
 
 /// A power of two: callers that share no limit seldom share a lock.
 const SHARDS: usize = 64;
 
-/// A shard is swept when it has grown to twice what the last sweep left, but not below this.
-const SWEEP_AT: usize = 64;
-
-/// When a call that found no permit should ask again: nobody knows when one comes back.
-const PERMIT_WAIT: Duration = Duration::from_secs(1);
-
-/// What a window lasts that is longer than the clock can tell.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
-/// Counts in this process, in windows that start with the first call in them, as LiteLLM's do. So a limit is never
-/// passed within a window and all of it is there again when the window ends, which is what `retry-after` says; in the
-/// time of a window across its end, twice the limit can pass.
+/// Counts in this process.
+///
+/// Windows that roll start with the first call in them, as LiteLLM's do. So a limit is never passed within a window
+/// and all of it is there again when the window ends, which is what `retry-after` says; in the time of a window across
+/// its end, twice the limit can pass.
 pub struct Local {
     clock: Arc<dyn Clock>,
+    mode: Mode,
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
+    tickets: AtomicU64,
 }
 
 /// What a call has taken from counts in this process.
-pub struct LocalHold(SmallVec<[Held; 4]>);
+pub struct LocalHold(pub(crate) SmallVec<[Held; 4]>);
 
-struct Held {
-    key: Key,
-    shard: usize,
-    amount: u64,
+pub(crate) struct Held {
+    pub(crate) key: Key,
+    pub(crate) shard: usize,
+    pub(crate) amount: u64,
     /// The end of the window that it was taken in.
-    ends: Instant,
+    pub(crate) ends: Ends,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    scope: &'static str,
-    id: Arc<str>,
-    counter: Counter,
-    window: Duration,
+/// What is known about one budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The name of its period; `None` where it never ends or rolls.
+    pub period: Option<Arc<str>>,
+    /// What calls that ended have cost.
+    pub settled: Money,
+    /// What calls that run hold.
+    pub held: Money,
+    /// How many run.
+    pub running: u32,
+    /// How many wait.
+    pub waiting: usize,
 }
 
-struct Shard {
-    slots: HashMap<Key, Slot>,
-    sweep_at: usize,
-}
-
-struct Slot {
-    used: u64,
-    ends: Instant,
-}
+/// The shards that one call needs.
+pub(crate) struct Locked<'a>(SmallVec<[(usize, MutexGuard<'a, Shard>); 4]>);
 
 // === impl Local ===
 
 impl Local {
     /// Nothing counted yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let shard = || Mutex::new(Shard { slots: HashMap::new(), sweep_at: SWEEP_AT });
-        Self { clock, hasher: RandomState::new(), shards: (0..SHARDS).map(|_| shard()).collect() }
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect();
+        Self { clock, mode: Mode::Strict, hasher: RandomState::new(), shards, tickets: AtomicU64::new(0) }
+    }
+
+    /// Holds money in this way.
+    #[must_use]
+    pub fn holding(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// How many counts are kept.
     pub fn counts(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().slots.len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    fn take(&self, rules: &[Rule], tokens: u64) -> Result<LocalHold, Refused> {
-        let before = self.clock.now();
-        let mut wanted: SmallVec<[Held; 4]> =
-            rules.iter().map(|rule| self.want(rule, tokens, before)).collect();
+    /// What is known about the budgets of one thing; nothing where no call was counted against them yet.
+    pub fn spent(&self, scope: &str, id: &str) -> Vec<Spent> {
+        let Some(mut shard) = self.shard(self.place(scope, id)) else { return Vec::new() };
+        let told = shard.budgets_of(scope, id).map(|(span, budget)| {
+            let figures = budget.figures();
+            let period = match span {
+                Span::Period(name) => Some(Arc::clone(name)),
+                Span::Rolling(_) | Span::Forever => None,
+            };
+            let (settled, held) = (dollars(figures.settled), dollars(figures.held));
+            Spent { period, settled, held, running: figures.running, waiting: figures.waiting }
+        });
+        told.collect()
+    }
+
+    /// Sets what is spent of the budgets of one thing, in the periods that run. Those that are not counted here yet
+    /// begin with what their rules say, so whoever sets it there too does that first.
+    pub fn reset(&self, scope: &str, id: &str, spent: Money) {
+        let Some(mut shard) = self.shard(self.place(scope, id)) else { return };
+        let mut waiting: SmallVec<[Waker; 4]> = SmallVec::new();
+        for (_, budget) in shard.budgets_of(scope, id) {
+            budget.reset(nano(spent));
+            waiting.extend(budget.first());
+        }
+        drop(shard);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes all at once, or says what is in the way. Who may wait has a place in the queue then: the one it had, or
+    /// one behind all others.
+    pub(crate) fn attempt(
+        &self,
+        rules: &[Rule],
+        need: &Need,
+        queued: &mut Option<(Ticket, usize)>,
+        waiter: Option<&Waker>,
+    ) -> Result<(LocalHold, Grant), Blocked> {
+        let before = Now::of(&*self.clock);
+        let wanted: SmallVec<[Held; 4]> = rules.iter().map(|rule| self.want(rule, need, before)).collect();
         let mut locked = self.lock_all(&wanted);
         // Behind the locks, so that windows never see time run backwards.
-        let now = self.clock.now();
-        for (place, (rule, want)) in rules.iter().zip(&mut wanted).enumerate() {
-            let Some(shard) = locked.of(want.shard) else { continue };
-            let slot = shard.slot(&want.key, now);
-            want.ends = slot.ends;
-            let after = slot.used.saturating_add(want.amount);
-            if after <= rule.limit {
-                slot.used = after;
-                continue;
-            }
-            let refused = Refused::Full {
-                rule: place,
-                remaining: rule.limit.saturating_sub(slot.used),
-                resets_in: match rule.counter {
-                    Counter::Parallel => PERMIT_WAIT,
-                    Counter::Requests | Counter::Tokens => slot.ends.saturating_duration_since(now),
-                },
-            };
-            for taken in wanted.iter().take(place) {
-                locked.of(taken.shard).into_iter().for_each(|shard| shard.give(&taken.key, taken.amount));
-            }
-            return Err(refused);
+        let now = Now::of(&*self.clock);
+        let ticket = queued.map(|(ticket, _)| ticket);
+        let mut attempt = Attempt { rules, need, mode: self.mode, ticket, now, wanted, locked: &mut locked };
+        let result = attempt.run();
+        let wanted = attempt.wanted;
+        let mut to_wake: Option<Waker> = None;
+        let place = match (&result, waiter) {
+            (Err(Blocked::Waits { rule, .. }), Some(_)) => Some(*rule),
+            _ => None,
+        };
+        // Only now, so that nobody passes between leaving one queue and standing in another.
+        if let Some((ticket, was)) = *queued
+            && place != Some(was)
+            && let Some(budget) =
+                wanted.get(was).and_then(|want| locked.of(want.shard)?.known_budget(&want.key))
+        {
+            budget.leave(ticket);
+            to_wake = budget.first();
         }
+        *queued = place.zip(waiter).and_then(|(place, waker)| {
+            let want = wanted.get(place)?;
+            let ticket = ticket.unwrap_or_else(|| self.tickets.fetch_add(1, Ordering::Relaxed));
+            locked.of(want.shard)?.known_budget(&want.key)?.queue(ticket, waker);
+            Some((ticket, place))
+        });
         drop(locked);
-        Ok(LocalHold(wanted))
+        if let Some(waker) = to_wake {
+            waker.wake();
+        }
+        result.map(|grant| (LocalHold(distinct(wanted)), grant))
     }
 
-    fn want(&self, rule: &Rule, tokens: u64, ends: Instant) -> Held {
-        let Rule { scope, ref id, counter, window, .. } = *rule;
-        let key = Key { scope, id: Arc::clone(id), counter, window };
-        let shard = self.hasher.hash_one(&key) as usize % SHARDS;
-        Held { key, shard, amount: rule.takes(tokens), ends }
+    /// Gives up a place in the queue of this rule.
+    pub(crate) fn leave(&self, rule: &Rule, ticket: Ticket) {
+        let Some(mut shard) = self.shard(self.place(rule.scope, &rule.id)) else { return };
+        let next = shard.known_budget(&Key::of(rule)).and_then(|budget| {
+            budget.leave(ticket);
+            budget.first()
+        });
+        drop(shard);
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+
+    fn want(&self, rule: &Rule, need: &Need, now: Now) -> Held {
+        let shard = self.place(rule.scope, &rule.id);
+        Held { key: Key::of(rule), shard, amount: rule.takes(need.tokens), ends: Ends::of(&rule.window, now) }
+    }
+
+    fn place(&self, scope: &str, id: &str) -> usize {
+        self.hasher.hash_one((scope, id)) as usize % SHARDS
+    }
+
+    fn shard(&self, place: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.shards.get(place).map(Mutex::lock)
     }
 
     /// In the order of the shards: two calls that want the same ones never wait for each other.
@@ -122,83 +188,64 @@ impl Local {
         let mut places: SmallVec<[usize; 8]> = wanted.iter().map(|want| want.shard).collect();
         places.sort_unstable();
         places.dedup();
-        let lock = |place: usize| Some((place, self.shards.get(place)?.lock()));
-        Locked(places.into_iter().filter_map(lock).collect())
+        Locked(places.into_iter().filter_map(|place| Some((place, self.shard(place)?))).collect())
     }
 }
 
 impl Counters for Local {
     type Hold = LocalHold;
 
-    fn hold(&self, rules: &[Rule], tokens: u64) -> impl Future<Output = Result<LocalHold, Refused>> + Send {
-        ready(self.take(rules, tokens))
+    async fn hold(&self, rules: &[Rule], need: &Need, wait: Duration) -> Result<(LocalHold, Grant), Refused> {
+        Claim::new(self, rules, need).within(wait).await
     }
 
-    fn settle(&self, hold: LocalHold, used: u64) {
-        let now = self.clock.now();
+    fn settle(&self, hold: LocalHold, used: Used) {
+        let now = Now::of(&*self.clock);
         for held in hold.0 {
-            let Some(mut shard) = self.shards.get(held.shard).map(Mutex::lock) else { continue };
+            let Some(mut shard) = self.shard(held.shard) else { continue };
+            let mut next = None;
             match held.key.counter {
                 Counter::Requests => {}
-                Counter::Parallel => shard.give(&held.key, held.amount),
-                Counter::Tokens => shard.put_right(&held, used, now),
+                Counter::Parallel => {
+                    if let Some(count) = shard.known_count(&held.key, now) {
+                        count.give(held.amount);
+                    }
+                }
+                Counter::Tokens => {
+                    if let Some(count) = shard.known_count(&held.key, now) {
+                        count.put_right(held.amount, held.ends, used.tokens);
+                    }
+                }
+                Counter::Money => {
+                    if let Some(budget) = shard.known_budget(&held.key) {
+                        budget.settle(held.amount, nano(used.cost), used.output);
+                        next = budget.first();
+                    }
+                }
+            }
+            drop(shard);
+            if let Some(waker) = next {
+                waker.wake();
             }
         }
     }
 }
 
-/// The shards that one call needs.
-struct Locked<'a>(SmallVec<[(usize, MutexGuard<'a, Shard>); 4]>);
-
 // === impl Locked ===
 
 impl Locked<'_> {
-    fn of(&mut self, place: usize) -> Option<&mut Shard> {
+    pub(crate) fn of(&mut self, place: usize) -> Option<&mut Shard> {
         self.0.iter_mut().find(|(at, _)| *at == place).map(|(_, shard)| &mut **shard)
     }
 }
 
-// === impl Shard ===
-
-impl Shard {
-    /// The count of a key, in a window that has not ended.
-    fn slot(&mut self, key: &Key, now: Instant) -> &mut Slot {
-        if self.slots.len() >= self.sweep_at {
-            self.slots.retain(|key, slot| slot.matters(key, now));
-            self.sweep_at = SWEEP_AT.max(self.slots.len() * 2);
-        }
-        let fresh = || Slot { used: 0, ends: now.checked_add(key.window).unwrap_or(now + LONGEST) };
-        let slot = self.slots.entry(key.clone()).or_insert_with(fresh);
-        if !slot.matters(key, now) {
-            *slot = fresh();
-        }
-        slot
-    }
-
-    fn give(&mut self, key: &Key, amount: u64) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.used = slot.used.saturating_sub(amount);
+/// A budget that is named twice was taken from once, and books what the call costs once.
+fn distinct(wanted: SmallVec<[Held; 4]>) -> SmallVec<[Held; 4]> {
+    let mut kept: SmallVec<[Held; 4]> = SmallVec::new();
+    for held in wanted {
+        if held.key.counter != Counter::Money || kept.iter().all(|other| other.key != held.key) {
+            kept.push(held);
         }
     }
-
-    /// Tokens that were held too many go back to the window that they came from. Those that were too few count
-    /// against the window that runs now: a long answer must not be free because its window is over.
-    fn put_right(&mut self, held: &Held, used: u64, now: Instant) {
-        let slot = self.slot(&held.key, now);
-        if slot.ends == held.ends {
-            slot.used = slot.used.saturating_sub(held.amount);
-            slot.used = slot.used.saturating_add(used);
-        } else {
-            slot.used = slot.used.saturating_add(used.saturating_sub(held.amount));
-        }
-    }
-}
-
-// === impl Slot ===
-
-impl Slot {
-    /// Whether it says anything that an absent one does not.
-    fn matters(&self, key: &Key, now: Instant) -> bool {
-        self.used > 0 && (key.counter == Counter::Parallel || now < self.ends)
-    }
+    kept
 }

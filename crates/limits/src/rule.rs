@@ -1,9 +1,9 @@
 //! What is limited, for whom, and how far.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use gatewright_core::Call;
+use gatewright_core::{Call, Money};
 use smallvec::SmallVec;
 
 /// Says which limits apply to a call.
@@ -22,12 +22,16 @@ pub struct Rule {
     pub scope: &'static str,
     /// Which one.
     pub id: Arc<str>,
+    /// What a refused client reads in place of the id, where that is nothing for its eyes.
+    pub label: Option<Arc<str>>,
     /// What is counted.
     pub counter: Counter,
-    /// How much of it.
+    /// How much of it; money in nano-dollars.
     pub limit: u64,
     /// In which time. Parallel calls have none.
-    pub window: Duration,
+    pub window: Window,
+    /// What is known to be spent in this window already. Only a budget that is not counted here yet begins with it.
+    pub spent: Money,
 }
 
 /// What is counted.
@@ -39,34 +43,69 @@ pub enum Counter {
     Tokens,
     /// Calls that run, until their stream ends.
     Parallel,
+    /// Nano-dollars: the most that a call can cost when it is let in, what it really cost when it ends.
+    Money,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// The time in which something is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// So long from the first call in it; then the next call begins another.
+    Rolling(Duration),
+    /// A period of the calendar. When it has ended and a rule of the same name tells a later end, it begins anew.
+    Period {
+        /// What it is called (`30d`); a budget of another name is another budget.
+        name: Arc<str>,
+        /// When it ends.
+        ends: SystemTime,
+    },
+    /// All time.
+    Forever,
+}
+
+const MINUTE: Window = Window::Rolling(Duration::from_secs(60));
 
 // === impl Rule ===
 
 impl Rule {
+    /// A limit on one thing, with nothing spent.
+    pub fn new(scope: &'static str, id: Arc<str>, counter: Counter, limit: u64, window: Window) -> Self {
+        Self { scope, id, label: None, counter, limit, window, spent: Money::ZERO }
+    }
+
     /// So many calls a minute.
     pub fn requests(scope: &'static str, id: Arc<str>, limit: u64) -> Self {
-        Self { scope, id, counter: Counter::Requests, limit, window: MINUTE }
+        Self::new(scope, id, Counter::Requests, limit, MINUTE)
     }
 
     /// So many tokens a minute.
     pub fn tokens(scope: &'static str, id: Arc<str>, limit: u64) -> Self {
-        Self { scope, id, counter: Counter::Tokens, limit, window: MINUTE }
+        Self::new(scope, id, Counter::Tokens, limit, MINUTE)
     }
 
     /// So many calls at a time.
     pub fn parallel(scope: &'static str, id: Arc<str>, limit: u64) -> Self {
-        Self { scope, id, counter: Counter::Parallel, limit, window: Duration::ZERO }
+        Self::new(scope, id, Counter::Parallel, limit, Window::Forever)
     }
 
-    /// What one call takes of it.
+    /// So much money in this time.
+    pub fn money(scope: &'static str, id: Arc<str>, limit: Money, window: Window) -> Self {
+        Self::new(scope, id, Counter::Money, nano(limit), window)
+    }
+
+    /// The same where so much is spent already.
+    #[must_use]
+    pub fn spent(self, spent: Money) -> Self {
+        Self { spent, ..self }
+    }
+
+    /// What one call takes of it, where it does not count money.
     pub fn takes(&self, tokens: u64) -> u64 {
         match self.counter {
             Counter::Requests | Counter::Parallel => 1,
             // A call without an estimate must still not pass a limit that is used up.
             Counter::Tokens => tokens.max(1),
+            Counter::Money => 0,
         }
     }
 }
@@ -80,6 +119,17 @@ impl Counter {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
             Self::Parallel => "max_parallel_requests",
+            Self::Money => "budget",
         }
     }
+}
+
+/// Money as it is counted: nobody owes less than nothing.
+pub(crate) fn nano(money: Money) -> u64 {
+    u64::try_from(money.0).unwrap_or(0)
+}
+
+/// What is counted as money.
+pub(crate) fn dollars(nano: u64) -> Money {
+    Money(i64::try_from(nano).unwrap_or(i64::MAX))
 }

@@ -12,15 +12,24 @@ use std::time::Duration;
 use clock::Hands;
 use futures_util::FutureExt;
 use gatewright_core::Clock;
-use gatewright_limits::{Counter, Counters, Local, LocalHold, Refused, Rule};
+use gatewright_limits::{Counter, Counters, Local, LocalHold, Need, Refused, Rule, Used, Window};
 use proptest::prelude::*;
 
 fn hold(local: &Local, rules: &[Rule], tokens: u64) -> Result<LocalHold, Refused> {
-    local.hold(rules, tokens).now_or_never().unwrap()
+    let need = Need { tokens, ..Need::default() };
+    local.hold(rules, &need, Duration::ZERO).now_or_never().unwrap().map(|(hold, _)| hold)
+}
+
+fn settle(local: &Local, hold: LocalHold, tokens: u64) {
+    local.settle(hold, Used { tokens, ..Used::default() });
 }
 
 fn rule(scope: &'static str, id: u8, counter: Counter, limit: u64, seconds: u64) -> Rule {
-    Rule { scope, id: format!("{id}").into(), counter, limit, window: Duration::from_secs(seconds) }
+    let window = match counter {
+        Counter::Parallel => Window::Forever,
+        Counter::Requests | Counter::Tokens | Counter::Money => Window::Rolling(Duration::from_secs(seconds)),
+    };
+    Rule::new(scope, format!("{id}").into(), counter, limit, window)
 }
 
 #[test]
@@ -30,7 +39,7 @@ fn a_call_takes_from_every_limit_or_from_none() {
     let shut = rule("proxy", 1, Counter::Parallel, 0, 0);
     for _ in 0..50 {
         match hold(&local, &[open.clone(), shut.clone()], 0) {
-            Err(Refused::Full { rule: 1, remaining: 0, .. }) => {}
+            Err(Refused::Full { rule: 1, taken: 0, .. }) => {}
             other => panic!("{:?}", other.err()),
         }
     }
@@ -56,7 +65,7 @@ fn a_window_starts_with_its_first_call_and_ends_whole() {
         clock.forward(Duration::from_secs(wait));
         seen.push(match hold(&local, &rules, 0) {
             Ok(_) => None,
-            Err(Refused::Full { resets_in, .. }) => Some(resets_in.as_secs()),
+            Err(Refused::Full { resets_in, .. }) => resets_in.map(|wait| wait.as_secs()),
             Err(Refused::Away(err)) => panic!("{err}"),
         });
     }
@@ -83,10 +92,10 @@ fn tokens_are_put_right_when_a_call_ends() {
         let rules = [rule("api_key", 1, Counter::Tokens, 100, 60)];
         let held = hold(&local, &rules, estimate).unwrap();
         clock.forward(Duration::from_secs(seconds));
-        local.settle(held, used);
+        settle(&local, held, used);
         let fits = |tokens| match hold(&local, &rules, tokens) {
             Ok(held) => {
-                local.settle(held, 0);
+                settle(&local, held, 0);
                 true
             }
             Err(_) => false,
@@ -105,7 +114,7 @@ fn counts_that_say_nothing_are_forgotten() {
         let id: Arc<str> = id.to_string().into();
         let rules = [Rule::requests("api_key", id.clone(), 5), Rule::parallel("api_key", id, 5)];
         let held = hold(&local, &rules, 0).unwrap();
-        local.settle(held, 0);
+        settle(&local, held, 0);
     }
     // A minute has 6,000 calls here.
     assert!(local.counts() < 30_000, "{}", local.counts());
@@ -132,7 +141,7 @@ fn threads_never_pass_a_limit_and_leave_nothing_of_it() {
                         most.fetch_max(now, Ordering::SeqCst);
                         admitted[usize::from(thread % 4)].fetch_add(1, Ordering::SeqCst);
                         running.fetch_sub(1, Ordering::SeqCst);
-                        local.settle(held, 0);
+                        settle(local, held, 0);
                     }
                 }
             });
@@ -189,6 +198,7 @@ fn limit(counter: Counter) -> u64 {
         Counter::Requests => 4,
         Counter::Tokens => 100,
         Counter::Parallel => 3,
+        Counter::Money => 0,
     }
 }
 
@@ -228,14 +238,14 @@ proptest! {
                 }
                 Step::Settle { which, used } if !held.is_empty() => {
                     let (got, taken) = held.swap_remove(which.index(held.len()));
-                    local.settle(got, used);
+                    settle(&local, got, used);
                     for (key, amount, window) in taken {
                         let count = plain.count(key, now);
                         match key.1 {
                             Counter::Requests => {}
                             Counter::Parallel => count.1 -= amount,
                             Counter::Tokens if count.0 == window => count.1 = count.1.saturating_sub(amount) + used,
-                            Counter::Tokens => count.1 += used.saturating_sub(amount),
+                            Counter::Tokens | Counter::Money => count.1 += used.saturating_sub(amount),
                         }
                     }
                 }

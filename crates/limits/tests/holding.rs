@@ -16,7 +16,9 @@ use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
     Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Reply, Result, Usage,
 };
-use gatewright_limits::{Counters, Limits, Local, Refused, Rule, Rules, Ruling};
+use gatewright_limits::{
+    Counters, Foresee, Grant, Limits, Local, Need, Refused, Rule, Rules, Ruling, Used, Wanted,
+};
 use tower::service_fn;
 
 /// The same rules for every call.
@@ -28,11 +30,20 @@ impl Rules for Always {
     }
 }
 
+/// Every call needs so many tokens.
+struct Tokens(u64);
+
+impl Foresee for Tokens {
+    fn need(&self, _: &Call, _: Wanted) -> Need {
+        Need { tokens: self.0, ..Need::default() }
+    }
+}
+
 fn limits(rules: Vec<Rule>, estimate: u64) -> (Limits<Local>, Arc<Local>, Arc<Hands>) {
     let clock = Hands::new();
     let local = Arc::new(Local::new(clock.clone()));
-    let estimate = Arc::new(move |_: &Call| estimate);
-    (Limits::new(Arc::new(Always(rules)), local.clone(), estimate, clock.clone()), local, clock)
+    let needs = Arc::new(Tokens(estimate));
+    (Limits::new(Arc::new(Always(rules)), local.clone(), needs, clock.clone()), local, clock)
 }
 
 fn one(usage: Option<Usage>) -> Result<Reply> {
@@ -79,9 +90,10 @@ fn check(name: &str, left: u64, upstream: impl CallService) {
     let rules = vec![Rule::parallel("api_key", "k".into(), 1), Rule::tokens("api_key", "k".into(), 1000)];
     let (limits, local, _) = limits(rules.clone(), 100);
     run(&limits, upstream);
-    let fits = |tokens: u64| match local.hold(&rules, tokens).now_or_never().unwrap() {
-        Ok(held) => {
-            local.settle(held, 0);
+    let need = |tokens| Need { tokens, ..Need::default() };
+    let fits = |tokens| match local.hold(&rules, &need(tokens), Duration::ZERO).now_or_never().unwrap() {
+        Ok((held, _)) => {
+            local.settle(held, Used::default());
             true
         }
         Err(Refused::Full { rule: 1, .. }) => false,
@@ -121,24 +133,24 @@ fn a_permit_is_held_until_the_stream_ends() {
 #[test]
 fn a_refusal_says_what_litellm_says() {
     let key = "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b";
-    for (rule, kind, says, wait) in [
+    for (rule, below, says, wait) in [
         (
             Rule::requests("api_key", key.into(), 1),
-            ErrorKind::LimitReached,
+            false,
             "Rate limit exceeded for api_key: 88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b. \
              Limit type: requests. Current limit: 1, Remaining: 0. Limit resets at: 2025-11-20 23:51:22 UTC",
             60,
         ),
         (
             Rule::tokens("deployment", "fast-1".into(), 15),
-            ErrorKind::RateLimited,
+            true,
             "Rate limit exceeded for deployment: fast-1. Limit type: tokens. Current limit: 15, Remaining: 5. \
              Limit resets at: 2025-11-20 23:51:22 UTC",
             60,
         ),
         (
             Rule::parallel("proxy", "all".into(), 1),
-            ErrorKind::LimitReached,
+            false,
             "Rate limit exceeded for proxy: all. Limit type: max_parallel_requests. Current limit: 1, \
              Remaining: 0. Limit resets at: 2025-11-20 23:50:23 UTC",
             1,
@@ -146,11 +158,11 @@ fn a_refusal_says_what_litellm_says() {
     ] {
         let name = rule.counter.name();
         let (limits, _, clock) = limits(vec![rule], 10);
-        let limits = limits.refusing_with(kind);
+        let limits = if below { limits.of_deployments() } else { limits };
         let held = limits.handle(call(), &answering(|| async { many(vec![]) })).now_or_never().unwrap();
         let err =
             limits.handle(call(), &answering(|| async { one(None) })).now_or_never().unwrap().err().unwrap();
-        assert_eq!((err.message(), err.kind(), err.status().as_u16()), (says, kind, 429));
+        assert_eq!((err.message(), err.kind(), err.status().as_u16()), (says, ErrorKind::LimitReached, 429));
         assert_eq!(err.retry_after(), Some(Duration::from_secs(wait)));
         let header = |name: &str| err.headers()[name].to_str().unwrap().to_owned();
         assert_eq!(header("retry-after"), wait.to_string());
@@ -175,19 +187,27 @@ struct Untouchable;
 impl Counters for Untouchable {
     type Hold = ();
 
-    async fn hold(&self, _: &[Rule], _: u64) -> Result<(), Refused> {
+    async fn hold(&self, _: &[Rule], _: &Need, _: Duration) -> Result<((), Grant), Refused> {
         unreachable!("there is nothing to hold")
     }
 
-    fn settle(&self, (): (), _: u64) {
+    fn settle(&self, (): (), _: Used) {
         unreachable!("nothing was held")
+    }
+}
+
+struct Unasked;
+
+impl Foresee for Unasked {
+    fn need(&self, _: &Call, _: Wanted) -> Need {
+        unreachable!("nobody asked")
     }
 }
 
 #[test]
 fn a_call_without_rules_holds_nothing() {
-    let estimate = Arc::new(|_: &Call| unreachable!("nobody asked"));
-    let limits = Limits::new(Arc::new(Always(Vec::new())), Arc::new(Untouchable), estimate, Hands::new());
+    let limits =
+        Limits::new(Arc::new(Always(Vec::new())), Arc::new(Untouchable), Arc::new(Unasked), Hands::new());
     let reply = limits.handle(call(), &answering(|| async { one(None) })).now_or_never().unwrap();
     assert!(reply.unwrap().frames.next().now_or_never().unwrap().unwrap().is_ok());
 }

@@ -3,6 +3,7 @@
 mod directory;
 mod health;
 mod keys;
+mod needs;
 mod prices;
 mod providers;
 mod rules;
@@ -10,6 +11,7 @@ mod rules;
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
 pub(crate) use keys::StoredKeys;
+pub(crate) use needs::Needs;
 pub(crate) use prices::PriceList;
 pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, Prices, ServiceTier, Terms};
-use gatewright_core::{Body, Call, Json, Money, Usage};
+use gatewright_core::{Body, Call, Json, Money, Price, Usage};
 use gatewright_spend::{Quote, Tariff};
 
 use crate::config::Deployment;
@@ -19,6 +20,31 @@ struct Listed {
     priced: Priced,
     overrides: Overrides,
     provider: Option<String>,
+    /// The cap that the operator sets where a request has none.
+    default_cap: Option<u64>,
+}
+
+/// What one request may cost at one deployment.
+pub(crate) struct Ceiling {
+    /// All of its input.
+    pub(crate) input: Money,
+    /// A token of output.
+    pub(crate) output: Price,
+    /// The most tokens of output, where the request sets no cap itself.
+    pub(crate) cap: u64,
+    /// Whether that is the deployment's own cap, and not just assumed.
+    pub(crate) known_cap: bool,
+}
+
+/// What is asked of a deployment, as far as it says what that costs.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// Tokens of input.
+    pub(crate) input: u64,
+    /// The class of service.
+    pub(crate) tier: ServiceTier,
+    /// Neither sound nor cache marks.
+    pub(crate) plain: bool,
 }
 
 #[derive(Clone)]
@@ -26,7 +52,7 @@ struct Priced {
     provider: Arc<str>,
     model: Arc<str>,
     prices: Arc<Prices>,
-    max_output: u64,
+    max_output: Option<u64>,
     /// The price at standard terms, made once.
     standard: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
 }
@@ -43,7 +69,8 @@ impl PriceList {
             let overrides = deployment.params.overrides.clone();
             let provider = deployment.params.provider.clone();
             let priced = priced(catalogue, &routing.target, provider.as_deref(), &overrides);
-            (routing.id.clone(), Listed { priced, overrides, provider })
+            let default_cap = default_cap(&deployment.params.defaults);
+            (routing.id.clone(), Listed { priced, overrides, provider, default_cap })
         };
         Self { by_id: deployments.iter().map(listed).collect(), catalogue }
     }
@@ -54,13 +81,33 @@ impl PriceList {
         (!listed.priced.prices.is_empty()).then(|| (listed.priced.standard)(usage))
     }
 
+    /// What a request may cost at a deployment; `model` is the one that a wildcard stands for.
+    pub(crate) fn ceiling(&self, deployment: &str, model: Option<&str>, asked: Asked) -> Option<Ceiling> {
+        let listed = self.by_id.get(deployment)?;
+        let Priced { prices, max_output, .. } = self.at(listed, model);
+        let terms = Terms { tier: asked.tier, ..Terms::default() };
+        let (input, output) = prices.dearest_token(asked.input, terms, asked.plain);
+        let cap = listed.default_cap.or(max_output);
+        Some(Ceiling {
+            // Up, not half to even: a bound must hold.
+            input: Money::from_femto(input.times(asked.input).saturating_add(499_999)),
+            output,
+            cap: cap.unwrap_or(ASSUMED_OUTPUT),
+            known_cap: cap.is_some(),
+        })
+    }
+
     fn of(&self, call: &Call) -> Option<Priced> {
         let target = call.target.as_ref()?;
         let listed = self.by_id.get(&target.deployment)?;
-        Some(match &target.model {
+        Some(self.at(listed, target.model.as_deref()))
+    }
+
+    fn at(&self, listed: &Listed, model: Option<&str>) -> Priced {
+        match model {
             Some(model) => priced(self.catalogue, model, listed.provider.as_deref(), &listed.overrides),
             None => listed.priced.clone(),
-        })
+        }
     }
 }
 
@@ -74,7 +121,9 @@ impl Tariff for PriceList {
         };
         // Rarely below the true count for prose, code or CJK; images in base64 are far below it.
         let input_estimate = json.map_or(0, |json| json.source_len() as u64 / 3);
-        let output_cap = json.and_then(output_cap).unwrap_or(priced.max_output);
+        let most = call.output_cap.or(priced.max_output).unwrap_or(ASSUMED_OUTPUT);
+        let output_cap =
+            json.and_then(output_cap).unwrap_or_else(|| most.saturating_mul(json.map_or(1, answers)));
         let bound = priced.prices.upper_bound(input_estimate, output_cap);
         let price = match json.and_then(tier) {
             None => priced.standard,
@@ -94,7 +143,7 @@ fn priced(catalogue: &Catalogue, label: &str, provider: Option<&str>, overrides:
     Priced {
         provider: provider.into(),
         model: model.into(),
-        max_output: overrides.limits.max_output.or(known).unwrap_or(ASSUMED_OUTPUT),
+        max_output: overrides.limits.max_output.or(known),
         standard: at(prices.clone(), Terms::default()),
         prices,
     }
@@ -104,13 +153,30 @@ fn at(prices: Arc<Prices>, terms: Terms) -> Arc<dyn Fn(&Usage) -> Money + Send +
     Arc::new(move |usage| prices.cost(usage, terms))
 }
 
+/// The tokens that all answers together may have, where the request says so.
 fn output_cap(json: &Json) -> Option<u64> {
-    let cap = |key: &str| json.get::<u64>(key).ok().flatten();
-    let each = cap("max_completion_tokens").or_else(|| cap("max_tokens"))?;
-    Some(each.saturating_mul(cap("n").unwrap_or(1)))
+    Some(stated_cap(json)?.saturating_mul(answers(json)))
 }
 
-fn tier(json: &Json) -> Option<ServiceTier> {
+/// The tokens that one answer may have, where the request says so.
+pub(crate) fn stated_cap(json: &Json) -> Option<u64> {
+    let cap = |key: &str| json.get::<u64>(key).ok().flatten();
+    cap("max_completion_tokens").or_else(|| cap("max_tokens"))
+}
+
+/// How many answers a request wants.
+pub(crate) fn answers(json: &Json) -> u64 {
+    json.get::<u64>("n").ok().flatten().unwrap_or(1)
+}
+
+/// The class of service that a request wants; `None` for the standard one.
+pub(crate) fn tier(json: &Json) -> Option<ServiceTier> {
     let word = json.string("service_tier").ok().flatten()?;
     Some(ServiceTier::parse(&word)).filter(|tier| *tier != ServiceTier::default())
+}
+
+fn default_cap(defaults: &[(String, Bytes)]) -> Option<u64> {
+    let names = ["max_completion_tokens", "max_tokens"];
+    let cap = |name| defaults.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    names.into_iter().find_map(|name| serde_json::from_slice(cap(name)?).ok())
 }

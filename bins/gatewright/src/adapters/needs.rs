@@ -1,0 +1,86 @@
+//! What calls need of limits and budgets: from the tokens of their bodies, the table's deployments and their prices.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gatewright_core::{Body, Call, Json, Price};
+use gatewright_limits::{Foresee, Need, Wanted};
+use gatewright_routing::LiveTable;
+use memchr::memmem;
+
+use super::prices::{Asked, Ceiling, PriceList, answers, stated_cap, tier};
+
+/// Foresees what calls need.
+pub(crate) struct Needs {
+    table: LiveTable,
+    prices: Arc<PriceList>,
+    least_output: u64,
+}
+
+/// Fields and kinds of content that are billed at rates of their own.
+const BESIDE_TEXT: [&[u8]; 3] = [b"cache_control", b"input_audio", b"\"modalities\""];
+
+// === impl Needs ===
+
+impl Needs {
+    /// `least_output` is the smallest cap that a budget may set.
+    pub(crate) fn new(table: LiveTable, prices: Arc<PriceList>, least_output: u64) -> Self {
+        Self { table, prices, least_output }
+    }
+
+    /// What it may cost at each deployment that it may go to: the one it was routed to, or all of its group.
+    fn ceilings(&self, call: &Call, asked: Asked) -> Vec<Ceiling> {
+        if let Some(target) = &call.target {
+            return self
+                .prices
+                .ceiling(&target.deployment, target.model.as_deref(), asked)
+                .into_iter()
+                .collect();
+        }
+        let Some(route) = self.table.load().resolve(&call.model) else { return Vec::new() };
+        let ceiling = |deployment| {
+            let model = route.model_for(deployment);
+            self.prices.ceiling(&deployment.id, model.as_deref(), asked)
+        };
+        route.deployments().filter_map(ceiling).collect()
+    }
+
+    fn money(&self, call: &Call, json: &Json, body: &Bytes, tokens: u64) -> Need {
+        let asked = Asked {
+            // The estimate is seldom below the count, but some vocabularies need a quarter more.
+            input: tokens.saturating_add(tokens / 4),
+            tier: tier(json).unwrap_or_default(),
+            plain: BESIDE_TEXT.iter().all(|word| memmem::find(body, word).is_none()),
+        };
+        let ceilings = self.ceilings(call, asked);
+        let most = |of: fn(&Ceiling) -> u64| ceilings.iter().map(of).max().unwrap_or_default();
+        let stated = stated_cap(json);
+        let own = stated.unwrap_or_else(|| most(|ceiling| ceiling.cap));
+        let output_cap = call.output_cap.map_or(own, |cap| own.min(cap));
+        let each = most(|ceiling| ceiling.output.0);
+        Need {
+            tokens,
+            input: ceilings.iter().map(|ceiling| ceiling.input).max().unwrap_or_default(),
+            output: Price(each.saturating_mul(answers(json))),
+            output_cap,
+            least_output: if stated.is_some() { output_cap } else { output_cap.min(self.least_output) },
+            known_cap: stated.is_some() || call.output_cap.is_some() || ceilings.iter().all(|c| c.known_cap),
+        }
+    }
+}
+
+impl Foresee for Needs {
+    fn need(&self, call: &Call, wanted: Wanted) -> Need {
+        let body = match &call.body {
+            Body::Json(json) => json.to_bytes(),
+            Body::Opaque(bytes) => bytes.clone(),
+        };
+        let tokens = gatewright_tokens::estimate_bytes(&body);
+        match &call.body {
+            Body::Json(json) if wanted.money && call.operation.is_billed() => {
+                self.money(call, json, &body, tokens)
+            }
+            Body::Json(_) | Body::Opaque(_) => Need { tokens, ..Need::default() },
+        }
+    }
+}

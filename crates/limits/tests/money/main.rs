@@ -1,0 +1,13 @@
+//! Budgets: what they hold, who waits, and what is spent in the end.
+#![cfg(test)]
+
+#[path = "../support/call.rs"]
+mod call;
+#[path = "../support/clock.rs"]
+mod clock;
+
+mod budgets;
+mod costs;
+mod properties;
+mod waiting;
+mod wall;
