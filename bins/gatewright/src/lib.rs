@@ -8,6 +8,8 @@ mod pipeline;
 
 mod adapters;
 
+mod ledger;
+
 mod serve;
 pub use serve::{StartError, serve};
 

@@ -25,6 +25,7 @@ use crate::adapters::{
     CallRules, DeploymentRules, Models, Needs, Observed, PriceList, StoredKeys, provider_of,
 };
 use crate::config::{Config, Env};
+use crate::ledger::{LiveLedger, Watched};
 use crate::{journal, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
@@ -79,22 +80,20 @@ pub async fn serve(
     };
     let journal = Journal::open(settings, Arc::new(SystemClock))
         .map_err(|err: io::Error| StartError::new("cannot open the journal", &err))?;
-    let store = Store::open(config.database.clone(), Arc::new(SystemClock))
+    let clock = Arc::new(SystemClock);
+    let store = Store::open(config.database.clone(), clock.clone())
         .await
         .map_err(|err| StartError::new("cannot open the database", &err))?;
+    let ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
     let authenticator = Authenticator::new(&config.access)
-        .with_keys(Arc::new(StoredKeys { store: store.clone() }), Arc::new(SystemClock));
-    let admin = Admin {
-        store: store.clone(),
-        authenticator: authenticator.clone(),
-        credentials: config.access.clone(),
-        clock: Arc::new(SystemClock),
-    };
-    let (policies, ports) = assemble(&config, env, transport, &telemetry, journal)?;
+        .with_keys(Arc::new(StoredKeys { store: store.clone() }), clock.clone());
+    let admin =
+        Admin { store, authenticator: authenticator.clone(), credentials: config.access.clone(), clock };
+    let (policies, ports) = assemble(&config, env, transport, &telemetry, (journal, ledger.watched()))?;
     let ports = Ports { authenticator, ..ports };
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.beside(admin.router()).serve(listener, shutdown).await;
-    store.close().await;
+    ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
         warn!("the last spans did not reach their receiver in time");
     }
@@ -106,7 +105,7 @@ fn assemble(
     env: Env<'_>,
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    journal: Journal,
+    (journal, ledger): (Journal, Watched),
 ) -> Result<(pipeline::Policies, Ports), StartError> {
     let catalogue = Catalogue::builtin();
     let clock = Arc::new(SystemClock);
@@ -142,7 +141,7 @@ fn assemble(
         authenticator: Authenticator::new(&config.access),
         credentials: config.access.clone(),
         directory: Arc::new(Models::new(table.clone(), &config.deployments, catalogue)),
-        health: Arc::new(Observed { table, registry, journal }),
+        health: Arc::new(Observed { table, registry, journal, ledger }),
     };
     Ok((policies, ports))
 }

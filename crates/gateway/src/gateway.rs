@@ -204,7 +204,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::ModelEntry;
+    use crate::{LedgerHealth, ModelEntry};
 
     struct Stub;
 
@@ -237,6 +237,10 @@ mod tests {
 
         fn ready(&self) -> Result<(), String> {
             Ok(())
+        }
+
+        fn ledger(&self) -> LedgerHealth {
+            LedgerHealth::default()
         }
     }
 

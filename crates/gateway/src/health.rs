@@ -1,5 +1,7 @@
 //! Health: whether the process lives, whether it can serve, and how the deployments do.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
@@ -18,6 +20,20 @@ pub trait Health: Send + Sync + 'static {
 
     /// Whether calls can be served at all; else why not.
     fn ready(&self) -> Result<(), String>;
+
+    /// How the ledger does. Calls are served without it.
+    fn ledger(&self) -> LedgerHealth;
+}
+
+/// How the ledger does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerHealth {
+    /// Whether the database answers.
+    pub connected: bool,
+    /// Entries that wait for it, about.
+    pub backlog: u64,
+    /// How long the oldest of them has waited.
+    pub oldest: Duration,
 }
 
 /// `GET /health/liveliness`.
@@ -28,7 +44,12 @@ pub(crate) fn liveliness() -> Response {
 /// `GET /health/readiness`.
 pub(crate) fn readiness(ports: &Ports) -> Response {
     match ports.health.ready() {
-        Ok(()) => respond::json(StatusCode::OK, &json!({"status": "healthy", "db": "Not connected"})),
+        Ok(()) => {
+            let LedgerHealth { connected, backlog, oldest } = ports.health.ledger();
+            let db = if connected { "connected" } else { "Not connected" };
+            let ledger = json!({"backlog": backlog, "oldest_seconds": oldest.as_secs()});
+            respond::json(StatusCode::OK, &json!({"status": "healthy", "db": db, "ledger": ledger}))
+        }
         Err(why) => {
             respond::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unhealthy", "reason": why}))
         }

@@ -28,4 +28,4 @@ mod models;
 pub use models::{Directory, ModelEntry};
 
 mod health;
-pub use health::Health;
+pub use health::{Health, LedgerHealth};

@@ -46,12 +46,12 @@ pub(crate) struct Row(QueryResult);
 // === impl Database ===
 
 impl Database {
-    /// SQLite opens its file; PostgreSQL is connected to when it is first needed.
+    /// Connects when it is first needed.
     pub(crate) async fn open(settings: &Settings) -> Result<Self> {
         match &settings.place {
             Place::Sqlite(path) => {
                 let url = format!("sqlite://{}", path.display());
-                // The writer makes the file and turns it to WAL before anybody reads.
+                // The schema comes first and with it the writer, who makes the file and turns it to WAL.
                 let writer = Orm::connect(sqlite(settings, &url, 1, false)).await?;
                 let readers = Orm::connect(sqlite(settings, &url, settings.connections, true)).await?;
                 let (backend, preamble) = (DbBackend::Sqlite, None);
@@ -190,7 +190,7 @@ fn sqlite(settings: &Settings, url: &str, connections: u32, reads: bool) -> Conn
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
-        .min_connections(1)
+        .connect_lazy(true)
         .acquire_timeout(settings.total)
         .idle_timeout(None)
         .max_lifetime(None)

@@ -77,10 +77,12 @@ fn is_passing(err: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         // PostgreSQL: connection (08), rolled back for others' sake (40), resources (53), stopped (57). SQLite: busy,
-        // locked, full disk, with their extended codes.
+        // locked, a disk that fails, is full or has no such folder, with their extended codes.
         sqlx::Error::Database(err) => err.code().is_some_and(|code| {
             ["08", "40", "53", "57"].iter().any(|class| code.len() == 5 && code.starts_with(class))
-                || code.parse::<u32>().is_ok_and(|code| code < 10_000 && [5, 6, 13].contains(&(code & 0xff)))
+                || code
+                    .parse::<u32>()
+                    .is_ok_and(|code| code < 10_000 && [5, 6, 10, 13, 14].contains(&(code & 0xff)))
         }),
         _ => false,
     }

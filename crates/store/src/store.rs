@@ -25,7 +25,8 @@ struct Shared {
 // === impl Store ===
 
 impl Store {
-    /// Opens SQLite's file; PostgreSQL may still be away. The schema is made or changed before anything else is done.
+    /// Connects when it is first needed: the database may be away until then. The schema is made, or changed, before
+    /// anything else is done.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let (database, retention) = (Database::open(&settings).await?, settings.retention_days);
         Ok(Self(Arc::new(Shared {
@@ -39,7 +40,7 @@ impl Store {
 
     /// Whether the database answers and has the schema.
     pub async fn ready(&self) -> Result<()> {
-        self.0.database.in_time(async { self.read().await.map(drop) }).await
+        self.0.database.in_time(async { self.read().await?.commit().await }).await
     }
 
     /// The rows of one kind.

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use gatewright_gateway::Health;
+use gatewright_gateway::{Health, LedgerHealth};
 use gatewright_providers::Registry;
 use gatewright_routing::LiveTable;
 use gatewright_spend::Journal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::ledger::Watched;
+
 /// Health from the router's memory of failures, the deployments that cannot be called, and the journal.
 pub(crate) struct Observed {
     pub(crate) table: LiveTable,
     pub(crate) registry: Arc<ArcSwap<Registry>>,
     pub(crate) journal: Journal,
+    pub(crate) ledger: Watched,
 }
 
 impl Observed {
@@ -50,5 +53,9 @@ impl Health for Observed {
             true => Err("the journal's disk is full".to_owned()),
             false => Ok(()),
         }
+    }
+
+    fn ledger(&self) -> LedgerHealth {
+        self.ledger.health()
     }
 }

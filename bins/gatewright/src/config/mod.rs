@@ -1,5 +1,6 @@
 //! Configuration: LiteLLM's `config.yaml`, the environment and the command line, said once and then meant.
 
+mod database;
 mod deployments;
 mod file;
 mod known;
@@ -131,12 +132,13 @@ impl Config {
             cross_origin: access.master_key.is_some(),
             ..sections.gateway(&mut problems)
         };
+        let journal = sections.journal(&mut problems);
         Self {
             router: sections.router(&mut problems),
             gateway,
             limits: sections.limits(&mut problems),
-            journal: sections.journal(&mut problems),
-            database: sections.database(env, &mut problems),
+            database: database::settings(&sections.general, &journal.data_dir, env, &mut problems),
+            journal,
             proxies: network::proxies(env, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),

@@ -7,10 +7,8 @@ use std::time::Duration;
 use gatewright_core::Secret;
 use gatewright_routing::{Alias, Rule};
 use gatewright_spend::{OnFull, Sync};
-use gatewright_store::Place;
 use serde_json::{Map, Value};
 
-use super::file::Env;
 use super::problem::Problems;
 use super::read::Section;
 
@@ -156,32 +154,6 @@ impl Sections<'_> {
         };
         let data_dir = general.text("data_dir", problems).unwrap_or_else(|| "gatewright-data".to_owned());
         JournalSettings { data_dir: data_dir.into(), sync, on_full }
-    }
-
-    /// Where keys, teams and so on are kept: a file beside the journal unless something else is said.
-    pub(super) fn database(&self, env: Env<'_>, problems: &mut Problems) -> gatewright_store::Settings {
-        const URL: &str = "database_url";
-        const CONNECTIONS: &str = "database_connection_pool_limit";
-        let general = &self.general;
-        let url = general.text(URL, problems).or_else(|| env("DATABASE_URL")).filter(|url| !url.is_empty());
-        let file = || self.journal(&mut Problems::default()).data_dir.join("gatewright.db");
-        let place = match url {
-            None => Place::Sqlite(file()),
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Place::Postgres(url.into())
-            }
-            Some(url) => match url.strip_prefix("sqlite://") {
-                Some(path) => Place::Sqlite(path.into()),
-                None => {
-                    problems.error(general.at(URL), "expected `postgres://…` or `sqlite://file`");
-                    Place::Sqlite(file())
-                }
-            },
-        };
-        let defaults = gatewright_store::Settings::at(place);
-        let connections = general.count(CONNECTIONS, problems).and_then(|count| u32::try_from(count).ok());
-        let connections = connections.filter(|count| *count > 0).unwrap_or(defaults.connections);
-        gatewright_store::Settings { connections, ..defaults }
     }
 
     /// Who may call.

@@ -1,0 +1,94 @@
+//! The database beside the traffic: entries are shipped to it, old ones removed, and whether it answers is known.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gatewright_core::Clock;
+use gatewright_gateway::LedgerHealth;
+use gatewright_spend::{Journal, Shipper, Shipping, ShippingHealth};
+use gatewright_store::Store;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// How often the database is asked whether it answers.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// Probes between two looks for entries whose time is over.
+const PROBES_AN_EXPIRY: u32 = 720;
+
+/// The tasks that work on the database. Calls never wait for them.
+pub(crate) struct LiveLedger {
+    store: Store,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    watched: Watched,
+}
+
+/// How the ledger does, for whoever asks.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    connected: Arc<AtomicBool>,
+    shipping: Arc<Mutex<ShippingHealth>>,
+}
+
+// === impl LiveLedger ===
+
+impl LiveLedger {
+    /// Begins to ship what is in the journal.
+    pub(crate) fn start(journal: Journal, store: Store, clock: Arc<dyn Clock>) -> Self {
+        let shipper = Shipper::new(journal, store.clone(), Shipping::default(), clock);
+        let watched = Watched { connected: Arc::default(), shipping: shipper.health() };
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(shipper.run(stop.clone().cancelled_owned()));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(keep(store.clone(), watched.connected.clone())));
+        Self { store, tasks, stop, watched }
+    }
+
+    /// How it does, now and later.
+    pub(crate) fn watched(&self) -> Watched {
+        self.watched.clone()
+    }
+
+    /// Ships what is left, in the time that there is for it.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// How it does now.
+    pub(crate) fn health(&self) -> LedgerHealth {
+        let connected = self.connected.load(Ordering::Relaxed);
+        let ShippingHealth { backlog, oldest, .. } = *self.shipping.lock();
+        LedgerHealth { connected, backlog, oldest }
+    }
+}
+
+/// Asks whether the database answers, and removes old entries now and then.
+async fn keep(store: Store, connected: Arc<AtomicBool>) {
+    for probe in 0_u32.. {
+        let answer = store.ready().await;
+        let was = connected.swap(answer.is_ok(), Ordering::Relaxed);
+        match &answer {
+            Ok(()) if !was => info!("the database answers"),
+            Err(err) if was || probe == 0 => warn!(error = %err, "the database does not answer; calls go on"),
+            Ok(()) | Err(_) => {}
+        }
+        if answer.is_ok() && probe % PROBES_AN_EXPIRY == 0 {
+            match store.expire().await {
+                Ok(0) => {}
+                Ok(entries) => info!(entries, "removed entries whose time is over"),
+                Err(err) => warn!(error = %err, "cannot remove entries whose time is over"),
+            }
+        }
+        tokio::time::sleep(PROBE).await;
+    }
+}
