@@ -27,6 +27,11 @@ impl Entry {
         self.text("call")
     }
 
+    /// Who called: the hash of its key.
+    pub fn caller(&self) -> &str {
+        self.0["caller"].as_str().unwrap_or_default()
+    }
+
     /// The model group.
     pub fn group(&self) -> &str {
         self.text("group")

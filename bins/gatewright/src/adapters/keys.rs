@@ -77,7 +77,11 @@ impl StoredKeys {
 fn inherit(fields: &mut Map<String, Value>, budget: Map<String, Value>) {
     for (name, value) in budget {
         let name = if name == "allowed_models" { "models".to_owned() } else { name };
-        fields.entry(name).or_insert(value);
+        // An empty list says nothing.
+        let said = fields.get(&name).is_some_and(|own| !own.as_array().is_some_and(Vec::is_empty));
+        if !said {
+            fields.insert(name, value);
+        }
     }
 }
 
