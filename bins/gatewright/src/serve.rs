@@ -85,10 +85,15 @@ pub async fn serve(
         .await
         .map_err(|err| StartError::new("cannot open the database", &err))?;
     let ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
-    let authenticator = Authenticator::new(&config.access)
-        .with_keys(Arc::new(StoredKeys { store: store.clone() }), clock.clone());
-    let admin =
-        Admin { store, authenticator: authenticator.clone(), credentials: config.access.clone(), clock };
+    let keys = StoredKeys { store: store.clone(), clock: clock.clone() };
+    let authenticator = Authenticator::new(&config.access).with_keys(Arc::new(keys), clock.clone());
+    let admin = Admin {
+        store,
+        authenticator: authenticator.clone(),
+        credentials: config.access.clone(),
+        prices: Arc::new(PriceList::new(&config.deployments, Catalogue::builtin())),
+        clock,
+    };
     let (policies, ports) = assemble(&config, env, transport, &telemetry, (journal, ledger.watched()))?;
     let ports = Ports { authenticator, ..ports };
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());

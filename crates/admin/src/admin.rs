@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use gatewright_auth::{Asked, Authenticator, Credential, Peer};
-use gatewright_core::Clock;
+use gatewright_core::{Clock, Money, Usage};
 use gatewright_store::Store;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 
@@ -29,8 +29,16 @@ pub struct Admin {
     pub authenticator: Authenticator,
     /// Where a request carries its key.
     pub credentials: gatewright_auth::Settings,
+    /// What models cost.
+    pub prices: Arc<dyn Prices>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Knows what models cost.
+pub trait Prices: Send + Sync + 'static {
+    /// What this usage of a model costs, by its public name or by its provider's; `None` where nobody knows.
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Money>;
 }
 
 // === impl Admin ===

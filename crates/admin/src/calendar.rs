@@ -114,7 +114,7 @@ pub(crate) fn printed(at: SystemTime) -> String {
 }
 
 /// Reads a moment; one without an offset is in UTC.
-pub fn read(text: &str) -> Option<SystemTime> {
+pub(crate) fn read(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     let whole = text.parse::<Timestamp>().ok();
     let local = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();

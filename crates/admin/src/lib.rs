@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
-pub use admin::Admin;
+pub use admin::{Admin, Prices};
 
 mod routes;
 pub use routes::{ROUTES, Route};
@@ -27,9 +27,11 @@ pub use tables::{TABLES, table};
 mod form;
 
 mod calendar;
-pub use calendar::read as moment;
 
 mod objects;
+
+mod spent;
+pub use spent::{Spent, spent};
 
 mod page;
 
@@ -53,5 +55,7 @@ mod customers;
 mod budgets;
 
 mod tags;
+
+mod reports;
 
 mod audit;

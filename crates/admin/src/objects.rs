@@ -1,11 +1,15 @@
 //! What all kinds of objects have in common: made, found, changed, taken away.
 
+use std::time::SystemTime;
+
+use gatewright_core::Money;
 use gatewright_store::{Column, Draft, Error as StoreError, Filter, Kind, Object, Parents, Query};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::ask::Ask;
 use crate::failure::{Failure, Result};
+use crate::spent;
 use crate::table::{Table, View};
 use crate::tables::BUDGET;
 
@@ -121,36 +125,81 @@ pub(crate) async fn with(ask: &Ask, kind: Kind, column: Column, values: Vec<Stri
     Ok(ask.store().objects(kind).list(&query).await?)
 }
 
-/// An answer about a row, with the limits that it has from a budget.
+/// An answer about a row, with what it spent and the limits that it has from a budget.
 pub(crate) async fn shown(
     ask: &Ask,
     table: &Table,
     object: &Object,
     view: View,
 ) -> Result<Map<String, Value>> {
-    let mut told = table.show(object, view, ask.now());
-    if table.field("litellm_budget_table").is_some() {
-        told.insert("litellm_budget_table".into(), limits(ask, table, object).await?);
+    let all = shown_all(ask, table, std::slice::from_ref(object), view).await?;
+    Ok(all.into_iter().next().unwrap_or_default())
+}
+
+/// Answers about many rows.
+pub(crate) async fn shown_all(
+    ask: &Ask,
+    table: &Table,
+    found: &[Object],
+    view: View,
+) -> Result<Vec<Map<String, Value>>> {
+    let now = ask.now();
+    let mut all: Vec<_> = found.iter().map(|object| table.show(object, view, now)).collect();
+    if table.field("spend").is_some() {
+        spends(ask, table, found, &mut all).await?;
     }
-    Ok(told)
+    if table.field("litellm_budget_table").is_some() {
+        let ids: Vec<String> =
+            found.iter().filter_map(|object| object.draft.parents.budget.clone()).collect();
+        let budgets = with(ask, Kind::Budget, Column::Id, ids).await?;
+        for (told, object) in all.iter_mut().zip(found) {
+            told.insert("litellm_budget_table".into(), limits(table, object, &budgets, now));
+        }
+    }
+    Ok(all)
+}
+
+/// What each has spent in the time that runs, and ever.
+async fn spends(ask: &Ask, table: &Table, found: &[Object], all: &mut [Map<String, Value>]) -> Result<()> {
+    let whose: Vec<_> = found.iter().map(|object| spent::booked_as(table.kind, object)).collect();
+    let known: Vec<_> = whose.iter().flatten().cloned().collect();
+    let balances = ask.store().balances().of_many(&known).await?;
+    for (told, whose) in all.iter_mut().zip(&whose) {
+        let Some((scope, id)) = whose else { continue };
+        let own = |balance: &&gatewright_store::Balance| {
+            balance.scope == *scope && balance.id == *id && balance.period.is_empty()
+        };
+        let Some(balance) = balances.iter().find(own) else { continue };
+        let runs = balance.ends_at.is_none_or(|ends| ends > ask.now());
+        told.insert("spend".into(), dollars(if runs { balance.spent } else { Money::ZERO }));
+        if let Some(ever) = told.get_mut("total_spend") {
+            *ever = dollars(balance.total);
+        }
+    }
+    Ok(())
+}
+
+/// An amount as JSON has it.
+pub(crate) fn dollars(money: Money) -> Value {
+    money.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 /// What LiteLLM keeps in a budget of its own: that of the shared budget, or the row's own limits in its form.
-async fn limits(ask: &Ask, table: &Table, object: &Object) -> Result<Value> {
-    if let Some(budget) = &object.draft.parents.budget {
-        let found = ask.rows(&BUDGET).find(budget).await?;
-        return Ok(found.map_or(Value::Null, |row| BUDGET.show(&row, View::Told, ask.now()).into()));
+fn limits(table: &Table, object: &Object, budgets: &[Object], now: SystemTime) -> Value {
+    if let Some(id) = &object.draft.parents.budget {
+        let budget = budgets.iter().find(|budget| budget.id == *id);
+        return budget.map_or(Value::Null, |budget| BUDGET.show(budget, View::Told, now).into());
     }
     let own = |name: &str| object.draft.fields.get(name).cloned();
     let any = ["max_budget", "soft_budget", "tpm_limit", "rpm_limit", "max_parallel_requests"];
     // A key shows its own limits by itself.
     if table.kind == Kind::Key || any.into_iter().all(|name| own(name).is_none()) {
-        return Ok(Value::Null);
+        return Value::Null;
     }
-    let mut told = BUDGET.show(object, View::Told, ask.now());
+    let mut told = BUDGET.show(object, View::Told, now);
     told.insert("budget_id".into(), Value::Null);
     told.insert("allowed_models".into(), own("models").unwrap_or_else(|| json!([])));
-    Ok(told.into())
+    told.into()
 }
 
 /// Takes several away by their ids, which must all be there, with what hangs on them.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::access::{ADMIN, Access, LEAD, LOOK, ORGANIZE, OWN, WATCH};
 use crate::ask::Ask;
 use crate::failure::Result;
-use crate::{audit, budgets, customers, keys, organizations, projects, tags, teams, users};
+use crate::{audit, budgets, customers, keys, organizations, projects, reports, tags, teams, users};
 
 /// One route.
 pub struct Route {
@@ -106,6 +106,27 @@ pub const ROUTES: &[Route] = &[
     post("/tag/delete", ADMIN, |ask| Box::pin(tags::delete(ask))),
     post("/tag/info", WATCH, |ask| Box::pin(tags::info(ask))),
     get("/tag/list", WATCH, |ask| Box::pin(tags::list(ask))),
+    // What was spent.
+    get("/global/spend", WATCH, |ask| Box::pin(reports::spend(ask))),
+    get("/global/spend/logs", WATCH, |ask| Box::pin(reports::spend_by_day(ask))),
+    get("/global/spend/keys", WATCH, |ask| Box::pin(reports::keys(ask))),
+    get("/global/spend/teams", WATCH, |ask| Box::pin(reports::teams(ask))),
+    get("/global/spend/models", WATCH, |ask| Box::pin(reports::models(ask))),
+    get("/global/spend/provider", WATCH, |ask| Box::pin(reports::providers(ask))),
+    get("/global/spend/tags", WATCH, |ask| Box::pin(reports::spend_per_tag(ask))),
+    post("/global/spend/end_users", WATCH, |ask| Box::pin(reports::end_users(ask))),
+    get("/global/spend/report", WATCH, |ask| Box::pin(reports::report(ask))),
+    get("/global/activity", WATCH, |ask| Box::pin(reports::activity(ask))),
+    get("/global/activity/model", WATCH, |ask| Box::pin(reports::activity_of_models(ask))),
+    get("/spend/logs", LOOK, |ask| Box::pin(reports::logs(ask))),
+    get("/spend/logs/v2", LOOK, |ask| Box::pin(reports::pages(ask))),
+    post("/spend/calculate", LOOK, |ask| Box::pin(reports::calculate(ask))),
+    get("/spend/tags", WATCH, |ask| Box::pin(reports::tags(ask))),
+    get("/user/daily/activity", LOOK, |ask| Box::pin(reports::by_user(ask))),
+    get("/team/daily/activity", LOOK, |ask| Box::pin(reports::by_team(ask))),
+    get("/organization/daily/activity", WATCH, |ask| Box::pin(reports::by_organization(ask))),
+    get("/customer/daily/activity", WATCH, |ask| Box::pin(reports::by_customer(ask))),
+    get("/tag/daily/activity", WATCH, |ask| Box::pin(reports::by_tag(ask))),
     // Who changed what.
     get("/audit", WATCH, |ask| Box::pin(audit::list(ask))),
     get("/audit/{id}", WATCH, |ask| Box::pin(audit::info(ask))),

@@ -1,16 +1,18 @@
 //! Virtual keys as they are kept in the database, for whoever asks who is calling.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
-use gatewright_admin::{document, membership, moment, table};
+use gatewright_admin::{document, membership, spent, table};
 use gatewright_auth::{Holder, KeyHash, Keys, Record};
-use gatewright_core::{Error, ErrorKind, Result};
+use gatewright_core::{Clock, Error, ErrorKind, Result};
 use gatewright_store::{Error as StoreError, Kind, Object, Store};
 use serde_json::{Map, Value};
 
 /// The database's keys.
 pub(crate) struct StoredKeys {
     pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 // === impl StoredKeys ===
@@ -67,10 +69,10 @@ impl StoredKeys {
         if let Some(budget) = self.row(Kind::Budget, object.draft.parents.budget.as_deref()).await? {
             inherit(&mut fields, budget.draft.fields);
         }
-        let resets_at = fields.get("budget_reset_at").and_then(Value::as_str).and_then(moment);
+        let spent = spent(&self.store, &object, kind, &fields, self.clock.wall()).await?;
         // A key that came from another one counts as that one.
         let id = fields.get("counts_as").and_then(Value::as_str).unwrap_or(&object.id).into();
-        Ok(Record { id, fields, resets_at, ..Record::default() })
+        Ok(Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends })
     }
 }
 

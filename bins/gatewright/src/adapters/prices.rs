@@ -13,6 +13,7 @@ use crate::config::Deployment;
 /// The prices of all deployments by id.
 pub(crate) struct PriceList {
     by_id: HashMap<Arc<str>, Listed>,
+    by_group: HashMap<Arc<str>, Arc<str>>,
     catalogue: &'static Catalogue,
 }
 
@@ -72,7 +73,13 @@ impl PriceList {
             let default_cap = default_cap(&deployment.params.defaults);
             (routing.id.clone(), Listed { priced, overrides, provider, default_cap })
         };
-        Self { by_id: deployments.iter().map(listed).collect(), catalogue }
+        let group =
+            |deployment: &Deployment| (deployment.routing.group.clone(), deployment.routing.id.clone());
+        Self {
+            by_id: deployments.iter().map(listed).collect(),
+            by_group: deployments.iter().rev().map(group).collect(),
+            catalogue,
+        }
     }
 
     /// What the usage of an answer of this deployment costs; `None` where no price is known.
@@ -130,6 +137,17 @@ impl Tariff for PriceList {
             Some(tier) => at(priced.prices, Terms { tier, ..Terms::default() }),
         };
         Quote { provider: priced.provider, model: priced.model, input_estimate, output_cap, bound, price }
+    }
+}
+
+impl gatewright_admin::Prices for PriceList {
+    /// The first deployment of a group stands for it.
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Money> {
+        if let Some(id) = self.by_group.get(model) {
+            return self.cost(id, usage);
+        }
+        let priced = priced(self.catalogue, model, None, &Overrides::default());
+        (!priced.prices.is_empty()).then(|| (priced.standard)(usage))
     }
 }
 

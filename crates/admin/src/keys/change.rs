@@ -38,7 +38,7 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     scope::untouched(ask, &before.draft.parents, &wishes)?;
     let mut draft = before.draft.clone();
     KEY.write(&mut draft, &wishes, ask.now());
-    scope::settle(ask, &mut draft).await?;
+    scope::settle(ask, &mut draft, before.draft.parents.user.as_deref()).await?;
     generate::free_alias(ask, draft.alias.as_deref(), Some(&before.id)).await?;
     // Its version says that nobody changed what the decisions above were made on.
     let after = ask.rows(&KEY).update(&before.id, before.version, draft, &ask.actor.name()).await?;

@@ -1,15 +1,12 @@
 //! `/key/list`: pages of keys.
 
-use gatewright_store::{Column, Filter, Kind, Object, Query};
+use gatewright_store::{Column, Filter, Kind, Query};
 use serde_json::{Value, json};
 
 use crate::ask::Ask;
 use crate::failure::{Failure, Result};
 use crate::giver;
-use crate::objects;
 use crate::page::Page;
-use crate::table::View;
-use crate::tables::KEY;
 
 /// Parameters that are conditions.
 const CONDITIONS: [(&str, Column); 5] = [
@@ -27,14 +24,10 @@ pub(crate) async fn list(ask: &mut Ask) -> Result<Value> {
     let rows = ask.store().objects(Kind::Key);
     let total = rows.count(&query).await?;
     let keys = rows.list(&query).await?;
-    let mut told = Vec::new();
-    for key in &keys {
-        told.push(if ask.is_set("return_full_object") {
-            full(ask, key).await?
-        } else {
-            key.id.clone().into()
-        });
-    }
+    let told: Value = match ask.is_set("return_full_object") {
+        true => crate::teams::told(ask, &keys).await?,
+        false => keys.iter().map(|key| key.id.as_str()).collect(),
+    };
     Ok(json!({
         "keys": told, "total_count": total, "current_page": page.number, "total_pages": page.of(total),
     }))
@@ -77,8 +70,4 @@ fn filters(ask: &Ask) -> Result<Vec<Filter>> {
         }
     }
     Ok(filters)
-}
-
-async fn full(ask: &Ask, key: &Object) -> Result<Value> {
-    Ok(objects::shown(ask, &KEY, key, View::Told).await?.into())
 }

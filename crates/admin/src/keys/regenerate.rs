@@ -36,7 +36,7 @@ pub(crate) async fn regenerate(ask: &mut Ask) -> Result<Value> {
         None => giver::fresh(),
     };
     let mut draft = successor(ask, &old, &wishes);
-    scope::settle(ask, &mut draft).await?;
+    scope::settle(ask, &mut draft, None).await?;
     draft.fields.insert("key_name".into(), giver::name(&key).into());
     let alias = draft.alias.take();
     generate::free_alias(ask, alias.as_deref(), Some(&old.id)).await?;

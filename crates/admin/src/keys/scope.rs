@@ -14,7 +14,9 @@ use crate::tables::{BUDGET, KEY, PROJECT, TEAM};
 const OF_MEMBERS: [&str; 2] = ["/key/info", "/key/health"];
 
 /// Fills in what follows from the team, and refuses what is not the actor's to give.
-pub(crate) async fn settle(ask: &Ask, draft: &mut Draft) -> Result<()> {
+///
+/// `held_by` is the user who holds the key's text already; nobody does of a new one.
+pub(crate) async fn settle(ask: &Ask, draft: &mut Draft, held_by: Option<&str>) -> Result<()> {
     if let Some(team) = draft.parents.team.clone() {
         let team = crate::objects::find(ask, &TEAM, &team).await?;
         let of_team = team.draft.parents.organization;
@@ -38,8 +40,8 @@ pub(crate) async fn settle(ask: &Ask, draft: &mut Draft) -> Result<()> {
     }
     let giver = Giver { caller: &ask.actor.caller, fields: &fields, expires_at: key.draft.expires_at };
     giver.fit(draft)?;
-    let own_user = draft.parents.user.is_none() || draft.parents.user.as_deref() == ask.actor.user();
-    if !own_user {
+    let user = draft.parents.user.as_deref();
+    if user.is_some() && user != ask.actor.user() && user != held_by {
         // Else whoever leads a team could act as each of its members.
         draft.fields.insert("allowed_routes".into(), Value::from(vec!["llm_api_routes"]));
     }

@@ -88,11 +88,8 @@ pub(crate) async fn pages(ask: &mut Ask) -> Result<Value> {
 
 /// Keys as lists show them.
 pub(crate) async fn told(ask: &Ask, keys: &[Object]) -> Result<Value> {
-    let mut all = Vec::new();
-    for key in keys {
-        all.push(Value::Object(objects::shown(ask, &KEY, key, View::Told).await?));
-    }
-    Ok(all.into())
+    let all = objects::shown_all(ask, &KEY, keys, View::Told).await?;
+    Ok(all.into_iter().map(Value::Object).collect())
 }
 
 fn with_members(ask: &Ask, team: &Object, members: &[Object]) -> Map<String, Value> {

@@ -142,6 +142,22 @@ async fn nobody_becomes_more_through_a_key_that_they_make() {
     assert_eq!(status, 403, "{told}");
     let wider = json!({"key": theirs, "allowed_routes": ["/user/new"]});
     assert_eq!(world.ask(lead, "POST", "/key/update", wider).await.0, 403);
+    // The same where a member's key is made anew; a limit of it is changed without narrowing it.
+    let permit = json!({"team_id": "red", "team_member_permissions": ["/key/generate"]});
+    world.told("POST", "/team/permissions_update", permit).await;
+    let (_, anns) = world
+        .ask(
+            of(&keys, Standing::InternalUser),
+            "POST",
+            "/key/generate",
+            json!({"team_id": "red", "user_id": "ann"}),
+        )
+        .await;
+    let anns = text(&anns, "key");
+    let (_, told) = world.ask(lead, "POST", "/key/update", json!({"key": anns, "rpm_limit": 5})).await;
+    assert_eq!((&told["rpm_limit"], &told["allowed_routes"]), (&json!(5), &json!([])), "{told}");
+    let (_, told) = world.ask(lead, "POST", "/key/regenerate", json!({"key": anns})).await;
+    assert_eq!(told["allowed_routes"], json!(["llm_api_routes"]), "{told}");
     // A narrow key makes narrow keys.
     let ann = json!({"user_id": "ann", "models": ["a"], "max_budget": 1, "duration": "1h"});
     let narrow = text(&world.told("POST", "/key/generate", ann).await, "key");

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use gatewright_admin::Admin;
+use gatewright_admin::{Admin, Prices};
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
-use gatewright_core::SystemClock;
+use gatewright_core::{Money, SystemClock, Usage};
 use gatewright_store::{Kind, Place, Store};
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -51,6 +51,15 @@ impl Keys for Stored {
     }
 }
 
+/// A model that costs a nano-dollar a token, and none that is known besides.
+struct Flat;
+
+impl Prices for Flat {
+    fn cost(&self, model: &str, usage: &Usage) -> Option<Money> {
+        (model == "smart").then(|| Money(i64::try_from(usage.total_input() + usage.output).unwrap()))
+    }
+}
+
 impl World {
     /// An empty one.
     pub(crate) async fn new() -> Self {
@@ -61,7 +70,7 @@ impl World {
         let credentials = Settings { master_key: Some(MASTER.into()), ..Settings::default() };
         let authenticator =
             Authenticator::new(&credentials).with_keys(Arc::new(Stored(store.clone())), clock.clone());
-        let admin = Admin { store: store.clone(), authenticator, credentials, clock };
+        let admin = Admin { store: store.clone(), authenticator, credentials, prices: Arc::new(Flat), clock };
         Self { store, _folder: folder, router: admin.router() }
     }
 
