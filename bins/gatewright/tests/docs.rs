@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gatewright::config::{Config, Said};
+use gatewright_admin::{Form, Place, ROUTES, Standing, TABLES, Writer};
 use gatewright_catalogue::{Auth, Catalogue};
 use gatewright_core::{Dialect, ErrorKind};
 
@@ -75,7 +76,7 @@ fn the_table_of_errors_is_the_codes() {
             )
         })
         .collect();
-    check_table("docs/errors.md", &rows);
+    check_table("docs/errors.md", "", &rows);
 }
 
 #[test]
@@ -97,14 +98,63 @@ fn the_table_of_providers_is_the_catalogues() {
             format!("| `{}` | {} | {dialect} | {base} | {auth} | {keys} |", row.id, row.name)
         })
         .collect();
-    check_table("docs/providers.md", &rows);
+    check_table("docs/providers.md", "", &rows);
 }
 
-/// The rows between the table's rule and the next blank line; `UPDATE_DOCS=1` writes them.
-fn check_table(name: &str, rows: &[String]) {
+#[test]
+fn the_tables_of_management_are_the_codes() {
+    check_table("docs/management.md", "## Who may call what", &management_routes());
+    check_table("docs/management.md", "## Fields", &management_fields());
+}
+
+fn management_routes() -> Vec<String> {
+    ROUTES
+        .iter()
+        .map(|route| {
+            let cells: Vec<&str> = Standing::ALL
+                .into_iter()
+                .map(|standing| match (standing, route.access.is_open_to(standing)) {
+                    (_, false) => "",
+                    (Standing::ProxyAdmin | Standing::ProxyAdminViewer, true) => "all",
+                    (_, true) => "own",
+                })
+                .collect();
+            format!("| `{} {}` | {} |", route.method, route.path, cells.join(" | "))
+        })
+        .collect()
+}
+
+fn management_fields() -> Vec<String> {
+    let fields = TABLES.iter().flat_map(|table| table.fields.iter().map(move |field| (table.word, field)));
+    let written = fields.filter(|(_, field)| field.writer != Writer::Nobody);
+    written
+        .map(|(kind, field)| {
+            let form = match field.form {
+                Form::Text => "text",
+                Form::Texts => "list",
+                Form::Map => "map",
+                Form::Maps => "maps",
+                Form::Dollars => "dollars",
+                Form::Count => "count",
+                Form::Flag => "flag",
+                Form::Span => "span",
+                Form::Moment => "moment",
+                Form::Any => "anything",
+            };
+            let inside = if field.place == Place::Metadata { ", in `metadata`" } else { "" };
+            let by =
+                if field.writer == Writer::Administrator { "proxy_admin" } else { "whoever may write it" };
+            format!("| {kind} | `{}` | {form}{inside} | {by} |", field.name)
+        })
+        .collect()
+}
+
+/// The rows between the rule of the first table behind a heading and the next blank line; `UPDATE_DOCS=1` writes them.
+fn check_table(name: &str, heading: &str, rows: &[String]) {
     let text = page(name);
-    let rule = text.lines().position(|line| line.starts_with("|---")).expect("a table");
     let lines: Vec<&str> = text.lines().collect();
+    let from = lines.iter().position(|line| heading.is_empty() || *line == heading).expect("the heading");
+    let rule = lines[from..].iter().position(|line| line.starts_with("|---")).expect("a table") + from;
     let end = lines[rule..].iter().position(|line| line.is_empty()).map_or(lines.len(), |n| rule + n);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         let new =
