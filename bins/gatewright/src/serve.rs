@@ -129,16 +129,19 @@ fn assemble(
         let prices = prices.clone();
         Arc::new(move |deployment, usage| prices.cost(deployment, usage))
     };
-    let counters = Arc::new(Local::new(clock.clone()));
-    let needs = Arc::new(Needs::new(table.clone(), prices.clone(), 256));
+    let money = &config.money;
+    let counters = Arc::new(Local::new(clock.clone()).holding(money.mode));
+    let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
+    let call_rules = CallRules::new(config.limits, money, clock.clone());
+    let deployment_rules = DeploymentRules::new(&config.deployments, money, clock.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
-        call_limits: limits(Arc::new(CallRules::new(config.limits))),
+        call_limits: limits(Arc::new(call_rules)).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
-        deployment_limits: limits(Arc::new(DeploymentRules::new(&config.deployments))).of_deployments(),
+        deployment_limits: limits(Arc::new(deployment_rules)).of_deployments(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
         upstream: Upstream::new(registry.clone(), transport, tracer.clone(), Default::default()),
     };

@@ -24,6 +24,9 @@ pub enum Mode {
     Expected,
 }
 
+/// A budget that is not worth so many of the least answers takes smaller ones.
+const WORTH: u64 = 16;
+
 /// One budget in its period.
 pub(crate) struct Budget {
     settled: u64,
@@ -83,7 +86,7 @@ impl Budget {
     /// What it has for a call that needs this; `ticket` is its place where it waits already.
     pub(crate) fn offer(&self, limit: u64, need: &Need, ticket: Option<Ticket>, mode: Mode) -> Offer {
         let amount = |tokens| self.amount(need, tokens, mode);
-        let least = need.least_output.min(need.output_cap);
+        let least = least(limit, need);
         if self.settled.saturating_add(amount(least)) > limit {
             return Offer::Nothing;
         }
@@ -196,4 +199,12 @@ impl Budget {
             (Some((first, _)), Some(own)) => *first < own,
         }
     }
+}
+
+/// The fewest tokens that a budget of this size grants. A cap that a client chose is not touched.
+fn least(limit: u64, need: &Need) -> u64 {
+    if need.least_output >= need.output_cap {
+        return need.output_cap;
+    }
+    need.least_output.min(need.covered(limit).unwrap_or(0) / WORTH).max(1)
 }

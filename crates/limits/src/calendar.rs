@@ -47,7 +47,7 @@ const FIRST_MONDAY: Date = date(1970, 1, 5);
 // === impl Every ===
 
 impl Every {
-    /// Reads `30s`, `15m`, `2h`, `1d`, `2w`, `1mo` and `hourly`, `daily`, `weekly`, `monthly`. `30d` is a month, as in
+    /// Reads `30s`, `15m`, `2h`, `1d`, `2w`, `1mo` and `hourly`, `daily`, `weekly`, `monthly`, `yearly`. `30d` is a month, as in
     /// LiteLLM.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
@@ -57,6 +57,7 @@ impl Every {
             "daily" => (1, "d"),
             "weekly" => (1, "w"),
             "monthly" => (1, "mo"),
+            "yearly" => (12, "mo"),
             text => {
                 (text.get(..digits)?.parse::<u32>().ok().filter(|number| *number > 0)?, text.get(digits..)?)
             }
@@ -211,6 +212,7 @@ mod tests {
             ("1mo", Some(Every::Months(1))),
             ("monthly", Some(Every::Months(1))),
             ("3mo", Some(Every::Months(3))),
+            ("yearly", Some(Every::Months(12))),
             ("0d", None),
             ("d", None),
             ("1y", None),

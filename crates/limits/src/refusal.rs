@@ -1,5 +1,6 @@
 //! A refusal in the words that LiteLLM's clients know.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use gatewright_core::{Error, ErrorKind, Utc};
@@ -73,7 +74,7 @@ fn rate_words(rule: &Rule, taken: u64, resets_at: &str) -> String {
         "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {}, Remaining: {}. \
          Limit resets at: {resets_at}",
         rule.scope,
-        name(rule),
+        rule.id,
         rule.counter.name(),
         rule.limit,
         rule.limit.saturating_sub(taken),
@@ -93,8 +94,12 @@ fn budget_words(rule: &Rule, taken: u64) -> String {
     }
 }
 
-fn name(rule: &Rule) -> &str {
-    rule.label.as_ref().unwrap_or(&rule.id)
+fn name(rule: &Rule) -> Cow<'_, str> {
+    match &rule.label {
+        Some(label) if rule.scope == "api_key" => Cow::Owned(format!("key ({label})")),
+        Some(label) => Cow::Borrowed(label),
+        None => Cow::Borrowed(&rule.id),
+    }
 }
 
 /// `team_member` as `Team Member`; a key is just a key.

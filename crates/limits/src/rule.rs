@@ -22,7 +22,7 @@ pub struct Rule {
     pub scope: &'static str,
     /// Which one.
     pub id: Arc<str>,
-    /// What a refused client reads in place of the id, where that is nothing for its eyes.
+    /// What a client reads in place of the id where its money is spent: a key's id is its hash.
     pub label: Option<Arc<str>>,
     /// What is counted.
     pub counter: Counter,
@@ -97,6 +97,12 @@ impl Rule {
     #[must_use]
     pub fn spent(self, spent: Money) -> Self {
         Self { spent, ..self }
+    }
+
+    /// The same under this name for clients.
+    #[must_use]
+    pub fn labelled(self, label: Arc<str>) -> Self {
+        Self { label: Some(label), ..self }
     }
 
     /// What one call takes of it, where it does not count money.

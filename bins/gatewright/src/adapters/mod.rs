@@ -1,5 +1,6 @@
 //! Ports of the layers, filled from what the others know: the two halves of a deployment are joined here by its id.
 
+mod allowances;
 mod directory;
 mod health;
 mod keys;

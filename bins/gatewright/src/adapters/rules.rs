@@ -2,26 +2,43 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use gatewright_core::Call;
-use gatewright_limits::{Rule, Rules, Ruling};
+use gatewright_core::{Call, Clock};
+use gatewright_limits::{Calendar, Cycle, Rule, Rules, Ruling, Window};
 
-use crate::config::{Deployment, ProxyLimits};
+use super::allowances;
+use crate::config::{Deployment, MoneySettings, ProxyLimits, Purse};
 
-/// Limits of the proxy and of each key.
+/// Limits of the proxy, and of all that a caller stands for.
 pub(crate) struct CallRules {
     limits: ProxyLimits,
     proxy: Arc<str>,
+    budget: Option<Standing>,
+    calendar: Calendar,
+    clock: Arc<dyn Clock>,
 }
 
-/// Limits of each deployment.
+/// Limits of each deployment, and of its provider.
 pub(crate) struct DeploymentRules {
-    by_id: HashMap<Arc<str>, Vec<Rule>>,
+    by_id: HashMap<Arc<str>, Vec<Standing>>,
+    clock: Arc<dyn Clock>,
 }
+
+/// A rule that stands in the configuration, and the periods that it counts in, where it has such.
+struct Standing {
+    rule: Rule,
+    cycle: Option<Cycle>,
+}
+
+// === impl CallRules ===
 
 impl CallRules {
-    pub(crate) fn new(limits: ProxyLimits) -> Self {
-        Self { limits, proxy: "proxy".into() }
+    pub(crate) fn new(limits: ProxyLimits, money: &MoneySettings, clock: Arc<dyn Clock>) -> Self {
+        let proxy: Arc<str> = "proxy".into();
+        let budget =
+            money.proxy.map(|purse| Standing::budget("proxy", proxy.clone(), purse, &money.calendar));
+        Self { limits, proxy, budget, calendar: money.calendar.clone(), clock }
     }
 }
 
@@ -33,16 +50,24 @@ impl Rules for CallRules {
         if let Some(limit) = self.limits.parallel_per_key {
             out.push(Rule::parallel("api_key", call.caller.id.clone(), limit));
         }
+        if self.budget.is_none() && call.caller.allowances.is_empty() {
+            return;
+        }
+        let now = self.clock.wall();
+        out.extend(self.budget.as_ref().map(|budget| budget.at(now)));
+        allowances::rules(call, &self.calendar, now, out);
     }
 }
 
+// === impl DeploymentRules ===
+
 impl DeploymentRules {
-    pub(crate) fn new(deployments: &[Deployment]) -> Self {
+    pub(crate) fn new(deployments: &[Deployment], money: &MoneySettings, clock: Arc<dyn Clock>) -> Self {
         let with_rules = deployments.iter().filter_map(|deployment| {
-            let rules = rules_of(deployment);
+            let rules = rules_of(deployment, money);
             (!rules.is_empty()).then(|| (deployment.routing.id.clone(), rules))
         });
-        Self { by_id: with_rules.collect() }
+        Self { by_id: with_rules.collect(), clock }
     }
 }
 
@@ -51,17 +76,44 @@ impl Rules for DeploymentRules {
         if self.by_id.is_empty() {
             return;
         }
-        let rules = call.target.as_ref().and_then(|target| self.by_id.get(&target.deployment));
-        out.extend(rules.into_iter().flatten().cloned());
+        let Some(rules) = call.target.as_ref().and_then(|target| self.by_id.get(&target.deployment)) else {
+            return;
+        };
+        let now = self.clock.wall();
+        out.extend(rules.iter().map(|rule| rule.at(now)));
     }
 }
 
-fn rules_of(deployment: &Deployment) -> Vec<Rule> {
+fn rules_of(deployment: &Deployment, money: &MoneySettings) -> Vec<Standing> {
     const SCOPE: &str = "deployment";
-    let id = &deployment.routing.id;
+    let routing = &deployment.routing;
+    let id = &routing.id;
     let rate = |limit: Option<u64>| limit.filter(|_| deployment.enforce_rates);
     let parallel = deployment.max_parallel.map(|limit| Rule::parallel(SCOPE, id.clone(), limit));
-    let requests = rate(deployment.routing.rpm).map(|limit| Rule::requests(SCOPE, id.clone(), limit));
-    let tokens = rate(deployment.routing.tpm).map(|limit| Rule::tokens(SCOPE, id.clone(), limit));
-    [parallel, requests, tokens].into_iter().flatten().collect()
+    let requests = rate(routing.rpm).map(|limit| Rule::requests(SCOPE, id.clone(), limit));
+    let tokens = rate(routing.tpm).map(|limit| Rule::tokens(SCOPE, id.clone(), limit));
+    let rates = [parallel, requests, tokens].into_iter().flatten();
+    let own = deployment.budget.map(|purse| Standing::budget(SCOPE, id.clone(), purse, &money.calendar));
+    let of_provider = money.providers.iter().find(|(name, _)| *name == routing.provider);
+    let of_provider =
+        of_provider.map(|(name, purse)| Standing::budget("provider", name.clone(), *purse, &money.calendar));
+    rates.map(|rule| Standing { rule, cycle: None }).chain(own).chain(of_provider).collect()
+}
+
+// === impl Standing ===
+
+impl Standing {
+    fn budget(scope: &'static str, id: Arc<str>, purse: Purse, calendar: &Calendar) -> Self {
+        let cycle = purse.every.map(|every| Cycle::new(every, calendar.clone()));
+        Self { rule: Rule::money(scope, id, purse.most, Window::Forever), cycle }
+    }
+
+    /// The rule in the period that runs now.
+    fn at(&self, now: SystemTime) -> Rule {
+        let rule = self.rule.clone();
+        match &self.cycle {
+            Some(cycle) => Rule { window: cycle.window(now), ..rule },
+            None => rule,
+        }
+    }
 }

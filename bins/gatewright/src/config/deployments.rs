@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::{Env, resolve};
 use super::known;
+use super::money::{Purse, purse};
 use super::problem::Problems;
 use super::read::Section;
 
@@ -24,6 +25,8 @@ pub struct Deployment {
     pub params: Params,
     /// Calls at the same time; `None` means any number.
     pub max_parallel: Option<u64>,
+    /// What all calls of it together may cost.
+    pub budget: Option<Purse>,
     /// Whether its `rpm` and `tpm` are limits, not only shares.
     pub enforce_rates: bool,
     /// `model_info` as it was written, for `/model/info`.
@@ -194,8 +197,9 @@ impl Reader<'_> {
             cooldown_time: section.seconds("cooldown_time", problems),
         };
         let max_parallel = section.count("max_parallel_requests", problems);
+        let budget = purse(section, problems);
         let params = self.params(section, params, (overrides, provider), problems);
-        Deployment { routing, params, max_parallel, enforce_rates: false, model_info: info }
+        Deployment { routing, params, max_parallel, budget, enforce_rates: false, model_info: info }
     }
 
     fn params(
@@ -330,6 +334,7 @@ pub(super) fn plain(id: &str, group: &str, model: &str, catalogue: &'static Cata
         },
         params: Params::default(),
         max_parallel: None,
+        budget: None,
         enforce_rates: false,
         model_info: Map::new(),
     }

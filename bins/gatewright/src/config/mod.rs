@@ -4,6 +4,7 @@ mod database;
 mod deployments;
 mod file;
 mod known;
+mod money;
 mod network;
 mod problem;
 mod read;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 
 pub use deployments::Deployment;
 pub use file::Env;
+pub use money::{MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{JournalSettings, ProxyLimits};
@@ -35,6 +37,8 @@ pub struct Config {
     pub gateway: gatewright_gateway::Settings,
     /// Limits that hold for all callers.
     pub limits: ProxyLimits,
+    /// Budgets that hold for all callers, and how money is held.
+    pub money: MoneySettings,
     /// Where and how attempts are journalled.
     pub journal: JournalSettings,
     /// Where keys, teams and so on are kept.
@@ -137,6 +141,7 @@ impl Config {
             router: sections.router(&mut problems),
             gateway,
             limits: sections.limits(&mut problems),
+            money: sections.money(&mut problems),
             database: database::settings(&sections.general, &journal.data_dir, env, &mut problems),
             journal,
             proxies: network::proxies(env, &mut problems),

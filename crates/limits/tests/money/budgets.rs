@@ -52,6 +52,16 @@ fn a_cap_shrinks_to_what_is_left_but_not_below_the_least() {
 }
 
 #[test]
+fn a_budget_that_is_not_worth_sixteen_of_the_least_answers_grants_smaller_ones() {
+    for (limit, left, want) in [(1_600, 100, Some(100)), (1_600, 99, None), (15, 1, Some(1)), (15, 0, None)] {
+        let local = Local::new(Hands::new());
+        let rules = [budget("k", limit).spent(Money(limit - left))];
+        let got = hold(&local, &rules, &tokens(256, 4_000)).ok().map(|(_, grant)| grant.output);
+        assert_eq!(got, want, "{left} of {limit}");
+    }
+}
+
+#[test]
 fn every_budget_of_a_call_holds_the_smallest_grant() {
     let local = Local::new(Hands::new());
     let rules = [budget("key", 1_000), budget("team", 600), budget("proxy", 9_000)];

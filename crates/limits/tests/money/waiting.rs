@@ -159,14 +159,15 @@ async fn those_that_wait_share_what_comes_back() {
     let local = Local::new(Hands::new());
     let rules = [budget("k", 10_000)];
     let (all, _) = hold(&local, &rules, &tokens(10_000, 10_000)).unwrap();
-    let asks = |least| {
+    let asks = |(least, cap)| {
         let (local, rules) = (&local, &rules);
         let mut claim: Waiting<'_> =
-            Box::pin(async move { local.hold(rules, &tokens(least, 10_000), LONG).await });
+            Box::pin(async move { local.hold(rules, &tokens(least, cap), LONG).await });
         assert!(poll(&mut claim).is_pending());
         claim
     };
-    let mut claims: Vec<_> = [256, 256, 6_000, 256].into_iter().map(asks).collect();
+    let mut claims: Vec<_> =
+        [(256, 10_000), (256, 10_000), (6_000, 6_000), (256, 10_000)].into_iter().map(asks).collect();
     local.settle(all, cost(0));
     let grants: Vec<_> = claims
         .iter_mut()
