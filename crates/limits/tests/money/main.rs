@@ -9,5 +9,6 @@ mod clock;
 mod budgets;
 mod costs;
 mod properties;
+mod told;
 mod waiting;
 mod wall;
