@@ -18,10 +18,10 @@ test: build postgresql
 
 # The tests start servers of their own; where their programs are missing, Debian's package is installed for that.
 postgresql:
-	@ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { \
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/pgbouncer > /dev/null 2>&1 || { \
 	    as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    $$as_root apt-get -qq update > /dev/null && \
-	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql > /dev/null; }
+	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql pgbouncer > /dev/null; }
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,6 +1,7 @@
 //! A PostgreSQL of one test's own, from the machine's package, on a free port.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -20,17 +21,22 @@ pub struct Postgres {
     child: Option<Child>,
 }
 
+/// PgBouncer in front of a server: each transaction may go to another of its few sessions.
+pub struct Pooler {
+    server: Postgres,
+    _dir: TempDir,
+    port: u16,
+    child: Child,
+}
+
 // === impl Postgres ===
 
 impl Postgres {
     /// Makes a new, empty cluster and serves it.
     pub fn start() -> Self {
-        let dir = TempDir::with_prefix("gatewright-postgres-").unwrap();
-        if let Some((user, group)) = servant() {
-            std::os::unix::fs::chown(dir.path(), Some(user), Some(group)).unwrap();
-        }
+        let dir = servants_folder();
         let data = dir.path().join("data");
-        let made = command("initdb")
+        let made = program("initdb")
             .args(["--no-sync", "--auth=trust", "--username=gatewright", "--encoding=UTF8", "--locale=C"])
             .arg("--pgdata")
             .arg(&data)
@@ -38,20 +44,33 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let mut server = Self { dir, port, child: None };
+        let mut server = Self { dir, port: free_port(), child: None };
         server.resume();
         server
     }
 
     /// The address of its one database.
     pub fn url(&self) -> String {
-        format!("postgres://gatewright@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+        url(self.port)
     }
 
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Puts a pooler in front of it.
+    pub fn pooled(self) -> Pooler {
+        let (dir, port) = (servants_folder(), free_port());
+        let config = format!(
+            "[databases]\npostgres = host=127.0.0.1 port={} user=gatewright\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 500\n",
+            self.port
+        );
+        let file = dir.path().join("pgbouncer.ini");
+        std::fs::write(&file, config).unwrap();
+        let mut pooler = command("/usr/sbin/pgbouncer");
+        let child =
+            pooler.arg("--quiet").arg(file).current_dir(dir.path()).stderr(Stdio::null()).spawn().unwrap();
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok().map(drop);
+        assert!(poll(PATIENCE, listens).is_some(), "PgBouncer does not serve");
+        Pooler { server: self, _dir: dir, port, child }
     }
 
     /// Ends it at once, as a crash does.
@@ -63,7 +82,7 @@ impl Postgres {
     pub fn resume(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = command("postgres")
+        let child = program("postgres")
             .arg("-D")
             .arg(self.dir.path().join("data"))
             .args(["-p", &self.port.to_string(), "-k", ""])
@@ -85,7 +104,7 @@ impl Postgres {
 
     /// Runs SQL; answers the rows as text, or the error.
     pub fn sql(&self, sql: &str) -> Result<String, String> {
-        let output = command("psql")
+        let output = program("psql")
             .args(["--no-psqlrc", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1", "--dbname"])
             .args([&self.url(), "-c", sql])
             .current_dir(self.dir.path())
@@ -120,14 +139,57 @@ impl Drop for Postgres {
     }
 }
 
-/// One of PostgreSQL's programs; it refuses to run as root, and ends with the thread that started it.
-fn command(program: &str) -> Command {
+// === impl Pooler ===
+
+impl Pooler {
+    /// The server behind it.
+    pub fn server(&self) -> &Postgres {
+        &self.server
+    }
+
+    /// The address of the database behind it.
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("postgres://gatewright@127.0.0.1:{port}/postgres?sslmode=disable")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A folder of whoever runs the server.
+fn servants_folder() -> TempDir {
+    let dir = TempDir::with_prefix("gatewright-postgres-").unwrap();
+    if let Some((user, group)) = servant() {
+        std::os::unix::fs::chown(dir.path(), Some(user), Some(group)).unwrap();
+    }
+    dir
+}
+
+/// One of PostgreSQL's programs.
+fn program(name: &str) -> Command {
+    command(programs().join(name))
+}
+
+/// Runs a program that refuses to run as root, and that ends with the thread that started it.
+fn command(path: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.arg("--pdeathsig=QUIT");
     if let Some((user, group)) = servant() {
         command.arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
     }
-    command.arg(programs().join(program)).env("LC_ALL", "C");
+    command.arg(path).env("LC_ALL", "C");
     command
 }
 

@@ -1,4 +1,4 @@
-//! Rows that administrators make, on both databases.
+//! Rows that administrators make, on both databases and behind a pooler.
 #![cfg(test)]
 
 mod support;
@@ -11,9 +11,9 @@ use gatewright_store::{
     AuditQuery, Column, Draft, Error, Filter, Kind, Object, Order, Parents, Query, Store,
 };
 use serde_json::json;
-use support::{Base, on_both};
+use support::{Base, on_all};
 
-on_both!(
+on_all!(
     a_row_comes_back_as_it_was_stored,
     the_same_id_or_alias_is_refused,
     of_two_who_change_a_row_one_is_told,

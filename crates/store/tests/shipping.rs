@@ -12,9 +12,9 @@ use gatewright_spend::{
     Begin, Certainty, Ending, Journal, Settings, Settle, Shipper, Shipping, State, Tenant, entries,
 };
 use gatewright_store::{EntryQuery, ReportQuery, Scope, Store};
-use support::{Base, on_both};
+use support::{Base, on_all};
 
-on_both!(what_a_journal_says_is_in_the_database, two_gateways_share_a_database);
+on_all!(what_a_journal_says_is_in_the_database, two_gateways_share_a_database);
 
 fn open(dir: &Path, lanes: usize) -> Journal {
     let settings = Settings { segment_bytes: 64 << 10, lanes, ..Settings::at(dir) };
