@@ -54,6 +54,11 @@ impl Actor {
             let hash = KeyHash::of(credential.reveal()).to_string();
             actor.key = store.objects(Kind::Key).find(&hash).await?;
         }
+        // The data plane may remember for a minute what another replica changed; whoever changes things may not.
+        if actor.key.as_ref().is_none_or(|key| key.draft.blocked) {
+            let words = "Authentication Error, Invalid API key provided.";
+            return Err(Failure::new(StatusCode::UNAUTHORIZED, "token_not_found_in_db", Some("key"), words));
+        }
         actor.standings = vec![Standing::Keyholder];
         let Some(user) = actor.caller.user.clone() else { return Ok(actor) };
         let row = store.objects(Kind::User).find(&user).await?;

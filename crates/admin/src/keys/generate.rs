@@ -38,7 +38,8 @@ pub(crate) async fn service_account(ask: &mut Ask) -> Result<Value> {
 pub(crate) async fn grant(ask: &Ask, mut wishes: Map<String, Value>) -> Result<Map<String, Value>> {
     let key = key(ask)?;
     let none = |name: &str| wishes.get(name).is_none_or(Value::is_null);
-    if !ask.actor.is_admin() && none("user_id") && none("team_id") {
+    let leads = wishes.get("team_id").and_then(Value::as_str).is_some_and(|team| ask.actor.leads(team));
+    if !ask.actor.is_admin() && none("user_id") && !leads {
         wishes.insert("user_id".into(), ask.actor.user().into());
     }
     routes_of_type(&mut wishes)?;

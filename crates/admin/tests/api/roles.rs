@@ -123,7 +123,10 @@ async fn everybody_reaches_what_is_theirs_and_nothing_else() {
     }
     let permit = json!({"team_id": "red", "team_member_permissions": ["/key/generate"]});
     world.told("POST", "/team/permissions_update", permit).await;
-    check(&world, ann, ("POST", "/key/generate", json!({"team_id": "red", "user_id": "ann"})), true).await;
+    check(&world, ann, ("POST", "/key/generate", json!({"team_id": "red"})), true).await;
+    check(&world, ann, ("POST", "/key/generate", json!({"team_id": "blue"})), false).await;
+    let list = world.told("GET", "/key/list?team_id=red&user_id=ann", Value::Null).await;
+    assert_eq!(list["total_count"], 1, "what a member makes in a team is the member's");
 }
 
 #[tokio::test]
@@ -175,6 +178,20 @@ async fn nobody_becomes_more_through_a_key_that_they_make() {
     let hash = text(&next, "token");
     let row = world.store.objects(gatewright_store::Kind::Key).find(&hash).await.unwrap().unwrap();
     assert!(row.draft.fields.contains_key("counts_as"));
+}
+
+#[tokio::test]
+async fn a_key_that_another_replica_took_away_changes_nothing_any_more() {
+    let world = World::new().await;
+    let boss = world.user("boss", "proxy_admin").await;
+    assert_eq!(world.ask(&boss, "GET", "/key/list", Value::Null).await.0, 200);
+    let keys = world.store.objects(gatewright_store::Kind::Key);
+    let row = keys.list(&gatewright_store::Query::default()).await.unwrap().pop().unwrap();
+    let blocked = gatewright_store::Draft { blocked: true, ..row.draft.clone() };
+    keys.update(&row.id, row.version, blocked, "elsewhere").await.unwrap();
+    assert_eq!(world.ask(&boss, "GET", "/key/list", Value::Null).await.0, 401);
+    keys.delete(&row.id, "elsewhere").await.unwrap();
+    assert_eq!(world.ask(&boss, "GET", "/key/list", Value::Null).await.0, 401);
 }
 
 #[tokio::test]
