@@ -94,13 +94,7 @@ impl Follower {
 
     /// Bytes of the journal that were not read yet.
     pub(crate) fn unread(&self) -> io::Result<u64> {
-        let names = instance::segments(&self.path)?;
-        let ahead = names.iter().filter(|name| name.number >= self.read.segment).map(|name| {
-            let length = name.path(&self.path).metadata()?.len();
-            let read = if name.number == self.read.segment { self.read.offset } else { 0 };
-            Ok(length.saturating_sub(read))
-        });
-        ahead.sum()
+        bytes_behind(&self.path, self.read)
     }
 
     /// Removes segments that the ledger has whole and that were not written to for the time that they are kept.
@@ -187,8 +181,19 @@ pub(crate) fn adopt(settings: &Settings, known: &HashMap<PathBuf, Position>) -> 
     Ok(adopted)
 }
 
+/// Bytes of the journal in this directory behind a position.
+pub(crate) fn bytes_behind(instance: &Path, position: Position) -> io::Result<u64> {
+    let names = instance::segments(instance)?;
+    let ahead = names.iter().filter(|name| name.number >= position.segment).map(|name| {
+        let length = name.path(instance).metadata()?.len();
+        let before = if name.number == position.segment { position.offset } else { 0 };
+        Ok(length.saturating_sub(before))
+    });
+    ahead.sum()
+}
+
 /// Where the journal in this directory ends.
-fn end(instance: &Path) -> io::Result<Position> {
+pub(crate) fn end(instance: &Path) -> io::Result<Position> {
     let mut end = Position::default();
     for name in instance::segments(instance)? {
         let offset = name.path(instance).metadata()?.len();

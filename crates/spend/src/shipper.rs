@@ -70,6 +70,8 @@ pub struct Shipper<L> {
     clock: Arc<dyn Clock>,
     health: Arc<Mutex<ShippingHealth>>,
     followers: Vec<Follower>,
+    /// Where the lanes were at the start. As long as nobody knows how far the ledger is, what came since then waits.
+    starts: Vec<(PathBuf, Position)>,
     next_adoption: Option<Instant>,
     /// Journals of the dead that were shipped to this end.
     finished: HashMap<PathBuf, Position>,
@@ -94,6 +96,8 @@ impl Default for Shipping {
 impl<L: Ledger> Shipper<L> {
     /// Ships what is written to `journal`.
     pub fn new(journal: Journal, ledger: L, shipping: Shipping, clock: Arc<dyn Clock>) -> Self {
+        let ends = journal.instances().into_iter().map(|(path, _)| Ok((follower::end(&path)?, path)));
+        let starts = ends.filter_map(io::Result::ok).map(|(end, path)| (path, end)).collect();
         Self {
             journal,
             ledger,
@@ -101,6 +105,7 @@ impl<L: Ledger> Shipper<L> {
             clock,
             health: Arc::default(),
             followers: Vec::new(),
+            starts,
             next_adoption: None,
             finished: HashMap::new(),
         }
@@ -294,7 +299,10 @@ impl<L: Ledger> Shipper<L> {
 
     /// Tells how much is waiting: a batch, and what was not read yet.
     fn look(&self, waiting: &[Entry]) {
-        let unread: io::Result<u64> = self.followers.iter().map(Follower::unread).sum();
+        let unread: io::Result<u64> = match self.followers.is_empty() {
+            true => self.starts.iter().map(|(path, start)| follower::bytes_behind(path, *start)).sum(),
+            false => self.followers.iter().map(Follower::unread).sum(),
+        };
         let bytes = unread.unwrap_or_default();
         let mut health = self.health.lock();
         health.damaged = self.followers.iter().map(|follower| follower.damaged).sum();

@@ -207,12 +207,16 @@ async fn a_journal_that_was_put_back_is_shipped_again() {
 async fn what_is_shipped_is_removed_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, memory) = (open(dir.path()), Memory::default());
-    let mut open = Vec::new();
+    let (mut open, mut early) = (Vec::new(), Some(begin(&journal)));
     for n in 0..300 {
         let attempt = begin(&journal);
         match n {
             150 => open.push(attempt),
             _ => end(&journal, attempt),
+        }
+        // Its end is kept, and its beginning is not.
+        if let Some(early) = early.take_if(|_| n == 200) {
+            end(&journal, early);
         }
     }
     let before = segments(dir.path()).len();
@@ -235,11 +239,15 @@ async fn what_is_shipped_is_removed_and_nothing_else() {
         entries(dir.path()).unwrap().count(),
         "the open one is still there"
     );
+    let shipper = Shipper::new(journal.clone(), Memory::default(), shipping(), Arc::new(SystemClock));
+    let health = shipper.health();
+    shipper.run(std::future::ready(())).await;
+    assert_eq!(health.lock().damaged, 0, "what was removed is not missed");
     drop(open);
     drop(journal);
     let journal = self::open(dir.path());
     ship(&journal, &memory).await;
-    assert_eq!(memory.0.lock().entries.len(), 310);
+    assert_eq!(memory.0.lock().entries.len(), 311);
 }
 
 #[tokio::test]
@@ -249,11 +257,16 @@ async fn a_ledger_that_is_away_is_waited_for() {
     memory.0.lock().away = true;
     let shipper = Shipper::new(journal.clone(), memory.clone(), shipping(), Arc::new(SystemClock));
     let health = shipper.health();
+    let waits = || health.lock().error.is_some() && health.lock().backlog > 0;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let ran = tokio::join!(shipper.run(async { drop(stopped.await) }), async {
         for n in 0..200 {
             let attempt = begin(&journal);
             end(&journal, attempt);
+            // A ledger that was never there is missed too.
+            while n == 10 && !waits() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             if n % 50 == 25 || n == 199 {
                 let away = !memory.0.lock().away;
                 memory.0.lock().away = away;
@@ -278,4 +291,29 @@ async fn a_ledger_that_is_away_is_waited_for() {
     let health = health.lock().clone();
     assert_eq!((health.shipped, health.backlog, health.error), (200, 0, None));
     assert_eq!(health.oldest, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_on_its_way_at_the_end_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, memory) = (open(dir.path()), Memory::default());
+    let shipper = Shipper::new(journal.clone(), memory.clone(), shipping(), Arc::new(SystemClock));
+    let health = shipper.health();
+    let stop = async {
+        for (away, shipped) in [(false, 1), (true, 1)] {
+            memory.0.lock().away = away;
+            let attempt = begin(&journal);
+            end(&journal, attempt);
+            let arrived = || {
+                let health = health.lock();
+                (health.error.is_some(), health.shipped) == (away, shipped)
+            };
+            while !arrived() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        memory.0.lock().away = false;
+    };
+    tokio::time::timeout(Duration::from_secs(60), shipper.run(stop)).await.unwrap();
+    same(&memory, ended(dir.path()));
 }
