@@ -57,6 +57,9 @@ pub(crate) fn lift(
         }
     }
     read_headers(headers, &mut controls, settings);
+    if controls.end_user.is_none() {
+        controls.end_user = end_user(body, dialect);
+    }
     if dialect == Dialect::OpenAiChat && body.raw("stream_options").is_some() {
         let options: Option<Value> = body.get("stream_options")?;
         controls.include_usage = options.is_some_and(|o| o.get("include_usage") == Some(&Value::Bool(true)));
@@ -179,6 +182,18 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
     }
 }
 
+/// The end user whom the client names to the provider. What is no text is the provider's to refuse.
+fn end_user(body: &Json, dialect: Dialect) -> Option<Arc<str>> {
+    let named = match dialect {
+        Dialect::OpenAiChat => body.string("user").ok()??.into(),
+        Dialect::AnthropicMessages => {
+            let metadata: Option<Value> = body.get("metadata").ok()?;
+            Arc::from(metadata?.get("user_id")?.as_str()?)
+        }
+    };
+    Some(named).filter(|name: &Arc<str>| !name.is_empty())
+}
+
 /// A positive number of seconds; anything else asks for nothing.
 fn seconds(number: f64) -> Option<Duration> {
     (number > 0.0).then(|| Duration::try_from_secs_f64(number).ok()).flatten()
@@ -217,6 +232,18 @@ mod tests {
         );
         assert_eq!(body.to_bytes(), r#"{"model":"m"}"#);
         assert_eq!(told, ["api_base", "api_key", "extra_headers"]);
+    }
+
+    #[test]
+    fn the_end_user_is_whom_the_provider_is_told_unless_the_gateway_is_told_another() {
+        let (body, controls, _) = lifted(r#"{"model":"m","user":"u"}"#);
+        assert!(body.has("user"));
+        assert_eq!(controls.end_user.as_deref(), Some("u"));
+        let (_, controls, _) =
+            lifted(r#"{"model":"m","user":"u","metadata":{"user_api_key_end_user_id":"v"}}"#);
+        assert_eq!(controls.end_user.as_deref(), Some("v"));
+        let (_, controls, _) = lifted(r#"{"model":"m","user":3}"#);
+        assert_eq!(controls.end_user, None);
     }
 
     #[test]
