@@ -356,6 +356,10 @@ mod tests {
         let (text, _) = relay_as_it_is(&[event, event, END], false).unwrap();
         let head = r#"{"id":"chatcmpl-00000000-0000-0000-0000-000000000000","object":"chat.completion.chunk","created":7,"model":"alias","#;
         assert_eq!(text.matches(head).count(), 3, "{text}");
+        // An id that is no text is none, and never comes to stand in another event.
+        let odd = r#"{"id":0;5,"object":"chat.completion.chunk","created":7,"model":"m","choices":[]}"#;
+        let (text, _) = relay_as_it_is(&[odd, event, END], false).unwrap();
+        assert_eq!(text.matches(head).count(), 3, "{text}");
         let body =
             r#"{"model":"m","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}"#;
         let frame = whole(&Bytes::from_static(body.as_bytes()), &style(false)).unwrap();

@@ -222,10 +222,10 @@ impl Splice {
         Some(())
     }
 
-    /// An id that says nothing counts as none.
+    /// An id that says nothing counts as none, and so does one that is no text: it comes to stand in other events too.
     fn id(&mut self, s: &mut Scanner<'_>) -> Option<()> {
         let at = s.skip()?;
-        let says_nothing = matches!(s.slice(&at), b"null" | b"\"\"");
+        let says_nothing = !matches!(s.slice(&at), [b'"', _, .., b'"']);
         self.has |= if says_nothing { ID } else { ID | SAYS_ID };
         if says_nothing || self.names_itself {
             self.edit(at.clone(), With::Id);
