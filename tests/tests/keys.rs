@@ -75,6 +75,20 @@ fn a_key_opens_what_it_is_for_until_it_is_taken_away() {
 }
 
 #[test]
+fn a_name_of_a_keys_own_stands_for_a_model_and_opens_no_other() {
+    let (upstream, gateway) = start();
+    let admin = with(&gateway, MASTER_KEY);
+    let aliases = json!({"mine": "other", "theirs": "smart"});
+    let told = made(&admin, "/key/generate", json!({"models": ["other"], "aliases": aliases}));
+    let client = with(&gateway, &text(&told, "key"));
+    let answer = client.chat("mine", "hi");
+    assert_eq!((answer.status, answer.json()["model"].as_str()), (200, Some("other")), "{}", answer.text());
+    assert_eq!(error(&client.chat("theirs", "hi")), (403, "key_model_access_denied".into()));
+    assert_eq!(upstream.seen().len(), 1);
+    assert_eq!(error(&admin.chat("mine", "hi")).0, 400, "nobody else's");
+}
+
+#[test]
 fn what_stands_above_a_key_is_obeyed_at_once() {
     let (_upstream, gateway) = start();
     let admin = with(&gateway, MASTER_KEY);

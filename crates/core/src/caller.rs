@@ -97,6 +97,11 @@ impl Caller {
         Self { admin: true, ..Self::new("master") }
     }
 
+    /// The model that a name of this caller's own stands for.
+    pub fn meant_by(&self, name: &str) -> Option<&Arc<str>> {
+        self.aliases.iter().find(|(alias, _)| &**alias == name).map(|(_, model)| model)
+    }
+
     /// Whether this model may be used.
     pub fn may_use(&self, model: &str) -> bool {
         self.admin || self.models.iter().all(|list| list.iter().any(|allowed| covers(allowed, model)))
