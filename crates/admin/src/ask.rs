@@ -1,13 +1,15 @@
 //! One request to the management API, read.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query as Pairs, RawPathParams};
 use gatewright_store::{Objects, Parents, Store};
+use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::actor::Actor;
@@ -17,6 +19,9 @@ use crate::{Admin, form};
 
 /// The largest body.
 const MOST_BYTES: usize = 10 << 20;
+
+/// The longest that a body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What is asked, and by whom.
 pub(crate) struct Ask {
@@ -49,7 +54,7 @@ impl Ask {
     /// Takes the body: an object, or nothing.
     pub(crate) async fn with_body(mut self, body: Body) -> Result<Self> {
         let wrong = |words: &'static str| Failure::form(&[], ("json_invalid", words), &Value::Null);
-        let bytes = to_bytes(body, MOST_BYTES).await.map_err(|_| wrong("the body is too large or broken"))?;
+        let bytes = whole(body).await?.map_err(|_| wrong("the body is too large or broken"))?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(self);
         }
@@ -115,5 +120,31 @@ impl Ask {
         let Wishes { values, unknown } = table.read(&self.body, self.actor.is_admin())?;
         self.ignored.extend(unknown.into_iter().filter(|name| !known.contains(&name.as_str())));
         Ok(values)
+    }
+}
+
+/// All of a body. The connection waits as long as it is being answered, so the time is kept here.
+async fn whole(body: Body) -> Result<std::result::Result<Bytes, axum::Error>> {
+    timeout(BODY_TIME, to_bytes(body, MOST_BYTES)).await.map_err(|_| {
+        let words = "the request's body did not come in time";
+        Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", None, words)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::response::IntoResponse;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_not_waited_for() {
+        let stalled = Body::from_stream(stream::pending::<std::result::Result<Bytes, Infallible>>());
+        let failure = whole(stalled).await.err().unwrap();
+        assert_eq!(failure.into_response().status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(whole(Body::from("{}")).await.ok().unwrap().unwrap(), "{}");
     }
 }
