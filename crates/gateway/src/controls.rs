@@ -60,9 +60,10 @@ pub(crate) fn lift(
     if controls.end_user.is_none() {
         controls.end_user = end_user(body, dialect);
     }
+    controls.include_usage = settings.always_usage;
     if dialect == Dialect::OpenAiChat && body.raw("stream_options").is_some() {
         let options: Option<Value> = body.get("stream_options")?;
-        controls.include_usage = options.is_some_and(|o| o.get("include_usage") == Some(&Value::Bool(true)));
+        controls.include_usage |= options.is_some_and(|o| o.get("include_usage") == Some(&Value::Bool(true)));
     }
     Ok((controls, told))
 }
@@ -127,6 +128,10 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
         "fallbacks" => controls.fallbacks = fallbacks(&body.get::<Vec<Value>>(key)?.unwrap_or_default())?,
         "tags" => controls.tags.extend(body.get::<Vec<Arc<str>>>(key)?.unwrap_or_default()),
         "litellm_trace_id" => controls.trace_id = body.string(key)?.map(Into::into),
+        // LiteLLM keeps both in one place: a session is a trace that many calls belong to.
+        "litellm_session_id" if controls.trace_id.is_none() => {
+            controls.trace_id = body.string(key)?.map(Into::into)
+        }
         "mock_response" if settings.client_mock_response => {
             controls.mock_response = body.string(key)?.map(Into::into)
         }
@@ -157,7 +162,7 @@ fn read_metadata(metadata: &Value, controls: &mut Controls) {
     if let Some(tags) = metadata.get("tags").and_then(Value::as_array) {
         controls.tags.extend(tags.iter().filter_map(Value::as_str).map(Arc::from));
     }
-    controls.trace_id = text("trace_id").or(controls.trace_id.take());
+    controls.trace_id = text("trace_id").or(controls.trace_id.take()).or_else(|| text("session_id"));
     controls.end_user = text("user_api_key_end_user_id").or(controls.end_user.take());
 }
 
@@ -176,6 +181,7 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
             }
             "tags" => controls.tags.extend(value.split(',').map(|tag| Arc::from(tag.trim()))),
             "trace-id" => controls.trace_id = Some(value.into()),
+            "session-id" if controls.trace_id.is_none() => controls.trace_id = Some(value.into()),
             "customer-id" | "end-user-id" => controls.end_user = Some(value.into()),
             _ => {}
         }
@@ -244,6 +250,23 @@ mod tests {
         assert_eq!(controls.end_user.as_deref(), Some("v"));
         let (_, controls, _) = lifted(r#"{"model":"m","user":3}"#);
         assert_eq!(controls.end_user, None);
+    }
+
+    #[test]
+    fn a_session_is_a_trace_unless_a_trace_is_named() {
+        let trace = |text: &str| lifted(text).1.trace_id;
+        assert_eq!(trace(r#"{"litellm_session_id":"s"}"#).as_deref(), Some("s"));
+        assert_eq!(trace(r#"{"metadata":{"session_id":"s"}}"#).as_deref(), Some("s"));
+        assert_eq!(trace(r#"{"metadata":{"session_id":"s","trace_id":"t"}}"#).as_deref(), Some("t"));
+        assert_eq!(trace(r#"{"litellm_trace_id":"t","litellm_session_id":"s"}"#).as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn an_operator_may_show_usage_to_every_stream() {
+        let mut body = Json::parse(r#"{"model":"m"}"#.to_owned().into(), JsonLimits::default()).unwrap();
+        let settings = Settings { always_usage: true, ..Settings::default() };
+        let (controls, _) = lift(&mut body, &HeaderMap::new(), Dialect::OpenAiChat, &settings).unwrap();
+        assert!(controls.include_usage);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct Settings {
     pub max_retries: u32,
     /// Whether a client may ask for a canned answer (`mock_response`).
     pub client_mock_response: bool,
+    /// Shows its usage to every stream of chat completions, asked for or not.
+    pub always_usage: bool,
     /// Whether the upstream's headers are shown (`llm_provider-*`).
     pub show_upstream_headers: bool,
     /// Whether pages of other origins may call from a browser. Never without a key: any page that somebody opens could
@@ -63,6 +65,7 @@ impl Default for Settings {
             grace: Duration::from_secs(30),
             max_retries: 10,
             client_mock_response: false,
+            always_usage: false,
             show_upstream_headers: true,
             cross_origin: false,
         }

@@ -188,8 +188,8 @@ impl Reader<'_> {
             rpm: section.count("rpm", problems),
             tpm: section.count("tpm", problems),
             order: section.count("order", problems).and_then(|n| u32::try_from(n).ok()),
-            timeout: section.seconds("timeout", problems),
-            stream_timeout: section.seconds("stream_timeout", problems),
+            timeout: section.deadline("timeout", problems),
+            stream_timeout: section.deadline("stream_timeout", problems),
             num_retries: section
                 .count("num_retries", problems)
                 .or_else(|| section.count("max_retries", problems))

@@ -270,4 +270,16 @@ mod tests {
         assert_eq!(config.gateway.max_body_bytes, 1 << 20);
         assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
     }
+
+    #[test]
+    fn a_deadline_of_zero_is_the_default() {
+        let config = load(
+            "model_list:\n- {model_name: m, litellm_params: {model: openai/x, timeout: 0}}\n\
+             general_settings: {write_timeout: 0}\nrouter_settings: {total_timeout: 0, stream_idle_timeout: 9}\n",
+        );
+        assert_eq!(config.deployments[0].routing.timeout, None);
+        assert_eq!(config.gateway.write_idle, gatewright_gateway::Settings::default().write_idle);
+        assert_eq!(config.router.total, gatewright_routing::Settings::default().total);
+        assert_eq!(config.router.idle.as_secs(), 9);
+    }
 }

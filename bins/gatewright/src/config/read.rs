@@ -63,6 +63,11 @@ impl<'a> Section<'a> {
         Duration::try_from_secs_f64(number).ok().or_else(|| self.wrong(key, "a number of seconds", problems))
     }
 
+    /// The longest that something may take, in seconds. Zero is as good as nothing said, as in LiteLLM.
+    pub(super) fn deadline(&self, key: &str, problems: &mut Problems) -> Option<Duration> {
+        self.seconds(key, problems).filter(|time| !time.is_zero())
+    }
+
     /// A switch; also `yes`, `no`, `on`, `off` as YAML 1.1 reads them.
     pub(super) fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {
         let word = match self.value(key)? {

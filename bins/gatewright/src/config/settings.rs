@@ -61,9 +61,9 @@ impl Sections<'_> {
         let disabled = router.flag("disable_cooldowns", problems).unwrap_or(false);
         let cooldown = router.seconds("cooldown_time", problems).unwrap_or(defaults.cooldown_time);
         let first = router
-            .seconds("first_content_timeout", problems)
-            .or_else(|| router.seconds("ttft_timeout", problems));
-        let request_timeout = self.litellm.seconds("request_timeout", problems);
+            .deadline("first_content_timeout", problems)
+            .or_else(|| router.deadline("ttft_timeout", problems));
+        let request_timeout = self.litellm.deadline("request_timeout", problems);
         gatewright_routing::Settings {
             aliases: aliases(router, problems),
             num_retries: count("num_retries", problems).unwrap_or(defaults.num_retries),
@@ -74,11 +74,11 @@ impl Sections<'_> {
             context_window_fallbacks: self.rules("context_window_fallbacks", problems),
             content_policy_fallbacks: self.rules("content_policy_fallbacks", problems),
             default_fallbacks: self.names("default_fallbacks", problems),
-            timeout: router.seconds("timeout", problems).or(request_timeout),
-            stream_timeout: router.seconds("stream_timeout", problems),
+            timeout: router.deadline("timeout", problems).or(request_timeout),
+            stream_timeout: router.deadline("stream_timeout", problems),
             first_content: first.unwrap_or(defaults.first_content),
-            idle: router.seconds("stream_idle_timeout", problems).unwrap_or(defaults.idle),
-            total: router.seconds("total_timeout", problems).unwrap_or(defaults.total),
+            idle: router.deadline("stream_idle_timeout", problems).unwrap_or(defaults.idle),
+            total: router.deadline("total_timeout", problems).unwrap_or(defaults.total),
             cooldown_time: if disabled { Duration::ZERO } else { cooldown },
             pick: defaults.pick,
             provider_of: defaults.provider_of,
@@ -104,9 +104,9 @@ impl Sections<'_> {
         gatewright_gateway::Settings {
             max_body_bytes: max_body_bytes.unwrap_or(defaults.max_body_bytes),
             json,
-            header_deadline: general.seconds("header_timeout", problems).unwrap_or(defaults.header_deadline),
-            body_idle: general.seconds("body_timeout", problems).unwrap_or(defaults.body_idle),
-            write_idle: general.seconds("write_timeout", problems).unwrap_or(defaults.write_idle),
+            header_deadline: general.deadline("header_timeout", problems).unwrap_or(defaults.header_deadline),
+            body_idle: general.deadline("body_timeout", problems).unwrap_or(defaults.body_idle),
+            write_idle: general.deadline("write_timeout", problems).unwrap_or(defaults.write_idle),
             keep_alive: general.seconds("keep_alive", problems).unwrap_or(defaults.keep_alive),
             max_connections: whole(general.count("max_connections", problems))
                 .unwrap_or(defaults.max_connections),
@@ -116,6 +116,7 @@ impl Sections<'_> {
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(defaults.max_retries),
             client_mock_response: general.flag("allow_client_mock_response", problems).unwrap_or(false),
+            always_usage: general.flag("always_include_stream_usage", problems).unwrap_or(false),
             cross_origin: defaults.cross_origin,
             show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
         }
