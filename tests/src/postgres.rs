@@ -1,9 +1,10 @@
 //! A PostgreSQL of one test's own, from the machine's package, on a free port.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getuid, kill_process};
@@ -29,24 +30,29 @@ pub struct Pooler {
     child: Child,
 }
 
+/// One session of a server, for transactions that stay open. It ends with its server.
+pub struct Session {
+    child: Child,
+    told: BufReader<ChildStdout>,
+}
+
 // === impl Postgres ===
 
 impl Postgres {
     /// Makes a new, empty cluster and serves it.
     pub fn start() -> Self {
-        let dir = servants_folder();
-        let data = dir.path().join("data");
-        let made = program("initdb")
-            .args(["--no-sync", "--auth=trust", "--username=gatewright", "--encoding=UTF8", "--locale=C"])
-            .arg("--pgdata")
-            .arg(&data)
-            .current_dir(dir.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let mut server = Self { dir, port: free_port(), child: None };
+        let mut server = Self { dir: servants_folder(), port: free_port(), child: None };
+        server.create();
         server.resume();
         server
+    }
+
+    /// Serves a new, empty cluster in the place of the old one.
+    pub fn replace(&mut self) {
+        self.crash();
+        std::fs::remove_dir_all(self.dir.path().join("data")).unwrap();
+        self.create();
+        self.resume();
     }
 
     /// The address of its one database.
@@ -114,6 +120,30 @@ impl Postgres {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
+    /// A session that is kept open.
+    pub fn session(&self) -> Session {
+        let mut child = program("psql")
+            .args(["--no-psqlrc", "--quiet", "--dbname", &self.url()])
+            .current_dir(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = BufReader::new(child.stdout.take().unwrap());
+        Session { child, told }
+    }
+
+    fn create(&self) {
+        let made = program("initdb")
+            .args(["--no-sync", "--auth=trust", "--username=gatewright", "--encoding=UTF8", "--locale=C"])
+            .arg("--pgdata")
+            .arg(self.dir.path().join("data"))
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
     fn end(&mut self, signal: Signal) {
         if let Some(mut child) = self.child.take() {
             kill_process(Pid::from_child(&child), signal).unwrap();
@@ -136,6 +166,28 @@ impl Drop for Postgres {
         if std::thread::panicking() {
             eprintln!("--- PostgreSQL's log\n{}---", self.told());
         }
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Runs SQL and waits until it is done.
+    pub fn run(&mut self, sql: &str) {
+        const DONE: &str = "-- done";
+        writeln!(self.child.stdin.as_mut().unwrap(), "{sql};\n\\echo '{DONE}'").unwrap();
+        let mut line = String::new();
+        while line.trim() != DONE {
+            line.clear();
+            assert_ne!(self.told.read_line(&mut line).unwrap(), 0, "the session ended: {sql}");
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::changes::{ChangeFeed, Follow};
+
 /// How often the database is asked whether it answers.
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -50,6 +52,11 @@ impl LiveLedger {
     /// How it does, now and later.
     pub(crate) fn watched(&self) -> Watched {
         self.watched.clone()
+    }
+
+    /// Tells these of every change in the database, as long as it goes on.
+    pub(crate) fn follow(&self, followers: Vec<Arc<dyn Follow>>) -> ChangeFeed {
+        ChangeFeed::start(&self.store, followers, &self.tasks, self.stop.clone())
     }
 
     /// Ships what is left, in the time that there is for it.

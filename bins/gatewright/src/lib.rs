@@ -8,6 +8,8 @@ mod pipeline;
 
 mod adapters;
 
+mod changes;
+
 mod ledger;
 
 mod serve;

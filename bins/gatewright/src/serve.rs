@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::adapters::{
-    CallRules, DeploymentRules, Models, Needs, Observed, PriceList, StoredKeys, provider_of,
+    CallRules, DeploymentRules, Forgetting, Models, Needs, Observed, PriceList, StoredKeys, provider_of,
 };
 use crate::config::{Config, Env};
 use crate::ledger::{LiveLedger, Watched};
@@ -87,9 +87,11 @@ pub async fn serve(
     let ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
     let keys = StoredKeys { store: store.clone(), clock: clock.clone() };
     let authenticator = Authenticator::new(&config.access).with_keys(Arc::new(keys), clock.clone());
+    let changes = ledger.follow(vec![Arc::new(Forgetting(authenticator.clone()))]);
     let admin = Admin {
         store,
         authenticator: authenticator.clone(),
+        reload: Arc::new(changes),
         credentials: config.access.clone(),
         prices: Arc::new(PriceList::new(&config.deployments, Catalogue::builtin())),
         clock,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_auth::{Authenticator, Credential, KeyHash};
+use gatewright_auth::{Credential, KeyHash};
 use gatewright_core::Caller;
 use gatewright_store::{Column, Filter, Kind, Object, Parents, Query, Store};
 use http::StatusCode;
@@ -167,13 +167,6 @@ impl Actor {
 pub(crate) async fn of_user(store: &Store, user: &str) -> Result<Vec<Object>> {
     let query = Query { limit: MOST_MEMBERSHIPS, ..Query::of([Filter::Is(Column::User, user.to_owned())]) };
     Ok(store.objects(Kind::Membership).list(&query).await?)
-}
-
-/// Forgets what the data plane remembers of a key.
-pub(crate) async fn forget(authenticator: &Authenticator, hash: &str) {
-    if let Some(hash) = KeyHash::parse(hash) {
-        authenticator.forget(&hash).await;
-    }
 }
 
 fn standing(role: Option<&str>) -> Standing {

@@ -1,6 +1,7 @@
 //! The management API as a router, made from the table of routes.
 
 use std::net::Ipv6Addr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,8 +26,10 @@ const IGNORED: HeaderName = HeaderName::from_static("x-gatewright-ignored-fields
 pub struct Admin {
     /// Where everything is kept.
     pub store: Store,
-    /// Who calls; told of every change.
+    /// Who calls.
     pub authenticator: Authenticator,
+    /// Who hears of every change.
+    pub reload: Arc<dyn Reload>,
     /// Where a request carries its key.
     pub credentials: gatewright_auth::Settings,
     /// What models cost.
@@ -39,6 +42,12 @@ pub struct Admin {
 pub trait Prices: Send + Sync + 'static {
     /// What this usage of a model costs, by its public name or by its provider's; `None` where nobody knows.
     fn cost(&self, model: &str, usage: &Usage) -> Option<Money>;
+}
+
+/// Remembers what is kept in the store.
+pub trait Reload: Send + Sync + 'static {
+    /// Ready when all that was changed until now is obeyed here. Other replicas follow by themselves.
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 // === impl Admin ===
@@ -83,7 +92,12 @@ impl Admin {
             Err(refusal) => return Ok(refusal.into_response()),
         };
         let mut ask = ask.with_body(body).await?;
-        let told = (route.act)(&mut ask).await?;
+        let told = (route.act)(&mut ask).await;
+        // Also after a failure: it may have come after a change.
+        if route.method != Method::GET {
+            ask.admin.reload.changed().await;
+        }
+        let told = told?;
         let mut response = answer(StatusCode::OK, &told);
         if !ask.ignored.is_empty()
             && let Ok(names) = HeaderValue::from_str(&ask.ignored.join(", "))

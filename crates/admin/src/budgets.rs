@@ -23,7 +23,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     let wishes = ask.read(&BUDGET, &["budget_id"])?;
     let id = ask.required("budget_id")?.to_owned();
     let budget = objects::change(ask, &BUDGET, &id, &wishes).await?;
-    ask.admin.authenticator.forget_all();
     Ok(shown(ask, &budget))
 }
 
@@ -31,7 +30,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
 pub(crate) async fn delete(ask: &mut Ask) -> Result<Value> {
     let id = ask.required("id")?.to_owned();
     let gone = objects::delete(ask, &BUDGET, &[id]).await?;
-    ask.admin.authenticator.forget_all();
     Ok(gone.first().map(|budget| shown(ask, budget)).unwrap_or_default())
 }
 

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
-pub use admin::{Admin, Prices};
+pub use admin::{Admin, Prices, Reload};
 
 mod routes;
 pub use routes::{ROUTES, Route};

@@ -27,7 +27,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     let wishes = ask.read(&ORGANIZATION, &["organization_id"])?;
     let id = ask.required("organization_id")?.to_owned();
     let organization = objects::change(ask, &ORGANIZATION, &id, &wishes).await?;
-    ask.admin.authenticator.forget_all();
     Ok(shown(ask, &organization, View::Told).await?.into())
 }
 
@@ -46,7 +45,6 @@ pub(crate) async fn delete(ask: &mut Ask) -> Result<Value> {
             objects::remove_all(ask, kind, of_it.clone()).await?;
         }
     }
-    ask.admin.authenticator.forget_all();
     told(ask, &gone).await
 }
 
@@ -99,7 +97,6 @@ pub(crate) async fn member_add(ask: &mut Ask) -> Result<Value> {
         users.push(json!({"user_id": user.id, "user_email": user.draft.alias}));
         memberships.push(member);
     }
-    ask.admin.authenticator.forget_all();
     Ok(json!({
         "organization_id": organization.id,
         "updated_users": users,
@@ -118,7 +115,6 @@ pub(crate) async fn member_update(ask: &mut Ask) -> Result<Value> {
         fields.insert("role".into(), role.into());
     }
     let told = put(ask, &organization.id, &user, &fields).await?;
-    ask.admin.authenticator.forget_all();
     Ok(told)
 }
 
@@ -127,7 +123,6 @@ pub(crate) async fn member_delete(ask: &mut Ask) -> Result<Value> {
     let organization = administered(ask).await?;
     let (_, member) = member(ask, &organization).await?;
     ask.rows(&MEMBER).delete(&member.id, &ask.actor.name()).await?;
-    ask.admin.authenticator.forget_all();
     shown_member(ask, &member).await
 }
 

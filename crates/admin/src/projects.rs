@@ -28,7 +28,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     let wishes = ask.read(&PROJECT, &["project_id"])?;
     let id = ask.required("project_id")?.to_owned();
     let project = objects::change(ask, &PROJECT, &id, &wishes).await?;
-    ask.admin.authenticator.forget_all();
     shown(ask, &project, View::Told).await
 }
 

@@ -71,7 +71,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     let named = Named { user: text("user_id"), email: text("user_email"), role: None };
     let user = members::known(ask, &named).await?.ok_or_else(|| Failure::missing("User not found"))?;
     let user = objects::change(ask, &USER, &user.id, &wishes).await?;
-    ask.admin.authenticator.forget_all();
     Ok(json!({"user_id": user.id, "data": shown(ask, &user).await?}))
 }
 
@@ -84,7 +83,6 @@ pub(crate) async fn delete(ask: &mut Ask) -> Result<Value> {
             objects::remove_all(ask, kind, Filter::Is(Column::User, user.id.clone())).await?;
         }
     }
-    ask.admin.authenticator.forget_all();
     Ok(gone.len().into())
 }
 

@@ -30,6 +30,9 @@ pub use archive::Archived;
 mod audit;
 pub use audit::{Audit, AuditQuery};
 
+mod changes;
+pub use changes::{Change, Changes, News};
+
 mod names;
 
 mod scope;

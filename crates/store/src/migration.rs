@@ -10,14 +10,39 @@ use crate::{Kind, Result, Store};
 struct Migration {
     name: &'static str,
     sql: &'static str,
-    /// Run once for every kind of object.
-    per_kind: bool,
+    runs: Runs,
+}
+
+/// Where a change is made.
+enum Runs {
+    Everywhere,
+    /// Once for every kind of object.
+    ForEachKind,
+    /// SQLite has by itself what PostgreSQL is given here.
+    InPostgres,
 }
 
 const MIGRATIONS: &[Migration] = &[
-    Migration { name: "0001-objects", sql: include_str!("../migrations/0001-objects.sql"), per_kind: true },
-    Migration { name: "0002-history", sql: include_str!("../migrations/0002-history.sql"), per_kind: false },
-    Migration { name: "0003-ledger", sql: include_str!("../migrations/0003-ledger.sql"), per_kind: false },
+    Migration {
+        name: "0001-objects",
+        sql: include_str!("../migrations/0001-objects.sql"),
+        runs: Runs::ForEachKind,
+    },
+    Migration {
+        name: "0002-history",
+        sql: include_str!("../migrations/0002-history.sql"),
+        runs: Runs::Everywhere,
+    },
+    Migration {
+        name: "0003-ledger",
+        sql: include_str!("../migrations/0003-ledger.sql"),
+        runs: Runs::Everywhere,
+    },
+    Migration {
+        name: "0004-changes",
+        sql: include_str!("../migrations/0004-changes.sql"),
+        runs: Runs::InPostgres,
+    },
 ];
 
 /// Any number will do, as long as all replicas take the same.
@@ -62,9 +87,10 @@ impl Migration {
         let sql = words.iter().fold(self.sql.to_owned(), |sql, (word, postgresql, sqlite)| {
             sql.replace(word, if postgres { postgresql } else { sqlite })
         });
-        match self.per_kind {
-            false => sql,
-            true => Kind::ALL.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),
+        match self.runs {
+            Runs::InPostgres if !postgres => String::new(),
+            Runs::Everywhere | Runs::InPostgres => sql,
+            Runs::ForEachKind => Kind::ALL.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),
         }
     }
 }

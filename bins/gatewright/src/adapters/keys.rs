@@ -4,16 +4,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gatewright_admin::{document, membership, spent, table};
-use gatewright_auth::{Holder, KeyHash, Keys, Record};
+use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record};
 use gatewright_core::{Clock, Error, ErrorKind, Result};
-use gatewright_store::{Error as StoreError, Kind, Object, Store};
+use gatewright_store::{Error as StoreError, Kind, News, Object, Store};
 use serde_json::{Map, Value};
+
+use crate::changes::Follow;
 
 /// The database's keys.
 pub(crate) struct StoredKeys {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
 }
+
+/// Forgets keys that were changed, or that something above them was changed of.
+pub(crate) struct Forgetting(pub(crate) Authenticator);
 
 // === impl StoredKeys ===
 
@@ -73,6 +78,22 @@ impl StoredKeys {
         // A key that came from another one counts as that one.
         let id = fields.get("counts_as").and_then(Value::as_str).unwrap_or(&object.id).into();
         Ok(Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends })
+    }
+}
+
+// === impl Forgetting ===
+
+impl Follow for Forgetting {
+    fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let News::Changes(changes) = news else { return self.0.forget_all() };
+            for change in changes {
+                match KeyHash::parse(&change.object).filter(|_| change.kind == Kind::Key) {
+                    Some(key) => self.0.forget(&key).await,
+                    None => self.0.forget_all(),
+                }
+            }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod rules;
 
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
-pub(crate) use keys::StoredKeys;
+pub(crate) use keys::{Forgetting, StoredKeys};
 pub(crate) use needs::Needs;
 pub(crate) use prices::PriceList;
 pub(crate) use providers::provider_of;

@@ -4,7 +4,6 @@ use gatewright_store::{Column, Object};
 use serde_json::{Map, Value, json};
 
 use super::{generate, scope};
-use crate::actor::forget;
 use crate::ask::Ask;
 use crate::failure::{Failure, Result};
 use crate::form;
@@ -42,7 +41,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     generate::free_alias(ask, draft.alias.as_deref(), Some(&before.id)).await?;
     // Its version says that nobody changed what the decisions above were made on.
     let after = ask.rows(&KEY).update(&before.id, before.version, draft, &ask.actor.name()).await?;
-    forget(&ask.admin.authenticator, &after.id).await;
     let mut told = objects::shown(ask, &KEY, &after, View::Told).await?;
     told.insert("key".into(), key.into());
     Ok(told.into())
@@ -78,7 +76,6 @@ pub(crate) async fn delete(ask: &mut Ask) -> Result<Value> {
     }
     for object in &found {
         ask.rows(&KEY).delete(&object.id, &ask.actor.name()).await?;
-        forget(&ask.admin.authenticator, &object.id).await;
     }
     Ok(json!({"deleted_keys": named}))
 }
@@ -104,7 +101,6 @@ async fn set_blocked(ask: &mut Ask, blocked: bool) -> Result<Value> {
         Ok(gatewright_store::Draft { blocked, ..before.draft.clone() })
     })
     .await?;
-    forget(&ask.admin.authenticator, &after.id).await;
     Ok(objects::shown(ask, &KEY, &after, View::Told).await?.into())
 }
 

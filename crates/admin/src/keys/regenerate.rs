@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::change::find;
 use super::{generate, scope};
-use crate::actor::forget;
 use crate::ask::Ask;
 use crate::calendar::{self, Period};
 use crate::failure::{Failure, Result};
@@ -75,7 +74,6 @@ async fn retire(ask: &Ask, old: &Object, grace: Option<Period>) -> Result<()> {
             .await?;
         }
     }
-    forget(&ask.admin.authenticator, &old.id).await;
     Ok(())
 }
 

@@ -86,7 +86,6 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
         }
     }
     let team = objects::change(ask, &TEAM, &id, &wishes).await?;
-    ask.admin.authenticator.forget_all();
     Ok(json!({"team_id": id, "data": shown(ask, &team, View::Told).await?}))
 }
 
@@ -98,7 +97,6 @@ pub(crate) async fn delete(ask: &mut Ask) -> Result<Value> {
             objects::remove_all(ask, kind, Filter::Is(Column::Team, team.id.clone())).await?;
         }
     }
-    ask.admin.authenticator.forget_all();
     Ok(json!({"deleted_teams": ids}))
 }
 
@@ -161,7 +159,6 @@ fn moves_away(ask: &Ask, organization: Option<&Value>) -> bool {
 async fn set_blocked(ask: &mut Ask, blocked: bool) -> Result<Value> {
     let id = ask.required("team_id")?.to_owned();
     let team = objects::set_blocked(ask, &TEAM, &id, blocked).await?;
-    ask.admin.authenticator.forget_all();
     Ok(shown(ask, &team, View::Told).await?.into())
 }
 
@@ -181,7 +178,6 @@ async fn set_models(ask: &mut Ask, set: fn(Vec<String>, &[String]) -> Vec<String
         Ok(draft)
     })
     .await?;
-    ask.admin.authenticator.forget_all();
     Ok(shown(ask, &team, View::Told).await?.into())
 }
 

@@ -62,7 +62,6 @@ pub(crate) async fn member_update(ask: &mut Ask) -> Result<Value> {
         fields.insert("role".into(), role.into());
     }
     let member = members::put(ask, Kind::Team, &team.id, &user, &fields).await?;
-    ask.admin.authenticator.forget_all();
     let told = objects::shown(ask, &MEMBER, &member, View::Told).await?;
     let of = |name: &str| told.get(name).cloned().unwrap_or_default();
     Ok(json!({
@@ -81,7 +80,6 @@ pub(crate) async fn member_delete(ask: &mut Ask) -> Result<Value> {
     for key in keys.iter().filter(|key| key.draft.parents.team.as_ref() == Some(&team.id)) {
         ask.store().objects(Kind::Key).delete(&key.id, &ask.actor.name()).await?;
     }
-    ask.admin.authenticator.forget_all();
     Ok(shown(ask, &team, View::Made).await?.into())
 }
 
@@ -124,7 +122,6 @@ async fn add(ask: &mut Ask, named: &[Named]) -> Result<Value> {
         users.push(Value::from(objects::shown(ask, &USER, &user, View::Told).await?));
         memberships.push(members::shown(ask, &member).await?);
     }
-    ask.admin.authenticator.forget_all();
     let mut told = shown(ask, &team, View::Made).await?;
     told.insert("updated_users".into(), users.into());
     told.insert("updated_team_memberships".into(), memberships.into());

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use gatewright_admin::{Admin, Prices};
+use gatewright_admin::{Admin, Prices, Reload};
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
 use gatewright_core::{Money, SystemClock, Usage};
 use gatewright_store::{Kind, Place, Store};
@@ -51,6 +51,15 @@ impl Keys for Stored {
     }
 }
 
+/// Forgets everything after every change.
+struct Forgetful(Authenticator);
+
+impl Reload for Forgetful {
+    fn changed(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async { self.0.forget_all() })
+    }
+}
+
 /// A model that costs a nano-dollar a token, and none that is known besides.
 struct Flat;
 
@@ -70,7 +79,14 @@ impl World {
         let credentials = Settings { master_key: Some(MASTER.into()), ..Settings::default() };
         let authenticator =
             Authenticator::new(&credentials).with_keys(Arc::new(Stored(store.clone())), clock.clone());
-        let admin = Admin { store: store.clone(), authenticator, credentials, prices: Arc::new(Flat), clock };
+        let admin = Admin {
+            store: store.clone(),
+            reload: Arc::new(Forgetful(authenticator.clone())),
+            authenticator,
+            credentials,
+            prices: Arc::new(Flat),
+            clock,
+        };
         Self { store, _folder: folder, router: admin.router() }
     }
 
