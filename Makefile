@@ -3,7 +3,7 @@
 CARGO ?= cargo
 RECORDINGS ?=
 
-.PHONY: run test postgresql lint conformance bench fuzz build
+.PHONY: run test databases lint conformance bench fuzz build
 
 # Serves on 127.0.0.1:4000 without a file or a key: a demo model, and every provider whose key is in the environment.
 run:
@@ -13,15 +13,15 @@ build:
 	$(CARGO) build --locked --workspace --bins
 
 # The tests start the built binary, so it is built first.
-test: build postgresql
+test: build databases
 	$(CARGO) test --locked --workspace
 
 # The tests start servers of their own; where their programs are missing, Debian's package is installed for that.
-postgresql:
-	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/pgbouncer > /dev/null 2>&1 || { \
+databases:
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/pgbouncer /usr/bin/sqlite3 > /dev/null 2>&1 || { \
 	    as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    $$as_root apt-get -qq update > /dev/null && \
-	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql pgbouncer > /dev/null; }
+	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql pgbouncer sqlite3 > /dev/null; }
 
 lint:
 	$(CARGO) fmt --all --check

@@ -62,6 +62,11 @@ impl Client {
         Self::new(gateway.addr()).header("authorization", &format!("Bearer {MASTER_KEY}"))
     }
 
+    /// Whom it asks.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// With one more header in every request.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -108,7 +113,17 @@ impl Client {
 
     /// Sends a request and reads nothing.
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> io::Result<TcpStream> {
-        let mut socket = self.connect()?;
+        self.send_over(self.connect()?, method, path, body)
+    }
+
+    /// The same over a connection that is there.
+    pub fn send_over(
+        &self,
+        mut socket: TcpStream,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> io::Result<TcpStream> {
         let mut head = self.head(method, path);
         if method != "GET" {
             head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));

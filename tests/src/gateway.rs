@@ -109,6 +109,12 @@ impl Gateway {
 
     /// Starts the process again, in the same folder and at the same address.
     pub fn restart(&mut self) {
+        self.launch();
+        self.wait_until_it_serves();
+    }
+
+    /// The same, without waiting for it to serve.
+    pub fn launch(&mut self) {
         assert!(self.child.is_none(), "the gateway runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = command(self.dir.path(), &self.env);
@@ -118,7 +124,6 @@ impl Gateway {
         command.args(["--host", "127.0.0.1", "--port", &self.addr.port().to_string()]);
         command.args(&self.args).stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         self.child = Some(command.spawn().unwrap_or_else(|err| panic!("{}: {err}", binary().display())));
-        self.wait_until_it_serves();
     }
 
     /// Where it listens.

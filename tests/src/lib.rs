@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod books;
 pub mod client;
 pub mod gateway;
 pub mod journal;

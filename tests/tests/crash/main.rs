@@ -1,0 +1,6 @@
+//! What dies, and what is in the ledger afterwards: every attempt that reached the provider once, exactly or with a
+//! bound that holds.
+
+mod check;
+mod kills;
+mod load;
