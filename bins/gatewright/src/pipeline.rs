@@ -1,7 +1,7 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
 use gatewright_core::{CallService, layer};
-use gatewright_limits::{Limits, Local};
+use gatewright_limits::{Fitted, Limits, Local};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
 use gatewright_spend::Ledgered;
@@ -27,6 +27,8 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         .layer(layer(policies.attempt_trace))
         // A deployment that is full is no attempt: it is refused before anything is written down.
         .layer(layer(policies.deployment_limits))
+        // A retry after an attempt that was billed, or a dearer fallback, needs more than the call was let in with.
+        .layer(layer(Fitted))
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
         .service(policies.upstream);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::chat::Chat;
-use crate::{AttemptId, Body, CallId, Caller, Codec, Error, ErrorKind, Result, Tab, TraceContext};
+use crate::{AttemptId, Body, CallId, Caller, Codec, Error, ErrorKind, Fit, Result, Tab, TraceContext};
 
 /// One request of a client. A clone shares the body and the decoded conversation.
 #[derive(Clone)]
@@ -37,6 +37,8 @@ pub struct Call {
     pub output_cap: Option<u64>,
     /// What its attempts have cost so far; `None` where no budget asks.
     pub tab: Option<Arc<Tab>>,
+    /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
+    pub hold: Option<Arc<dyn Fit>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
     pub trace: Option<Arc<TraceContext>>,
     chat: Arc<OnceLock<Result<Chat>>>,
@@ -135,6 +137,7 @@ impl Call {
             target: None,
             output_cap: None,
             tab: None,
+            hold: None,
             trace: None,
             chat: Arc::default(),
         }

@@ -41,6 +41,9 @@ pub use usage::Usage;
 mod money;
 pub use money::{Money, Price};
 
+mod fit;
+pub use fit::{Fit, Fitting};
+
 mod tab;
 pub use tab::Tab;
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::budget::{Mode, Offer, Ticket};
+use crate::budget::{Mode, Offer, Stake, Ticket};
 use crate::counters::{Grant, Refused};
 use crate::local::{Held, Locked};
 use crate::need::Need;
 use crate::rule::{Counter, Rule};
-use crate::time::Now;
+use crate::shard::Key;
+use crate::time::{Ends, Now};
 
 /// When a call that found no permit, or no money that others do not hold, should ask again: nobody knows when that
 /// comes back.
@@ -20,12 +21,21 @@ pub(crate) struct Attempt<'a, 'l> {
     pub(crate) rules: &'a [Rule],
     pub(crate) need: &'a Need,
     pub(crate) mode: Mode,
+    pub(crate) had: Had<'a>,
     /// Its place, where it waited before.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) now: Now,
     /// What each rule is asked for, and then what was taken.
     pub(crate) wanted: SmallVec<[Held; 4]>,
     pub(crate) locked: &'a mut Locked<'l>,
+}
+
+/// What a call that runs has already; one that asks to be let in has nothing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Had<'a> {
+    pub(crate) held: &'a [Held],
+    /// What its attempts have cost so far.
+    pub(crate) spent: u64,
 }
 
 /// What is in the way.
@@ -70,7 +80,11 @@ impl Attempt<'_, '_> {
             let Some(shard) = self.locked.of(want.shard) else { continue };
             let budget = shard.budget(&want.key, rule, self.now);
             let refused = |resets_in| Refused::Full { rule: place, taken: budget.taken(), resets_in };
-            match budget.offer(rule.limit, self.need, self.ticket, self.mode) {
+            let offer = match self.had.held.is_empty() {
+                true => budget.offer(rule.limit, self.need, self.ticket, self.mode),
+                false => budget.offer_more(rule.limit, self.need, self.had.stake(&want.key), self.mode),
+            };
+            match offer {
                 Offer::Tokens(tokens) => output = output.min(tokens),
                 Offer::Nothing => return Err(Blocked::For(refused(budget.ends().left(self.now)))),
                 Offer::Later if waits.is_none() => {
@@ -91,13 +105,21 @@ impl Attempt<'_, '_> {
         if rule.counter == Counter::Money {
             let named_before = self.wanted.iter().take(place).any(|other| other.key == want.key);
             let budget = shard.budget(&want.key, rule, self.now);
-            let amount = match self.need.is_free() || named_before {
-                true => 0,
-                false => budget.take(self.need, output, self.mode),
+            let stake = self.had.stake(&want.key);
+            let amount = match (named_before, self.need.is_free()) {
+                (true, _) => 0,
+                (false, true) => stake.held,
+                (false, false) => budget.raise(self.need, stake, output, self.mode),
             };
             let left = rule.limit.saturating_sub(budget.taken());
             self.took(place, amount);
             return Ok(left);
+        }
+        if let Some(had) = self.had.of(&want.key) {
+            let (amount, ends) = (had.amount, had.ends);
+            let left = shard.known_count(&want.key, self.now).map_or(0, |count| count.used);
+            self.keep(place, amount, ends);
+            return Ok(rule.limit.saturating_sub(left));
         }
         let count = shard.count(&want.key, &rule.window, self.now);
         let (ends, after) = (count.ends, count.used.saturating_add(want.amount));
@@ -116,8 +138,15 @@ impl Attempt<'_, '_> {
     }
 
     fn took(&mut self, place: usize, amount: u64) {
+        let since = |key: &Key| self.had.of(key).map_or(self.had.spent, |had| had.since);
         if let Some(want) = self.wanted.get_mut(place) {
-            want.amount = amount;
+            (want.amount, want.since) = (amount, since(&want.key));
+        }
+    }
+
+    fn keep(&mut self, place: usize, amount: u64, ends: Ends) {
+        if let Some(want) = self.wanted.get_mut(place) {
+            (want.amount, want.ends) = (amount, ends);
         }
     }
 
@@ -125,20 +154,32 @@ impl Attempt<'_, '_> {
     fn give_back(&mut self, place: usize) {
         for taken in self.wanted.iter().take(place) {
             let Some(shard) = self.locked.of(taken.shard) else { continue };
+            let before = self.had.stake(&taken.key).held;
             match taken.key.counter {
                 Counter::Money => {
-                    shard
-                        .known_budget(&taken.key)
-                        .into_iter()
-                        .for_each(|budget| budget.settle(taken.amount, 0, None));
+                    if let Some(budget) = shard.known_budget(&taken.key) {
+                        budget.lower(taken.amount, before);
+                    }
                 }
                 Counter::Requests | Counter::Tokens | Counter::Parallel => {
-                    shard
-                        .known_count(&taken.key, self.now)
-                        .into_iter()
-                        .for_each(|count| count.give(taken.amount));
+                    if let Some(count) = shard.known_count(&taken.key, self.now) {
+                        count.give(taken.amount - before);
+                    }
                 }
             }
         }
+    }
+}
+
+// === impl Had ===
+
+impl Had<'_> {
+    fn of(&self, key: &Key) -> Option<&Held> {
+        self.held.iter().find(|held| held.key == *key)
+    }
+
+    fn stake(&self, key: &Key) -> Stake {
+        let of = |had: &Held| Stake { held: had.amount, spent: self.spent.saturating_sub(had.since) };
+        self.of(key).map(of).unwrap_or_default()
     }
 }

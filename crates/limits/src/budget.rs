@@ -1,6 +1,7 @@
 //! One budget: what is settled, what is held, and who waits.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::task::Waker;
 
 use crate::need::Need;
@@ -54,6 +55,14 @@ pub(crate) enum Offer {
     Nothing,
 }
 
+/// What a call that runs has of a budget.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stake {
+    pub(crate) held: u64,
+    /// What its attempts have cost since it holds.
+    pub(crate) spent: u64,
+}
+
 /// What is known about a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Figures {
@@ -93,32 +102,40 @@ impl Budget {
         if self.has_others_before(ticket) {
             return Offer::Later;
         }
-        let room = self.room(limit);
+        let room = self.room(limit, self.running);
         let cap = self.share(room, need, least);
-        if amount(cap) <= room {
-            return Offer::Tokens(cap);
-        }
-        match need.covered(room).filter(|tokens| *tokens >= least) {
-            Some(tokens) => Offer::Tokens(tokens.min(cap)),
-            None if amount(least) <= room => Offer::Tokens(least),
-            None => Offer::Later,
-        }
+        self.tokens_in(room, need, least..=cap, mode).map_or(Offer::Later, Offer::Tokens)
     }
 
-    /// Takes what an answer with so many tokens is held for.
-    pub(crate) fn take(&mut self, need: &Need, tokens: u64, mode: Mode) -> u64 {
-        let amount = self.amount(need, tokens, mode);
-        self.held = self.held.saturating_add(amount);
-        self.running += 1;
-        amount
+    /// What it has for one more attempt of a call that runs. Such a call passes those that wait, for they may wait for
+    /// what it holds.
+    pub(crate) fn offer_more(&self, limit: u64, need: &Need, stake: Stake, mode: Mode) -> Offer {
+        let others = self.running.saturating_sub(u32::from(stake.held > 0));
+        let room = self.room(limit, others).saturating_add(stake.held).saturating_sub(stake.spent);
+        let tokens = self.tokens_in(room, need, least(limit, need)..=need.output_cap, mode);
+        tokens.map_or(Offer::Nothing, Offer::Tokens)
+    }
+
+    /// Holds what an attempt with so many tokens needs on top of what its call has spent. Answers what the call holds
+    /// then, which is never less than before: a later attempt may be dearer.
+    pub(crate) fn raise(&mut self, need: &Need, stake: Stake, tokens: u64, mode: Mode) -> u64 {
+        let after = stake.spent.saturating_add(self.amount(need, tokens, mode)).max(stake.held);
+        self.held = self.held.saturating_add(after - stake.held);
+        self.running += u32::from(stake.held == 0);
+        after
+    }
+
+    /// Gives back what is held beyond what was held before.
+    pub(crate) fn lower(&mut self, held: u64, before: u64) {
+        self.held = self.held.saturating_sub(held.saturating_sub(before));
+        if held > 0 && before == 0 {
+            self.running = self.running.saturating_sub(1);
+        }
     }
 
     /// Books what a call cost in full, and gives back what it held. One that seemed free held nothing.
     pub(crate) fn settle(&mut self, held: u64, cost: u64, output: Option<u64>) {
-        if held > 0 {
-            self.held = self.held.saturating_sub(held);
-            self.running = self.running.saturating_sub(1);
-        }
+        self.lower(held, 0);
         self.settled = self.settled.saturating_add(cost);
         if let Some(tokens) = output {
             self.recent.add(tokens);
@@ -162,13 +179,21 @@ impl Budget {
         spent || self.running > 0 || !self.queue.is_empty()
     }
 
-    /// What may be held besides what is held.
-    fn room(&self, limit: u64) -> u64 {
+    /// What may be held besides what is held, where so many others run.
+    fn room(&self, limit: u64, others: u32) -> u64 {
         let left = limit.saturating_sub(self.settled);
-        match self.running {
+        match others {
             ..LAST_CALLS => left.saturating_sub(self.held),
             LAST_CALLS.. => (left / 2).saturating_sub(self.held),
         }
+    }
+
+    /// The most of these tokens that fit into this room; the least ones where they just fit.
+    fn tokens_in(&self, room: u64, need: &Need, tokens: RangeInclusive<u64>, mode: Mode) -> Option<u64> {
+        let (least, cap) = tokens.into_inner();
+        let fits = |tokens: &u64| self.amount(need, *tokens, mode) <= room;
+        let covered = || need.covered(room).filter(|tokens| *tokens >= least).map(|tokens| tokens.min(cap));
+        Some(cap).filter(fits).or_else(covered).or_else(|| Some(least).filter(fits))
     }
 
     /// What is held for a call. Never nothing, so that whoever holds is seen.

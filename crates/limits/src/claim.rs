@@ -75,7 +75,7 @@ impl Drop for Claim<'_> {
 // === impl Blocked ===
 
 impl Blocked {
-    fn into_refused(self) -> Refused {
+    pub(crate) fn into_refused(self) -> Refused {
         match self {
             Self::For(refused) | Self::Waits { refused, .. } => refused,
         }

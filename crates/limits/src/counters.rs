@@ -11,9 +11,9 @@ use crate::rule::Rule;
 
 /// Keeps counts. Holding takes from all rules or from none, in one step.
 pub trait Counters: Send + Sync + 'static {
-    /// What a call has taken: enough to give it back. Where several processes share the counts it is a lease with an
+    /// What a call has taken: enough to fit it to an attempt and to give it back. Where several processes share the counts it is a lease with an
     /// owner and an expiry, which the implementation renews as long as it is not settled.
-    type Hold: Send + 'static;
+    type Hold: Send + Sync + 'static;
 
     /// Takes what one call needs of every rule, or says which one refuses. Where money that other calls hold is in the
     /// way it waits for them, in the order of arrival, but not longer than `wait`. A future that is dropped has taken
@@ -25,9 +25,26 @@ pub trait Counters: Send + Sync + 'static {
         wait: Duration,
     ) -> impl Future<Output = Result<(Self::Hold, Grant), Refused>> + Send;
 
-    /// Gives the permits back and puts tokens and money right. Runs while the last frame waits, so it does no I/O:
-    /// what is remote is queued.
-    fn settle(&self, hold: Self::Hold, used: Used);
+    /// Fits a hold to one more attempt of its call, whose attempts have cost `spent` so far. Afterwards it is one on
+    /// exactly these rules: those that it had and that are not named are settled with what was spent while it had
+    /// them, further ones are taken, and of each budget it holds no less than what was spent since it was taken and
+    /// what this attempt needs. Answers the tokens of output that this covers. It waits for nobody, because others may
+    /// wait for what it holds; refused, it is as before.
+    fn fit(
+        &self,
+        hold: &Self::Hold,
+        rules: &[Rule],
+        need: &Need,
+        spent: Money,
+    ) -> impl Future<Output = Result<u64, Refused>> + Send;
+
+    /// Gives the permits back and puts tokens and money right; once for each hold. Runs while the last frame waits, so
+    /// it does no I/O: what is remote is queued.
+    fn settle(&self, hold: &Self::Hold, used: Used);
+
+    /// Sets what is spent of the budgets of one thing, in the periods that run. Those that are not counted yet begin with
+    /// what their rules say, so whoever sets it there too does that first. No I/O, as above.
+    fn reset(&self, scope: &str, id: &str, spent: Money);
 }
 
 /// What a hold covers.
@@ -64,4 +81,16 @@ pub enum Refused {
     },
     /// The counts are out of reach, and without them no call is let in.
     Away(Error),
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// The place of the rule that has not enough left.
+    pub(crate) fn rule(&self) -> Option<usize> {
+        match self {
+            Self::Full { rule, .. } => Some(*rule),
+            Self::Away(_) => None,
+        }
+    }
 }

@@ -38,7 +38,7 @@ fn call(local: &Local, ids: &[&str], size: u64, cost: i64) -> bool {
     match block_on(Claim::new(local, &rules, &need)) {
         Ok((held, _)) => {
             keeps_the_limit(local);
-            local.settle(held, Used { cost: Money(cost), ..Used::default() });
+            local.settle(&held, Used { cost: Money(cost), ..Used::default() });
             true
         }
         Err(_) => false,
@@ -53,8 +53,20 @@ fn leave(local: &Local, ids: &[&str], size: u64) {
         claim.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     {
         thread::yield_now();
-        local.settle(held, Used::default());
+        local.settle(&held, Used::default());
     }
+}
+
+/// Is let in, spends this, and tries once more, for this or less. Answers what it cost in all.
+fn call_twice(local: &Local, size: u64, spent: u64, more: u64) -> u64 {
+    let (rules, first) = (budgets(&["a"]), need(size));
+    let Ok((held, _)) = block_on(Claim::new(local, &rules, &first)) else { return 0 };
+    let again = Need { least_output: 1, ..need(more) };
+    let second = block_on(local.fit(&held, &rules, &again, Money(spent as i64))).unwrap_or_default();
+    keeps_the_limit(local);
+    thread::yield_now();
+    local.settle(&held, Used { cost: Money((spent + second) as i64), ..Used::default() });
+    spent + second
 }
 
 fn keeps_the_limit(local: &Local) {
@@ -124,6 +136,20 @@ fn several_budgets_are_held_together_or_not_at_all() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         ends_with(&local, "a", 35);
         ends_with(&local, "b", 35);
+    });
+}
+
+#[test]
+fn further_attempts_are_held_for_too_and_wait_for_nobody() {
+    check(|| {
+        let local = Arc::new(Local::new(Arc::new(SystemClock)));
+        let threads = [(30, 30, 40), (30, 25, 70), (40, 40, 60), (60, 5, 60)].map(|(size, spent, more)| {
+            let local = local.clone();
+            thread::spawn(move || call_twice(&local, size, spent, more))
+        });
+        let spent: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert!(spent <= LIMIT as u64, "{spent}");
+        ends_with(&local, "a", spent as i64);
     });
 }
 

@@ -21,9 +21,13 @@ pub use calendar::{Calendar, Cycle, Every};
 mod limits;
 pub use limits::Limits;
 
+mod fitted;
+pub use fitted::Fitted;
+
 mod attempt;
 mod claim;
 mod count;
+mod held;
 mod recent;
 mod refusal;
 mod shard;

@@ -3,20 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::{
-    Call, CallService, Clock, End, Error, ErrorKind, Middleware, Money, Observer, Outcome, Reply, Result,
-    Tab, watch,
-};
+use gatewright_core::{Call, CallService, Clock, Error, ErrorKind, Middleware, Reply, Result, Tab, watch};
 use http::StatusCode;
 
-use crate::counters::{Counters, Grant, Refused, Used};
+use crate::counters::{Counters, Grant, Refused};
+use crate::held::{Held, Holding, Taken};
 use crate::need::{Foresee, Need, Wanted};
 use crate::refusal::{Obstacle, Owner, refusal};
 use crate::rule::{Rule, Rules, Ruling};
 use crate::told::{tell_cap, tell_rates};
-
-/// Bytes of model output a token, where the provider did not count.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// How long a call waits for money that others hold.
 const BUDGET_WAIT: Duration = Duration::from_secs(10);
@@ -24,25 +19,17 @@ const BUDGET_WAIT: Duration = Duration::from_secs(10);
 /// Holds what a call needs of every limit that applies. The same policy stands above the router for callers and below
 /// it for deployments.
 pub struct Limits<C> {
-    rules: Arc<dyn Rules>,
-    counters: Arc<C>,
+    pub(crate) rules: Arc<dyn Rules>,
+    pub(crate) counters: Arc<C>,
     foresee: Arc<dyn Foresee>,
     clock: Arc<dyn Clock>,
-    owner: Owner,
+    pub(crate) owner: Owner,
     wait: Duration,
-}
-
-/// What one call holds, until it ends.
-struct Holding<C: Counters> {
-    counters: Arc<C>,
-    hold: C::Hold,
-    tokens: u64,
-    tab: Option<Arc<Tab>>,
 }
 
 /// A call that is let in.
 struct Admitted<C: Counters> {
-    holding: Holding<C>,
+    held: Arc<Held<C>>,
     grant: Grant,
     capped: bool,
 }
@@ -80,35 +67,40 @@ impl<C: Counters> Limits<C> {
         Self { owner: Owner::Caller { budget_status }, ..self }
     }
 
-    async fn hold(&self, call: &mut Call, rules: &[Rule]) -> Result<Admitted<C>> {
+    async fn hold(&self, call: &mut Call, rules: &Arc<Ruling>) -> Result<Admitted<C>> {
         let wanted = Wanted::by(rules);
-        let need = match wanted {
-            Wanted { tokens: false, money: false } => Need::default(),
-            Wanted { .. } => self.foresee.need(call, wanted),
-        };
-        let (hold, grant) = self
-            .counters
-            .hold(rules, &need, self.wait)
-            .await
-            .map_err(|refused| self.refuse(rules, refused))?;
-        let billed = wanted.money && !need.is_free();
-        let capped = billed && (grant.output < need.output_cap || !need.known_cap);
+        let need = self.foresee(call, wanted);
+        let result = self.counters.hold(rules, &need, self.wait).await;
+        let (hold, grant) = result.map_err(|refused| self.refuse(self.owner, rules, refused))?;
+        let capped = wanted.money && need.caps(grant.output);
         if capped {
             call.output_cap = Some(grant.output);
         }
-        if wanted.money {
+        let fitted =
+            self.owner != Owner::Deployment && (wanted.money || self.rules.differ_by_group(&call.caller));
+        if wanted.money || fitted {
             call.tab = Some(Tab::under(call.tab.take()));
         }
-        let (counters, tab) = (Arc::clone(&self.counters), call.tab.clone());
-        Ok(Admitted { holding: Holding { counters, hold, tokens: need.tokens, tab }, grant, capped })
+        let held = Arc::new(Held::new(self.clone(), hold, call, Taken { rules, need: &need, grant: &grant }));
+        if fitted {
+            call.hold = Some(held.clone());
+        }
+        Ok(Admitted { held, grant, capped })
     }
 
-    fn refuse(&self, rules: &[Rule], refused: Refused) -> Error {
+    pub(crate) fn foresee(&self, call: &Call, wanted: Wanted) -> Need {
+        match wanted {
+            Wanted { tokens: false, money: false } => Need::default(),
+            Wanted { .. } => self.foresee.need(call, wanted),
+        }
+    }
+
+    pub(crate) fn refuse(&self, owner: Owner, rules: &[Rule], refused: Refused) -> Error {
         match refused {
             Refused::Away(err) => err,
             Refused::Full { rule, taken, resets_in } => match rules.get(rule) {
                 Some(rule) => {
-                    refusal(self.owner, &Obstacle { rule, taken, resets_in, now: self.clock.unix_seconds() })
+                    refusal(owner, &Obstacle { rule, taken, resets_in, now: self.clock.unix_seconds() })
                 }
                 None => Error::new(ErrorKind::LimitReached, "Rate limit exceeded"),
             },
@@ -132,11 +124,13 @@ impl<C: Counters> Middleware for Limits<C> {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         let mut rules = Ruling::new();
         self.rules.rules(&call, &mut rules);
-        if rules.is_empty() {
+        if rules.is_empty() && (self.owner == Owner::Deployment || !self.rules.differ_by_group(&call.caller))
+        {
             return next.answer(call).await;
         }
-        let Admitted { holding, grant, capped } = self.hold(&mut call, &rules).await?;
-        let mut reply = watch(holding, next.answer(call)).await?;
+        let rules = Arc::new(rules);
+        let Admitted { held, grant, capped } = self.hold(&mut call, &rules).await?;
+        let mut reply = watch(Holding(held), next.answer(call)).await?;
         if capped {
             tell_cap(grant.output, &mut reply.head.told);
         }
@@ -144,34 +138,5 @@ impl<C: Counters> Middleware for Limits<C> {
             tell_rates(&rules, &grant, &mut reply.head.told);
         }
         Ok(reply)
-    }
-}
-
-// === impl Holding ===
-
-impl<C: Counters> Observer for Holding<C> {
-    fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let Self { counters, hold, tokens, tab } = *self;
-        let whole = matches!(outcome.end, End::Complete);
-        let used = Used {
-            tokens: used(outcome, tokens),
-            // Attempts stand below, and what is below settles first: the ledger has added all of them.
-            cost: tab.map_or(Money::ZERO, |tab| tab.total()),
-            output: outcome.usage.filter(|_| whole).map(|usage| usage.output),
-        };
-        counters.settle(hold, used);
-    }
-}
-
-/// The tokens that a call used. Where it did not end well, the estimate stands unless more was seen: a client that
-/// leaves early must not get around the limit by that.
-fn used(outcome: &Outcome<'_>, estimate: u64) -> u64 {
-    match (outcome.end, outcome.usage) {
-        (End::Complete, Some(usage)) => usage.total(),
-        (End::Failed(_), None) if outcome.content == 0 => 0,
-        (End::Complete | End::Failed(_) | End::Abandoned, usage) => {
-            let seen = usage.map_or(outcome.content / BYTES_PER_TOKEN, |usage| usage.total());
-            estimate.max(seen)
-        }
     }
 }

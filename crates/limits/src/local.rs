@@ -9,7 +9,7 @@ use std::time::Duration;
 use gatewright_core::{Clock, Money};
 use smallvec::SmallVec;
 
-use crate::attempt::{Attempt, Blocked};
+use crate::attempt::{Attempt, Blocked, Had};
 use crate::budget::{Mode, Ticket};
 use crate::claim::Claim;
 use crate::counters::{Counters, Grant, Refused, Used};
@@ -36,7 +36,7 @@ pub struct Local {
 }
 
 /// What a call has taken from counts in this process.
-pub struct LocalHold(pub(crate) SmallVec<[Held; 4]>);
+pub struct LocalHold(pub(crate) Mutex<SmallVec<[Held; 4]>>);
 
 pub(crate) struct Held {
     pub(crate) key: Key,
@@ -44,6 +44,8 @@ pub(crate) struct Held {
     pub(crate) amount: u64,
     /// The end of the window that it was taken in.
     pub(crate) ends: Ends,
+    /// What the call had spent when it was taken.
+    pub(crate) since: u64,
 }
 
 /// What is known about one budget.
@@ -99,19 +101,6 @@ impl Local {
         told.collect()
     }
 
-    /// Sets what is spent of the budgets of one thing, in the periods that run. Those that are not counted here yet
-    /// begin with what their rules say, so whoever sets it there too does that first.
-    pub fn reset(&self, scope: &str, id: &str, spent: Money) {
-        let Some(mut shard) = self.shard(self.place(scope, id)) else { return };
-        let mut waiting: SmallVec<[Waker; 4]> = SmallVec::new();
-        for (_, budget) in shard.budgets_of(scope, id) {
-            budget.reset(nano(spent));
-            waiting.extend(budget.first());
-        }
-        drop(shard);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
     /// Takes all at once, or says what is in the way. Who may wait has a place in the queue then: the one it had, or
     /// one behind all others.
     pub(crate) fn attempt(
@@ -127,7 +116,8 @@ impl Local {
         // Behind the locks, so that windows never see time run backwards.
         let now = Now::of(&*self.clock);
         let ticket = queued.map(|(ticket, _)| ticket);
-        let mut attempt = Attempt { rules, need, mode: self.mode, ticket, now, wanted, locked: &mut locked };
+        let (mode, had) = (self.mode, Had::default());
+        let mut attempt = Attempt { rules, need, mode, had, ticket, now, wanted, locked: &mut locked };
         let result = attempt.run();
         let wanted = attempt.wanted;
         let mut to_wake: Option<Waker> = None;
@@ -154,7 +144,7 @@ impl Local {
         if let Some(waker) = to_wake {
             waker.wake();
         }
-        result.map(|grant| (LocalHold(distinct(wanted)), grant))
+        result.map(|grant| (LocalHold(Mutex::new(distinct(wanted))), grant))
     }
 
     /// Gives up a place in the queue of this rule.
@@ -172,7 +162,57 @@ impl Local {
 
     fn want(&self, rule: &Rule, need: &Need, now: Now) -> Held {
         let shard = self.place(rule.scope, &rule.id);
-        Held { key: Key::of(rule), shard, amount: rule.takes(need.tokens), ends: Ends::of(&rule.window, now) }
+        Held {
+            key: Key::of(rule),
+            shard,
+            amount: rule.takes(need.tokens),
+            ends: Ends::of(&rule.window, now),
+            since: 0,
+        }
+    }
+
+    /// What a hold is where it is fitted to one more attempt, and the tokens that it covers.
+    fn refit(
+        &self,
+        rules: &[Rule],
+        need: &Need,
+        had: Had<'_>,
+    ) -> Result<(u64, SmallVec<[Held; 4]>), Refused> {
+        let before = Now::of(&*self.clock);
+        let wanted: SmallVec<[Held; 4]> = rules.iter().map(|rule| self.want(rule, need, before)).collect();
+        let mut locked = self.lock_all(&wanted);
+        let (now, mode) = (Now::of(&*self.clock), self.mode);
+        let mut attempt = Attempt { rules, need, mode, had, ticket: None, now, wanted, locked: &mut locked };
+        let grant = attempt.run().map_err(Blocked::into_refused)?;
+        Ok((grant.output, distinct(attempt.wanted)))
+    }
+
+    fn settle_one(&self, held: &Held, used: &Used, now: Now) {
+        let Some(mut shard) = self.shard(held.shard) else { return };
+        let mut next = None;
+        match held.key.counter {
+            Counter::Requests => {}
+            Counter::Parallel => {
+                if let Some(count) = shard.known_count(&held.key, now) {
+                    count.give(held.amount);
+                }
+            }
+            Counter::Tokens => {
+                if let Some(count) = shard.known_count(&held.key, now) {
+                    count.put_right(held.amount, held.ends, used.tokens);
+                }
+            }
+            Counter::Money => {
+                if let Some(budget) = shard.known_budget(&held.key) {
+                    budget.settle(held.amount, nano(used.cost).saturating_sub(held.since), used.output);
+                    next = budget.first();
+                }
+            }
+        }
+        drop(shard);
+        if let Some(waker) = next {
+            waker.wake();
+        }
     }
 
     fn place(&self, scope: &str, id: &str) -> usize {
@@ -199,35 +239,33 @@ impl Counters for Local {
         Claim::new(self, rules, need).within(wait).await
     }
 
-    fn settle(&self, hold: LocalHold, used: Used) {
+    async fn fit(&self, hold: &LocalHold, rules: &[Rule], need: &Need, spent: Money) -> Result<u64, Refused> {
+        let mut held = hold.0.lock();
+        let spent = nano(spent);
+        let (output, after) = self.refit(rules, need, Had { held: &held, spent })?;
+        let named = |one: &Held| after.iter().any(|other| other.key == one.key);
+        let (used, now) = (Used { cost: dollars(spent), ..Used::default() }, Now::of(&*self.clock));
+        held.iter().filter(|one| !named(one)).for_each(|one| self.settle_one(one, &used, now));
+        *held = after;
+        Ok(output)
+    }
+
+    fn settle(&self, hold: &LocalHold, used: Used) {
         let now = Now::of(&*self.clock);
-        for held in hold.0 {
-            let Some(mut shard) = self.shard(held.shard) else { continue };
-            let mut next = None;
-            match held.key.counter {
-                Counter::Requests => {}
-                Counter::Parallel => {
-                    if let Some(count) = shard.known_count(&held.key, now) {
-                        count.give(held.amount);
-                    }
-                }
-                Counter::Tokens => {
-                    if let Some(count) = shard.known_count(&held.key, now) {
-                        count.put_right(held.amount, held.ends, used.tokens);
-                    }
-                }
-                Counter::Money => {
-                    if let Some(budget) = shard.known_budget(&held.key) {
-                        budget.settle(held.amount, nano(used.cost), used.output);
-                        next = budget.first();
-                    }
-                }
-            }
-            drop(shard);
-            if let Some(waker) = next {
-                waker.wake();
-            }
+        for held in std::mem::take(&mut *hold.0.lock()) {
+            self.settle_one(&held, &used, now);
         }
+    }
+
+    fn reset(&self, scope: &str, id: &str, spent: Money) {
+        let Some(mut shard) = self.shard(self.place(scope, id)) else { return };
+        let mut waiting: SmallVec<[Waker; 4]> = SmallVec::new();
+        for (_, budget) in shard.budgets_of(scope, id) {
+            budget.reset(nano(spent));
+            waiting.extend(budget.first());
+        }
+        drop(shard);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 

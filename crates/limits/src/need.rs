@@ -26,8 +26,10 @@ pub struct Need {
     pub tokens: u64,
     /// The most that its input costs.
     pub input: Money,
-    /// The most that a token of output costs; where a client wants several answers, a token of each.
+    /// The most that a token of output costs.
     pub output: Price,
+    /// How many answers are wanted at once; none counts as one.
+    pub answers: u64,
     /// The most tokens that an answer may have.
     pub output_cap: u64,
     /// The fewest that are worth a call: a budget that has no room for the cap may cover less, down to this. The cap
@@ -54,16 +56,28 @@ impl Need {
         self.input <= Money::ZERO && (self.output == Price::default() || self.output_cap == 0)
     }
 
-    /// The most that it costs with so many tokens of output, in nano-dollars; rounded up, for a bound must hold.
+    /// Whether an upstream has to be told that this is its cap.
+    pub(crate) fn caps(&self, output: u64) -> bool {
+        !self.is_free() && (output < self.output_cap || !self.known_cap)
+    }
+
+    /// The tokens of all answers together where each has so many.
+    pub(crate) fn of_all_answers(&self, tokens: u64) -> u64 {
+        tokens.saturating_mul(self.answers.max(1))
+    }
+
+    /// The most that it costs with so many tokens of output in each answer, in nano-dollars; rounded up, for a bound
+    /// must hold.
     pub(crate) fn cost(&self, tokens: u64) -> u64 {
-        let output = self.output.times(tokens).div_ceil(FEMTO_A_NANO);
+        let output = self.output.times(self.of_all_answers(tokens)).div_ceil(FEMTO_A_NANO);
         nano(self.input).saturating_add(u64::try_from(output).unwrap_or(u64::MAX))
     }
 
-    /// The tokens of output that so much money covers.
+    /// The tokens of output in each answer that so much money covers.
     pub(crate) fn covered(&self, money: u64) -> Option<u64> {
         let left = u128::from(money.checked_sub(nano(self.input))?) * FEMTO_A_NANO;
-        let tokens = left.checked_div(u128::from(self.output.0)).unwrap_or(u128::MAX);
+        let each = u128::from(self.output.0).saturating_mul(u128::from(self.answers.max(1)));
+        let tokens = left.checked_div(each).unwrap_or(u128::MAX);
         Some(u64::try_from(tokens).unwrap_or(u64::MAX))
     }
 }

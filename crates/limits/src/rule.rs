@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use gatewright_core::{Call, Money};
+use gatewright_core::{Call, Caller, Money};
 use smallvec::SmallVec;
 
 /// Says which limits apply to a call.
 pub trait Rules: Send + Sync + 'static {
     /// Appends the limits that apply. A call that gets none passes without a lock or an allocation.
     fn rules(&self, call: &Call, out: &mut Ruling);
+
+    /// Whether a caller has limits that only apply to some groups. Then an attempt at another group than the one that
+    /// was asked for, which is a call with a target, is asked about again.
+    fn differ_by_group(&self, _caller: &Caller) -> bool {
+        false
+    }
 }
 
 /// The limits that apply to one call.

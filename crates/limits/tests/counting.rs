@@ -21,7 +21,7 @@ fn hold(local: &Local, rules: &[Rule], tokens: u64) -> Result<LocalHold, Refused
 }
 
 fn settle(local: &Local, hold: LocalHold, tokens: u64) {
-    local.settle(hold, Used { tokens, ..Used::default() });
+    local.settle(&hold, Used { tokens, ..Used::default() });
 }
 
 fn rule(scope: &'static str, id: u8, counter: Counter, limit: u64, seconds: u64) -> Rule {

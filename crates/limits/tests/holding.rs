@@ -14,7 +14,7 @@ use call::call;
 use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Reply, Result, Usage,
+    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Usage,
 };
 use gatewright_limits::{
     Counters, Foresee, Grant, Limits, Local, Need, Refused, Rule, Rules, Ruling, Used, Wanted,
@@ -93,7 +93,7 @@ fn check(name: &str, left: u64, upstream: impl CallService) {
     let need = |tokens| Need { tokens, ..Need::default() };
     let fits = |tokens| match local.hold(&rules, &need(tokens), Duration::ZERO).now_or_never().unwrap() {
         Ok((held, _)) => {
-            local.settle(held, Used::default());
+            local.settle(&held, Used::default());
             true
         }
         Err(Refused::Full { rule: 1, .. }) => false,
@@ -191,8 +191,16 @@ impl Counters for Untouchable {
         unreachable!("there is nothing to hold")
     }
 
-    fn settle(&self, (): (), _: Used) {
+    async fn fit(&self, (): &(), _: &[Rule], _: &Need, _: Money) -> Result<u64, Refused> {
         unreachable!("nothing was held")
+    }
+
+    fn settle(&self, (): &(), _: Used) {
+        unreachable!("nothing was held")
+    }
+
+    fn reset(&self, _: &str, _: &str, _: Money) {
+        unreachable!("nobody asked")
     }
 }
 

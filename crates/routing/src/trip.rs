@@ -64,6 +64,10 @@ impl<'a> Trip<'a> {
                 Err(err) => err,
             };
             let kind = err.kind();
+            // What is held for the call covers no more: a fallback would cost money that is not there.
+            if kind == ErrorKind::BudgetExceeded {
+                return Err(err);
+            }
             // A fallback group may refuse what the group asked for was ready to take; only the first refusal is final.
             let refused = first_error.is_none() && verdict(&err) == Retry::Never;
             let result = first_error.get_or_insert(err);

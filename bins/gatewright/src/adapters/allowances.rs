@@ -10,8 +10,10 @@ const DAY: Window = Window::Rolling(Duration::from_secs(86_400));
 
 /// Appends the rules of all that a call's caller stands for.
 pub(super) fn rules(call: &Call, calendar: &Calendar, now: SystemTime, out: &mut Ruling) {
+    // Above the router the group that was asked for, below it the one that is to answer.
+    let group = call.target.as_ref().map_or(&call.model, |target| &target.group);
     for allowance in &call.caller.allowances {
-        if allowance.model.as_ref().is_some_and(|model| *model != call.model) {
+        if allowance.model.as_ref().is_some_and(|model| model != group) {
             continue;
         }
         let Allowance { scope, ref id, .. } = *allowance;

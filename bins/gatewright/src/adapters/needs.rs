@@ -61,7 +61,8 @@ impl Needs {
         Need {
             tokens,
             input: ceilings.iter().map(|ceiling| ceiling.input).max().unwrap_or_default(),
-            output: Price(each.saturating_mul(answers(json))),
+            output: Price(each),
+            answers: answers(json),
             output_cap,
             least_output: if stated.is_some() { output_cap } else { output_cap.min(self.least_output) },
             known_cap: stated.is_some() || call.output_cap.is_some() || ceilings.iter().all(|c| c.known_cap),

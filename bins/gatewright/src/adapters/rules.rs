@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gatewright_core::{Call, Clock};
+use gatewright_core::{Call, Caller, Clock};
 use gatewright_limits::{Calendar, Cycle, Rule, Rules, Ruling, Window};
 
 use super::allowances;
@@ -56,6 +56,10 @@ impl Rules for CallRules {
         let now = self.clock.wall();
         out.extend(self.budget.as_ref().map(|budget| budget.at(now)));
         allowances::rules(call, &self.calendar, now, out);
+    }
+
+    fn differ_by_group(&self, caller: &Caller) -> bool {
+        caller.allowances.iter().any(|allowance| allowance.model.is_some())
     }
 }
 

@@ -26,7 +26,7 @@ fn a_hold_is_input_and_cap_at_the_price_rounded_up() {
         };
         let (held, grant) = hold(&local, &[budget("k", 1_000_000)], &need).unwrap();
         assert_eq!((figures(&local, "k"), grant.output), ((0, want), cap), "{input} + {cap} × {price}");
-        local.settle(held, cost(3));
+        local.settle(&held, cost(3));
         assert_eq!(figures(&local, "k"), (3, 0));
     }
 }
@@ -69,7 +69,7 @@ fn every_budget_of_a_call_holds_the_smallest_grant() {
     assert_eq!((grant.output, &grant.remaining[..]), (600, &[400, 0, 8_400][..]));
     let all = |local: &Local| ["key", "team", "proxy"].map(|id| figures(local, id));
     assert_eq!(all(&local), [(0, 600); 3]);
-    local.settle(held, cost(50));
+    local.settle(&held, cost(50));
     assert_eq!(all(&local), [(50, 0); 3]);
 }
 
@@ -95,7 +95,7 @@ fn a_budget_that_is_named_twice_books_once_and_keeps_the_lower_limit() {
     let rules = [budget("k", 1_000), budget("k", 300)];
     let (held, grant) = hold(&local, &rules, &tokens(100, 400)).unwrap();
     assert_eq!((grant.output, figures(&local, "k")), (300, (0, 300)));
-    local.settle(held, cost(250));
+    local.settle(&held, cost(250));
     assert_eq!(figures(&local, "k"), (250, 0));
 }
 
@@ -104,7 +104,7 @@ fn what_costs_more_than_it_held_is_booked_in_full() {
     let local = Local::new(Hands::new());
     let rules = [budget("k", 1_000)];
     let (held, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
-    local.settle(held, cost(5_000));
+    local.settle(&held, cost(5_000));
     assert_eq!(figures(&local, "k"), (5_000, 0));
     assert!(matches!(hold(&local, &rules, &tokens(1, 1)), Err(Refused::Full { taken: 5_000, .. })));
 }
@@ -118,7 +118,7 @@ fn what_costs_nothing_passes_a_budget_that_is_spent() {
     let (held, grant) = hold(&local, &rules, &free).unwrap();
     assert_eq!((grant.output, figures(&local, "k")), (4_000, (2_000, 0)));
     // The provider thinks otherwise.
-    local.settle(held, cost(30));
+    local.settle(&held, cost(30));
     assert_eq!(figures(&local, "k"), (2_030, 0));
 }
 
@@ -128,11 +128,11 @@ fn a_seed_counts_only_where_nothing_is_known() {
     let seeded = |spent| [budget("k", 1_000).spent(Money(spent))];
     let (held, _) = hold(&local, &seeded(400), &tokens(100, 100)).unwrap();
     assert_eq!(figures(&local, "k"), (400, 100));
-    local.settle(held, cost(100));
+    local.settle(&held, cost(100));
     // A grant that was loaded before, or after the ledger was written: memory knows better than both.
     for stale in [0, 400, 500, 900] {
         let (held, _) = hold(&local, &seeded(stale), &tokens(1, 1)).unwrap();
-        local.settle(held, cost(0));
+        local.settle(&held, cost(0));
         assert_eq!(figures(&local, "k"), (500, 0), "seed {stale}");
     }
 }
@@ -142,13 +142,13 @@ fn a_budget_stays_in_memory_while_it_knows_more_than_its_seed() {
     let clock = Hands::new();
     let local = Local::new(clock.clone());
     let (held, _) = hold(&local, &[budget("spent", 1_000)], &tokens(100, 100)).unwrap();
-    local.settle(held, cost(70));
+    local.settle(&held, cost(70));
     let running = hold(&local, &[budget("running", 1_000)], &tokens(100, 100)).unwrap();
     for id in 0..20_000u32 {
         clock.forward(Duration::from_secs(60));
         let (held, _) =
             hold(&local, &[budget(&format!("{id}"), 1_000).spent(Money(5))], &tokens(1, 1)).unwrap();
-        local.settle(held, cost(0));
+        local.settle(&held, cost(0));
     }
     assert!(local.counts() < 10_000, "{}", local.counts());
     assert_eq!([figures(&local, "spent"), figures(&local, "running")], [(70, 0), (0, 100)]);
@@ -175,7 +175,7 @@ fn a_period_begins_anew_when_it_has_ended() {
     let tomorrow = daily(&clock, 2, 0);
     let (first, _) = hold(&local, &today, &tokens(500, 500)).unwrap();
     let (second, _) = hold(&local, &today, &tokens(200, 200)).unwrap();
-    local.settle(first, cost(500));
+    local.settle(&first, cost(500));
     let refused = hold(&local, &today, &tokens(100, 100)).err().unwrap();
     let Refused::Full { taken: 1_000, resets_in: Some(wait), .. } = refused else { panic!("{refused:?}") };
     assert_eq!(wait, Duration::from_secs(1), "others hold what is left");
@@ -185,8 +185,8 @@ fn a_period_begins_anew_when_it_has_ended() {
     let (third, _) = hold(&local, &tomorrow, &tokens(800, 800)).unwrap();
     assert_eq!(figures(&local, "k"), (0, 1_000), "what is held goes over");
     assert!(hold(&local, &tomorrow, &tokens(1, 1)).is_err());
-    local.settle(second, cost(150));
-    local.settle(third, cost(10));
+    local.settle(&second, cost(150));
+    local.settle(&third, cost(10));
     assert_eq!(figures(&local, "k"), (160, 0));
 }
 
@@ -220,7 +220,7 @@ fn an_admin_reads_and_sets_what_is_spent() {
     assert!(local.spent("api_key", "k").is_empty());
     let rules = [budget("k", 1_000)];
     let (held, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
-    local.settle(held, cost(600));
+    local.settle(&held, cost(600));
     let (_held, _) = hold(&local, &rules, &tokens(300, 300)).unwrap();
     local.reset("api_key", "k", Money::ZERO);
     local.reset("team", "k", Money(77));
@@ -240,7 +240,7 @@ fn more_than_eight_run_only_where_all_could_cost_twice_their_holds() {
         let running: Vec<_> = std::iter::from_fn(|| hold(&local, &rules, &tokens(100, 100)).ok()).collect();
         assert_eq!(running.len(), want, "a budget worth {worth}");
         let running = running.into_iter().map(|(held, _)| held);
-        running.for_each(|held| local.settle(held, cost(200)));
+        running.for_each(|held| local.settle(&held, cost(200)));
         let (settled, _) = figures(&local, "k");
         assert!(
             settled <= worth * 100 + 8 * 100,
@@ -256,11 +256,11 @@ fn expected_holds_what_recent_answers_took() {
     for n in 0..40 {
         let (held, _) = hold(&local, &rules, &tokens(256, 16_000)).unwrap();
         let output = if n % 20 == 19 { 9_000 } else { 100 };
-        local.settle(held, Used { output: Some(output), ..cost(0) });
+        local.settle(&held, Used { output: Some(output), ..cost(0) });
     }
     let (held, grant) = hold(&local, &rules, &tokens(256, 16_000)).unwrap();
     assert_eq!((grant.output, figures(&local, "k")), (16_000, (0, 100)));
-    local.settle(held, cost(0));
+    local.settle(&held, cost(0));
     let (_, grant) = hold(&local, &rules, &tokens(10, 50)).unwrap();
     assert_eq!((grant.output, figures(&local, "k")), (50, (0, 50)), "never more than the cap");
 }

@@ -8,6 +8,7 @@ mod clock;
 
 mod budgets;
 mod costs;
+mod fitting;
 mod properties;
 mod told;
 mod waiting;

@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::Hands;
 use crate::costs::{cost, tokens};
+use futures_util::FutureExt;
 use gatewright_core::{Clock, Money};
 use gatewright_limits::{Counters, Grant, Local, LocalHold, Refused, Rule, Window};
 use proptest::prelude::*;
@@ -23,6 +24,8 @@ enum Step {
     Ask { budgets: Vec<u8>, least: u64, more: u64 },
     /// One that runs ends; it cost this share of its hold.
     End { which: prop::sample::Index, percent: u64 },
+    /// One that runs makes another attempt, after one that cost this share of what it might.
+    Again { which: prop::sample::Index, percent: u64, least: u64, more: u64 },
     /// One that waits goes away.
     Leave { which: prop::sample::Index },
     /// Time passes.
@@ -35,6 +38,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (prop::collection::vec(0..3u8, 1..3), 1..700u64, 0..700u64)
             .prop_map(|(budgets, least, more)| Step::Ask { budgets, least, more }),
         5 => (index(), 0..=100u64).prop_map(|(which, percent)| Step::End { which, percent }),
+        3 => (index(), 0..=100u64, 1..700u64, 0..700u64)
+            .prop_map(|(which, percent, least, more)| Step::Again { which, percent, least, more }),
         1 => index().prop_map(|which| Step::Leave { which }),
         1 => (1..PERIOD).prop_map(|seconds| Step::Wait { seconds }),
     ]
@@ -60,7 +65,11 @@ struct Waiting<'a> {
 
 struct Running {
     hold: LocalHold,
-    granted: u64,
+    held: u64,
+    /// By attempts that ended.
+    spent: u64,
+    /// The most that its attempt can cost.
+    covered: u64,
     budgets: Vec<u8>,
 }
 
@@ -109,23 +118,36 @@ impl<'a> Scene<'a> {
             let Ok((hold, grant)) = result else { continue };
             let earlier = |other: &Waiting<'_>| other.budgets == budgets && other.number < number;
             assert!(budgets.len() > 1 || !self.waiting.iter().any(earlier), "{number} was let in too early");
-            self.running.push(Running { hold, granted: grant.output, budgets });
+            let (held, covered) = (grant.output, grant.output);
+            self.running.push(Running { hold, held, spent: 0, covered, budgets });
         }
     }
 
     fn end(&mut self, at: usize, percent: u64) {
-        let Running { hold, granted, budgets } = self.running.swap_remove(at);
-        let spent = granted * percent / 100;
-        self.local.settle(hold, cost(spent as i64));
+        let Running { hold, spent, covered, budgets, .. } = self.running.swap_remove(at);
+        let spent = spent + covered * percent / 100;
+        self.local.settle(&hold, cost(spent as i64));
         budgets.iter().for_each(|budget| *self.settled.entry(*budget).or_default() += spent);
         self.run_woken();
+    }
+
+    fn again(&mut self, at: usize, percent: u64, (least, most): (u64, u64)) {
+        let call = &mut self.running[at];
+        call.spent += std::mem::take(&mut call.covered) * percent / 100;
+        let (rules, need, spent) =
+            (rules(&call.budgets, self.clock), tokens(least, most), Money(call.spent as i64));
+        let fitted = self.local.fit(&call.hold, &rules, &need, spent).now_or_never().unwrap();
+        if let Ok(covered) = fitted {
+            assert!((1..=most).contains(&covered), "{covered} of {most}");
+            (call.covered, call.held) = (covered, call.held.max(call.spent + covered));
+        }
     }
 
     fn check(&self) {
         for budget in 0..3u8 {
             let Some(spent) = self.local.spent("api_key", &budget.to_string()).pop() else { continue };
             let ours = self.running.iter().filter(|call| call.budgets.contains(&budget));
-            let (count, held) = ours.fold((0, 0), |(count, held), call| (count + 1, held + call.granted));
+            let (count, held) = ours.fold((0, 0), |(count, held), call| (count + 1, held + call.held));
             assert_eq!((spent.running, spent.held), (count, Money(held as i64)), "{budget}");
             assert!(spent.settled.0 + spent.held.0 <= LIMIT as i64, "{budget}: {spent:?}");
             assert!(count <= 8 || spent.settled.0 + 2 * spent.held.0 <= LIMIT as i64, "{budget}: {spent:?}");
@@ -152,13 +174,17 @@ proptest! {
                     let at = which.index(scene.running.len());
                     scene.end(at, percent);
                 }
+                Step::Again { which, percent, least, more } if !scene.running.is_empty() => {
+                    let at = which.index(scene.running.len());
+                    scene.again(at, percent, (least, least + more));
+                }
                 Step::Leave { which } if !scene.waiting.is_empty() => {
                     let at = which.index(scene.waiting.len());
                     drop(scene.waiting.remove(at));
                     scene.run_woken();
                 }
                 Step::Wait { seconds } => clock.forward(Duration::from_secs(seconds)),
-                Step::End { .. } | Step::Leave { .. } => {}
+                Step::End { .. } | Step::Again { .. } | Step::Leave { .. } => {}
             }
             scene.check();
         }

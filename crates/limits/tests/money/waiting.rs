@@ -44,13 +44,13 @@ async fn who_came_first_is_let_in_first() {
     // There is room for it, but others came before.
     let mut smallest = waiting(&local, &rules, 50);
     assert!(poll(&mut small).is_pending() && poll(&mut smallest).is_pending());
-    local.settle(all, cost(0));
+    local.settle(&all, cost(0));
     assert!(poll(&mut smallest).is_pending(), "it is not its turn");
     let first = got(&mut large);
     let second = got(&mut small);
     let third = got(&mut smallest);
     assert_eq!(figures(&local, "k"), (0, 1_000));
-    [first, second, third].into_iter().for_each(|held| local.settle(held, cost(1)));
+    [first, second, third].into_iter().for_each(|held| local.settle(&held, cost(1)));
     assert_eq!(figures(&local, "k"), (3, 0));
 }
 
@@ -77,11 +77,11 @@ async fn what_is_in_vain_is_refused_at_once() {
     assert!(local.hold(&rules, &tokens(1_001, 1_001), LONG).await.is_err());
     let mut large = waiting(&local, &rules, 500);
     let mut small = waiting(&local, &rules, 100);
-    local.settle(all, cost(600));
+    local.settle(&all, cost(600));
     // Whatever the rest costs, there is no room for it any more; those behind it need not wait for it to notice.
     assert!(matches!(poll(&mut large), Poll::Ready(Err(Refused::Full { taken: 1_000, .. }))));
     assert!(poll(&mut small).is_pending());
-    local.settle(rest, cost(300));
+    local.settle(&rest, cost(300));
     got(&mut small);
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
@@ -114,7 +114,7 @@ async fn who_waits_for_one_budget_holds_up_nobody_at_another() {
     assert_eq!(figures(&local, "proxy"), (0, 900), "who waits holds nothing");
     assert!(hold(&local, &b, &tokens(900, 900)).is_ok());
     assert!(hold(&local, &b[2..], &tokens(0, 0)).is_ok(), "nor a permit");
-    local.settle(held, cost(10));
+    local.settle(&held, cost(10));
     got(&mut waits);
 }
 
@@ -126,17 +126,17 @@ async fn who_moves_to_another_queue_keeps_its_turn() {
     let mut first = waiting(&local, &both, 600);
     let (of_b, _) = hold(&local, &both[1..], &tokens(1_000, 1_000)).unwrap();
     let mut later = waiting(&local, &both[1..], 600);
-    local.settle(of_a, cost(0));
+    local.settle(&of_a, cost(0));
     assert!(poll(&mut first).is_pending(), "now b is in the way");
     assert!(hold(&local, &both[..1], &tokens(1_000, 1_000)).is_ok_and(|(held, _)| {
-        local.settle(held, cost(0));
+        local.settle(&held, cost(0));
         true
     }));
-    local.settle(of_b, cost(0));
+    local.settle(&of_b, cost(0));
     assert!(poll(&mut later).is_pending(), "it came later");
     let held = got(&mut first);
     assert!(poll(&mut later).is_pending(), "there is no room for both");
-    local.settle(held, cost(0));
+    local.settle(&held, cost(0));
     got(&mut later);
 }
 
@@ -168,7 +168,7 @@ async fn those_that_wait_share_what_comes_back() {
     };
     let mut claims: Vec<_> =
         [(256, 10_000), (256, 10_000), (6_000, 6_000), (256, 10_000)].into_iter().map(asks).collect();
-    local.settle(all, cost(0));
+    local.settle(&all, cost(0));
     let grants: Vec<_> = claims
         .iter_mut()
         .map(|claim| match poll(claim) {

@@ -116,6 +116,22 @@ async fn a_fallback_that_refuses_the_request_is_not_the_last_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_budget_that_covers_no_fallback_is_the_last_word() {
+    let settings =
+        Settings { fallbacks: vec![rule("a", &["b", "c"])], num_retries: 0, ..Settings::default() };
+    let world = World::new(
+        deployments(&[("a", "a"), ("b", "b"), ("c", "c")]),
+        settings,
+        [("a", vec![fail(Upstream)]), ("b", vec![fail(BudgetExceeded)])],
+    );
+    let (result, asked) = world.ask("a").await;
+    assert_eq!(
+        (result.err().map(|err| err.kind()), asked),
+        (Some(BudgetExceeded), vec!["a".into(), "b".into()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_one_model_cannot_do_another_may() {
     for kind in [Unsupported, ContextWindow, ContentPolicy, NotFound, UpstreamAuth, LimitReached] {
         check(world(vec![rule("a", &["b"])], &["a"], kind), call("a"), &["a", "b"]).await;
