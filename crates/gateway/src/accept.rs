@@ -1,6 +1,7 @@
 //! The accept loop: connections within a limit, each with its deadlines, and an end that lets answers finish.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -23,6 +25,9 @@ use crate::gateway::Front;
 use crate::pump::pumped;
 use crate::{Settings, cors};
 
+/// How long a connection that has not said anything yet may still begin, once the gateway stops.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// Serves until `shutdown`, then waits for open answers within the grace.
 pub(crate) async fn serve<S: CallService>(
     front: Front<S>,
@@ -30,47 +35,82 @@ pub(crate) async fn serve<S: CallService>(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) {
-    let graceful = GracefulShutdown::new();
-    let tasks = TaskTracker::new();
+    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let places = Arc::new(Semaphore::new(settings.max_connections));
-    let builder = connection_builder(&settings);
-    let deadlines =
-        Deadlines { head: settings.header_deadline, idle: settings.keep_alive, write: settings.write_idle };
+    let (grace, builder) = (settings.grace, connection_builder(&settings));
+    let begin = |(stream, peer): (TcpStream, Peer), place: Option<OwnedSemaphorePermit>| {
+        let visit = Visit {
+            front: front.clone(),
+            settings: settings.clone(),
+            tasks: tasks.clone(),
+            builder: builder.clone(),
+            stopping: stopping.clone(),
+        };
+        tasks.spawn(async move {
+            visit.serve(stream, peer).await;
+            drop(place);
+        });
+    };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let place = tokio::select! {
             () = &mut shutdown => break,
             place = places.clone().acquire_owned() => place,
         };
-        let (stream, peer) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accepted(&listener) => accepted,
         };
+        begin(accepted, place.ok());
+    }
+    // Their requests may be on the way already, and the end of the listener would reset them.
+    waiting(listener).into_iter().for_each(|accepted| begin(accepted, None));
+    tasks.close();
+    stopping.cancel();
+    if timeout(grace, tasks.wait()).await.is_err() {
+        warn!("the grace period is over; open answers are cut");
+    }
+}
+
+/// One connection and what it needs.
+struct Visit<S> {
+    front: Front<S>,
+    settings: Settings,
+    tasks: TaskTracker,
+    builder: auto::Builder<TokioExecutor>,
+    stopping: CancellationToken,
+}
+
+impl<S: CallService> Visit<S> {
+    async fn serve(self, stream: TcpStream, peer: Peer) {
+        let Self { front, settings, tasks, builder, stopping } = self;
+        // hyper closes a connection that is to end before its first byte was read, whatever is on its way.
+        if !speaks(&stream, settings.header_deadline, &stopping).await {
+            return;
+        }
+        let deadlines = Deadlines {
+            head: settings.header_deadline,
+            idle: settings.keep_alive,
+            write: settings.write_idle,
+        };
         let phase = Phase::default();
         let io = Guarded::new(stream, deadlines, phase.clone());
-        let exchange = Exchange {
-            front: front.clone(),
-            phase,
-            peer,
-            cross_origin: settings.cross_origin,
-            write_idle: settings.write_idle,
-            tasks: tasks.clone(),
-        };
+        let (cross_origin, write_idle) = (settings.cross_origin, settings.write_idle);
+        let exchange = Exchange { front, phase, peer, cross_origin, write_idle, tasks };
         let service = service_fn(move |request| exchange.answer(request));
-        let connection = builder.serve_connection(io, service).into_owned();
-        let connection = graceful.watch(connection);
-        tasks.spawn(async move {
-            if let Err(err) = connection.await {
-                debug!(%err, "connection ended");
+        let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+        let ended = tokio::select! {
+            // What has come is read before the end is looked at.
+            biased;
+            ended = connection.as_mut() => ended,
+            () = stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
-            drop(place);
-        });
-    }
-    tasks.close();
-    drop(listener);
-    tokio::select! {
-        () = graceful.shutdown() => tasks.wait().await,
-        () = tokio::time::sleep(settings.grace) => warn!("the grace period is over; open answers are cut"),
+        };
+        if let Err(err) = ended {
+            debug!(%err, "connection ended");
+        }
     }
 }
 
@@ -125,17 +165,40 @@ fn connection_builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// Whether the peer says anything in time.
+async fn speaks(stream: &TcpStream, patience: Duration, stopping: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        readable = stream.readable() => readable.is_ok(),
+        () = sleep(patience) => false,
+        () = async { stopping.cancelled().await; sleep(LAST_WORD).await } => false,
+    }
+}
+
+/// Connections that nobody has accepted yet. The listener ends with that.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, Peer)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    std::iter::from_fn(|| listener.accept().ok())
+        .filter_map(|(stream, address)| {
+            stream.set_nonblocking(true).ok()?;
+            Some(begun(TcpStream::from_std(stream).ok()?, address))
+        })
+        .collect()
+}
+
+fn begun(stream: TcpStream, address: SocketAddr) -> (TcpStream, Peer) {
+    let _ = stream.set_nodelay(true);
+    (stream, Peer(address.ip().to_canonical()))
+}
+
 /// The next connection. Errors of `accept` belong to one connection or pass by themselves (no descriptors left).
 async fn accepted(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => {
-                let _ = stream.set_nodelay(true);
-                return (stream, Peer(address.ip().to_canonical()));
-            }
+            Ok((stream, address)) => return begun(stream, address),
             Err(err) => {
                 warn!(%err, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
             }
         }
     }

@@ -26,7 +26,7 @@ fn nor_with_postgresql() {
 
 fn check(database: &Database) {
     let kills = std::env::var("KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
-    let (upstream, mut gateway, clients) = world(database);
+    let (upstream, mut gateway, clients) = world(database, "");
     let load = Load::default();
     std::thread::scope(|scope| {
         for client in clients.iter().cycle().take(CLIENTS) {

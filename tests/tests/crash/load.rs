@@ -23,7 +23,8 @@ pub const OUTPUT_PRICE: i64 = 10_000;
 /// What all clients share. Each call asks for a model of its own, so that its attempt is known by name everywhere.
 #[derive(Default)]
 pub struct Load {
-    next: AtomicU64,
+    /// The number of the next call.
+    pub next: AtomicU64,
     stop: AtomicBool,
     /// Calls whose clients saw the end of a good answer.
     pub whole: Mutex<Vec<u64>>,
@@ -44,8 +45,8 @@ enum Fate {
 /// A small generator, so that a run can be repeated.
 pub struct Random(pub u64);
 
-/// An upstream that serves any load, and a gateway with keys before it.
-pub fn world(database: &Database) -> (Upstream, Gateway, Vec<Client>) {
+/// An upstream that serves any load, and a gateway with keys before it; `more` is for its `general_settings`.
+pub fn world(database: &Database, more: &str) -> (Upstream, Gateway, Vec<Client>) {
     let upstream = Upstream::start();
     upstream.choose(|seen| Some(script(seen)));
     let prices = "input_cost_per_token: 0.000001, output_cost_per_token: 0.00001";
@@ -54,7 +55,7 @@ pub fn world(database: &Database) -> (Upstream, Gateway, Vec<Client>) {
     let config = format!(
         "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}{}",
         models.concat(),
-        database.settings("shutdown_grace: 20")
+        database.settings(more)
     );
     let gateway = Setup::new(config).start();
     let clients = keys(&Client::of(&gateway));
@@ -91,6 +92,11 @@ fn keys(admin: &Client) -> Vec<Client> {
 // === impl Load ===
 
 impl Load {
+    /// One whose calls are numbered from here on.
+    pub fn starting_at(next: u64) -> Self {
+        Self { next: next.into(), ..Self::default() }
+    }
+
     /// Tells all clients that their call is the last.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

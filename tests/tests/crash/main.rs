@@ -4,3 +4,4 @@
 mod check;
 mod kills;
 mod load;
+mod stops;
