@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["core", "spend", "limits", "auth"]),
     // L4: what listens. It asks auth at the door and takes the stack as a service, so it knows no other policy.
     ("gateway", &["core", "dialects", "auth"]),
-    ("admin", &["core", "tokens", "auth", "spend", "store"]),
+    ("admin", &["core", "tokens", "auth", "limits", "spend", "store"]),
     // L5: the wiring knows everything.
     ("gatewright", EVERYTHING),
     ("tests", EVERYTHING),

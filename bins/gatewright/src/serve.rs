@@ -85,7 +85,8 @@ pub async fn serve(
         .await
         .map_err(|err| StartError::new("cannot open the database", &err))?;
     let ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
-    let keys = StoredKeys { store: store.clone(), clock: clock.clone() };
+    let keys =
+        StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
     let authenticator = Authenticator::new(&config.access).with_keys(Arc::new(keys), clock.clone());
     let changes = ledger.follow(vec![Arc::new(Forgetting(authenticator.clone()))]);
     let admin = Admin {
@@ -95,6 +96,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: Arc::new(PriceList::new(&config.deployments, Catalogue::builtin())),
         clock,
+        calendar: config.money.calendar.clone(),
     };
     let (policies, ports) = assemble(&config, env, transport, &telemetry, (journal, ledger.watched()))?;
     let ports = Ports { authenticator, ..ports };

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use gatewright_auth::{Asked, Authenticator, Credential, Peer};
 use gatewright_core::{Clock, Money, Usage};
+use gatewright_limits::Calendar;
 use gatewright_store::Store;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 
@@ -36,6 +37,8 @@ pub struct Admin {
     pub prices: Arc<dyn Prices>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where and when days begin.
+    pub calendar: Calendar,
 }
 
 /// Knows what models cost.

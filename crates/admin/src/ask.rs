@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::actor::Actor;
+use crate::calendar::Times;
 use crate::failure::{Failure, Result};
 use crate::table::{Table, Wishes};
 use crate::{Admin, form};
@@ -72,6 +73,10 @@ impl Ask {
 
     pub(crate) fn rows(&self, table: &Table) -> Objects<'_> {
         self.store().objects(table.kind)
+    }
+
+    pub(crate) fn times(&self) -> Times<'_> {
+        Times { now: self.now(), calendar: &self.admin.calendar }
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -54,7 +54,7 @@ pub(crate) async fn list(ask: &mut Ask) -> Result<Value> {
 pub(crate) async fn settings(ask: &mut Ask) -> Result<Value> {
     let id = ask.required_param("budget_id")?.to_owned();
     let budget = objects::find(ask, &BUDGET, &id).await?;
-    let told = BUDGET.show(&budget, View::Told, ask.now());
+    let told = BUDGET.show(&budget, View::Told, ask.times());
     let one = |field: &&crate::Field| {
         let value = told.get(field.name).cloned().unwrap_or_default();
         json!({
@@ -66,5 +66,5 @@ pub(crate) async fn settings(ask: &mut Ask) -> Result<Value> {
 }
 
 fn shown(ask: &Ask, budget: &Object) -> Value {
-    BUDGET.show(budget, View::Told, ask.now()).into()
+    BUDGET.show(budget, View::Told, ask.times()).into()
 }

@@ -1,8 +1,9 @@
-//! Spans of time as LiteLLM writes them, and the moments at which budgets begin anew.
+//! Spans of time and moments as LiteLLM writes them. When budgets begin anew is the calendar's of the limits.
 
 use std::time::SystemTime;
 
-use jiff::civil::{DateTime, Weekday};
+use gatewright_limits::Calendar;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 
@@ -20,6 +21,15 @@ enum Unit {
     Hour,
     Day,
     Month,
+}
+
+/// The time, and where and when days begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Times<'a> {
+    /// The time.
+    pub now: SystemTime,
+    /// Where and when days begin.
+    pub calendar: &'a Calendar,
 }
 
 /// The longest number that a period may have: with months the longest that a moment can be away.
@@ -61,42 +71,6 @@ impl Period {
         moment(end)
     }
 
-    /// When a budget for this time ends next: at the next midnight, Monday or first of a month for `1d`, `7d`, `30d`
-    /// and months, on the grid of the day for hours and less, else so many days after this one.
-    pub(crate) fn next(self, now: SystemTime) -> SystemTime {
-        let now = civil(now);
-        let midnight = now.date().to_datetime(jiff::civil::Time::midnight());
-        let next = match (self.unit, self.many) {
-            (Unit::Day, 7) => {
-                let monday = now.date().nth_weekday(1, Weekday::Monday);
-                monday.map(|date| date.to_datetime(jiff::civil::Time::midnight()))
-            }
-            (Unit::Day, 30) => first_of_month(midnight, 1),
-            (Unit::Day, days) => midnight.checked_add(days.days()),
-            (Unit::Month, months) => first_of_month(midnight, months),
-            (Unit::Hour, many) => grid(midnight, now, many * 3600),
-            (Unit::Minute, many) => grid(midnight, now, many * 60),
-            (Unit::Second, many) => grid(midnight, now, many),
-        };
-        moment(next.unwrap_or(DateTime::MAX))
-    }
-
-    /// When the time ends that runs now, where it was to end at `kept` when that was written.
-    pub(crate) fn current(self, kept: SystemTime, now: SystemTime) -> SystemTime {
-        if kept > now {
-            return kept;
-        }
-        match (self.unit, self.many) {
-            (Unit::Day, days) if !matches!(days, 1 | 7 | 30) => {
-                let step = std::time::Duration::from_secs(days.unsigned_abs() * 86_400);
-                let over = now.duration_since(kept).unwrap_or_default().as_secs() / step.as_secs();
-                let steps = u32::try_from(over + 1).unwrap_or(u32::MAX);
-                step.checked_mul(steps).and_then(|all| kept.checked_add(all)).unwrap_or(now)
-            }
-            _ => self.next(now),
-        }
-    }
-
     fn span(self) -> Span {
         match self.unit {
             Unit::Second => self.many.seconds(),
@@ -121,15 +95,6 @@ pub(crate) fn read(text: &str) -> Option<SystemTime> {
     whole.or_else(local).map(SystemTime::from)
 }
 
-fn grid(midnight: DateTime, now: DateTime, step: i64) -> Result<DateTime, jiff::Error> {
-    let since = i64::from(now.hour()) * 3600 + i64::from(now.minute()) * 60 + i64::from(now.second());
-    midnight.checked_add(((since / step + 1) * step).seconds())
-}
-
-fn first_of_month(midnight: DateTime, months: i64) -> Result<DateTime, jiff::Error> {
-    midnight.first_of_month().checked_add(months.months())
-}
-
 fn stamp(at: SystemTime) -> Timestamp {
     Timestamp::try_from(at).unwrap_or_default()
 }
@@ -147,40 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn budgets_begin_anew_by_the_calendar() {
-        let now = read("2026-11-20T23:50:20.698Z").unwrap();
-        for (text, next) in [
-            ("1d", "2026-11-21T00:00:00"),
-            ("daily", "2026-11-21T00:00:00"),
-            ("7d", "2026-11-23T00:00:00"),
-            ("1w", "2026-11-23T00:00:00"),
-            ("30d", "2026-12-01T00:00:00"),
-            ("1mo", "2026-12-01T00:00:00"),
-            ("monthly", "2026-12-01T00:00:00"),
-            ("2mo", "2027-01-01T00:00:00"),
-            ("3d", "2026-11-23T00:00:00"),
-            ("1h", "2026-11-21T00:00:00"),
-            ("5h", "2026-11-21T01:00:00"),
-            ("15m", "2026-11-21T00:00:00"),
-            ("7m", "2026-11-20T23:55:00"),
-            ("30s", "2026-11-20T23:50:30"),
-        ] {
-            let told = printed(Period::parse(text).unwrap().next(now));
-            assert_eq!(told, format!("{next}.000000Z"), "{text}");
-        }
+    fn what_is_no_time_is_none() {
         for text in ["", "1", "d", "-1d", "0d", "1y", "1.5h", "99999999999999999999s", "90001d", "é"] {
             assert_eq!(Period::parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_time_that_is_over_is_followed_by_the_one_that_runs() {
-        let (kept, now) = (read("2026-11-20T00:00:00Z").unwrap(), read("2026-11-30T05:00:00Z").unwrap());
-        for (text, ends) in [("3d", "2026-12-02"), ("1d", "2026-12-01"), ("10d", "2026-12-10")] {
-            let told = printed(Period::parse(text).unwrap().current(kept, now));
-            assert_eq!(told, format!("{ends}T00:00:00.000000Z"), "{text}");
-        }
-        assert_eq!(Period::parse("3d").unwrap().current(now, kept), now, "it still runs");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub use tables::{TABLES, table};
 mod form;
 
 mod calendar;
+pub use calendar::Times;
 
 mod objects;
 

@@ -64,7 +64,7 @@ pub(crate) async fn put(
             _ => Parents { organization: own, ..parents },
         };
     }
-    MEMBER.write(&mut draft, fields, ask.now());
+    MEMBER.write(&mut draft, fields, ask.times());
     if let Some(email) = &user.email {
         draft.fields.insert("user_email".into(), email.clone().into());
     }

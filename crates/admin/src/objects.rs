@@ -1,13 +1,12 @@
 //! What all kinds of objects have in common: made, found, changed, taken away.
 
-use std::time::SystemTime;
-
 use gatewright_core::Money;
 use gatewright_store::{Column, Draft, Error as StoreError, Filter, Kind, Object, Parents, Query};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::ask::Ask;
+use crate::calendar::Times;
 use crate::failure::{Failure, Result};
 use crate::spent;
 use crate::table::{Table, View};
@@ -27,7 +26,7 @@ pub(crate) async fn create(
     wishes: &Map<String, Value>,
 ) -> Result<Object> {
     let mut draft = Draft::default();
-    table.write(&mut draft, wishes, ask.now());
+    table.write(&mut draft, wishes, ask.times());
     ask.check(&belongs(table, id, &draft.parents))?;
     insert(ask, table, id, draft).await
 }
@@ -72,7 +71,7 @@ pub(crate) async fn change(
     edit(ask, table, id, |before| {
         ask.check(&belongs(table, id, &before.draft.parents))?;
         let mut draft = before.draft.clone();
-        table.write(&mut draft, wishes, ask.now());
+        table.write(&mut draft, wishes, ask.times());
         ask.check(&belongs(table, id, &draft.parents))?;
         Ok(draft)
     })
@@ -143,8 +142,8 @@ pub(crate) async fn shown_all(
     found: &[Object],
     view: View,
 ) -> Result<Vec<Map<String, Value>>> {
-    let now = ask.now();
-    let mut all: Vec<_> = found.iter().map(|object| table.show(object, view, now)).collect();
+    let times = ask.times();
+    let mut all: Vec<_> = found.iter().map(|object| table.show(object, view, times)).collect();
     if table.field("spend").is_some() {
         spends(ask, table, found, &mut all).await?;
     }
@@ -153,7 +152,7 @@ pub(crate) async fn shown_all(
             found.iter().filter_map(|object| object.draft.parents.budget.clone()).collect();
         let budgets = with(ask, Kind::Budget, Column::Id, ids).await?;
         for (told, object) in all.iter_mut().zip(found) {
-            told.insert("litellm_budget_table".into(), limits(table, object, &budgets, now));
+            told.insert("litellm_budget_table".into(), limits(table, object, &budgets, times));
         }
     }
     Ok(all)
@@ -185,10 +184,10 @@ pub(crate) fn dollars(money: Money) -> Value {
 }
 
 /// What LiteLLM keeps in a budget of its own: that of the shared budget, or the row's own limits in its form.
-fn limits(table: &Table, object: &Object, budgets: &[Object], now: SystemTime) -> Value {
+fn limits(table: &Table, object: &Object, budgets: &[Object], times: Times<'_>) -> Value {
     if let Some(id) = &object.draft.parents.budget {
         let budget = budgets.iter().find(|budget| budget.id == *id);
-        return budget.map_or(Value::Null, |budget| BUDGET.show(budget, View::Told, now).into());
+        return budget.map_or(Value::Null, |budget| BUDGET.show(budget, View::Told, times).into());
     }
     let own = |name: &str| object.draft.fields.get(name).cloned();
     let any = ["max_budget", "soft_budget", "tpm_limit", "rpm_limit", "max_parallel_requests"];
@@ -196,7 +195,7 @@ fn limits(table: &Table, object: &Object, budgets: &[Object], now: SystemTime) -
     if table.kind == Kind::Key || any.into_iter().all(|name| own(name).is_none()) {
         return Value::Null;
     }
-    let mut told = BUDGET.show(object, View::Told, now);
+    let mut told = BUDGET.show(object, View::Told, times);
     told.insert("budget_id".into(), Value::Null);
     told.insert("allowed_models".into(), own("models").unwrap_or_else(|| json!([])));
     told.into()

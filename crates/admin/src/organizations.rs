@@ -193,7 +193,8 @@ async fn shown(ask: &Ask, organization: &Object, view: View) -> Result<Map<Strin
     let mut told = objects::shown(ask, &ORGANIZATION, organization, view).await?;
     let own = vec![organization.id.clone()];
     let teams = objects::with(ask, Kind::Team, Column::Organization, own.clone()).await?;
-    let teams: Vec<Value> = teams.iter().map(|team| TEAM.show(team, View::Told, ask.now()).into()).collect();
+    let teams: Vec<Value> =
+        teams.iter().map(|team| TEAM.show(team, View::Told, ask.times()).into()).collect();
     let mut all = Vec::new();
     for member in members::of(ask, Kind::Organization, own).await? {
         all.push(shown_member(ask, &member).await?);

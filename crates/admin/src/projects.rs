@@ -18,7 +18,7 @@ pub(crate) async fn new(ask: &mut Ask) -> Result<Value> {
     let team = objects::find(ask, &TEAM, team).await?;
     ask.check(&objects::belongs(&TEAM, &team.id, &team.draft.parents))?;
     let mut draft = gatewright_store::Draft::default();
-    PROJECT.write(&mut draft, &wishes, ask.now());
+    PROJECT.write(&mut draft, &wishes, ask.times());
     draft.parents.organization = team.draft.parents.organization;
     shown(ask, &objects::insert(ask, &PROJECT, &id, draft).await?, View::Made).await
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use gatewright_core::Money;
+use gatewright_limits::Every;
 use gatewright_store::{Balance, Kind, Object, Result, Scope, Store, member_id};
 use serde_json::{Map, Value};
 
-use crate::calendar::{self, Period};
+use crate::calendar::Times;
 
 /// What one has spent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +28,7 @@ struct Wanted {
     scope: Scope,
     id: Arc<str>,
     period: Arc<str>,
-    span: Option<Period>,
+    span: Option<Every>,
     ends: Option<SystemTime>,
     /// The name that it is known by among those within.
     name: Option<Arc<str>>,
@@ -40,10 +41,10 @@ pub async fn spent(
     object: &Object,
     kind: Kind,
     fields: &Map<String, Value>,
-    now: SystemTime,
+    times: Times<'_>,
 ) -> Result<Spent> {
     let Some((scope, id)) = booked_as(kind, object) else { return Ok(Spent::default()) };
-    let wanted = wanted(scope, &id, fields, now);
+    let wanted = wanted(scope, &id, fields, times);
     let whose: Vec<(Scope, Arc<str>)> = wanted.iter().map(|one| (one.scope, one.id.clone())).collect();
     let balances = store.balances().of_many(&whose).await?;
     let mut told = Spent::default();
@@ -52,7 +53,7 @@ pub async fn spent(
             balance.scope == one.scope && balance.id == one.id && balance.period == one.period
         };
         let balance = balances.iter().find(of);
-        let money = settled(store, balance, &one, now).await?;
+        let money = settled(store, balance, &one, times).await?;
         match one.name {
             Some(name) => told.within.push((name, money)),
             None => {
@@ -86,20 +87,23 @@ pub(crate) fn booked_as(kind: Kind, object: &Object) -> Option<(Scope, Arc<str>)
     Some((scope, older.unwrap_or(&object.id).into()))
 }
 
-fn wanted(scope: Scope, id: &Arc<str>, fields: &Map<String, Value>, now: SystemTime) -> Vec<Wanted> {
+fn wanted(scope: Scope, id: &Arc<str>, fields: &Map<String, Value>, times: Times<'_>) -> Vec<Wanted> {
+    let Times { now, calendar } = times;
     let text =
         |fields: &Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    let span = text(fields, "budget_duration").and_then(|text| Period::parse(&text));
-    let kept = text(fields, "budget_reset_at").and_then(|text| calendar::read(&text));
-    let ends = span.map(|span| kept.map_or_else(|| span.next(now), |kept| span.current(kept, now)));
+    let span = text(fields, "budget_duration").and_then(|text| Every::parse(&text));
+    let kept = text(fields, "budget_reset_at").and_then(|text| crate::calendar::read(&text));
+    let ends = span.map(|span| {
+        kept.map_or_else(|| calendar.end(span, now), |kept| calendar.end_following(span, kept, now))
+    });
     let own = Wanted { scope, id: id.clone(), period: "".into(), span, ends, name: None };
     let mut all = vec![own];
     let windows = fields.get("budget_limits").and_then(Value::as_array).into_iter().flatten();
     for window in windows.filter_map(Value::as_object) {
         let Some(period) = text(window, "budget_duration") else { continue };
-        let Some(span) = Period::parse(&period) else { continue };
+        let Some(span) = Every::parse(&period) else { continue };
         let period: Arc<str> = period.into();
-        let ends = Some(span.next(now));
+        let ends = Some(calendar.end(span, now));
         all.push(Wanted {
             scope,
             id: id.clone(),
@@ -113,8 +117,8 @@ fn wanted(scope: Scope, id: &Arc<str>, fields: &Map<String, Value>, now: SystemT
     let models = fields.get("model_max_budget").and_then(Value::as_object).into_iter().flatten();
     for (model, limit) in models.filter_map(|(model, limit)| Some((model, limit.as_object()?))) {
         let said = text(limit, "time_period").or_else(|| text(limit, "budget_duration"));
-        let span = said.and_then(|text| Period::parse(&text));
-        let ends = span.map(|span| span.next(now));
+        let span = said.and_then(|text| Every::parse(&text));
+        let ends = span.map(|span| calendar.end(span, now));
         let (id, name) = (format!("{id}:{model}").into(), Some(model.as_str().into()));
         all.push(Wanted { scope, id, period: "".into(), span, ends, name });
     }
@@ -122,11 +126,12 @@ fn wanted(scope: Scope, id: &Arc<str>, fields: &Map<String, Value>, now: SystemT
 }
 
 /// What a balance has in the time that runs now.
-async fn settled(store: &Store, balance: Option<&Balance>, one: &Wanted, now: SystemTime) -> Result<Money> {
+async fn settled(store: &Store, balance: Option<&Balance>, one: &Wanted, times: Times<'_>) -> Result<Money> {
+    let Times { now, calendar } = times;
     let kept = balance.and_then(|balance| balance.ends_at);
     match (balance, kept) {
         (Some(balance), Some(kept)) if kept <= now => {
-            let next = one.span.map_or(one.ends, |span| Some(span.current(kept, now)));
+            let next = one.span.map_or(one.ends, |span| Some(calendar.end_following(span, kept, now)));
             match next {
                 Some(next) => store.balances().roll(balance, next).await.map(drop)?,
                 None => store.balances().watch(one.scope, &one.id, &one.period, None).await?,

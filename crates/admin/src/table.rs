@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
+use gatewright_limits::Every;
 use gatewright_store::{Draft, Kind, Object};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::calendar::{self, Period};
+use crate::calendar::{self, Period, Times};
 use crate::failure::{Failure, Result};
 use crate::field::{Field, Form, Place, Shown, Unset, Writer};
 use crate::form;
@@ -81,20 +82,23 @@ impl Table {
     }
 
     /// Writes what was wished into a row.
-    pub(crate) fn write(&self, draft: &mut Draft, wishes: &Map<String, Value>, now: SystemTime) {
+    pub(crate) fn write(&self, draft: &mut Draft, wishes: &Map<String, Value>, times: Times<'_>) {
         // A whole `metadata` first: what stands inside of it may be wished beside it.
         if let Some(metadata) = wishes.get("metadata") {
             put(&mut draft.fields, "metadata", metadata);
         }
         for (name, value) in wishes.iter().filter(|(name, _)| *name != "metadata") {
             if let Some(field) = self.field(name) {
-                write(draft, field, value, now);
+                write(draft, field, value, times.now);
             }
         }
         if let Some(duration) = wishes.get("budget_duration")
             && !wishes.contains_key("budget_reset_at")
         {
-            let ends = duration.as_str().and_then(Period::parse).map(|period| period.next(now));
+            let ends = duration
+                .as_str()
+                .and_then(Every::parse)
+                .map(|every| times.calendar.first_end(every, times.now));
             put(
                 &mut draft.fields,
                 "budget_reset_at",
@@ -104,13 +108,13 @@ impl Table {
     }
 
     /// An answer about a row.
-    pub(crate) fn show(&self, object: &Object, view: View, now: SystemTime) -> Map<String, Value> {
+    pub(crate) fn show(&self, object: &Object, view: View, times: Times<'_>) -> Map<String, Value> {
         let hidden = match view {
             View::Made => Shown::Told,
             View::Told => Shown::Made,
         };
         let shown = self.fields.iter().filter(|field| field.shown != hidden && field.shown != Shown::Never);
-        shown.map(|field| (field.name.to_owned(), value(object, field, now))).collect()
+        shown.map(|field| (field.name.to_owned(), value(object, field, times))).collect()
     }
 }
 
@@ -177,10 +181,10 @@ fn put(fields: &mut Map<String, Value>, name: &str, value: &Value) {
     }
 }
 
-fn value(object: &Object, field: &Field, now: SystemTime) -> Value {
+fn value(object: &Object, field: &Field, times: Times<'_>) -> Value {
     let draft = &object.draft;
     let kept = match field.place {
-        Place::Own if field.name == "budget_reset_at" => reset(draft, now),
+        Place::Own if field.name == "budget_reset_at" => reset(draft, times),
         Place::Own => draft.fields.get(field.name).cloned(),
         Place::Id => Some(object.id.as_str().into()),
         Place::Alias => draft.alias.as_deref().map(Value::from),
@@ -202,11 +206,11 @@ fn value(object: &Object, field: &Field, now: SystemTime) -> Value {
 }
 
 /// When the budget begins anew: what was written is over some day.
-fn reset(draft: &Draft, now: SystemTime) -> Option<Value> {
+fn reset(draft: &Draft, times: Times<'_>) -> Option<Value> {
     let text = |name: &str| draft.fields.get(name).and_then(Value::as_str);
     let kept = calendar::read(text("budget_reset_at")?)?;
-    let at = match text("budget_duration").and_then(Period::parse) {
-        Some(period) => period.current(kept, now),
+    let at = match text("budget_duration").and_then(Every::parse) {
+        Some(every) => times.calendar.end_following(every, kept, times.now),
         None => kept,
     };
     Some(calendar::printed(at).into())
@@ -226,6 +230,8 @@ fn unset(field: &Field) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_limits::Calendar;
+
     use super::*;
     use crate::tables::KEY;
 
@@ -249,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_body_becomes_a_row_and_a_row_an_answer() {
-        let now = SystemTime::UNIX_EPOCH;
+        let calendar = Calendar::default();
+        let times = Times { now: SystemTime::UNIX_EPOCH, calendar: &calendar };
         let said = body(json!({
             "key_alias": "ci", "team_id": "red", "models": ["a"], "max_budget": 1, "budget_duration": "30d",
             "duration": "1h", "model_rpm_limit": {"a": 1}, "metadata": {"own": true}, "colour": "green", "spend": 5,
@@ -257,9 +264,9 @@ mod tests {
         let wishes = KEY.read(&said, false).unwrap();
         assert_eq!(wishes.unknown, ["colour", "spend"], "kept out and told");
         let mut draft = Draft::default();
-        KEY.write(&mut draft, &wishes.values, now);
+        KEY.write(&mut draft, &wishes.values, times);
         let row = object(draft);
-        let told = KEY.show(&row, View::Told, now);
+        let told = KEY.show(&row, View::Told, times);
         for (name, value) in [
             ("key_alias", json!("ci")),
             ("team_id", json!("red")),
@@ -272,7 +279,7 @@ mod tests {
         ] {
             assert_eq!(told.get(name), Some(&value), "{name}");
         }
-        assert!(!told.contains_key("token_id") && KEY.show(&row, View::Made, now).contains_key("token_id"));
+        assert!(!told.contains_key("token_id") && KEY.show(&row, View::Made, times).contains_key("token_id"));
         let obeyed = document(&KEY, &row);
         assert_eq!(obeyed.get("model_rpm_limit"), Some(&json!({"a": 1})));
         assert_eq!(obeyed.get("metadata"), Some(&json!({"own": true})));
@@ -296,12 +303,13 @@ mod tests {
 
     #[test]
     fn a_null_takes_a_value_away() {
-        let now = SystemTime::UNIX_EPOCH;
-        let mut draft = Draft { alias: Some("a".into()), expires_at: Some(now), ..Draft::default() };
+        let calendar = Calendar::default();
+        let times = Times { now: SystemTime::UNIX_EPOCH, calendar: &calendar };
+        let mut draft = Draft { alias: Some("a".into()), expires_at: Some(times.now), ..Draft::default() };
         draft.fields = body(json!({"max_budget": 1.0, "budget_duration": "1d", "budget_reset_at": "x"}));
         let said = json!({"key_alias": null, "duration": null, "max_budget": null, "budget_duration": null});
         let wishes = KEY.read(&body(said), true).unwrap();
-        KEY.write(&mut draft, &wishes.values, now);
+        KEY.write(&mut draft, &wishes.values, times);
         assert_eq!(draft, Draft::default());
     }
 }

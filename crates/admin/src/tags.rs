@@ -15,7 +15,7 @@ pub(crate) async fn new(ask: &mut Ask) -> Result<Value> {
     let wishes = ask.read(&TAG, &["name"])?;
     let name = ask.required("name")?.to_owned();
     let tag = objects::create(ask, &TAG, &name, &wishes).await?;
-    let told = TAG.show(&tag, View::Made, ask.now());
+    let told = TAG.show(&tag, View::Made, ask.times());
     Ok(json!({"message": format!("Tag {name} created successfully"), "tag": told}))
 }
 

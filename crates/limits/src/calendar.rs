@@ -123,12 +123,49 @@ impl Calendar {
         end.map_or(now + NEVER, SystemTime::from)
     }
 
-    fn end_after(&self, every: Every, now: Timestamp) -> Option<Timestamp> {
-        let local = now.to_zoned(self.zone.clone());
-        let today = match local.time() < self.day_begins {
-            true => local.date().yesterday().ok()?,
-            false => local.date(),
+    /// When the first period ends of a budget that begins now. Days that make no whole week are counted from today, as
+    /// LiteLLM counts them; the others lie on the grid.
+    pub fn first_end(&self, every: Every, now: SystemTime) -> SystemTime {
+        let counted = match every {
+            Every::Days(days) if !matches!(days, 1 | 7) => self.days_after(now, u64::from(days)),
+            _ => None,
         };
+        counted.unwrap_or_else(|| self.end(every, now))
+    }
+
+    /// When the period ends that runs now, of a budget whose period was to end at `kept` when that was written.
+    pub fn end_following(&self, every: Every, kept: SystemTime, now: SystemTime) -> SystemTime {
+        let counted = match every {
+            _ if kept > now => Some(kept),
+            Every::Days(days) if !matches!(days, 1 | 7) => {
+                let (step, over) = (u64::from(days), now.duration_since(kept).unwrap_or_default());
+                let steps = over.as_secs() / (step * DAY);
+                let end = |steps: u64| self.days_after(kept, steps.checked_mul(step)?);
+                // A day may have an hour more or less.
+                (steps..=steps + 2).filter_map(end).find(|end| *end > now)
+            }
+            _ => None,
+        };
+        counted.unwrap_or_else(|| self.end(every, now))
+    }
+
+    /// The beginning of the day so many days after the one of this moment.
+    fn days_after(&self, from: SystemTime, days: u64) -> Option<SystemTime> {
+        let today = self.day_of(&Timestamp::try_from(from).ok()?.to_zoned(self.zone.clone()))?;
+        let hours = i64::try_from(days).ok()?.checked_mul(24)?;
+        let day = today.checked_add(SignedDuration::from_hours(hours)).ok()?;
+        Some(self.beginning(day)?.timestamp().into())
+    }
+
+    fn day_of(&self, local: &Zoned) -> Option<Date> {
+        match local.time() < self.day_begins {
+            true => local.date().yesterday().ok(),
+            false => Some(local.date()),
+        }
+    }
+
+    fn end_after(&self, every: Every, now: Timestamp) -> Option<Timestamp> {
+        let today = self.day_of(&now.to_zoned(self.zone.clone()))?;
         match every {
             Every::Seconds(seconds) if seconds < DAY => {
                 let begin = self.beginning(today)?;
@@ -259,6 +296,95 @@ mod tests {
             let calendar = Calendar::in_zone(zone).unwrap().with_days_from(begins).unwrap();
             let got = Timestamp::try_from(calendar.end(Every::parse(every).unwrap(), at(now))).unwrap();
             assert_eq!(got.to_string(), end, "{every} at {now} in {zone} from {begins}");
+        }
+    }
+
+    #[test]
+    fn a_budget_counts_from_its_first_day_where_no_calendar_cuts_it() {
+        for (zone, every, now, first, later, following) in [
+            (
+                "UTC",
+                "3d",
+                "2026-11-20T23:50:20Z",
+                "2026-11-23T00:00:00Z",
+                "2026-11-30T05:00:00Z",
+                "2026-12-02T00:00:00Z",
+            ),
+            (
+                "UTC",
+                "10d",
+                "2026-11-20T08:00:00Z",
+                "2026-11-30T00:00:00Z",
+                "2026-11-29T08:00:00Z",
+                "2026-11-30T00:00:00Z",
+            ),
+            (
+                "UTC",
+                "14d",
+                "2026-11-20T08:00:00Z",
+                "2026-12-04T00:00:00Z",
+                "2026-12-04T00:00:00Z",
+                "2026-12-18T00:00:00Z",
+            ),
+            (
+                "UTC",
+                "1d",
+                "2026-11-20T08:00:00Z",
+                "2026-11-21T00:00:00Z",
+                "2026-11-30T05:00:00Z",
+                "2026-12-01T00:00:00Z",
+            ),
+            (
+                "UTC",
+                "7d",
+                "2026-11-20T08:00:00Z",
+                "2026-11-23T00:00:00Z",
+                "2026-11-30T05:00:00Z",
+                "2026-12-07T00:00:00Z",
+            ),
+            (
+                "UTC",
+                "30d",
+                "2026-11-20T08:00:00Z",
+                "2026-12-01T00:00:00Z",
+                "2026-12-30T05:00:00Z",
+                "2027-01-01T00:00:00Z",
+            ),
+            (
+                "UTC",
+                "5h",
+                "2026-11-20T08:00:00Z",
+                "2026-11-20T10:00:00Z",
+                "2026-11-20T10:00:00Z",
+                "2026-11-20T15:00:00Z",
+            ),
+            // The clocks go forward on 28 March 2027.
+            (
+                "Europe/Berlin",
+                "2d",
+                "2027-03-26T12:00:00Z",
+                "2027-03-27T23:00:00Z",
+                "2027-03-29T21:59:59Z",
+                "2027-03-29T22:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                "2d",
+                "2027-03-26T12:00:00Z",
+                "2027-03-27T23:00:00Z",
+                "2027-03-29T22:00:00Z",
+                "2027-03-31T22:00:00Z",
+            ),
+        ] {
+            let (calendar, every) = (Calendar::in_zone(zone).unwrap(), Every::parse(every).unwrap());
+            let told = |at: SystemTime| Timestamp::try_from(at).unwrap().to_string();
+            let begun = calendar.first_end(every, at(now));
+            assert_eq!(told(begun), first, "{every} from {now} in {zone}");
+            assert_eq!(
+                told(calendar.end_following(every, begun, at(later))),
+                following,
+                "{every} at {later} in {zone}"
+            );
         }
     }
 

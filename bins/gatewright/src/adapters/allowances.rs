@@ -40,7 +40,7 @@ fn money(budget: &Budget, calendar: &Calendar, now: SystemTime, scope: &'static 
         return Rule::money(scope, id, budget.most, Window::Forever).spent(budget.spent);
     };
     let (ends, spent) = match budget.ends {
-        Some(ends) if ends <= now => (calendar.end(every, now), Money::ZERO),
+        Some(ends) if ends <= now => (calendar.end_following(every, ends, now), Money::ZERO),
         Some(ends) => (ends, budget.spent),
         None => (calendar.end(every, now), budget.spent),
     };

@@ -3,9 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gatewright_admin::{document, membership, spent, table};
+use gatewright_admin::{Times, document, membership, spent, table};
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record};
 use gatewright_core::{Clock, Error, ErrorKind, Result};
+use gatewright_limits::Calendar;
 use gatewright_store::{Error as StoreError, Kind, News, Object, Store};
 use serde_json::{Map, Value};
 
@@ -15,6 +16,7 @@ use crate::changes::Follow;
 pub(crate) struct StoredKeys {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) calendar: Calendar,
 }
 
 /// Forgets keys that were changed, or that something above them was changed of.
@@ -74,7 +76,8 @@ impl StoredKeys {
         if let Some(budget) = self.row(Kind::Budget, object.draft.parents.budget.as_deref()).await? {
             inherit(&mut fields, budget.draft.fields);
         }
-        let spent = spent(&self.store, &object, kind, &fields, self.clock.wall()).await?;
+        let times = Times { now: self.clock.wall(), calendar: &self.calendar };
+        let spent = spent(&self.store, &object, kind, &fields, times).await?;
         // A key that came from another one counts as that one.
         let id = fields.get("counts_as").and_then(Value::as_str).unwrap_or(&object.id).into();
         Ok(Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends })

@@ -36,7 +36,7 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     scope::allowed(ask, &before.draft.parents).await?;
     scope::untouched(ask, &before.draft.parents, &wishes)?;
     let mut draft = before.draft.clone();
-    KEY.write(&mut draft, &wishes, ask.now());
+    KEY.write(&mut draft, &wishes, ask.times());
     scope::settle(ask, &mut draft, before.draft.parents.user.as_deref()).await?;
     generate::free_alias(ask, draft.alias.as_deref(), Some(&before.id)).await?;
     // Its version says that nobody changed what the decisions above were made on.

@@ -44,7 +44,7 @@ pub(crate) async fn grant(ask: &Ask, mut wishes: Map<String, Value>) -> Result<M
     }
     routes_of_type(&mut wishes)?;
     let mut draft = Draft::default();
-    KEY.write(&mut draft, &wishes, ask.now());
+    KEY.write(&mut draft, &wishes, ask.times());
     scope::settle(ask, &mut draft, None).await?;
     free_alias(ask, draft.alias.as_deref(), None).await?;
     draft.fields.insert("key_name".into(), giver::name(&key).into());

@@ -51,7 +51,7 @@ pub(crate) async fn regenerate(ask: &mut Ask) -> Result<Value> {
 /// no new budget.
 fn successor(ask: &Ask, old: &Object, wishes: &Map<String, Value>) -> Draft {
     let mut draft = old.draft.clone();
-    KEY.write(&mut draft, wishes, ask.now());
+    KEY.write(&mut draft, wishes, ask.times());
     let count = old.draft.fields.get("rotation_count").and_then(Value::as_u64).unwrap_or_default();
     draft.fields.insert("rotation_count".into(), (count + 1).into());
     draft.fields.insert("last_rotation_at".into(), calendar::printed(ask.now()).into());

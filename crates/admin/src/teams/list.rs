@@ -95,7 +95,7 @@ pub(crate) async fn told(ask: &Ask, keys: &[Object]) -> Result<Value> {
 fn with_members(ask: &Ask, team: &Object, members: &[Object]) -> Map<String, Value> {
     let own: Vec<&Object> =
         members.iter().filter(|row| row.draft.parents.team.as_ref() == Some(&team.id)).collect();
-    let mut told = TEAM.show(team, View::Made, ask.now());
+    let mut told = TEAM.show(team, View::Made, ask.times());
     told.insert("members_with_roles".into(), members::roles(&own));
     told
 }

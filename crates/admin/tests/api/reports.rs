@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use gatewright_admin::{document, spent, table};
+use gatewright_admin::{Times, document, spent, table};
 use gatewright_core::{AttemptId, CallId, Clock, Money, SystemClock, Usage};
+use gatewright_limits::Calendar;
 use gatewright_spend::{Batch, Begin, Certainty, Ending, Entry, Ledger, State, Tenant};
 use gatewright_store::{Kind, Scope};
 use serde_json::{Value, json};
@@ -181,7 +182,11 @@ async fn a_budget_begins_anew_when_its_time_is_over() {
     let object = world.store.objects(Kind::Key).find(&hash).await.unwrap().unwrap();
     let fields = document(table(Kind::Key).unwrap(), &object);
     let now = SystemClock.wall();
-    let look = async |at| spent(&world.store, &object, Kind::Key, &fields, at).await.unwrap();
+    let calendar = Calendar::default();
+    let look = async |now| {
+        let times = Times { now, calendar: &calendar };
+        spent(&world.store, &object, Kind::Key, &fields, times).await.unwrap()
+    };
     let before = look(now).await;
     assert_eq!((before.now, before.within.len()), (Money::ZERO, 2));
     booked(&world, vec![entry(&hash, Tenant::default(), 9)]).await;

@@ -86,6 +86,7 @@ impl World {
             credentials,
             prices: Arc::new(Flat),
             clock,
+            calendar: gatewright_limits::Calendar::default(),
         };
         Self { store, _folder: folder, router: admin.router() }
     }
