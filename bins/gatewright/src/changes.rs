@@ -19,8 +19,9 @@ const WAITING: usize = 64;
 
 /// Remembers what is in the database, and forgets or reads it anew when it is changed.
 pub(crate) trait Follow: Send + Sync + 'static {
-    /// Has happened; [`News::Anything`] at the start too. The next news come when this is done.
-    fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    /// Has happened; [`News::Anything`] at the start too. The next news come when this is done. Answers whether it was
+    /// taken in: who could not is told of anything the next time.
+    fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 }
 
 /// The task that follows the changes. Clones are of the same.
@@ -32,11 +33,17 @@ pub(crate) struct ChangeFeed {
 /// What the task works with.
 struct Feed {
     changes: Changes,
-    followers: Vec<Arc<dyn Follow>>,
+    followers: Vec<Follower>,
     asked: mpsc::Receiver<oneshot::Sender<()>>,
     /// As long as somebody may ask, waiting for it takes time.
     _asks: mpsc::Sender<oneshot::Sender<()>>,
     answers: bool,
+}
+
+struct Follower {
+    who: Arc<dyn Follow>,
+    /// Could not take in what it heard last.
+    missed: bool,
 }
 
 // === impl ChangeFeed ===
@@ -50,6 +57,7 @@ impl ChangeFeed {
         stop: CancellationToken,
     ) -> Self {
         let (asks, asked) = mpsc::channel(WAITING);
+        let followers = followers.into_iter().map(|who| Follower { who, missed: false }).collect();
         let feed = Feed { changes: store.changes(), followers, asked, _asks: asks.clone(), answers: true };
         tasks.spawn(stop.run_until_cancelled_owned(feed.follow()));
         Self { asks }
@@ -91,9 +99,9 @@ impl Feed {
                 self.answers = true;
                 if news != News::Changes(Vec::new()) {
                     debug!(?news, "changes");
-                    for follower in &self.followers {
-                        follower.hear(&news).await;
-                    }
+                }
+                for follower in &mut self.followers {
+                    follower.hear(&news).await;
                 }
             }
             Err(err) => {
@@ -101,6 +109,17 @@ impl Feed {
                     warn!(error = %err, "cannot follow changes; they are caught up with later");
                 }
             }
+        }
+    }
+}
+
+// === impl Follower ===
+
+impl Follower {
+    async fn hear(&mut self, news: &News) {
+        let news = if self.missed { &News::Anything } else { news };
+        if *news != News::Changes(Vec::new()) {
+            self.missed = !self.who.hear(news).await;
         }
     }
 }

@@ -8,6 +8,8 @@ mod pipeline;
 
 mod adapters;
 
+mod live;
+
 mod changes;
 
 mod ledger;

@@ -5,15 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use gatewright_admin::Admin;
+use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, check_exposure};
-use gatewright_catalogue::Catalogue;
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Gateway, Ports};
 use gatewright_limits::{Limits, Local, Rules};
-use gatewright_providers::{Deployment, Names, Registry, Upstream};
-use gatewright_routing::{LiveTable, Router, Table};
+use gatewright_providers::Upstream;
+use gatewright_routing::Router;
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
 use gatewright_telemetry::Traced;
@@ -21,15 +19,17 @@ use gatewright_transport::Transport;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::adapters::{
-    CallRules, DeploymentRules, Forgetting, Models, Needs, Observed, PriceList, StoredKeys, provider_of,
-};
-use crate::config::{Config, Env};
+use crate::adapters::{CallRules, Forgetting, Needs, Observed, StoredKeys, StoredModels};
+use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
+use crate::live::Live;
 use crate::{journal, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
+
+/// How long a start waits for the models of a database that does not answer.
+const FIRST_MODELS: Duration = Duration::from_secs(5);
 
 /// One a core, as long as their reserved files stay small beside a disk.
 const MOST_LANES: usize = 4;
@@ -47,6 +47,10 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 impl StartError {
+    pub(crate) fn told(words: String) -> Self {
+        Self(words)
+    }
+
     pub(crate) fn new(what: &str, err: &dyn fmt::Display) -> Self {
         Self(format!("{what}: {err}"))
     }
@@ -55,7 +59,7 @@ impl StartError {
 /// Serves `config` on `listener` until `shutdown` is ready; answers when all open calls have ended.
 pub async fn serve(
     config: Config,
-    env: Env<'_>,
+    env: Environment,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
@@ -88,18 +92,33 @@ pub async fn serve(
     let keys =
         StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
     let authenticator = Authenticator::new(&config.access).with_keys(Arc::new(keys), clock.clone());
-    let changes = ledger.follow(vec![Arc::new(Forgetting(authenticator.clone()))]);
+    let live = Arc::new(Live::new(&config, env, clock.clone())?);
+    let vault = config.salt.as_ref().map(Vault::new).transpose();
+    let vault = vault.map_err(|err| StartError::new("cannot keep secrets", &err))?;
+    let stored = StoredModels {
+        store: store.clone(),
+        vault: vault.clone(),
+        entries: config.entries.clone(),
+        live: live.clone(),
+        enabled: config.store_models,
+    };
+    let changes = ledger.follow(vec![Arc::new(Forgetting(authenticator.clone())), Arc::new(stored.clone())]);
     let admin = Admin {
         store,
         authenticator: authenticator.clone(),
-        reload: Arc::new(changes),
+        reload: Arc::new(changes.clone()),
         credentials: config.access.clone(),
-        prices: Arc::new(PriceList::new(&config.deployments, Catalogue::builtin())),
+        prices: live.prices.clone(),
+        deployments: Arc::new(stored),
+        vault,
         clock,
         calendar: config.money.calendar.clone(),
     };
-    let (policies, ports) = assemble(&config, env, transport, &telemetry, (journal, ledger.watched()))?;
-    let ports = Ports { authenticator, ..ports };
+    if config.store_models && tokio::time::timeout(FIRST_MODELS, changes.caught_up()).await.is_err() {
+        warn!("the stored models are not read yet; the configuration's are served meanwhile");
+    }
+    let (policies, ports) =
+        assemble(&config, (&live, authenticator), transport, &telemetry, (journal, ledger.watched()));
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.beside(admin.router()).serve(listener, shutdown).await;
     ledger.stop().await;
@@ -111,23 +130,13 @@ pub async fn serve(
 
 fn assemble(
     config: &Config,
-    env: Env<'_>,
+    (live, authenticator): (&Live, Authenticator),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
     (journal, ledger): (Journal, Watched),
-) -> Result<(pipeline::Policies, Ports), StartError> {
-    let catalogue = Catalogue::builtin();
+) -> (pipeline::Policies, Ports) {
     let clock = Arc::new(SystemClock);
-    let routing = config.deployments.iter().map(|deployment| deployment.routing.clone()).collect();
-    let router =
-        gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
-    let table = Table::build(routing, router).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        StartError(lines.join("\n"))
-    })?;
-    let table = LiveTable::new(table);
-    let registry = Arc::new(ArcSwap::from_pointee(registry(config, env, catalogue)));
-    let prices = Arc::new(PriceList::new(&config.deployments, catalogue));
+    let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
     let tracer = telemetry.tracer();
     let pricing: gatewright_telemetry::Pricing = {
         let prices = prices.clone();
@@ -138,30 +147,21 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let call_rules = CallRules::new(config.limits, money, clock.clone());
-    let deployment_rules = DeploymentRules::new(&config.deployments, money, clock.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         call_limits: limits(Arc::new(call_rules)).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
-        deployment_limits: limits(Arc::new(deployment_rules)).of_deployments(),
+        deployment_limits: limits(live.rules.clone()).of_deployments(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
         upstream: Upstream::new(registry.clone(), transport, tracer.clone(), Default::default()),
     };
     let ports = Ports {
-        authenticator: Authenticator::new(&config.access),
+        authenticator,
         credentials: config.access.clone(),
-        directory: Arc::new(Models::new(table.clone(), &config.deployments, catalogue)),
+        directory: live.models.clone(),
         health: Arc::new(Observed { table, registry, journal, ledger }),
     };
-    Ok((policies, ports))
-}
-
-fn registry(config: &Config, env: Env<'_>, catalogue: &'static Catalogue) -> Registry {
-    Registry::new(config.deployments.iter().map(|deployment| {
-        let routing = &deployment.routing;
-        let names = Names { id: &routing.id, group: &routing.group, label: &routing.target };
-        Deployment::new(names, deployment.params.clone(), catalogue, env)
-    }))
+    (policies, ports)
 }

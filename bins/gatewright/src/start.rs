@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Serve};
-use crate::config::{Config, DEMO_MODEL, Said};
+use crate::config::{Config, DEMO_MODEL, Environment, Said};
 use crate::{StartError, journal, serve};
 
 /// Variables that set a key of the configuration: `GATEWRIGHT__ROUTER_SETTINGS__NUM_RETRIES=3`.
@@ -20,8 +21,9 @@ pub fn run(cli: Cli) -> ExitCode {
         return journal::print(args);
     }
     let (args, env) = (&cli.serve, environment());
-    let env = |name: &str| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let config = load(args, &env);
+    let env: Environment =
+        Arc::new(move |name| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()));
+    let config = load(args, &*env);
     for problem in config.problems.iter() {
         let _ = writeln!(io::stderr(), "{problem}");
     }
@@ -31,7 +33,7 @@ pub fn run(cli: Cli) -> ExitCode {
     if config.problems.are_fatal() {
         return ExitCode::FAILURE;
     }
-    match start(args, config, &env) {
+    match start(args, config, env) {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             let _ = writeln!(io::stderr(), "gatewright: {err}");
@@ -74,7 +76,7 @@ fn checked(config: &Config) -> ExitCode {
     if config.problems.are_fatal() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn start(args: &Serve, config: Config, env: &dyn Fn(&str) -> Option<String>) -> Result<(), StartError> {
+fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartError> {
     // Whoever links a second TLS provider in would otherwise make rustls panic at the first connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -83,9 +85,9 @@ fn start(args: &Serve, config: Config, env: &dyn Fn(&str) -> Option<String>) -> 
     }
     let runtime = runtime.enable_all().build().map_err(|err| StartError::new("cannot start", &err))?;
     let variables = config.variables.clone();
-    let env = |name: &str| {
+    let env: Environment = Arc::new(move |name| {
         variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).or_else(|| env(name))
-    };
+    });
     runtime.block_on(async {
         let address = SocketAddr::new(args.host, args.port);
         let listener = TcpListener::bind(address)
@@ -93,7 +95,7 @@ fn start(args: &Serve, config: Config, env: &dyn Fn(&str) -> Option<String>) -> 
             .map_err(|err| StartError::new(&format!("cannot listen on {address}"), &err))?;
         let shown = listener.local_addr().unwrap_or(address);
         greet(&config, shown);
-        serve(config, &env, listener, stop_signal()).await
+        serve(config, env, listener, stop_signal()).await
     })
 }
 

@@ -113,12 +113,20 @@ impl Actor {
         self.is_admin() || self.has(Standing::ProxyAdminViewer)
     }
 
+    /// LiteLLM's name for what it is first of all.
+    pub(crate) fn role(&self) -> &'static str {
+        self.standings.first().map_or("unknown", |standing| standing.name())
+    }
+
     /// Refuses whoever may call a route for nothing at all.
     pub(crate) fn enter(&self, access: Access, route: &str) -> Result<()> {
         if self.standings.iter().any(|standing| access.is_open_to(*standing)) {
             return Ok(());
         }
-        let role = self.standings.first().map_or("unknown", |standing| standing.name());
+        let role = self.role();
+        if route.starts_with("/model/") {
+            return Err(Failure::no_models(role));
+        }
         let words = format!(
             "Authentication Error, Only proxy admin can be used to generate, delete, update info for new \
              keys/users/teams. Route={route}. Your role={role}. Your user_id=*******"

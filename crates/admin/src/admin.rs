@@ -19,6 +19,7 @@ use crate::actor::Actor;
 use crate::ask::Ask;
 use crate::failure::{Result, answer};
 use crate::routes::{ROUTES, Route};
+use crate::{Deployments, Vault};
 
 /// Names the fields of a body that nobody knows.
 const IGNORED: HeaderName = HeaderName::from_static("x-gatewright-ignored-fields");
@@ -35,6 +36,10 @@ pub struct Admin {
     pub credentials: gatewright_auth::Settings,
     /// What models cost.
     pub prices: Arc<dyn Prices>,
+    /// Which models there are.
+    pub deployments: Arc<dyn Deployments>,
+    /// What the secrets of providers are kept with; `None` where there is no secret to make a key of.
+    pub vault: Option<Vault>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where and when days begin.

@@ -10,7 +10,7 @@ use crate::objects::MOST;
 use crate::page::Page;
 
 /// LiteLLM's names for the tables of what was changed.
-const TABLES: [(Kind, &str); 9] = [
+const TABLES: [(Kind, &str); 11] = [
     (Kind::Key, "LiteLLM_VerificationToken"),
     (Kind::Team, "LiteLLM_TeamTable"),
     (Kind::User, "LiteLLM_UserTable"),
@@ -20,6 +20,8 @@ const TABLES: [(Kind, &str); 9] = [
     (Kind::Budget, "LiteLLM_BudgetTable"),
     (Kind::Tag, "LiteLLM_TagTable"),
     (Kind::Membership, "LiteLLM_TeamMembership"),
+    (Kind::Model, "LiteLLM_ProxyModelTable"),
+    (Kind::Credential, "LiteLLM_CredentialsTable"),
 ];
 
 /// `GET /audit`: pages of changes, the latest first.

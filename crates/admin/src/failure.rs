@@ -42,6 +42,16 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, "auth_error", None, message)
     }
 
+    /// The caller may not manage models.
+    pub(crate) fn no_models(role: &str) -> Self {
+        let words = format!(
+            "{{'error': 'User does not have permission to make this model call. Your role={role}. You can only make \
+             model calls if you are a PROXY_ADMIN or if you are a team admin, by specifying a team_id in the \
+             model_info.'}}"
+        );
+        Self::new(StatusCode::FORBIDDEN, "auth_error", None, &words)
+    }
+
     /// A field has a wrong form; `what` is the word and the text that LiteLLM's validator has for it.
     pub(crate) fn form(at: &[Value], what: (&str, &str), input: &Value) -> Self {
         let (kind, message) = what;

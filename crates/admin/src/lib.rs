@@ -60,3 +60,17 @@ mod tags;
 mod reports;
 
 mod audit;
+
+mod vault;
+pub use vault::{Unreadable, Vault};
+
+mod secrets;
+pub use secrets::{opened, sealed};
+
+mod deployments;
+pub use deployments::{Change, Configured, Deployed, Deployments, Waiting};
+
+mod models;
+pub use models::{place, public_name};
+
+mod credentials;

@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::access::{ADMIN, Access, LEAD, LOOK, ORGANIZE, OWN, WATCH};
 use crate::ask::Ask;
 use crate::failure::Result;
-use crate::{audit, budgets, customers, keys, organizations, projects, reports, tags, teams, users};
+use crate::{
+    audit, budgets, credentials, customers, keys, models, organizations, projects, reports, tags, teams,
+    users,
+};
 
 /// One route.
 pub struct Route {
@@ -106,6 +109,19 @@ pub const ROUTES: &[Route] = &[
     post("/tag/delete", ADMIN, |ask| Box::pin(tags::delete(ask))),
     post("/tag/info", WATCH, |ask| Box::pin(tags::info(ask))),
     get("/tag/list", WATCH, |ask| Box::pin(tags::list(ask))),
+    // Models and what their providers are shown.
+    post("/model/new", LEAD, |ask| Box::pin(models::new(ask))),
+    post("/model/update", LEAD, |ask| Box::pin(models::update(ask))),
+    patch("/model/{model_id}/update", LEAD, |ask| Box::pin(models::patch(ask))),
+    post("/model/delete", LEAD, |ask| Box::pin(models::delete(ask))),
+    post("/model/block", LEAD, |ask| Box::pin(models::block(ask))),
+    post("/model/unblock", LEAD, |ask| Box::pin(models::unblock(ask))),
+    post("/credentials", ADMIN, |ask| Box::pin(credentials::new(ask))),
+    get("/credentials", WATCH, |ask| Box::pin(credentials::list(ask))),
+    get("/credentials/by_name/{*credential_name}", WATCH, |ask| Box::pin(credentials::by_name(ask))),
+    get("/credentials/by_model/{model_id}", WATCH, |ask| Box::pin(credentials::by_model(ask))),
+    patch("/credentials/{*credential_name}", ADMIN, |ask| Box::pin(credentials::update(ask))),
+    remove("/credentials/{*credential_name}", ADMIN, |ask| Box::pin(credentials::delete(ask))),
     // What was spent.
     get("/global/spend", WATCH, |ask| Box::pin(reports::spend(ask))),
     get("/global/spend/logs", WATCH, |ask| Box::pin(reports::spend_by_day(ask))),

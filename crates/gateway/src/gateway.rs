@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tower::Service;
 
 use crate::llm::Way;
-use crate::{Answers, Directory, Health, ROUTES, Route, accept, health, llm, models, respond, routes};
+use crate::{Answers, Directory, Health, ROUTES, Route, accept, health, info, llm, models, respond, routes};
 
 /// Limits of the HTTP surface.
 #[derive(Clone, Debug)]
@@ -188,7 +188,9 @@ impl<S: CallService> Gateway<S> {
             }
             Answers::Models => models::list(&self.ports, &parts).await,
             Answers::Model => models::one(&self.ports, &parts).await,
-            Answers::ModelInfo => models::info(&self.ports, &parts).await,
+            Answers::Deployments => info::deployments(&self.ports, &parts).await,
+            Answers::DeploymentPages => info::pages(&self.ports, &parts).await,
+            Answers::Groups => info::groups(&self.ports, &parts).await,
             Answers::Liveliness => health::liveliness(),
             Answers::Readiness => health::readiness(&self.ports),
             Answers::Health => health::deployments(&self.ports, &parts).await,
@@ -207,16 +209,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{LedgerHealth, ModelEntry};
+    use crate::{Described, LedgerHealth, ModelEntry};
 
     struct Stub;
 
     impl Directory for Stub {
-        fn models(&self) -> Vec<ModelEntry> {
+        fn models(&self, _: Option<&str>) -> Vec<ModelEntry> {
             Vec::new()
         }
 
-        fn model(&self, _: &str) -> Option<ModelEntry> {
+        fn model(&self, _: Option<&str>, _: &str) -> Option<ModelEntry> {
             None
         }
 
@@ -224,7 +226,11 @@ mod tests {
             (name == "fast").then(|| "gpt-4o".to_owned())
         }
 
-        fn deployments(&self) -> Vec<Value> {
+        fn deployments(&self) -> Vec<Described> {
+            Vec::new()
+        }
+
+        fn groups(&self, _: Option<&str>) -> Vec<Described> {
             Vec::new()
         }
     }

@@ -25,7 +25,9 @@ mod respond;
 mod edge;
 
 mod models;
-pub use models::{Directory, ModelEntry};
+pub use models::{Described, Directory, ModelEntry};
+
+mod info;
 
 mod health;
 pub use health::{Health, LedgerHealth};

@@ -1,4 +1,4 @@
-//! `/v1/models` and `/model/info`: what there is to call.
+//! `/v1/models`: what there is to call.
 
 use axum::response::Response;
 use gatewright_core::{CallId, Caller, Dialect, Error, ErrorKind};
@@ -12,17 +12,31 @@ use crate::{Ports, respond};
 
 /// Which models there are.
 pub trait Directory: Send + Sync + 'static {
-    /// The public names, wildcards expanded, in the order of the configuration.
-    fn models(&self) -> Vec<ModelEntry>;
+    /// The public names, wildcards expanded, in the order of the configuration; then those that only this team has.
+    fn models(&self, team: Option<&str>) -> Vec<ModelEntry>;
 
     /// One of them; also a name that only a wildcard covers.
-    fn model(&self, name: &str) -> Option<ModelEntry>;
+    fn model(&self, team: Option<&str>, name: &str) -> Option<ModelEntry>;
 
     /// What an alias stands for.
     fn alias(&self, name: &str) -> Option<String>;
 
     /// The deployments with their settings and facts, without secrets.
-    fn deployments(&self) -> Vec<Value>;
+    fn deployments(&self) -> Vec<Described>;
+
+    /// The model groups with the facts of their deployments: everybody's, then those of this team.
+    fn groups(&self, team: Option<&str>) -> Vec<Described>;
+}
+
+/// A deployment or a group as LiteLLM's clients read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// The public name that a caller must be allowed to use.
+    pub name: String,
+    /// The only team that has it.
+    pub team: Option<String>,
+    /// What is told of it.
+    pub facts: Value,
 }
 
 /// One public model name.
@@ -45,7 +59,7 @@ const OWNER: &str = "openai";
 /// `GET /v1/models`: the models that the caller may use.
 pub(crate) async fn list(ports: &Ports, request: &Parts) -> Response {
     with_caller(ports, request, |caller| {
-        let models = ports.directory.models();
+        let models = ports.directory.models(caller.team.as_deref());
         let data: Vec<Value> = models.iter().filter(|m| ports.permits(caller, &m.name)).map(entry).collect();
         Ok(json!({"data": data, "object": "list"}))
     })
@@ -59,21 +73,12 @@ pub(crate) async fn one(ports: &Ports, request: &Parts) -> Response {
         let name = path.split_once("/models/").map(|(_, name)| name).unwrap_or_default();
         // `%2F` in a model's name is a slash of it.
         let name = percent_decode_str(name).decode_utf8_lossy();
-        match ports.directory.model(&name) {
+        match ports.directory.model(caller.team.as_deref(), &name) {
             Some(model) if ports.permits(caller, &model.name) => Ok(entry(&model)),
             _ => Err(Error::new(ErrorKind::NotFound, format!("The model '{name}' does not exist"))
                 .with_param("model")
                 .with_code("model_not_found")),
         }
-    })
-    .await
-}
-
-/// `GET /model/info`: the deployments, for operators.
-pub(crate) async fn info(ports: &Ports, request: &Parts) -> Response {
-    with_caller(ports, request, |caller| match caller.admin {
-        true => Ok(json!({"data": ports.directory.deployments()})),
-        false => Err(Error::new(ErrorKind::Forbidden, "only an administrator may list deployments")),
     })
     .await
 }

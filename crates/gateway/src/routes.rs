@@ -23,8 +23,12 @@ pub enum Answers {
     Models,
     /// One of them.
     Model,
-    /// The deployments, for operators.
-    ModelInfo,
+    /// The deployments that the caller may use.
+    Deployments,
+    /// The same in pages.
+    DeploymentPages,
+    /// The model groups that the caller may use.
+    Groups,
     /// Whether the process lives.
     Liveliness,
     /// Whether it can serve.
@@ -47,8 +51,10 @@ pub const ROUTES: &[Route] = &[
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),
     fetch("/models/{*model}", Answers::Model),
-    fetch("/model/info", Answers::ModelInfo),
-    fetch("/v1/model/info", Answers::ModelInfo),
+    fetch("/model/info", Answers::Deployments),
+    fetch("/v1/model/info", Answers::Deployments),
+    fetch("/v2/model/info", Answers::DeploymentPages),
+    fetch("/model_group/info", Answers::Groups),
     fetch("/health/liveliness", Answers::Liveliness),
     fetch("/health/liveness", Answers::Liveliness),
     fetch("/health/readiness", Answers::Readiness),

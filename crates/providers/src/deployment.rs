@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, ProviderRef, ProviderRow};
 use gatewright_core::{Error, ErrorKind, Result, Secret, ServedBy, Target};
+use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
@@ -33,6 +34,8 @@ pub struct Params {
     pub mock_response: Option<String>,
     /// The provider, where the model's name does not begin with it.
     pub provider: Option<String>,
+    /// Who chose the endpoint.
+    pub trust: Trust,
 }
 
 /// What a deployment is called.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gatewright_core::{Body, Call, Dialect, Error, ErrorKind, Json, JsonLimits, Losses, Operation, Result};
-use gatewright_transport::{Request, Trust};
+use gatewright_transport::Request;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
@@ -54,7 +54,7 @@ pub(crate) fn build(
         uri: address.clone(),
         headers: endpoint.headers.clone(),
         body: body.pieces(),
-        trust: Trust::Operator,
+        trust: params.trust,
     };
     if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
         forward_headers(&call.headers, &mut request.headers);

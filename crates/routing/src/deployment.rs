@@ -10,6 +10,8 @@ pub struct Deployment {
     pub id: Arc<str>,
     /// The public model name it serves; may hold `*`.
     pub group: Arc<str>,
+    /// The only team that may use it; `None` is everybody.
+    pub team: Option<Arc<str>>,
     /// `provider/model`; each `*` is replaced by what the group's `*` stood for, left to right.
     pub target: Arc<str>,
     /// The provider's name.

@@ -148,7 +148,7 @@ impl Way {
             if !names.into_iter().flatten().any(|name| self.caller.may_use(name)) {
                 continue;
             }
-            match table.resolve(&name) {
+            match table.resolve_for(self.caller.team.as_deref(), &name) {
                 Some(route) if !self.tried.contains(&route.name) && promising(&route, now) => {
                     self.left -= 1;
                     return Some(route);

@@ -1,6 +1,7 @@
 //! The routing table: which deployments serve which name. Never changed, only replaced as a whole.
 
 mod build;
+mod names;
 mod problem;
 
 use std::collections::HashMap;
@@ -10,10 +11,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use self::names::Names;
 pub use self::problem::Problem;
 use crate::fallbacks::Rules;
 use crate::health::Judgement;
-use crate::pattern::{self, Captures, Pattern};
+use crate::pattern::{self, Captures};
 use crate::{Candidate, Deployment, Health, Settings};
 
 /// Everything that routing knows by configuration.
@@ -21,10 +23,9 @@ pub struct Table {
     pub(crate) settings: Settings,
     pub(crate) rules: Rules,
     members: Vec<Arc<Member>>,
-    by_id: HashMap<Arc<str>, Arc<Group>>,
-    groups: HashMap<Arc<str>, Arc<Group>>,
-    wildcards: Vec<(Pattern, Arc<Group>)>,
-    by_target: HashMap<Arc<str>, Arc<Group>>,
+    by_id: HashMap<Arc<str>, Arc<Member>>,
+    public: Names,
+    teams: HashMap<Arc<str>, Names>,
     aliases: HashMap<Arc<str>, Arc<str>>,
     names: Vec<Arc<str>>,
     warnings: Vec<Problem>,
@@ -73,30 +74,34 @@ impl Table {
     /// to the most specific wildcard that matches the name, or the name with its provider before it; else to the
     /// deployments whose target it is.
     pub fn resolve(&self, model: &str) -> Option<Route> {
-        if let Some((id, group)) = self.by_id.get_key_value(model) {
-            return Some(Route::to(id, group));
-        }
-        let model = self.aliases.get(model).map_or(model, |target| target);
-        if let Some((name, group)) = self.groups.get_key_value(model) {
-            return Some(Route::to(name, group));
-        }
-        let by_pattern = self.matched(model, model).or_else(|| {
-            let provider =
-                (!self.wildcards.is_empty()).then(|| (self.settings.provider_of)(model)).flatten()?;
-            self.matched(&format!("{provider}/{model}"), model)
-        });
-        by_pattern.or_else(|| self.by_target.get_key_value(model).map(|(name, group)| Route::to(name, group)))
+        let found = self.public.by_id(model);
+        found.or_else(|| {
+            let model = self.aliases.get(model).map_or(model, |target| target);
+            self.public.by_name(model, &self.settings)
+        })
+    }
+
+    /// The same for somebody of a team: what the team has for itself comes first, and nobody else gets there.
+    pub fn resolve_for(&self, team: Option<&str>, model: &str) -> Option<Route> {
+        let own = team.and_then(|team| self.teams.get(team));
+        let found = own.and_then(|names| names.by_id(model).or_else(|| names.by_name(model, &self.settings)));
+        found.or_else(|| self.resolve(model))
     }
 
     /// What an alias stands for. A deployment's id is none, whatever the aliases say: that is where it leads.
     pub fn alias(&self, name: &str) -> Option<&Arc<str>> {
-        self.aliases.get(name).filter(|_| !self.by_id.contains_key(name))
+        self.aliases.get(name).filter(|_| !self.public.has_id(name))
     }
 
     /// The names that clients may use, in the order of the configuration: groups (wildcards as patterns), then the
     /// aliases that are not hidden.
     pub fn names(&self) -> &[Arc<str>] {
         &self.names
+    }
+
+    /// The names that only this team may use.
+    pub fn names_of(&self, team: &str) -> &[Arc<str>] {
+        self.teams.get(team).map(|names| names.order.as_slice()).unwrap_or_default()
     }
 
     /// All deployments, in the order of the configuration.
@@ -114,16 +119,8 @@ impl Table {
         &self.warnings
     }
 
-    /// The most specific wildcard that matches `full`, as the route of `name`.
-    fn matched(&self, full: &str, name: &str) -> Option<Route> {
-        self.wildcards.iter().find_map(|(pattern, group)| {
-            let captures = pattern.captures(full)?;
-            Some(Route { name: name.into(), group: group.clone(), captures })
-        })
-    }
-
     fn member(&self, id: &str) -> Option<&Arc<Member>> {
-        self.by_id.get(id).and_then(|group| group.members.first())
+        self.by_id.get(id)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Trip<'a> {
 impl<'a> Trip<'a> {
     /// Finds where the call goes first. An unknown model goes to the first default fallback that its caller may use.
     pub(crate) fn plan(table: &'a Table, dice: &'a dyn Dice, call: Call) -> Result<(Self, Route)> {
-        let route = table.resolve(&call.model);
+        let route = table.resolve_for(call.caller.team.as_deref(), &call.model);
         let mut trip = Self {
             table,
             dice,

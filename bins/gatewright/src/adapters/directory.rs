@@ -1,10 +1,11 @@
-//! `/v1/models` and `/model/info` from the routing table, the configuration and the catalogue.
+//! `/v1/models`, `/model/info` and `/model_group/info` from the routing table, the deployments and the catalogue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use gatewright_catalogue::{Catalogue, ModelRow};
-use gatewright_gateway::{Directory, ModelEntry};
+use arc_swap::ArcSwap;
+use gatewright_catalogue::{Catalogue, ModelRow, Prices};
+use gatewright_gateway::{Described, Directory, ModelEntry};
 use gatewright_routing::LiveTable;
 use serde_json::{Map, Value, json};
 
@@ -13,32 +14,68 @@ use crate::config::Deployment;
 /// The models that there are.
 pub(crate) struct Models {
     table: LiveTable,
-    by_id: HashMap<Arc<str>, Deployment>,
-    order: Vec<Arc<str>>,
+    known: ArcSwap<Known>,
     catalogue: &'static Catalogue,
+}
+
+/// The deployments; replaced whole when they change.
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<Arc<str>, Deployment>,
+    /// Those in force.
+    order: Vec<Arc<str>>,
 }
 
 /// What a model is for, where a wildcard is expanded.
 const CHAT: &str = "chat";
 
+/// Abilities that are told of a group, whether its deployments have them or not.
+const TOLD: [&str; 7] = [
+    "parallel_function_calling",
+    "vision",
+    "web_search",
+    "url_context",
+    "reasoning",
+    "function_calling",
+    "fast_mode",
+];
+
 // === impl Models ===
 
 impl Models {
-    pub(crate) fn new(table: LiveTable, deployments: &[Deployment], catalogue: &'static Catalogue) -> Self {
-        let by_id = deployments.iter().map(|d| (d.routing.id.clone(), d.clone())).collect();
-        let order = deployments.iter().map(|d| d.routing.id.clone()).collect();
-        Self { table, by_id, order, catalogue }
+    pub(crate) fn new(table: LiveTable, catalogue: &'static Catalogue) -> Self {
+        Self { table, known: ArcSwap::default(), catalogue }
     }
 
-    fn row(&self, name: &str) -> Option<ModelRow> {
+    /// Knows these from now on, of which the first ones are in force.
+    pub(crate) fn replace(&self, deployments: &[Deployment], in_force: usize) {
+        let by_id = deployments.iter().map(|d| (d.routing.id.clone(), d.clone())).collect();
+        let order = deployments.iter().take(in_force).map(|d| d.routing.id.clone()).collect();
+        self.known.store(Arc::new(Known { by_id, order }));
+    }
+
+    /// What a deployment shows its provider, in clear.
+    pub(crate) fn credential_of(&self, id: &str) -> Map<String, Value> {
+        let known = self.known.load();
+        let Some(deployment) = known.by_id.get(id) else { return Map::new() };
+        let params = &deployment.params;
+        let key = params.api_key.as_ref().map(|key| ("api_key".to_owned(), key.reveal().into()));
+        let base = params.api_base.as_ref().map(|base| ("api_base".to_owned(), base.as_str().into()));
+        key.into_iter().chain(base).collect()
+    }
+
+    fn row(&self, team: Option<&str>, name: &str) -> Option<ModelRow> {
         let table = self.table.load();
-        let route = table.resolve(name)?;
+        let route = table.resolve_for(team, name)?;
         let deployment = route.deployments().next()?;
         let label = route.model_for(deployment).unwrap_or_else(|| deployment.target.clone());
-        let configured = self.by_id.get(&deployment.id)?;
-        let overrides = &configured.params.overrides;
-        let (provider, model) = self.catalogue.split(&label, configured.params.provider.as_deref()).ok()?;
-        match &overrides.base_model {
+        let known = self.known.load();
+        self.row_of(known.by_id.get(&deployment.id)?, &label)
+    }
+
+    fn row_of(&self, deployment: &Deployment, label: &str) -> Option<ModelRow> {
+        let (provider, model) = self.catalogue.split(label, deployment.params.provider.as_deref()).ok()?;
+        match &deployment.params.overrides.base_model {
             Some(base) => self.catalogue.base_model(provider.name(), base),
             None => self.catalogue.model(provider.name(), model),
         }
@@ -55,38 +92,59 @@ impl Models {
             None => vec![pattern.to_owned()],
         }
     }
+
+    /// The public names, then those that only this team has.
+    fn names(&self, team: Option<&str>) -> Vec<Arc<str>> {
+        let table = self.table.load();
+        let own = team.map(|team| table.names_of(team)).unwrap_or_default();
+        let mut seen = HashSet::new();
+        table.names().iter().chain(own).filter(|name| seen.insert(Arc::clone(name))).cloned().collect()
+    }
 }
 
 impl Directory for Models {
-    fn models(&self) -> Vec<ModelEntry> {
-        let table = self.table.load();
+    fn models(&self, team: Option<&str>) -> Vec<ModelEntry> {
         let mut names: Vec<String> = Vec::new();
-        for name in table.names() {
-            let more = if name.contains('*') { self.expanded(name) } else { vec![name.to_string()] };
+        for name in self.names(team) {
+            let more = if name.contains('*') { self.expanded(&name) } else { vec![name.to_string()] };
             names.extend(more);
         }
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        names.into_iter().map(|name| entry(self.row(&name), name)).collect()
+        names.into_iter().map(|name| entry(self.row(team, &name), name)).collect()
     }
 
-    fn model(&self, name: &str) -> Option<ModelEntry> {
-        self.table.load().resolve(name)?;
-        Some(entry(self.row(name), name.to_owned()))
+    fn model(&self, team: Option<&str>, name: &str) -> Option<ModelEntry> {
+        self.table.load().resolve_for(team, name)?;
+        Some(entry(self.row(team, name), name.to_owned()))
     }
 
     fn alias(&self, name: &str) -> Option<String> {
         self.table.load().alias(name).map(ToString::to_string)
     }
 
-    fn deployments(&self) -> Vec<Value> {
-        self.order.iter().filter_map(|id| self.by_id.get(id)).map(|d| self.described(d)).collect()
+    fn deployments(&self) -> Vec<Described> {
+        let known = self.known.load();
+        known.order.iter().filter_map(|id| known.by_id.get(id)).map(|d| self.described(d)).collect()
+    }
+
+    fn groups(&self, team: Option<&str>) -> Vec<Described> {
+        let table = self.table.load();
+        let described = |name: Arc<str>| {
+            let route = table.resolve_for(team, &name)?;
+            let known = self.known.load();
+            let members: Vec<&Deployment> =
+                route.deployments().filter_map(|deployment| known.by_id.get(&deployment.id)).collect();
+            let facts = self.group(&name, &members);
+            Some(Described { name: name.to_string(), team: team.map(str::to_owned), facts })
+        };
+        self.names(team).into_iter().filter_map(described).collect()
     }
 }
 
 impl Models {
     /// One deployment as LiteLLM describes it. Only what is listed here is shown: no credential can slip in.
-    fn described(&self, deployment: &Deployment) -> Value {
+    fn described(&self, deployment: &Deployment) -> Described {
         let routing = &deployment.routing;
         let mut params = Map::new();
         params.insert("model".into(), (&*routing.target).into());
@@ -96,6 +154,7 @@ impl Models {
             }
         };
         known("api_base", deployment.params.api_base.clone().map(Value::from));
+        known("custom_llm_provider", deployment.params.provider.clone().map(Value::from));
         known("rpm", routing.rpm.map(Value::from));
         known("tpm", routing.tpm.map(Value::from));
         known("weight", routing.weight.map(Value::from));
@@ -104,7 +163,9 @@ impl Models {
         let mut info = self.facts(deployment);
         info.extend(deployment.model_info.clone());
         info.insert("id".into(), (&*routing.id).into());
-        json!({"model_name": &*routing.group, "litellm_params": params, "model_info": info})
+        info.insert("db_model".into(), deployment.stored.into());
+        let facts = json!({"model_name": &*routing.group, "litellm_params": params, "model_info": info});
+        Described { name: routing.group.to_string(), team: routing.team.as_deref().map(str::to_owned), facts }
     }
 
     fn facts(&self, deployment: &Deployment) -> Map<String, Value> {
@@ -114,18 +175,64 @@ impl Models {
         else {
             return facts;
         };
+        facts.insert("key".into(), model.into());
         facts.insert("litellm_provider".into(), provider.name().into());
-        facts.insert("db_model".into(), false.into());
-        if let Some(row) = self.catalogue.model(provider.name(), model) {
+        facts.insert("rpm".into(), deployment.routing.rpm.into());
+        facts.insert("tpm".into(), deployment.routing.tpm.into());
+        if let Some(row) = self.row_of(deployment, target) {
             facts.insert("mode".into(), row.mode.into());
+            facts.insert("max_tokens".into(), row.limits.max_output.or(row.limits.max_input).into());
             facts.insert("max_input_tokens".into(), row.limits.max_input.into());
             facts.insert("max_output_tokens".into(), row.limits.max_output.into());
+            let can = row.supports.iter().map(|what| (*what, true));
+            for (what, can) in can.chain(row.supports_not.iter().map(|what| (*what, false))) {
+                facts.insert(format!("supports_{what}"), can.into());
+            }
         }
         let prices = self.catalogue.prices(provider.name(), model, &deployment.params.overrides);
         for (name, price) in prices.fields() {
             facts.insert(name.into_owned(), dollars(price.0));
         }
         facts
+    }
+
+    /// A group as LiteLLM describes it: what any of its deployments takes, can, or costs at most.
+    fn group(&self, name: &str, members: &[&Deployment]) -> Value {
+        let rows: Vec<ModelRow> =
+            members.iter().filter_map(|member| self.row_of(member, &member.routing.target)).collect();
+        let providers: BTreeSet<&str> = members.iter().map(|member| &*member.routing.provider).collect();
+        let most = |of: fn(&ModelRow) -> Option<u64>| rows.iter().filter_map(of).max();
+        let sum = |of: fn(&Deployment) -> Option<u64>| {
+            members.iter().filter_map(|member| of(member)).reduce(|a, b| a + b)
+        };
+        let dearest = |field: &str| {
+            let prices = members.iter().filter_map(|member| self.prices(member));
+            let found = prices.filter_map(|prices| {
+                prices.fields().into_iter().find(|(name, _)| name == field).map(|(_, price)| price.0)
+            });
+            found.max().map(dollars)
+        };
+        let mut told = json!({
+            "model_group": name,
+            "providers": providers,
+            "max_input_tokens": most(|row| row.limits.max_input),
+            "max_output_tokens": most(|row| row.limits.max_output),
+            "input_cost_per_token": dearest("input_cost_per_token"),
+            "output_cost_per_token": dearest("output_cost_per_token"),
+            "mode": rows.first().map(|row| row.mode),
+            "tpm": sum(|member| member.routing.tpm),
+            "rpm": sum(|member| member.routing.rpm),
+        });
+        for what in TOLD {
+            told[format!("supports_{what}")] = rows.iter().any(|row| row.supports(what) == Some(true)).into();
+        }
+        told
+    }
+
+    fn prices(&self, deployment: &Deployment) -> Option<Prices> {
+        let label = &deployment.routing.target;
+        let (provider, model) = self.catalogue.split(label, deployment.params.provider.as_deref()).ok()?;
+        Some(self.catalogue.prices(provider.name(), model, &deployment.params.overrides))
     }
 }
 

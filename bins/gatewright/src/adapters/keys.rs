@@ -87,15 +87,19 @@ impl StoredKeys {
 // === impl Forgetting ===
 
 impl Follow for Forgetting {
-    fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
-            let News::Changes(changes) = news else { return self.0.forget_all() };
+            let News::Changes(changes) = news else {
+                self.0.forget_all();
+                return true;
+            };
             for change in changes {
                 match KeyHash::parse(&change.object).filter(|_| change.kind == Kind::Key) {
                     Some(key) => self.0.forget(&key).await,
                     None => self.0.forget_all(),
                 }
             }
+            true
         })
     }
 }

@@ -8,6 +8,7 @@ mod needs;
 mod prices;
 mod providers;
 mod rules;
+mod stored;
 
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
@@ -16,3 +17,4 @@ pub(crate) use needs::Needs;
 pub(crate) use prices::PriceList;
 pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};
+pub(crate) use stored::StoredModels;

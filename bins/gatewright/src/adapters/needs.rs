@@ -37,7 +37,8 @@ impl Needs {
                 .into_iter()
                 .collect();
         }
-        let Some(route) = self.table.load().resolve(&call.model) else { return Vec::new() };
+        let team = call.caller.team.as_deref();
+        let Some(route) = self.table.load().resolve_for(team, &call.model) else { return Vec::new() };
         let ceiling = |deployment| {
             let model = route.model_for(deployment);
             self.prices.ceiling(&deployment.id, model.as_deref(), asked)

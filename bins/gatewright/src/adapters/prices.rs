@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, Prices, ServiceTier, Terms};
 use gatewright_core::{Body, Call, Json, Money, Price, Usage};
@@ -10,11 +11,16 @@ use gatewright_spend::{Quote, Tariff};
 
 use crate::config::Deployment;
 
-/// The prices of all deployments by id.
+/// The prices of all deployments; replaced whole when those change.
 pub(crate) struct PriceList {
+    listing: ArcSwap<Listing>,
+    catalogue: &'static Catalogue,
+}
+
+#[derive(Default)]
+struct Listing {
     by_id: HashMap<Arc<str>, Listed>,
     by_group: HashMap<Arc<str>, Arc<str>>,
-    catalogue: &'static Catalogue,
 }
 
 struct Listed {
@@ -64,7 +70,13 @@ const ASSUMED_OUTPUT: u64 = 4096;
 // === impl PriceList ===
 
 impl PriceList {
-    pub(crate) fn new(deployments: &[Deployment], catalogue: &'static Catalogue) -> Self {
+    pub(crate) fn new(catalogue: &'static Catalogue) -> Self {
+        Self { listing: ArcSwap::default(), catalogue }
+    }
+
+    /// Lists these from now on.
+    pub(crate) fn replace(&self, deployments: &[Deployment]) {
+        let catalogue = self.catalogue;
         let listed = |deployment: &Deployment| {
             let routing = &deployment.routing;
             let overrides = deployment.params.overrides.clone();
@@ -75,22 +87,24 @@ impl PriceList {
         };
         let group =
             |deployment: &Deployment| (deployment.routing.group.clone(), deployment.routing.id.clone());
-        Self {
+        let everybodys = deployments.iter().rev().filter(|deployment| deployment.routing.team.is_none());
+        self.listing.store(Arc::new(Listing {
             by_id: deployments.iter().map(listed).collect(),
-            by_group: deployments.iter().rev().map(group).collect(),
-            catalogue,
-        }
+            by_group: everybodys.map(group).collect(),
+        }));
     }
 
     /// What the usage of an answer of this deployment costs; `None` where no price is known.
     pub(crate) fn cost(&self, deployment: &str, usage: &Usage) -> Option<Money> {
-        let listed = self.by_id.get(deployment)?;
+        let listing = self.listing.load();
+        let listed = listing.by_id.get(deployment)?;
         (!listed.priced.prices.is_empty()).then(|| (listed.priced.standard)(usage))
     }
 
     /// What a request may cost at a deployment; `model` is the one that a wildcard stands for.
     pub(crate) fn ceiling(&self, deployment: &str, model: Option<&str>, asked: Asked) -> Option<Ceiling> {
-        let listed = self.by_id.get(deployment)?;
+        let listing = self.listing.load();
+        let listed = listing.by_id.get(deployment)?;
         let Priced { prices, max_output, .. } = self.at(listed, model);
         let terms = Terms { tier: asked.tier, ..Terms::default() };
         let (input, output) = prices.dearest_token(asked.input, terms, asked.plain);
@@ -106,7 +120,8 @@ impl PriceList {
 
     fn of(&self, call: &Call) -> Option<Priced> {
         let target = call.target.as_ref()?;
-        let listed = self.by_id.get(&target.deployment)?;
+        let listing = self.listing.load();
+        let listed = listing.by_id.get(&target.deployment)?;
         Some(self.at(listed, target.model.as_deref()))
     }
 
@@ -143,7 +158,8 @@ impl Tariff for PriceList {
 impl gatewright_admin::Prices for PriceList {
     /// The first deployment of a group stands for it.
     fn cost(&self, model: &str, usage: &Usage) -> Option<Money> {
-        if let Some(id) = self.by_group.get(model) {
+        let listing = self.listing.load();
+        if let Some(id) = listing.by_group.get(model) {
             return self.cost(id, usage);
         }
         let priced = priced(self.catalogue, model, None, &Overrides::default());

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use gatewright_core::{Call, Caller, Clock};
 use gatewright_limits::{Calendar, Cycle, Rule, Rules, Ruling, Window};
 
@@ -19,9 +20,10 @@ pub(crate) struct CallRules {
     clock: Arc<dyn Clock>,
 }
 
-/// Limits of each deployment, and of its provider.
+/// Limits of each deployment, and of its provider; replaced whole when deployments change.
 pub(crate) struct DeploymentRules {
-    by_id: HashMap<Arc<str>, Vec<Standing>>,
+    by_id: ArcSwap<HashMap<Arc<str>, Vec<Standing>>>,
+    money: MoneySettings,
     clock: Arc<dyn Clock>,
 }
 
@@ -66,21 +68,27 @@ impl Rules for CallRules {
 // === impl DeploymentRules ===
 
 impl DeploymentRules {
-    pub(crate) fn new(deployments: &[Deployment], money: &MoneySettings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(money: MoneySettings, clock: Arc<dyn Clock>) -> Self {
+        Self { by_id: ArcSwap::default(), money, clock }
+    }
+
+    /// Limits these from now on. What was counted of those that stay, stays.
+    pub(crate) fn replace(&self, deployments: &[Deployment]) {
         let with_rules = deployments.iter().filter_map(|deployment| {
-            let rules = rules_of(deployment, money);
+            let rules = rules_of(deployment, &self.money);
             (!rules.is_empty()).then(|| (deployment.routing.id.clone(), rules))
         });
-        Self { by_id: with_rules.collect(), clock }
+        self.by_id.store(Arc::new(with_rules.collect()));
     }
 }
 
 impl Rules for DeploymentRules {
     fn rules(&self, call: &Call, out: &mut Ruling) {
-        if self.by_id.is_empty() {
+        let by_id = self.by_id.load();
+        if by_id.is_empty() {
             return;
         }
-        let Some(rules) = call.target.as_ref().and_then(|target| self.by_id.get(&target.deployment)) else {
+        let Some(rules) = call.target.as_ref().and_then(|target| by_id.get(&target.deployment)) else {
             return;
         };
         let now = self.clock.wall();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides};
 use gatewright_core::Secret;
 use gatewright_providers::Params;
+use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -29,6 +30,8 @@ pub struct Deployment {
     pub budget: Option<Purse>,
     /// Whether its `rpm` and `tpm` are limits, not only shares.
     pub enforce_rates: bool,
+    /// Whether it is kept in the database.
+    pub stored: bool,
     /// `model_info` as it was written, for `/model/info`.
     pub model_info: Map<String, Value>,
 }
@@ -74,46 +77,96 @@ const ABOUT: [&str; 36] = [
     "configurable_clientside_auth_params",
 ];
 
-/// Reads `model_list`.
-pub(super) fn read(
-    tree: &Map<String, Value>,
+/// What entries are read with, those of `model_list` and those of the database.
+#[derive(Clone)]
+pub struct Entries {
     catalogue: &'static Catalogue,
-    env: Env<'_>,
-    problems: &mut Problems,
-) -> Vec<Deployment> {
-    let list = match tree.get("model_list") {
-        None | Some(Value::Null) => return Vec::new(),
-        Some(Value::Array(list)) => list,
-        Some(_) => {
-            problems.error("model_list", "expected a list");
-            return Vec::new();
-        }
-    };
-    let credentials = Credentials::read(tree);
-    let mut found = Vec::new();
-    for (i, entry) in list.iter().enumerate() {
-        let reader = Reader { path: format!("model_list[{i}]"), catalogue, env, credentials: &credentials };
-        found.extend(reader.entry(entry, problems));
-    }
-    found
+    /// `credential_list`: values that a deployment takes by name.
+    pub credentials: Vec<Credential>,
+    /// Whether `rpm` and `tpm` are limits.
+    pub(super) enforce_rates: bool,
+    /// What is done with parameters that a provider does not know, where a deployment does not say.
+    pub(super) drop_params: Option<bool>,
 }
 
-/// `credential_list`: values that a deployment takes by name.
-struct Credentials<'a>(Vec<(&'a str, &'a Map<String, Value>)>);
+/// One entry of `credential_list`.
+#[derive(Clone)]
+pub struct Credential {
+    /// The name that deployments give.
+    pub name: String,
+    /// What is known of it.
+    pub info: Value,
+    /// What a deployment takes of it.
+    pub values: Map<String, Value>,
+}
 
-impl<'a> Credentials<'a> {
-    fn read(tree: &'a Map<String, Value>) -> Self {
-        let list =
-            tree.get("credential_list").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let named = |entry: &'a Value| {
-            let name = entry.get("credential_name")?.as_str()?;
-            Some((name, entry.get("credential_values")?.as_object()?))
+// === impl Entries ===
+
+impl Entries {
+    pub(super) fn new(tree: &Map<String, Value>, catalogue: &'static Catalogue) -> Self {
+        let list = tree.get("credential_list").and_then(Value::as_array).into_iter().flatten();
+        let named = |entry: &Value| {
+            Some(Credential {
+                name: entry.get("credential_name")?.as_str()?.to_owned(),
+                info: entry.get("credential_info").cloned().unwrap_or_default(),
+                values: entry.get("credential_values")?.as_object()?.clone(),
+            })
         };
-        Self(list.iter().filter_map(named).collect())
+        let credentials = list.filter_map(named).collect();
+        Self { catalogue, credentials, enforce_rates: false, drop_params: None }
     }
 
-    fn named(&self, name: &str) -> Option<&'a Map<String, Value>> {
-        self.0.iter().find(|(other, _)| *other == name).map(|(_, values)| *values)
+    /// Reads `model_list`.
+    pub(super) fn read(
+        &self,
+        tree: &Map<String, Value>,
+        env: Env<'_>,
+        problems: &mut Problems,
+    ) -> Vec<Deployment> {
+        let list = match tree.get("model_list") {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(_) => {
+                problems.error("model_list", "expected a list");
+                return Vec::new();
+            }
+        };
+        let entries = list.iter().enumerate();
+        entries
+            .filter_map(|(i, entry)| self.entry(format!("model_list[{i}]"), entry, env, problems))
+            .collect()
+    }
+
+    /// Reads an entry that stands elsewhere, with the credentials that `self` has.
+    pub fn read_one(&self, entry: &Value, env: Env<'_>) -> Result<Deployment, Vec<String>> {
+        let mut problems = Problems::default();
+        let found = self.entry(String::new(), entry, env, &mut problems);
+        match found {
+            Some(deployment) if !problems.are_fatal() => Ok(self.settle(deployment)),
+            _ => Err(problems.errors().map(|problem| problem.told()).collect()),
+        }
+    }
+
+    /// The same for entries that may name no credential.
+    pub fn without_credentials(&self) -> Self {
+        Self { credentials: Vec::new(), ..self.clone() }
+    }
+
+    /// Gives a deployment what holds for all.
+    pub(super) fn settle(&self, mut deployment: Deployment) -> Deployment {
+        deployment.enforce_rates = self.enforce_rates;
+        deployment.params.drop_params = deployment.params.drop_params.or(self.drop_params);
+        deployment
+    }
+
+    fn entry(
+        &self,
+        path: String,
+        entry: &Value,
+        env: Env<'_>,
+        problems: &mut Problems,
+    ) -> Option<Deployment> {
+        Reader { path, catalogue: self.catalogue, env, credentials: &self.credentials }.entry(entry, problems)
     }
 }
 
@@ -121,7 +174,7 @@ struct Reader<'a> {
     path: String,
     catalogue: &'static Catalogue,
     env: Env<'a>,
-    credentials: &'a Credentials<'a>,
+    credentials: &'a [Credential],
 }
 
 impl Reader<'_> {
@@ -131,7 +184,7 @@ impl Reader<'_> {
             return None;
         };
         known::check("deployment", &self.path, entry, problems);
-        let top = Section::new(&self.path, entry);
+        let top = Section::new(self.path.clone(), entry);
         let group = top.text("model_name", problems);
         let params_path = top.at("litellm_params");
         let mut params = match entry.get("litellm_params") {
@@ -183,6 +236,7 @@ impl Reader<'_> {
             id: names.id.into(),
             group: names.group.into(),
             target: names.model.into(),
+            team: None,
             provider: split.as_ref().map_or("unknown", |(provider, _)| provider.name()).into(),
             weight: section.number("weight", problems),
             rpm: section.count("rpm", problems),
@@ -199,7 +253,15 @@ impl Reader<'_> {
         let max_parallel = section.count("max_parallel_requests", problems);
         let budget = purse(section, problems);
         let params = self.params(section, params, (overrides, provider), problems);
-        Deployment { routing, params, max_parallel, budget, enforce_rates: false, model_info: info }
+        Deployment {
+            routing,
+            params,
+            max_parallel,
+            budget,
+            enforce_rates: false,
+            stored: false,
+            model_info: info,
+        }
     }
 
     fn params(
@@ -233,6 +295,7 @@ impl Reader<'_> {
             overrides,
             mock_response: section.text("mock_response", problems),
             provider,
+            trust: Trust::default(),
         }
     }
 
@@ -278,14 +341,14 @@ impl Reader<'_> {
     /// What the deployment says itself wins over its named credential.
     fn take_credential(&self, params: &mut Map<String, Value>, path: &str, problems: &mut Problems) {
         let Some(name) = params.get("litellm_credential_name").and_then(Value::as_str) else { return };
-        let Some(values) = self.credentials.named(name) else {
+        let Some(credential) = self.credentials.iter().find(|credential| credential.name == name) else {
             problems.error(
                 format!("{path}.litellm_credential_name"),
                 format!("there is no credential named '{name}'"),
             );
             return;
         };
-        let mut values = values.clone();
+        let mut values = credential.values.clone();
         self.resolve_all(&mut values, "credential_list", problems);
         for (key, value) in values {
             params.entry(key).or_insert(value);
@@ -336,6 +399,7 @@ pub(super) fn plain(id: &str, group: &str, model: &str, catalogue: &'static Cata
         max_parallel: None,
         budget: None,
         enforce_rates: false,
+        stored: false,
         model_info: Map::new(),
     }
 }

@@ -11,6 +11,9 @@ use super::problem::Problems;
 /// Reads the environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// The same for as long as the gateway runs.
+pub type Environment = std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// How deep files may include each other.
 const DEEPEST_INCLUDE: u32 = 16;
 

@@ -17,8 +17,8 @@ use gatewright_core::Secret;
 use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
-pub use deployments::Deployment;
-pub use file::Env;
+pub use deployments::{Credential, Deployment, Entries};
+pub use file::{Env, Environment};
 pub use money::{MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
@@ -31,6 +31,12 @@ use settings::Sections;
 pub struct Config {
     /// `model_list`, or what serves without one.
     pub deployments: Vec<Deployment>,
+    /// What further entries are read with.
+    pub entries: Entries,
+    /// Whether models are kept in the database too.
+    pub store_models: bool,
+    /// What the key for secrets in the database is made of; `None` where no secret was set.
+    pub salt: Option<Secret>,
     /// Settings of the router.
     pub router: gatewright_routing::Settings,
     /// Limits of the HTTP surface.
@@ -117,20 +123,20 @@ impl Config {
             litellm: Section::new("litellm_settings", &litellm),
             general: Section::new("general_settings", &general),
         };
-        let mut deployments = deployments::read(tree, catalogue, env, &mut problems);
+        let mut entries = Entries::new(tree, catalogue);
+        let mut deployments = entries.read(tree, env, &mut problems);
         match said.model {
             Some(model) => deployments.push(one_model(said, model, catalogue)),
             None if !has_file => deployments = without_file(catalogue, env),
             None => {}
         }
-        let enforce = enforces_rates(&sections.router, &mut problems);
-        let drop_params = sections.litellm.flag("drop_params", &mut problems);
-        for deployment in &mut deployments {
-            deployment.enforce_rates = enforce;
-            deployment.params.drop_params = deployment.params.drop_params.or(drop_params);
-        }
+        entries.enforce_rates = enforces_rates(&sections.router, &mut problems);
+        entries.drop_params = sections.litellm.flag("drop_params", &mut problems);
+        let deployments = deployments.into_iter().map(|deployment| entries.settle(deployment)).collect();
         let mut access = sections.access(&mut problems);
         access.master_key = access.master_key.or_else(|| env("LITELLM_MASTER_KEY").map(Secret::from));
+        let salt = env("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).map(Secret::from);
+        let store_models = sections.general.flag("store_model_in_db", &mut problems);
         let telemetry = telemetry(&sections.litellm, env, &mut problems);
         let gateway = gatewright_gateway::Settings {
             cross_origin: access.master_key.is_some(),
@@ -148,6 +154,9 @@ impl Config {
             authorities: network::authorities(&sections.litellm, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),
             deployments,
+            entries,
+            store_models: store_models.unwrap_or_else(|| is_on(env("STORE_MODEL_IN_DB"))),
+            salt: salt.or_else(|| access.master_key.clone()),
             access,
             telemetry,
             variables: Vec::new(),
@@ -180,6 +189,11 @@ fn resolved(
         file::resolve(value, &format!("{name}.{key}"), env, problems);
     }
     section
+}
+
+/// A switch of the environment, as LiteLLM reads it.
+fn is_on(value: Option<String>) -> bool {
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn one_model(said: &Said<'_>, model: &str, catalogue: &'static Catalogue) -> Deployment {

@@ -26,6 +26,15 @@ pub struct Problem {
 #[derive(Clone, Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
+// === impl Problem ===
+
+impl Problem {
+    /// Where and what, for whoever wrote it in a request.
+    pub fn told(&self) -> String {
+        format!("{}: {}", self.path, self.message)
+    }
+}
+
 // === impl Problems ===
 
 impl Problems {
@@ -44,9 +53,14 @@ impl Problems {
         self.0.iter()
     }
 
+    /// Those with which the gateway does not start.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter().filter(|problem| problem.severity == Severity::Error)
+    }
+
     /// Whether the gateway can start.
     pub fn are_fatal(&self) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error)
+        self.errors().next().is_some()
     }
 
     /// Whether there are none.

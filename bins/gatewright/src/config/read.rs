@@ -102,6 +102,6 @@ impl<'a> Section<'a> {
 
     /// The place of a key.
     pub(super) fn at(&self, key: &str) -> String {
-        format!("{}.{key}", self.path)
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
 pub(crate) async fn delete(ask: &mut Ask) -> Result<Value> {
     let ids = form::list(&ask.body, "team_ids")?;
     for team in objects::delete(ask, &TEAM, &ids).await? {
-        for kind in [Kind::Key, Kind::Membership, Kind::Project] {
+        for kind in [Kind::Key, Kind::Membership, Kind::Project, Kind::Model] {
             objects::remove_all(ask, kind, Filter::Is(Column::Team, team.id.clone())).await?;
         }
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use gatewright_admin::{Admin, Prices, Reload};
+use gatewright_admin::{Admin, Change, Configured, Deployed, Deployments, Prices, Reload, Vault, Waiting};
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
 use gatewright_core::{Money, SystemClock, Usage};
 use gatewright_store::{Kind, Place, Store};
@@ -60,6 +60,27 @@ impl Reload for Forgetful {
     }
 }
 
+/// Where every model would build, and none is in force.
+struct Nowhere;
+
+impl Deployments for Nowhere {
+    fn are_stored(&self) -> bool {
+        true
+    }
+
+    fn check<'a>(&'a self, _: &'a [Change]) -> Waiting<'a, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn find(&self, _: &str) -> Option<Deployed> {
+        None
+    }
+
+    fn credentials(&self) -> Vec<Configured> {
+        Vec::new()
+    }
+}
+
 /// A model that costs a nano-dollar a token, and none that is known besides.
 struct Flat;
 
@@ -85,6 +106,8 @@ impl World {
             authenticator,
             credentials,
             prices: Arc::new(Flat),
+            deployments: Arc::new(Nowhere),
+            vault: Vault::new(&MASTER.into()).ok(),
             clock,
             calendar: gatewright_limits::Calendar::default(),
         };

@@ -1,15 +1,12 @@
 //! Checks deployments and settings and arranges them into a table.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::{Group, Member, Problem, Table};
+use super::names::Names;
+use super::{Member, Problem, Table};
 use crate::fallbacks::Rules;
-use crate::pattern::Pattern;
 use crate::{Deployment, Health, Settings};
-
-type Groups = HashMap<Arc<str>, Arc<Group>>;
 
 /// A table of these deployments; `known` answers the health of those that were there before.
 pub(super) fn table(
@@ -31,42 +28,30 @@ pub(super) fn table(
 }
 
 fn arrange(members: Vec<Arc<Member>>, settings: Settings) -> Table {
-    let (order, groups) = grouped(&members, |deployment| &deployment.group);
-    let mut wildcards: Vec<(Pattern, Arc<Group>)> =
-        order.iter().filter_map(|name| Some((Pattern::parse(name)?, groups.get(name)?.clone()))).collect();
-    wildcards.sort_by_key(|(pattern, _)| pattern.rank());
-    let shown = settings.aliases.iter().filter(|alias| !alias.hidden && !groups.contains_key(&alias.name));
-    let names = order.iter().chain(shown.map(|alias| &alias.name)).cloned().collect();
+    let mut everybodys = Vec::new();
+    let mut by_team: HashMap<Arc<str>, Vec<Arc<Member>>> = HashMap::new();
+    for member in &members {
+        match &member.deployment.team {
+            None => everybodys.push(member.clone()),
+            Some(team) => by_team.entry(team.clone()).or_default().push(member.clone()),
+        }
+    }
+    let public = Names::of(&everybodys);
+    let shown = settings.aliases.iter().filter(|alias| !alias.hidden && !public.has_group(&alias.name));
+    let names = public.order.iter().chain(shown.map(|alias| &alias.name)).cloned().collect();
     let mut table = Table {
         rules: Rules::new(&settings),
-        by_id: grouped(&members, |deployment| &deployment.id).1,
-        by_target: grouped(&members, |deployment| &deployment.target).1,
+        by_id: members.iter().map(|member| (member.deployment.id.clone(), member.clone())).collect(),
+        teams: by_team.into_iter().map(|(team, members)| (team, Names::of(&members))).collect(),
         aliases: settings.aliases.iter().map(|alias| (alias.name.clone(), alias.model.clone())).collect(),
         warnings: Vec::new(),
         members,
-        groups,
-        wildcards,
+        public,
         names,
         settings,
     };
     table.warnings = warnings(&table);
     table
-}
-
-/// The members by some name of theirs, and the names in the order of their first appearance.
-fn grouped(members: &[Arc<Member>], name: impl Fn(&Deployment) -> &Arc<str>) -> (Vec<Arc<str>>, Groups) {
-    let mut order = Vec::new();
-    let mut sets: HashMap<Arc<str>, Vec<Arc<Member>>> = HashMap::new();
-    for member in members {
-        match sets.entry(name(&member.deployment).clone()) {
-            Entry::Occupied(mut set) => set.get_mut().push(member.clone()),
-            Entry::Vacant(place) => {
-                order.push(place.key().clone());
-                place.insert(vec![member.clone()]);
-            }
-        }
-    }
-    (order, sets.into_iter().map(|(name, members)| (name, Group::of(members))).collect())
 }
 
 fn problems_of(deployment: &Deployment) -> Vec<Problem> {

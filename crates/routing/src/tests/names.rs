@@ -204,3 +204,40 @@ async fn a_reload_keeps_the_health_of_deployments_that_stay() {
     let cooling = |id: &str| world.table.load().health(id).map(|health| health.is_cooling(now));
     assert_eq!([cooling("a"), cooling("b"), cooling("c")], [Some(true), None, Some(false)]);
 }
+
+#[test]
+fn what_a_team_has_for_itself_is_found_by_its_callers_first_and_by_nobody_else() {
+    let of =
+        |team: &str, group, id, target| Deployment { team: Some(team.into()), ..wild(group, id, target) };
+    let deployments = vec![
+        wild("fast", "all", "openai/a"),
+        of("red", "fast", "reds", "openai/b"),
+        of("red", "red/*", "redwild", "openai/*"),
+        of("blue", "own", "blues", "openai/a"),
+    ];
+    let aliases = vec![alias("short", "own", false)];
+    let table = Table::build(deployments, Settings { aliases, ..Settings::default() }).unwrap();
+    for (team, name, ids) in [
+        (None, "fast", vec!["all"]),
+        (Some("blue"), "fast", vec!["all"]),
+        (Some("red"), "fast", vec!["reds"]),
+        (Some("red"), "red/x", vec!["redwild"]),
+        (None, "red/x", vec![]),
+        (Some("red"), "own", vec![]),
+        (Some("blue"), "own", vec!["blues"]),
+        // Neither its id, nor what it calls upstream, nor an alias opens it to others.
+        (Some("blue"), "reds", vec![]),
+        (Some("red"), "reds", vec!["reds"]),
+        (None, "openai/b", vec![]),
+        (Some("red"), "openai/b", vec!["reds"]),
+        (None, "openai/a", vec!["all"]),
+        (None, "short", vec![]),
+    ] {
+        let route = table.resolve_for(team, name);
+        let found: Vec<&str> = route.iter().flat_map(|route| route.deployments()).map(|d| &*d.id).collect();
+        assert_eq!(found, ids, "{team:?} {name}");
+    }
+    let own: Vec<&str> = table.names_of("red").iter().map(|name| &**name).collect();
+    assert_eq!((own, table.names()), (vec!["fast", "red/*"], &["fast".into(), "short".into()][..]));
+    assert!(table.health("reds").is_some());
+}
