@@ -32,7 +32,7 @@ pub(crate) async fn new(ask: &mut Ask) -> Result<Value> {
         }
     };
     let mut draft = Draft::default();
-    CREDENTIAL.write(&mut draft, &wishes, ask.now());
+    CREDENTIAL.write(&mut draft, &wishes, ask.times());
     set_values(ask, &name, &mut draft, &values)?;
     let change = Change { kind: Kind::Credential, id: name.clone(), draft: Some(draft.clone()) };
     check(ask, &[change]).await?;
@@ -148,7 +148,7 @@ fn set_values(ask: &Ask, name: &str, draft: &mut Draft, values: &Map<String, Val
 }
 
 fn shown(ask: &Ask, credential: &Object) -> Result<Map<String, Value>> {
-    let mut told = CREDENTIAL.show(credential, crate::table::View::Told, ask.now());
+    let mut told = CREDENTIAL.show(credential, crate::table::View::Told, ask.times());
     told.insert("credential_values".into(), masked(&values(ask, credential)?).into());
     Ok(told)
 }

@@ -70,7 +70,7 @@ fn told<'a>(draft: &'a Draft, name: &str) -> Option<&'a str> {
 
 /// A model as LiteLLM answers it, with its secrets masked.
 fn shown(ask: &Ask, model: &Object) -> Result<Value> {
-    let mut told = MODEL.show(model, View::Told, ask.now());
+    let mut told = MODEL.show(model, View::Told, ask.times());
     told.insert("litellm_params".into(), masked(&params(ask, &model.id, &model.draft)?).into());
     if let Some(Value::Object(info)) = told.get_mut("model_info") {
         info.insert("db_model".into(), true.into());
