@@ -91,7 +91,7 @@ pub async fn serve(
     let ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
     let keys =
         StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
-    let authenticator = Authenticator::new(&config.access).with_keys(Arc::new(keys), clock.clone());
+    let authenticator = Authenticator::new(&config.access).with_keys(access, Arc::new(keys), clock.clone());
     let live = Arc::new(Live::new(&config, env, clock.clone())?);
     let vault = config.salt.as_ref().map(Vault::new).transpose();
     let vault = vault.map_err(|err| StartError::new("cannot keep secrets", &err))?;

@@ -34,19 +34,36 @@ struct Wanted {
     name: Option<Arc<str>>,
 }
 
-/// What an object has spent by its balances. `fields` are those that are obeyed, with those of its budget: a balance whose
-/// time is over begins anew here, and one that a new budget needs is begun.
+/// What objects have spent by their balances, in their order. `fields` are those that are obeyed, with those of their
+/// budgets: a balance whose time is over begins anew here, and one that a new budget needs is begun.
 pub async fn spent(
     store: &Store,
-    object: &Object,
-    kind: Kind,
-    fields: &Map<String, Value>,
+    objects: &[(Kind, &Object, &Map<String, Value>)],
+    times: Times<'_>,
+) -> Result<Vec<Spent>> {
+    let wanted: Vec<Vec<Wanted>> = objects
+        .iter()
+        .map(|(kind, object, fields)| match booked_as(*kind, object) {
+            Some((scope, id)) => wanted(scope, &id, fields, times),
+            None => Vec::new(),
+        })
+        .collect();
+    let whose: Vec<(Scope, Arc<str>)> =
+        wanted.iter().flatten().map(|one| (one.scope, one.id.clone())).collect();
+    let balances = store.balances().of_many(&whose).await?;
+    let mut all = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        all.push(of_one(store, &balances, wanted, times).await?);
+    }
+    Ok(all)
+}
+
+async fn of_one(
+    store: &Store,
+    balances: &[Balance],
+    wanted: Vec<Wanted>,
     times: Times<'_>,
 ) -> Result<Spent> {
-    let Some((scope, id)) = booked_as(kind, object) else { return Ok(Spent::default()) };
-    let wanted = wanted(scope, &id, fields, times);
-    let whose: Vec<(Scope, Arc<str>)> = wanted.iter().map(|one| (one.scope, one.id.clone())).collect();
-    let balances = store.balances().of_many(&whose).await?;
     let mut told = Spent::default();
     for one in wanted {
         let of = |balance: &&Balance| {

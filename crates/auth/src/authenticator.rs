@@ -1,17 +1,11 @@
 //! Decides who is calling.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatewright_core::{Caller, Clock, Error, ErrorKind, Result, Secret};
-use moka::future::Cache;
 
-use crate::{Asked, Credential, Grant, KeyHash, Keys, Settings};
-
-/// How many keys are remembered, wrong ones included, and for how long: so long another replica's change may take to
-/// be seen here.
-const REMEMBERED: u64 = 100_000;
-const FOR: Duration = Duration::from_secs(60);
+use crate::known::Known;
+use crate::{Asked, Credential, KeyHash, Keys, Part, Settings};
 
 /// Knows the keys that are accepted.
 #[derive(Clone)]
@@ -21,11 +15,10 @@ pub struct Authenticator {
     virtual_keys: Option<VirtualKeys>,
 }
 
-/// Where virtual keys are kept, and what is remembered of it.
+/// What is known of virtual keys.
 #[derive(Clone)]
 struct VirtualKeys {
-    keys: Arc<dyn Keys>,
-    known: Cache<KeyHash, Option<Arc<Grant>>>,
+    known: Known,
     clock: Arc<dyn Clock>,
 }
 
@@ -40,9 +33,9 @@ impl Authenticator {
     }
 
     /// Accepts the virtual keys of `keys` too.
-    pub fn with_keys(self, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
-        let known = Cache::builder().max_capacity(REMEMBERED).time_to_live(FOR).build();
-        Self { virtual_keys: Some(VirtualKeys { keys, known, clock }), ..self }
+    pub fn with_keys(self, settings: &Settings, keys: Arc<dyn Keys>, clock: Arc<dyn Clock>) -> Self {
+        let known = Known::new(settings, keys, clock.clone());
+        Self { virtual_keys: Some(VirtualKeys { known, clock }), ..self }
     }
 
     /// Who this is. Every refusal is a 401 of type `auth_error`; LiteLLM answers a wrong key with 400
@@ -66,40 +59,25 @@ impl Authenticator {
         }
         let wrong = refused("Authentication Error, Invalid API key provided.");
         let Some(virtual_keys) = &self.virtual_keys else { return Err(wrong) };
-        match virtual_keys.find(hash).await? {
+        match virtual_keys.known.find(hash).await? {
             Some(grant) => grant.admit(asked, virtual_keys.clock.wall()),
             None => Err(wrong.with_type("token_not_found_in_db").with_param("key")),
         }
     }
 
-    /// Forgets what is remembered of a key, because it was changed.
-    pub async fn forget(&self, key: &KeyHash) {
+    /// Forgets the keys in which one of these has a say, because it was changed.
+    pub fn forget(&self, parts: &[Part]) {
         if let Some(virtual_keys) = &self.virtual_keys {
-            virtual_keys.known.invalidate(key).await;
+            virtual_keys.known.forget(parts);
         }
     }
 
-    /// Forgets what is remembered of all keys, because something above them was changed.
-    pub fn forget_all(&self) {
+    /// Looks all keys up again before they are used, because anything may have been changed; those that cannot be looked
+    /// up are used as they were.
+    pub fn doubt(&self) {
         if let Some(virtual_keys) = &self.virtual_keys {
-            virtual_keys.known.invalidate_all();
+            virtual_keys.known.doubt();
         }
-    }
-}
-
-// === impl VirtualKeys ===
-
-impl VirtualKeys {
-    /// Asked many times for a key at once, the port is asked once. An error is not remembered.
-    async fn find(&self, hash: KeyHash) -> Result<Option<Arc<Grant>>> {
-        if let Some(known) = self.known.get(&hash).await {
-            return Ok(known);
-        }
-        let look = async {
-            let holder = self.keys.find(hash).await?;
-            Ok(holder.map(|holder| Arc::new(Grant::new(&holder, self.clock.wall()))))
-        };
-        self.known.try_get_with(hash, look).await.map_err(|err: Arc<Error>| (*err).clone())
     }
 }
 

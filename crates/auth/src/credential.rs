@@ -89,7 +89,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        let settings = Settings { key_header: Some(HeaderName::from_static("x-own")), master_key: None };
+        let settings = Settings { key_header: Some(HeaderName::from_static("x-own")), ..Settings::default() };
         let found = Credential::from_parts(&map, query, &settings);
         assert_eq!(found.as_ref().map(Credential::reveal), expected, "{headers:?} {query:?}");
     }

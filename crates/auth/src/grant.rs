@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::routes::Routes;
-use crate::{Holder, Record};
+use crate::{Holder, Part, Record};
 
 /// A key, ready to be asked about requests.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Grant {
     expires: Option<SystemTime>,
     routes: Routes,
     addresses: Vec<IpNet>,
+    parts: Vec<Part>,
 }
 
 /// What is known of a request before its body is read.
@@ -55,7 +56,13 @@ impl Grant {
                 text(&key.fields, "key_type").as_deref(),
             ),
             addresses: list(&key.fields, "allowed_ips").iter().filter_map(|text| network(text)).collect(),
+            parts: holder.parts.clone(),
         }
+    }
+
+    /// All that had a say in it, besides the key itself.
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// Lets a request pass, or says why not.
@@ -306,6 +313,7 @@ mod tests {
             user: user.map(|fields| record("u", fields)),
             project: None,
             organization: None,
+            parts: Vec::new(),
         }
     }
 

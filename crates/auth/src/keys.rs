@@ -32,6 +32,18 @@ pub struct Holder {
     pub project: Option<Record>,
     /// Its organization, or that of its team.
     pub organization: Option<Record>,
+    /// All that had a say in it besides the key itself, also what was not there: when one of them is changed, it has to
+    /// be looked up again.
+    pub parts: Vec<Part>,
+}
+
+/// A row that has a say in what a key may do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// Its kind, by the name that the audit log has for it: `key`, `team`, `budget`.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Arc<str>,
 }
 
 /// One of them as it is kept: fields by LiteLLM's names, and what was spent.

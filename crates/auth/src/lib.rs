@@ -4,7 +4,11 @@ mod authenticator;
 pub use authenticator::Authenticator;
 
 mod keys;
-pub use keys::{Holder, Keys, Record};
+pub use keys::{Holder, Keys, Part, Record};
+
+mod heard;
+
+mod known;
 
 mod grant;
 pub use grant::{Asked, Grant, Peer};

@@ -1,19 +1,16 @@
-//! Who gets in, and what is asked of the place where keys are kept.
+//! Who gets in with which key.
 #![cfg(test)]
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use gatewright_auth::{Asked, Authenticator, Credential, Holder, KeyHash, Keys, Record, Settings};
-use gatewright_core::{Caller, Error, ErrorKind, Result, Secret, SystemClock};
+use gatewright_auth::{Asked, Authenticator, Credential, Settings};
+use gatewright_core::{Caller, Result, Secret};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 const ASKED: Asked<'_> = Asked { path: "/v1/chat/completions", address: None };
 
 fn settings(master_key: Option<&str>) -> Settings {
-    Settings { master_key: master_key.map(Secret::from), key_header: None }
+    Settings { master_key: master_key.map(Secret::from), ..Settings::default() }
 }
 
 async fn ask(authenticator: &Authenticator, key: Option<&str>) -> Result<Arc<Caller>> {
@@ -56,71 +53,4 @@ async fn without_a_master_key_nobody_is_asked() {
         check(none, None, Ok("anonymous")).await;
         check(none, Some("sk-whatever"), Ok("anonymous")).await;
     }
-}
-
-/// Knows one key; the first look-ups fail.
-struct One {
-    looks: AtomicU32,
-    failures: AtomicU32,
-}
-
-impl Keys for One {
-    fn find(&self, key: KeyHash) -> Pin<Box<dyn Future<Output = Result<Option<Holder>>> + Send + '_>> {
-        Box::pin(async move {
-            self.looks.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-            let left = |n: u32| n.checked_sub(1);
-            if self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok() {
-                return Err(Error::new(ErrorKind::Unavailable, "the database is away"));
-            }
-            let record = Record { id: key.to_string().into(), ..Record::default() };
-            let holder = Holder {
-                key: record,
-                team: None,
-                member: None,
-                user: None,
-                project: None,
-                organization: None,
-            };
-            Ok((key == KeyHash::of("sk-one")).then_some(holder))
-        })
-    }
-}
-
-fn with_one(failures: u32) -> (Arc<One>, Authenticator) {
-    let one = Arc::new(One { looks: AtomicU32::new(0), failures: AtomicU32::new(failures) });
-    let authenticator = Authenticator::new(&settings(Some("sk-master")));
-    (one.clone(), authenticator.with_keys(one, Arc::new(SystemClock)))
-}
-
-#[tokio::test]
-async fn a_virtual_key_is_looked_up_once_and_again_when_it_was_changed() {
-    let (one, authenticator) = with_one(0);
-    let together = futures_util::future::join_all((0..50).map(|_| ask(&authenticator, Some("sk-one")))).await;
-    for caller in together {
-        let caller = caller.unwrap();
-        assert_eq!((&*caller.id, caller.admin), (&*KeyHash::of("sk-one").to_string(), false));
-    }
-    assert_eq!(one.looks.load(Ordering::Relaxed), 1);
-    for _ in 0..3 {
-        let err = ask(&authenticator, Some("sk-other")).await.unwrap_err();
-        assert_eq!((err.status(), err.param()), (StatusCode::UNAUTHORIZED, Some("key")));
-    }
-    assert_eq!(one.looks.load(Ordering::Relaxed), 2, "a wrong key is remembered too");
-    authenticator.forget(&KeyHash::of("sk-one")).await;
-    ask(&authenticator, Some("sk-one")).await.unwrap();
-    assert_eq!(one.looks.load(Ordering::Relaxed), 3);
-    authenticator.forget_all();
-    ask(&authenticator, Some("sk-one")).await.unwrap();
-    assert_eq!(one.looks.load(Ordering::Relaxed), 4);
-    ask(&authenticator, Some("sk-master")).await.unwrap();
-    assert_eq!(one.looks.load(Ordering::Relaxed), 4, "the master key needs no look-up");
-}
-
-#[tokio::test]
-async fn a_failed_look_up_is_not_remembered() {
-    let (_, authenticator) = with_one(1);
-    let err = ask(&authenticator, Some("sk-one")).await.unwrap_err();
-    assert_eq!((err.status(), err.message()), (StatusCode::SERVICE_UNAVAILABLE, "the database is away"));
-    ask(&authenticator, Some("sk-one")).await.unwrap();
 }

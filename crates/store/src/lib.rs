@@ -24,6 +24,9 @@ pub use query::{Column, Cursor, Filter, Order, Query};
 mod objects;
 pub use objects::Objects;
 
+mod lineage;
+pub use lineage::{Lineage, Root};
+
 mod archive;
 pub use archive::Archived;
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The columns of a row, in the order in which [`read`] takes them.
-const COLUMNS: &str = "id, alias, organization_id, team_id, user_id, project_id, budget_id, blocked, expires_at, \
+pub(crate) const COLUMNS: &str = "id, alias, organization_id, team_id, user_id, project_id, budget_id, blocked, expires_at, \
     fields, version, created_at, created_by, updated_at, updated_by";
 
 /// The rows of one kind.
@@ -176,7 +176,7 @@ fn values(object: &Object) -> Vec<sea_orm::Value> {
     ]
 }
 
-fn read(row: &Row) -> Result<Object> {
+pub(crate) fn read(row: &Row) -> Result<Object> {
     let fields: String = row.at(9)?;
     let parents = Parents {
         organization: row.at(2)?,

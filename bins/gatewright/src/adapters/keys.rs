@@ -1,13 +1,14 @@
 //! Virtual keys as they are kept in the database, for whoever asks who is calling.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gatewright_admin::{Times, document, membership, spent, table};
-use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record};
+use gatewright_admin::{Spent, Times, document, membership, spent, table};
+use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Part, Record};
 use gatewright_core::{Clock, Error, ErrorKind, Result};
 use gatewright_limits::Calendar;
-use gatewright_store::{Error as StoreError, Kind, News, Object, Store};
+use gatewright_store::{Error as StoreError, Kind, Lineage, News, Object, Parents, Root, Store};
 use serde_json::{Map, Value};
 
 use crate::changes::Follow;
@@ -22,6 +23,10 @@ pub(crate) struct StoredKeys {
 /// Forgets keys that were changed, or that something above them was changed of.
 pub(crate) struct Forgetting(pub(crate) Authenticator);
 
+/// What a holder is made of.
+const HELD: [Kind; 6] =
+    [Kind::Key, Kind::Team, Kind::Membership, Kind::User, Kind::Project, Kind::Organization];
+
 // === impl StoredKeys ===
 
 impl Keys for StoredKeys {
@@ -32,56 +37,66 @@ impl Keys for StoredKeys {
 
 impl StoredKeys {
     async fn holder(&self, key: KeyHash) -> Result<Option<Holder>, StoreError> {
-        let Some(key) = self.store.objects(Kind::Key).find(&key.to_string()).await? else { return Ok(None) };
-        let parents = &key.draft.parents;
-        let team = self.row(Kind::Team, parents.team.as_deref()).await?;
-        let member = match (&parents.team, &parents.user) {
-            (Some(team), Some(user)) => {
-                self.row(Kind::Membership, Some(&membership(Kind::Team, team, user))).await?
-            }
-            _ => None,
-        };
-        let of_team = team.as_ref().and_then(|team| team.draft.parents.organization.as_deref());
-        let organization = parents.organization.as_deref().or(of_team);
-        let organization = self.row(Kind::Organization, organization).await?;
-        let user = self.row(Kind::User, parents.user.as_deref()).await?;
-        let project = self.row(Kind::Project, parents.project.as_deref()).await?;
+        let lineage = self.store.lineage(Root::Key(&key.to_string())).await?;
+        let Some(key) = lineage.row(Kind::Key) else { return Ok(None) };
+        let above = lineage.row(Kind::Team).and_then(|team| team.draft.parents.organization.clone());
+        let mut parents = key.draft.parents.clone();
+        parents.organization = parents.organization.or(above);
+        let rows: Vec<(Kind, &Object)> =
+            HELD.into_iter().filter_map(|kind| Some((kind, lineage.row(kind)?))).collect();
+        let fields: Vec<Map<String, Value>> =
+            rows.iter().map(|(kind, row)| obeyed(*kind, row, lineage.budget(row))).collect();
+        let objects: Vec<_> =
+            rows.iter().zip(&fields).map(|((kind, row), fields)| (*kind, *row, fields)).collect();
+        let times = Times { now: self.clock.wall(), calendar: &self.calendar };
+        let spent = spent(&self.store, &objects, times).await?;
+        let parts = parts(&parents, &lineage);
+        let all = rows.iter().zip(fields).zip(spent);
+        let mut records: HashMap<Kind, Record> =
+            all.map(|(((kind, row), fields), spent)| (*kind, record(&row.id, fields, spent))).collect();
+        let Some(key) = records.remove(&Kind::Key) else { return Ok(None) };
         Ok(Some(Holder {
-            key: self.record(Kind::Key, key).await?,
-            team: self.above(Kind::Team, team).await?,
-            member: self.above(Kind::Membership, member).await?,
-            user: self.above(Kind::User, user).await?,
-            project: self.above(Kind::Project, project).await?,
-            organization: self.above(Kind::Organization, organization).await?,
+            key,
+            team: records.remove(&Kind::Team),
+            member: records.remove(&Kind::Membership),
+            user: records.remove(&Kind::User),
+            project: records.remove(&Kind::Project),
+            organization: records.remove(&Kind::Organization),
+            parts,
         }))
     }
+}
 
-    async fn row(&self, kind: Kind, id: Option<&str>) -> Result<Option<Object>, StoreError> {
-        match id {
-            Some(id) => self.store.objects(kind).find(id).await,
-            None => Ok(None),
-        }
+/// What was set for a row, and where it says nothing, what its budget sets.
+fn obeyed(kind: Kind, object: &Object, budget: Option<&Object>) -> Map<String, Value> {
+    let mut fields = table(kind).map(|table| document(table, object)).unwrap_or_default();
+    if let Some(budget) = budget {
+        inherit(&mut fields, &budget.draft.fields);
     }
+    fields
+}
 
-    async fn above(&self, kind: Kind, object: Option<Object>) -> Result<Option<Record>, StoreError> {
-        match object {
-            Some(object) => self.record(kind, object).await.map(Some),
-            None => Ok(None),
-        }
-    }
+fn record(id: &str, fields: Map<String, Value>, spent: Spent) -> Record {
+    // A key that came from another one counts as that one.
+    let id = fields.get("counts_as").and_then(Value::as_str).unwrap_or(id).into();
+    Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends }
+}
 
-    /// What was set for it, and where it says nothing, what its budget sets.
-    async fn record(&self, kind: Kind, object: Object) -> Result<Record, StoreError> {
-        let mut fields = table(kind).map(|table| document(table, &object)).unwrap_or_default();
-        if let Some(budget) = self.row(Kind::Budget, object.draft.parents.budget.as_deref()).await? {
-            inherit(&mut fields, budget.draft.fields);
-        }
-        let times = Times { now: self.clock.wall(), calendar: &self.calendar };
-        let spent = spent(&self.store, &object, kind, &fields, times).await?;
-        // A key that came from another one counts as that one.
-        let id = fields.get("counts_as").and_then(Value::as_str).unwrap_or(&object.id).into();
-        Ok(Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends })
-    }
+/// Everything that has a say, also where it is not there yet.
+fn parts(parents: &Parents, lineage: &Lineage) -> Vec<Part> {
+    let Parents { organization, team, user, project, .. } = parents;
+    let member = team.as_ref().zip(user.as_ref()).map(|(team, user)| membership(Kind::Team, team, user));
+    let named = [
+        (Kind::Team, team.clone()),
+        (Kind::Membership, member),
+        (Kind::User, user.clone()),
+        (Kind::Project, project.clone()),
+        (Kind::Organization, organization.clone()),
+    ];
+    let budgets = HELD.into_iter().filter_map(|kind| lineage.row(kind)?.draft.parents.budget.clone());
+    let budgets = budgets.map(|id| (Kind::Budget, id));
+    let named = named.into_iter().filter_map(|(kind, id)| Some((kind, id?)));
+    named.chain(budgets).map(|(kind, id)| Part { kind: kind.name(), id: id.into() }).collect()
 }
 
 // === impl Forgetting ===
@@ -89,14 +104,13 @@ impl StoredKeys {
 impl Follow for Forgetting {
     fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
-            let News::Changes(changes) = news else {
-                self.0.forget_all();
-                return true;
-            };
-            for change in changes {
-                match KeyHash::parse(&change.object).filter(|_| change.kind == Kind::Key) {
-                    Some(key) => self.0.forget(&key).await,
-                    None => self.0.forget_all(),
+            match news {
+                News::Anything => self.0.doubt(),
+                News::Changes(changes) => {
+                    let parts = changes
+                        .iter()
+                        .map(|change| Part { kind: change.kind.name(), id: change.object.as_str().into() });
+                    self.0.forget(&parts.collect::<Vec<_>>());
                 }
             }
             true
@@ -104,13 +118,13 @@ impl Follow for Forgetting {
     }
 }
 
-fn inherit(fields: &mut Map<String, Value>, budget: Map<String, Value>) {
+fn inherit(fields: &mut Map<String, Value>, budget: &Map<String, Value>) {
     for (name, value) in budget {
-        let name = if name == "allowed_models" { "models".to_owned() } else { name };
+        let name = if name == "allowed_models" { "models" } else { name };
         // An empty list says nothing.
-        let said = fields.get(&name).is_some_and(|own| !own.as_array().is_some_and(Vec::is_empty));
+        let said = fields.get(name).is_some_and(|own| !own.as_array().is_some_and(Vec::is_empty));
         if !said {
-            fields.insert(name, value);
+            fields.insert(name.to_owned(), value.clone());
         }
     }
 }

@@ -164,7 +164,14 @@ impl Sections<'_> {
         let header = self.general.text(HEADER, problems).and_then(|name| {
             name.parse().ok().or_else(|| self.general.wrong(HEADER, "the name of a header", problems))
         });
-        gatewright_auth::Settings { master_key: key.map(Secret::from), key_header: header }
+        let defaults = gatewright_auth::Settings::default();
+        let seconds = |key: &str, problems: &mut Problems| self.general.seconds(key, problems);
+        gatewright_auth::Settings {
+            master_key: key.map(Secret::from),
+            key_header: header,
+            fresh: seconds("user_api_key_cache_ttl", problems).unwrap_or(defaults.fresh),
+            keep: seconds("key_outage_grace", problems).unwrap_or(defaults.keep),
+        }
     }
 
     /// Whether a missing or published master key is accepted outside of this machine.

@@ -185,7 +185,7 @@ async fn a_budget_begins_anew_when_its_time_is_over() {
     let calendar = Calendar::default();
     let look = async |now| {
         let times = Times { now, calendar: &calendar };
-        spent(&world.store, &object, Kind::Key, &fields, times).await.unwrap()
+        spent(&world.store, &[(Kind::Key, &object, &fields)], times).await.unwrap().remove(0)
     };
     let before = look(now).await;
     assert_eq!((before.now, before.within.len()), (Money::ZERO, 2));

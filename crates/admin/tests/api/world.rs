@@ -45,6 +45,7 @@ impl Keys for Stored {
                 user: record(&parents.user),
                 project: record(&parents.project),
                 organization: record(&parents.organization),
+                parts: Vec::new(),
                 key: Record { id: key.id.as_str().into(), fields, ..Record::default() },
             }))
         })
@@ -56,7 +57,7 @@ struct Forgetful(Authenticator);
 
 impl Reload for Forgetful {
     fn changed(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async { self.0.forget_all() })
+        Box::pin(async { self.0.doubt() })
     }
 }
 
@@ -98,8 +99,11 @@ impl World {
         let clock = Arc::new(SystemClock);
         let store = Store::open(gatewright_store::Settings::at(place), clock.clone()).await.unwrap();
         let credentials = Settings { master_key: Some(MASTER.into()), ..Settings::default() };
-        let authenticator =
-            Authenticator::new(&credentials).with_keys(Arc::new(Stored(store.clone())), clock.clone());
+        let authenticator = Authenticator::new(&credentials).with_keys(
+            &credentials,
+            Arc::new(Stored(store.clone())),
+            clock.clone(),
+        );
         let admin = Admin {
             store: store.clone(),
             reload: Arc::new(Forgetful(authenticator.clone())),
