@@ -1,5 +1,6 @@
 //! One request of a client: the facts that every layer may read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,8 @@ pub struct Call {
     pub tab: Option<Arc<Tab>>,
     /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
     pub hold: Option<Arc<dyn Fit>>,
+    /// Whether its client has left, where it goes on without: nothing new is begun for it then.
+    pub left: Option<Arc<AtomicBool>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
     pub trace: Option<Arc<TraceContext>>,
     chat: Arc<OnceLock<Result<Chat>>>,
@@ -138,6 +141,7 @@ impl Call {
             output_cap: None,
             tab: None,
             hold: None,
+            left: None,
             trace: None,
             chat: Arc::default(),
         }
@@ -150,6 +154,11 @@ impl Call {
             Body::Opaque(_) => Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
         };
         self.chat.get_or_init(decode).as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether it goes on without its client.
+    pub fn is_left(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed))
     }
 
     /// Where the router sent it.

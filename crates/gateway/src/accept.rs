@@ -32,10 +32,10 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub(crate) async fn serve<S: CallService>(
     front: Front<S>,
     listener: TcpListener,
-    settings: Settings,
+    (settings, tasks): (Settings, TaskTracker),
     shutdown: impl Future<Output = ()>,
 ) {
-    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let stopping = CancellationToken::new();
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let (grace, builder) = (settings.grace, connection_builder(&settings));
     let begin = |(stream, peer): (TcpStream, Peer), place: Option<OwnedSemaphorePermit>| {

@@ -15,8 +15,10 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::leave::{Drains, OnLeave};
 use crate::llm::Way;
 use crate::{Answers, Directory, Health, ROUTES, Route, accept, health, info, llm, models, respond, routes};
 
@@ -45,6 +47,8 @@ pub struct Settings {
     pub client_mock_response: bool,
     /// Shows its usage to every stream of chat completions, asked for or not.
     pub always_usage: bool,
+    /// What becomes of a call whose client leaves.
+    pub on_leave: OnLeave,
     /// Whether the upstream's headers are shown (`llm_provider-*`).
     pub show_upstream_headers: bool,
     /// Whether pages of other origins may call from a browser. Never without a key: any page that somebody opens could
@@ -65,6 +69,7 @@ impl Default for Settings {
             grace: Duration::from_secs(30),
             max_retries: 10,
             client_mock_response: false,
+            on_leave: OnLeave::Cancel,
             always_usage: false,
             show_upstream_headers: true,
             cross_origin: false,
@@ -89,6 +94,9 @@ pub struct Gateway<S> {
     pub(crate) stack: S,
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
+    pub(crate) drains: Option<Drains>,
+    /// Everything that must end before the gateway does.
+    tasks: TaskTracker,
     beside: Router,
 }
 
@@ -144,7 +152,9 @@ impl Ports {
 impl<S: CallService> Gateway<S> {
     /// A gateway that hands its calls to `stack`.
     pub fn new(stack: S, ports: Ports, settings: Settings) -> Self {
-        Self { stack, ports, settings, beside: Router::new() }
+        let tasks = TaskTracker::new();
+        let drains = Drains::new(settings.on_leave, &tasks);
+        Self { stack, ports, settings, drains, tasks, beside: Router::new() }
     }
 
     /// Answers these routes too, on the same listener.
@@ -154,10 +164,10 @@ impl<S: CallService> Gateway<S> {
 
     /// Serves until `shutdown` is ready; then takes no more requests and lets open answers end within the grace.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let settings = self.settings.clone();
+        let (settings, tasks) = (self.settings.clone(), self.tasks.clone());
         let gateway = Arc::new(self);
         let front = Front { router: gateway.clone().router(), gateway };
-        accept::serve(front, listener, settings, shutdown).await;
+        accept::serve(front, listener, (settings, tasks), shutdown).await;
     }
 
     fn router(self: Arc<Self>) -> Router {

@@ -14,6 +14,9 @@ mod pump;
 
 mod cors;
 
+mod leave;
+pub use leave::OnLeave;
+
 mod llm;
 
 mod intake;

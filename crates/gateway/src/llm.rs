@@ -32,7 +32,7 @@ pub(crate) struct Way {
 
 /// Answers one request in the dialect of its path.
 pub(crate) async fn answer<S: CallService, B: ClientBody>(
-    gateway: &Gateway<S>,
+    gateway: &Arc<Gateway<S>>,
     way: Way,
     request: Request<B>,
 ) -> Response {
@@ -54,7 +54,11 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     let told = respond::told(&call, &gateway.settings, dropped);
     let id = call.id;
-    match gateway.stack.answer(call).await {
+    let answer = match &gateway.drains {
+        None => gateway.stack.answer(call).await,
+        Some(drains) => drains.answer(gateway, call).await,
+    };
+    match answer {
         Ok(reply) => respond::reply(reply, codec, told).await,
         Err(err) => {
             // Not the message: a provider may quote the prompt in it.

@@ -121,6 +121,9 @@ impl Middleware for Ledgered {
         if !call.operation.is_billed() {
             return next.answer(call).await;
         }
+        if call.is_left() {
+            return Err(Error::new(ErrorKind::ClientGone, "the client left"));
+        }
         let quote = self.tariff.quote(&call);
         let attempt = self.begin(&call, &quote)?;
         let notes = Arc::clone(&attempt.notes);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::Secret;
+use gatewright_gateway::OnLeave;
 use gatewright_routing::{Alias, Rule};
 use gatewright_spend::{OnFull, Sync};
 use serde_json::{Map, Value};
@@ -117,8 +118,22 @@ impl Sections<'_> {
                 .unwrap_or(defaults.max_retries),
             client_mock_response: general.flag("allow_client_mock_response", problems).unwrap_or(false),
             always_usage: general.flag("always_include_stream_usage", problems).unwrap_or(false),
+            on_leave: self.on_leave(problems),
             cross_origin: defaults.cross_origin,
             show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
+        }
+    }
+
+    /// What becomes of calls whose clients leave.
+    fn on_leave(&self, problems: &mut Problems) -> OnLeave {
+        const KEY: &str = "on_client_leave";
+        let general = &self.general;
+        let within = general.deadline("drain_timeout", problems).unwrap_or(Duration::from_secs(60));
+        let most = general.count("drain_limit", problems).and_then(|n| usize::try_from(n).ok());
+        match general.text(KEY, problems).as_deref() {
+            None | Some("cancel") => OnLeave::Cancel,
+            Some("drain") => OnLeave::Drain { within, most: most.unwrap_or(1_000) },
+            Some(_) => general.wrong(KEY, "`cancel` or `drain`", problems).unwrap_or(OnLeave::Cancel),
         }
     }
 
