@@ -1,7 +1,9 @@
 //! What callers may spend, through the whole gateway: keys and what stands above and beside them.
 
+use std::time::Duration;
+
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment, poll};
 use gatewright_tests::upstream::{Said, Script, Upstream, Used};
 use serde_json::{Value, json};
 
@@ -38,6 +40,15 @@ fn ask(client: &Client, more: Value) -> Response {
     let mut body = chat("m", "hi", json!({"max_tokens": 500}));
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     client.post("/v1/chat/completions", &body)
+}
+
+/// Waits until the database knows what a key has spent.
+fn booked(admin: &Client, key: &str) {
+    let told = poll(Duration::from_secs(20), || {
+        let told = admin.get(&format!("/key/info?key={key}")).json();
+        (told["info"]["spend"].as_f64()? > 0.0).then_some(())
+    });
+    assert!(told.is_some(), "nothing was booked");
 }
 
 #[test]
@@ -89,4 +100,99 @@ fn every_kind_of_budget_refuses_the_call_that_does_not_fit() {
     let client = with(&gateway, &text(&made(&admin, "/key/generate", future), "key"));
     assert_eq!([ask(&client, json!({})).status, ask(&client, json!({})).status], [200, 200]);
     assert_eq!(upstream.seen().len(), 7);
+}
+
+#[test]
+fn a_budget_above_or_beside_a_key_refuses_in_its_own_words() {
+    let (_upstream, gateway) = start("");
+    let admin = with(&gateway, MASTER_KEY);
+    let small = 0.0051;
+    let key = |body: Value| with(&gateway, &text(&made(&admin, "/key/generate", body), "key"));
+    let none = json!({});
+    made(&admin, "/team/new", json!({"team_id": "t", "max_budget": small}));
+    made(&admin, "/user/new", json!({"user_id": "u", "max_budget": small, "auto_create_key": false}));
+    let organization =
+        made(&admin, "/organization/new", json!({"organization_alias": "o", "max_budget": small}));
+    let organization = text(&organization, "organization_id");
+    made(&admin, "/team/new", json!({"team_id": "of-o", "organization_id": organization}));
+    made(&admin, "/team/new", json!({"team_id": "with-m"}));
+    let member =
+        json!({"team_id": "with-m", "member": {"user_id": "m", "role": "user"}, "max_budget_in_team": small});
+    made(&admin, "/team/member_add", member);
+    let project =
+        made(&admin, "/project/new", json!({"project_alias": "p", "team_id": "with-m", "max_budget": small}));
+    let project = text(&project, "project_id");
+    made(&admin, "/customer/new", json!({"user_id": "c", "max_budget": small}));
+    made(&admin, "/tag/new", json!({"name": "g", "max_budget": small}));
+    for (client, more, words) in [
+        (key(json!({"team_id": "t"})), &none, "Budget has been exceeded! Team=t Current cost: "),
+        (key(json!({"user_id": "u"})), &none, "ExceededBudget: User=u over budget. Spend="),
+        (
+            key(json!({"team_id": "of-o"})),
+            &none,
+            &format!("Budget has been exceeded! Organization={organization}"),
+        ),
+        (
+            key(json!({"team_id": "with-m", "user_id": "m"})),
+            &none,
+            "Budget has been exceeded! Team Member=m:with-m",
+        ),
+        (
+            key(json!({"team_id": "with-m", "project_id": project})),
+            &none,
+            "Budget has been exceeded! Project=",
+        ),
+        (key(json!({})), &json!({"user": "c"}), "ExceededBudget: End User=c over budget. Spend="),
+        (key(json!({"tags": ["g"]})), &none, "Budget has been exceeded! Tag=g Current cost: "),
+    ] {
+        assert_eq!(ask(&client, more.clone()).status, 200, "{words}");
+        let told = refused(&ask(&client, more.clone()));
+        assert!(told.starts_with(words), "{words}: {told}");
+    }
+    // Whoever calls: the master key is no way around.
+    for more in [json!({"user": "c"}), json!({"tags": ["g"]}), json!({"metadata": {"tags": ["g"]}})] {
+        refused(&ask(&admin, more));
+    }
+    assert_eq!(ask(&admin, json!({"user": "d", "tags": ["h"]})).status, 200);
+}
+
+#[test]
+fn end_users_have_limits_blocks_and_a_budget_that_all_of_them_have() {
+    let (upstream, gateway) = start("litellm_settings: {max_end_user_budget: 0.0051}\n");
+    let admin = with(&gateway, MASTER_KEY);
+    for user in ["one", "two"] {
+        assert_eq!(ask(&admin, json!({"user": user})).status, 200);
+        let told = refused(&ask(&admin, json!({"user": user})));
+        assert!(told.starts_with(&format!("ExceededBudget: End User={user} over budget.")), "{told}");
+    }
+    assert_eq!(ask(&admin, json!({})).status, 200, "nobody's");
+    // One with a budget of its own.
+    made(&admin, "/customer/new", json!({"user_id": "rich", "max_budget": 5, "rpm_limit": 2}));
+    let answers = [1, 2, 3].map(|_| ask(&admin, json!({"user": "rich"})).status);
+    assert_eq!(answers, [200, 200, 429]);
+    let before = upstream.seen().len();
+    made(&admin, "/customer/block", json!({"user_ids": ["rich", "new"]}));
+    for user in ["rich", "new"] {
+        let told = ask(&admin, json!({"user": user}));
+        assert_eq!(told.status, 400, "{}", told.text());
+        assert!(told.text().contains(&format!("User blocked from making LLM API Calls. User={user}")));
+    }
+    assert_eq!(upstream.seen().len(), before);
+    made(&admin, "/customer/unblock", json!({"user_ids": ["new"]}));
+    assert_eq!(ask(&admin, json!({"user": "new"})).status, 200);
+}
+
+#[test]
+fn all_end_users_may_share_the_terms_of_a_named_budget() {
+    let (_upstream, gateway) = start("litellm_settings: {max_end_user_budget_id: every}\n");
+    let admin = with(&gateway, MASTER_KEY);
+    let key = text(&made(&admin, "/key/generate", json!({})), "key");
+    assert_eq!(ask(&with(&gateway, &key), json!({"user": "one"})).status, 200, "nobody made it yet");
+    made(&admin, "/budget/new", json!({"budget_id": "every", "max_budget": 0.0101, "budget_duration": "1d"}));
+    booked(&admin, &key);
+    assert_eq!(ask(&admin, json!({"user": "one"})).status, 200);
+    refused(&ask(&admin, json!({"user": "one"})));
+    assert_eq!(ask(&admin, json!({"user": "two"})).status, 200);
+    made(&admin, "/budget/update", json!({"budget_id": "every", "max_budget": 1}));
+    assert_eq!(ask(&admin, json!({"user": "one"})).status, 200, "a higher one is obeyed at once");
 }

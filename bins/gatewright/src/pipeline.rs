@@ -1,5 +1,6 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
+use gatewright_auth::Joined;
 use gatewright_core::{CallService, layer};
 use gatewright_limits::{Fitted, Limits, Local};
 use gatewright_providers::Upstream;
@@ -11,6 +12,7 @@ use tower::ServiceBuilder;
 /// The policies, each built from its own settings.
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
+    pub(crate) joined: Joined,
     pub(crate) call_limits: Limits<Local>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
@@ -35,6 +37,8 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))
+        // Whom a call is for has limits too; only now are they known, for the body names them.
+        .layer(layer(policies.joined))
         // One hold for the whole call, whatever happens below; retries do not count against the caller.
         .layer(layer(policies.call_limits))
         // The span of the choice: retries and fallbacks are its children.

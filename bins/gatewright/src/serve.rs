@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_admin::{Admin, Vault};
-use gatewright_auth::{Authenticator, check_exposure};
+use gatewright_auth::{Authenticator, Joined, check_exposure};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Gateway, Ports};
 use gatewright_limits::{Limits, Local, Rules};
@@ -19,7 +19,9 @@ use gatewright_transport::Transport;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::adapters::{CallRules, Forgetting, Needs, Observed, StoredKeys, StoredModels};
+use crate::adapters::{
+    CallRules, Forgetting, ForgettingParties, Needs, Observed, StoredKeys, StoredModels, StoredParties,
+};
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
@@ -102,7 +104,12 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let changes = ledger.follow(vec![Arc::new(Forgetting(authenticator.clone())), Arc::new(stored.clone())]);
+    let joined = Joined::new(Arc::new(StoredParties::of(&config.money, &store, &clock)), clock.clone());
+    let changes = ledger.follow(vec![
+        Arc::new(Forgetting(authenticator.clone())),
+        Arc::new(ForgettingParties(joined.clone())),
+        Arc::new(stored.clone()),
+    ]);
     let admin = Admin {
         store,
         authenticator: authenticator.clone(),
@@ -118,7 +125,7 @@ pub async fn serve(
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
     }
     let (policies, ports) =
-        assemble(&config, (&live, authenticator), transport, &telemetry, (journal, ledger.watched()));
+        assemble(&config, (&live, authenticator, joined), transport, &telemetry, (journal, ledger.watched()));
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.beside(admin.router()).serve(listener, shutdown).await;
     ledger.stop().await;
@@ -130,7 +137,7 @@ pub async fn serve(
 
 fn assemble(
     config: &Config,
-    (live, authenticator): (&Live, Authenticator),
+    (live, authenticator, joined): (&Live, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
     (journal, ledger): (Journal, Watched),
@@ -149,6 +156,7 @@ fn assemble(
     let call_rules = CallRules::new(config.limits, money, clock.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
+        joined,
         call_limits: limits(Arc::new(call_rules)).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),

@@ -32,7 +32,7 @@ pub use calendar::Times;
 mod objects;
 
 mod spent;
-pub use spent::{Spent, spent};
+pub use spent::{Spent, booked_as, spent, spent_by};
 
 mod page;
 

@@ -58,12 +58,20 @@ pub async fn spent(
     Ok(all)
 }
 
-async fn of_one(
+/// What one of this name has spent, whether it is an object or not.
+pub async fn spent_by(
     store: &Store,
-    balances: &[Balance],
-    wanted: Vec<Wanted>,
+    (scope, id): (Scope, &Arc<str>),
+    fields: &Map<String, Value>,
     times: Times<'_>,
 ) -> Result<Spent> {
+    let wanted = wanted(scope, id, fields, times);
+    let whose: Vec<(Scope, Arc<str>)> = wanted.iter().map(|one| (one.scope, one.id.clone())).collect();
+    let balances = store.balances().of_many(&whose).await?;
+    of_one(store, &balances, wanted, times).await
+}
+
+async fn of_one(store: &Store, balances: &[Balance], wanted: Vec<Wanted>, times: Times<'_>) -> Result<Spent> {
     let mut told = Spent::default();
     for one in wanted {
         let of = |balance: &&Balance| {
@@ -82,8 +90,8 @@ async fn of_one(
     Ok(told)
 }
 
-/// Whose balance an object's is.
-pub(crate) fn booked_as(kind: Kind, object: &Object) -> Option<(Scope, Arc<str>)> {
+/// Whose balance an object's is, and under which name it is counted.
+pub fn booked_as(kind: Kind, object: &Object) -> Option<(Scope, Arc<str>)> {
     let scope = match kind {
         Kind::Key => Scope::Key,
         Kind::Team => Scope::Team,

@@ -110,20 +110,23 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
 
 /// The first of those above a key that is blocked, or the key itself.
 fn blocked(holder: &Holder) -> Option<String> {
-    let is = |record: &Record| record.fields.get("blocked") == Some(&Value::Bool(true));
-    if is(&holder.key) {
+    if is_blocked(&holder.key) {
         return Some(
             "Authentication Error, Key is blocked. Update via `/key/unblock` if you're an admin.".into(),
         );
     }
     let above = [("Team", "team", &holder.team), ("User", "user", &holder.user)];
     above.into_iter().find_map(|(word, route, record)| {
-        let record = record.as_ref().filter(|record| is(record))?;
+        let record = record.as_ref().filter(|record| is_blocked(record))?;
         Some(format!(
             "Authentication Error, {word}={} is blocked. Update via `/{route}/unblock` if you're an admin.",
             record.id
         ))
     })
+}
+
+pub(crate) fn is_blocked(record: &Record) -> bool {
+    record.fields.get("blocked") == Some(&Value::Bool(true))
 }
 
 /// A key without models of its own has those of what it belongs to. A user's list counts for keys outside of teams.
@@ -187,7 +190,7 @@ fn allowances(holder: &Holder, now: SystemTime) -> Vec<Allowance> {
     all
 }
 
-fn allowance(scope: &'static str, record: &Record, now: SystemTime) -> Allowance {
+pub(crate) fn allowance(scope: &'static str, record: &Record, now: SystemTime) -> Allowance {
     let count = |field: &str| record.fields.get(field).and_then(Value::as_u64);
     Allowance {
         scope,
@@ -275,7 +278,7 @@ fn printed(at: SystemTime) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }
 
-fn list(fields: &Map<String, Value>, field: &str) -> Vec<Arc<str>> {
+pub(crate) fn list(fields: &Map<String, Value>, field: &str) -> Vec<Arc<str>> {
     let items = fields.get(field).and_then(Value::as_array).into_iter().flatten();
     items.filter_map(Value::as_str).map(Into::into).collect()
 }

@@ -13,6 +13,9 @@ mod known;
 mod grant;
 pub use grant::{Asked, Grant, Peer};
 
+mod joined;
+pub use joined::{Finding, Joined, Parties, Party};
+
 mod routes;
 
 mod credential;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gatewright_admin::{Spent, Times, document, membership, spent, table};
+use gatewright_admin::{Spent, Times, booked_as, document, membership, spent, table};
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Part, Record};
 use gatewright_core::{Clock, Error, ErrorKind, Result};
 use gatewright_limits::Calendar;
@@ -53,7 +53,7 @@ impl StoredKeys {
         let parts = parts(&parents, &lineage);
         let all = rows.iter().zip(fields).zip(spent);
         let mut records: HashMap<Kind, Record> =
-            all.map(|(((kind, row), fields), spent)| (*kind, record(&row.id, fields, spent))).collect();
+            all.map(|(((kind, row), fields), spent)| (*kind, record((*kind, row), fields, spent))).collect();
         let Some(key) = records.remove(&Kind::Key) else { return Ok(None) };
         Ok(Some(Holder {
             key,
@@ -68,7 +68,7 @@ impl StoredKeys {
 }
 
 /// What was set for a row, and where it says nothing, what its budget sets.
-fn obeyed(kind: Kind, object: &Object, budget: Option<&Object>) -> Map<String, Value> {
+pub(super) fn obeyed(kind: Kind, object: &Object, budget: Option<&Object>) -> Map<String, Value> {
     let mut fields = table(kind).map(|table| document(table, object)).unwrap_or_default();
     if let Some(budget) = budget {
         inherit(&mut fields, &budget.draft.fields);
@@ -76,9 +76,8 @@ fn obeyed(kind: Kind, object: &Object, budget: Option<&Object>) -> Map<String, V
     fields
 }
 
-fn record(id: &str, fields: Map<String, Value>, spent: Spent) -> Record {
-    // A key that came from another one counts as that one.
-    let id = fields.get("counts_as").and_then(Value::as_str).unwrap_or(id).into();
+fn record((kind, row): (Kind, &Object), fields: Map<String, Value>, spent: Spent) -> Record {
+    let id = booked_as(kind, row).map_or_else(|| row.id.as_str().into(), |(_, id)| id);
     Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends }
 }
 
@@ -118,7 +117,7 @@ impl Follow for Forgetting {
     }
 }
 
-fn inherit(fields: &mut Map<String, Value>, budget: &Map<String, Value>) {
+pub(super) fn inherit(fields: &mut Map<String, Value>, budget: &Map<String, Value>) {
     for (name, value) in budget {
         let name = if name == "allowed_models" { "models" } else { name };
         // An empty list says nothing.
@@ -129,7 +128,7 @@ fn inherit(fields: &mut Map<String, Value>, budget: &Map<String, Value>) {
     }
 }
 
-fn away(err: &StoreError) -> Error {
+pub(super) fn away(err: &StoreError) -> Error {
     let kind = if err.is_away() { ErrorKind::Unavailable } else { ErrorKind::Internal };
     Error::new(kind, "keys cannot be looked up now").with_detail(err.to_string())
 }

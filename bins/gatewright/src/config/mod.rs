@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 pub use deployments::{Credential, Deployment, Entries};
 pub use file::{Env, Environment};
-pub use money::{MoneySettings, Purse};
+pub use money::{CustomerDefaults, MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{JournalSettings, ProxyLimits};

@@ -21,6 +21,15 @@ pub struct Purse {
     pub every: Option<Every>,
 }
 
+/// What end users may spend that have no budget of their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomerDefaults {
+    /// The most.
+    pub most: Option<Money>,
+    /// The id of a budget that was made over HTTP.
+    pub budget: Option<String>,
+}
+
 /// Budgets that hold for all callers, and how money is held.
 #[derive(Clone, Debug)]
 pub struct MoneySettings {
@@ -28,6 +37,8 @@ pub struct MoneySettings {
     pub proxy: Option<Purse>,
     /// How much each provider may cost, by its name.
     pub providers: Vec<(Arc<str>, Purse)>,
+    /// What end users may spend that have no budget of their own.
+    pub customers: CustomerDefaults,
     /// Where and when days begin.
     pub calendar: Calendar,
     /// What is held for a call.
@@ -56,6 +67,10 @@ impl Sections<'_> {
             // LiteLLM's default of zero means none.
             proxy: purse(litellm, problems).filter(|purse| purse.most > Money::ZERO),
             providers: providers(router, problems),
+            customers: CustomerDefaults {
+                most: amount(litellm, "max_end_user_budget", problems),
+                budget: litellm.text("max_end_user_budget_id", problems),
+            },
             calendar: calendar(litellm, problems),
             mode,
             wait: general.seconds("budget_wait", problems).unwrap_or(WAIT),
@@ -71,18 +86,22 @@ pub(super) fn purse(section: &Section<'_>, problems: &mut Problems) -> Option<Pu
 }
 
 fn read(section: &Section<'_>, [most, every]: [&str; 2], problems: &mut Problems) -> Option<Purse> {
-    let dollars = match section.value(most)? {
-        // The shortest text of a float is the decimal that was meant.
-        Value::Number(number) => Money::parse_dollars(&number.to_string()),
-        Value::String(text) => Money::parse_dollars(text),
-        _ => None,
-    };
-    let dollars = dollars.or_else(|| section.wrong(most, "an amount in dollars", problems))?;
+    let dollars = amount(section, most, problems)?;
     let every = section.text(every, problems).and_then(|text| {
         Every::parse(&text)
             .or_else(|| section.wrong(every, "a time like `30s`, `2h`, `1d`, `1mo` or `monthly`", problems))
     });
     Some(Purse { most: dollars, every })
+}
+
+fn amount(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<Money> {
+    let dollars = match section.value(key)? {
+        // The shortest text of a float is the decimal that was meant.
+        Value::Number(number) => Money::parse_dollars(&number.to_string()),
+        Value::String(text) => Money::parse_dollars(text),
+        _ => None,
+    };
+    dollars.or_else(|| section.wrong(key, "an amount in dollars", problems))
 }
 
 /// `{openai: {budget_limit: 100, time_period: 1d}}`.
