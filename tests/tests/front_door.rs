@@ -284,6 +284,27 @@ fn the_models_are_listed_for_clients_and_operators() {
 }
 
 #[test]
+fn the_page_of_the_api_needs_neither_a_key_nor_the_internet() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let client = Client::new(gateway.addr());
+    let page = client.get("/docs");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let files: Vec<String> =
+        page.text().split('"').filter(|word| word.starts_with('/')).map(str::to_owned).collect();
+    assert_eq!(files.len(), 3, "{}", page.text());
+    for file in files {
+        let served = client.get(&file);
+        let packed = served.header("content-encoding") == "gzip";
+        assert_eq!((served.status, packed), (200, !file.ends_with("start.js")), "{file}");
+        assert_eq!(packed, served.body.starts_with(&[0x1f, 0x8b]), "{file}");
+    }
+    assert!(!page.text().contains("//"), "nothing of another host");
+    assert!(client.get("/docs/start.js").text().contains("/openapi.json"));
+    assert_eq!(client.get("/openapi.json").json()["openapi"], "3.1.0");
+}
+
+#[test]
 fn health_is_told_without_a_call() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);

@@ -8,7 +8,7 @@ use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment};
 use gatewright_tests::upstream::Upstream;
 
 #[test]
-fn the_python_libraries_are_served() {
+fn the_python_libraries_are_served_and_the_openapi_document_is_one() {
     let home = prepared("python", "requirements.txt", |source, home| {
         run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
         let requirements = source.join("requirements.txt");
@@ -16,7 +16,9 @@ fn the_python_libraries_are_served() {
             .args(["install", "--quiet", "--requirement"])
             .arg(requirements));
     });
-    check(Command::new(home.join("bin/python")).arg(sources().join("python/check.py")));
+    for script in ["python/check.py", "python/openapi.py"] {
+        check(Command::new(home.join("bin/python")).arg(sources().join(script)));
+    }
 }
 
 #[test]

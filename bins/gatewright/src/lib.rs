@@ -10,6 +10,9 @@ mod adapters;
 
 mod live;
 
+mod openapi;
+pub use openapi::document;
+
 mod changes;
 
 mod ledger;

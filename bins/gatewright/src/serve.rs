@@ -25,7 +25,7 @@ use crate::adapters::{
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
-use crate::{journal, pipeline};
+use crate::{journal, openapi, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -170,6 +170,7 @@ fn assemble(
         credentials: config.access.clone(),
         directory: live.models.clone(),
         health: Arc::new(Observed { table, registry, journal, ledger }),
+        document: openapi::document().to_string().into(),
     };
     (policies, ports)
 }

@@ -4,7 +4,7 @@ mod admin;
 pub use admin::{Admin, Prices, Reload};
 
 mod routes;
-pub use routes::{ROUTES, Route};
+pub use routes::{BODIES, ROUTES, Route};
 
 mod access;
 pub use access::{ACCESSES, Access, Standing};

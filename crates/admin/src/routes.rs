@@ -5,9 +5,11 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
+use crate::Table;
 use crate::access::{ADMIN, Access, LEAD, LOOK, ORGANIZE, OWN, WATCH};
 use crate::ask::Ask;
 use crate::failure::Result;
+use crate::tables::{BUDGET, CREDENTIAL, CUSTOMER, KEY, MODEL, ORGANIZATION, PROJECT, TAG, TEAM, USER};
 use crate::{
     audit, budgets, credentials, customers, keys, models, organizations, projects, reports, tags, teams,
     users,
@@ -146,6 +148,36 @@ pub const ROUTES: &[Route] = &[
     // Who changed what.
     get("/audit", WATCH, |ask| Box::pin(audit::list(ask))),
     get("/audit/{id}", WATCH, |ask| Box::pin(audit::info(ask))),
+];
+
+/// What the bodies of routes are, where they are those of a table.
+pub const BODIES: &[(&str, &Table)] = &[
+    ("/key/generate", &KEY),
+    ("/key/service-account/generate", &KEY),
+    ("/key/update", &KEY),
+    ("/key/regenerate", &KEY),
+    ("/key/{key}/regenerate", &KEY),
+    ("/team/new", &TEAM),
+    ("/team/update", &TEAM),
+    ("/user/new", &USER),
+    ("/user/update", &USER),
+    ("/organization/new", &ORGANIZATION),
+    ("/organization/update", &ORGANIZATION),
+    ("/project/new", &PROJECT),
+    ("/project/update", &PROJECT),
+    ("/customer/new", &CUSTOMER),
+    ("/customer/update", &CUSTOMER),
+    ("/end_user/new", &CUSTOMER),
+    ("/end_user/update", &CUSTOMER),
+    ("/budget/new", &BUDGET),
+    ("/budget/update", &BUDGET),
+    ("/tag/new", &TAG),
+    ("/tag/update", &TAG),
+    ("/model/new", &MODEL),
+    ("/model/update", &MODEL),
+    ("/model/{model_id}/update", &MODEL),
+    ("/credentials", &CREDENTIAL),
+    ("/credentials/{*credential_name}", &CREDENTIAL),
 ];
 
 const fn post(path: &'static str, access: Access, act: Act) -> Route {

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use bytes::Bytes;
 use gatewright_auth::{Asked, Authenticator, Credential, Peer};
 use gatewright_core::{CallService, Caller, JsonLimits, Result};
 use http::request::Parts;
@@ -20,7 +21,9 @@ use tower::Service;
 
 use crate::leave::{Drains, OnLeave};
 use crate::llm::Way;
-use crate::{Answers, Directory, Health, ROUTES, Route, accept, health, info, llm, models, respond, routes};
+use crate::{
+    Answers, Directory, Health, ROUTES, Route, accept, docs, health, info, llm, models, respond, routes,
+};
 
 /// Limits of the HTTP surface.
 #[derive(Clone, Debug)]
@@ -87,6 +90,8 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// How the deployments do.
     pub health: Arc<dyn Health>,
+    /// The whole API as an OpenAPI document.
+    pub document: Bytes,
 }
 
 /// The public HTTP surface over a stack of policies.
@@ -205,6 +210,8 @@ impl<S: CallService> Gateway<S> {
             Answers::Readiness => health::readiness(&self.ports),
             Answers::Health => health::deployments(&self.ports, &parts).await,
             Answers::About => health::about(),
+            Answers::Document => docs::document(&self.ports.document),
+            Answers::Page(page) => docs::asset(&page),
         }
     }
 }
@@ -267,7 +274,13 @@ mod tests {
     fn an_alias_may_be_used_by_whoever_may_use_it_or_what_it_stands_for() {
         let credentials = gatewright_auth::Settings::default();
         let authenticator = Authenticator::new(&credentials);
-        let ports = Ports { credentials, authenticator, directory: Arc::new(Stub), health: Arc::new(Stub) };
+        let ports = Ports {
+            credentials,
+            authenticator,
+            directory: Arc::new(Stub),
+            health: Arc::new(Stub),
+            document: Bytes::new(),
+        };
         for (allowed, model, permitted) in [
             ("gpt-4o", "gpt-4o", true),
             ("gpt-4o", "fast", true),

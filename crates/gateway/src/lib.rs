@@ -32,5 +32,8 @@ pub use models::{Described, Directory, ModelEntry};
 
 mod info;
 
+mod docs;
+pub use docs::Asset;
+
 mod health;
 pub use health::{Health, LedgerHealth};

@@ -115,6 +115,12 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     answer(status, headers, Body::from(Bytes::from(value.to_string())))
 }
 
+/// Something that is the same for everybody.
+pub(crate) fn file(mut headers: HeaderMap, body: Body) -> Response {
+    secure(&mut headers);
+    answer(StatusCode::OK, headers, body)
+}
+
 /// The answer of a route that is served beside ours.
 pub(crate) async fn secured(mut response: Response) -> Response {
     secure(response.headers_mut());

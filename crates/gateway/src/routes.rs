@@ -3,6 +3,8 @@
 use gatewright_core::{Dialect, Operation};
 use http::Method;
 
+use crate::docs::{self, Asset};
+
 /// One row of the API.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -37,6 +39,10 @@ pub enum Answers {
     Health,
     /// What this is.
     About,
+    /// The API as an OpenAPI document.
+    Document,
+    /// A file of the page that shows it.
+    Page(Asset),
 }
 
 /// The public API of the data plane.
@@ -60,6 +66,11 @@ pub const ROUTES: &[Route] = &[
     fetch("/health/readiness", Answers::Readiness),
     fetch("/health", Answers::Health),
     fetch("/", Answers::About),
+    fetch("/openapi.json", Answers::Document),
+    fetch("/docs", Answers::Page(docs::PAGE)),
+    fetch("/docs/start.js", Answers::Page(docs::START)),
+    fetch("/docs/swagger-ui-bundle.js", Answers::Page(docs::SCRIPT)),
+    fetch("/docs/swagger-ui.css", Answers::Page(docs::STYLE)),
 ];
 
 /// The call that a fixed path stands for.
