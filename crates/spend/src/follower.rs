@@ -72,7 +72,10 @@ impl Follower {
             };
             let at = reader.position();
             let line = match reader.line() {
-                None => break,
+                None => {
+                    self.reader = Some(reader.again()?);
+                    break;
+                }
                 Some(Ok(line)) => line,
                 // The reader would go on behind it, and it may be readable again.
                 Some(Err(Damage::Unreadable(path, err))) => {

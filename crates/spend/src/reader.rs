@@ -8,6 +8,10 @@ use std::{fmt, vec};
 use crate::instance;
 use crate::record::{Begin, Checkpoint, Line, Mark, Settle};
 use crate::segment::{Name, Piece, Scan};
+use crate::wire::Texts;
+
+/// Bytes that are read at once.
+const WINDOW: u64 = 256 << 10;
 
 /// A place in the journal of one instance, between two records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,14 +58,29 @@ pub struct Reader {
     names: vec::IntoIter<Name>,
     current: Option<Loaded>,
     position: Position,
+    known: Texts,
 }
 
+/// A segment, and what of it is in memory.
 struct Loaded {
     name: Name,
+    file: File,
     bytes: Vec<u8>,
+    /// Where `bytes` begin in the file.
     base: u64,
     at: usize,
-    last: bool,
+    rest: Rest,
+}
+
+/// What is known of a segment behind what is in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// There may be more.
+    Unread,
+    /// There is nothing now, but it is still written to.
+    Open,
+    /// There is nothing, and never will be.
+    Nothing,
 }
 
 // === impl Reader ===
@@ -76,7 +95,13 @@ impl Reader {
     pub fn from(instance: &Path, position: Position) -> io::Result<Self> {
         let mut names = instance::segments(instance)?;
         names.retain(|name| name.number >= position.segment);
-        Ok(Self { instance: instance.to_owned(), names: names.into_iter(), current: None, position })
+        let (instance, names) = (instance.to_owned(), names.into_iter());
+        Ok(Self { instance, names, current: None, position, known: Texts::default() })
+    }
+
+    /// Goes on from here, where an earlier reader found no more.
+    pub(crate) fn again(self) -> io::Result<Self> {
+        Ok(Self { known: self.known, ..Self::from(&self.instance, self.position)? })
     }
 
     /// Behind the record that was read last.
@@ -87,20 +112,31 @@ impl Reader {
     /// The next record, marks included.
     pub(crate) fn line(&mut self) -> Option<Result<Line, Damage>> {
         loop {
-            if self.current.is_none() {
-                match self.load()? {
-                    Ok(loaded) => self.current = Some(loaded),
+            let mut loaded = match self.current.take() {
+                Some(loaded) => loaded,
+                None => match self.load()? {
+                    Ok(loaded) => loaded,
                     Err(damage) => return Some(Err(damage)),
-                }
-            }
-            let loaded = self.current.as_mut()?;
-            let found = loaded.line(&self.instance);
+                },
+            };
+            let found = loaded.line(&self.instance, &mut self.known);
             self.position = Position { segment: loaded.name.number, offset: loaded.base + loaded.at as u64 };
-            match found {
-                None if loaded.last => return None,
-                None => self.current = None,
-                found => return found,
+            match (&found, loaded.rest) {
+                (None, Rest::Nothing) => continue,
+                // Whoever reads on looks for what came since then with a new reader.
+                (None, Rest::Open) => {}
+                (None, Rest::Unread) => {
+                    let open = self.rest_is_empty();
+                    if let Err(err) = loaded.read(open) {
+                        return Some(Err(Damage::Unreadable(loaded.name.path(&self.instance), err)));
+                    }
+                    self.current = Some(loaded);
+                    continue;
+                }
+                (Some(_), _) => {}
             }
+            self.current = Some(loaded);
+            return found;
         }
     }
 
@@ -108,11 +144,7 @@ impl Reader {
         let name = self.names.next()?;
         let base = if name.number == self.position.segment { self.position.offset } else { 0 };
         let path = name.path(&self.instance);
-        let bytes = match read_from(&path, base) {
-            Ok(bytes) => bytes,
-            Err(err) => return Some(Err(Damage::Unreadable(path, err))),
-        };
-        Some(Ok(Loaded { name, bytes, base, at: 0, last: self.rest_is_empty() }))
+        Some(Loaded::open(name, &path, base).map_err(|err| Damage::Unreadable(path, err)))
     }
 
     /// Behind the segment that is written to stands at most the empty one that comes next.
@@ -141,14 +173,35 @@ impl Iterator for Reader {
 // === impl Loaded ===
 
 impl Loaded {
-    fn line(&mut self, instance: &Path) -> Option<Result<Line, Damage>> {
+    fn open(name: Name, path: &Path, base: u64) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(base))?;
+        Ok(Self { name, file, bytes: Vec::new(), base, at: 0, rest: Rest::Unread })
+    }
+
+    /// Reads on. Whether the segment is still written to was asked before: what was written until then is read here.
+    fn read(&mut self, open: bool) -> io::Result<()> {
+        self.bytes.drain(..self.at);
+        self.base += self.at as u64;
+        self.at = 0;
+        let read = Read::by_ref(&mut self.file).take(WINDOW).read_to_end(&mut self.bytes)?;
+        self.rest = match (read as u64 == WINDOW, open) {
+            (true, _) => Rest::Unread,
+            (false, true) => Rest::Open,
+            (false, false) => Rest::Nothing,
+        };
+        Ok(())
+    }
+
+    /// The next record of what is in memory.
+    fn line(&mut self, instance: &Path, known: &mut Texts) -> Option<Result<Line, Damage>> {
         let offset = self.base + self.at as u64;
         let mut scan = Scan::new(self.bytes.get(self.at..)?, self.name.salt, offset);
         let piece = scan.next()?;
         let bytes = match piece {
-            // Perhaps it is being written just now; the position stays before it.
-            Piece::Tail(_) if self.last => return None,
-            Piece::Payload(payload) => match Line::decode(payload) {
+            // Perhaps it is being written just now, or the rest of it was not read; the position stays before it.
+            Piece::Tail(_) if self.rest != Rest::Nothing => return None,
+            Piece::Payload(payload) => match Line::decode(payload, known) {
                 Some(line) => {
                     self.at += (scan.offset() - offset) as usize;
                     return Some(Ok(line));
@@ -179,11 +232,3 @@ impl fmt::Display for Damage {
 }
 
 impl std::error::Error for Damage {}
-
-fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}

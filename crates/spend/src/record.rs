@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Error, Money, Usage};
 
-use crate::wire::{Fields, Writer};
+use crate::wire::{Fields, Texts, Writer};
 
 /// An attempt is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,21 +165,21 @@ impl Begin {
         self.tenant.encode(out);
     }
 
-    fn decode(from: &mut Fields<'_>) -> Option<Self> {
+    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
         Some(Self {
             attempt: AttemptId::from_bytes(from.array()?),
             call: CallId::from_bytes(from.array()?),
             started: u64::from_le_bytes(from.array()?),
-            caller: from.text()?.into(),
-            group: from.text()?.into(),
-            deployment: from.text()?.into(),
-            provider: from.text()?.into(),
-            model: from.text()?.into(),
+            caller: from.known_text(known)?,
+            group: from.known_text(known)?,
+            deployment: from.known_text(known)?,
+            provider: from.known_text(known)?,
+            model: from.known_text(known)?,
             input_estimate: from.number()?,
             output_cap: from.number()?,
             floor: from.money()?,
             bound: from.money()?,
-            tenant: Tenant::decode(from)?,
+            tenant: Tenant::decode(from, known)?,
         })
     }
 }
@@ -200,26 +200,20 @@ impl Tenant {
         self.tags.iter().take(MOST_TAGS).for_each(|tag| out.text(tag));
     }
 
-    fn decode(from: &mut Fields<'_>) -> Option<Self> {
+    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
         if from.is_empty() {
             return Some(Self::default());
         }
         let mask = from.byte()?;
         let mut next = |bit: u8| -> Option<Option<Arc<str>>> {
-            if mask >> bit & 1 == 0 { Some(None) } else { from.text().map(|text| Some(text.into())) }
+            if mask >> bit & 1 == 0 { Some(None) } else { from.known_text(known).map(Some) }
         };
-        Some(Self {
-            team: next(0)?,
-            user: next(1)?,
-            organization: next(2)?,
-            project: next(3)?,
-            customer: next(4)?,
-            trace: next(5)?,
-            tags: {
-                let count = usize::try_from(from.number()?).ok().filter(|count| *count <= MOST_TAGS)?;
-                (0..count).map(|_| from.text().map(Into::into)).collect::<Option<_>>()?
-            },
-        })
+        let [team, user, organization, project, customer] =
+            [next(0)?, next(1)?, next(2)?, next(3)?, next(4)?];
+        let trace = if mask >> 5 & 1 == 0 { None } else { Some(from.text()?) };
+        let count = usize::try_from(from.number()?).ok().filter(|count| *count <= MOST_TAGS)?;
+        let tags = (0..count).map(|_| from.known_text(known)).collect::<Option<_>>()?;
+        Some(Self { team, user, organization, project, customer, trace, tags })
     }
 }
 
@@ -265,10 +259,10 @@ impl Settle {
         }
     }
 
-    fn decode(from: &mut Fields<'_>) -> Option<Self> {
+    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
         Some(Self {
             attempt: AttemptId::from_bytes(from.array()?),
-            ending: Ending::decode(from)?,
+            ending: Ending::decode(from, known)?,
             certainty: match from.byte()? {
                 0 => Certainty::Exact,
                 1 => Certainty::Estimated,
@@ -278,7 +272,7 @@ impl Settle {
             cost: from.money()?,
             first_content: from.number()?.checked_sub(1).map(Duration::from_millis),
             duration: Duration::from_millis(from.number()?),
-            response: if from.is_empty() { None } else { Some(from.text()?.into()) },
+            response: if from.is_empty() { None } else { Some(from.text()?) },
         })
     }
 }
@@ -304,10 +298,10 @@ impl Ending {
         }
     }
 
-    fn decode(from: &mut Fields<'_>) -> Option<Self> {
+    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
         Some(match from.byte()? {
             0 => Self::Complete,
-            1 => Self::Failed { kind: from.text()?.into(), status: from.number()?.try_into().ok()? },
+            1 => Self::Failed { kind: from.known_text(known)?, status: from.number()?.try_into().ok()? },
             2 => Self::Abandoned,
             3 => Self::Interrupted,
             _ => return None,
@@ -336,12 +330,12 @@ impl Line {
     }
 
     /// Reads a whole record; what it does not understand to the last byte is not one.
-    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(payload: &[u8], known: &mut Texts) -> Option<Self> {
         let mut from = Fields::new(payload);
         let line = match from.byte()? {
-            BEGIN => Self::Begin(Box::new(Begin::decode(&mut from)?)),
+            BEGIN => Self::Begin(Box::new(Begin::decode(&mut from, known)?)),
             CHECKPOINT => Self::Checkpoint(Checkpoint::decode(&mut from)?),
-            SETTLE => Self::Settle(Settle::decode(&mut from)?),
+            SETTLE => Self::Settle(Settle::decode(&mut from, known)?),
             MARK => Self::Mark(Mark {
                 oldest_open: from.number()?,
                 started: from.number()?,

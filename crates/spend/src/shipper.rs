@@ -82,7 +82,7 @@ pub struct Shipper<L> {
 impl Default for Shipping {
     fn default() -> Self {
         Self {
-            batch: 500,
+            batch: 1000,
             every: Duration::from_millis(200),
             keep: Duration::from_secs(24 * 3600),
             adopt_every: Duration::from_secs(30),

@@ -1,10 +1,20 @@
 //! The bytes inside a record: varints, short texts, identities.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use gatewright_core::{Money, Usage};
 use smallvec::SmallVec;
 
 /// Longer texts are cut: an id that long is not one that we made.
 const LONGEST_TEXT: usize = 160;
+
+/// Texts that are remembered; end users can be many.
+const MOST_TEXTS: usize = 4096;
+
+/// Texts that were read before, by their bytes: the same few come in every record.
+#[derive(Default)]
+pub(crate) struct Texts(HashMap<Box<[u8]>, Arc<str>>);
 
 /// Appends fields to a record.
 #[derive(Default)]
@@ -112,14 +122,37 @@ impl<'a> Fields<'a> {
         Some(Money((number >> 1) as i64 ^ -((number & 1) as i64)))
     }
 
-    pub(crate) fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<Arc<str>> {
+        let (hex, bytes) = self.packed()?;
+        if !hex {
+            return std::str::from_utf8(bytes).ok().map(Arc::from);
+        }
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.map(|digit| char::from_digit(u32::from(digit), 16)).collect::<Option<String>>().map(Arc::from)
+    }
+
+    /// A text that may well have been read before.
+    pub(crate) fn known_text(&mut self, known: &mut Texts) -> Option<Arc<str>> {
+        let from = self.0;
+        self.packed()?;
+        let packed = from.get(..from.len() - self.0.len())?;
+        if let Some(text) = known.0.get(packed) {
+            return Some(Arc::clone(text));
+        }
+        let text = Fields(packed).text()?;
+        if known.0.len() >= MOST_TEXTS {
+            known.0.clear();
+        }
+        known.0.insert(packed.into(), Arc::clone(&text));
+        Some(text)
+    }
+
+    /// The bytes of a text, and whether they are hex digits, two in a byte.
+    fn packed(&mut self) -> Option<(bool, &'a [u8])> {
         let head = self.number()?;
         let length = usize::try_from(head >> 1).ok().filter(|length| *length <= LONGEST_TEXT)?;
-        if head & 1 == 0 {
-            return String::from_utf8(self.bytes(length)?.to_vec()).ok();
-        }
-        let digits = self.bytes(length / 2)?.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+        let hex = head & 1 != 0;
+        Some((hex, self.bytes(if hex { length / 2 } else { length })?))
     }
 
     pub(crate) fn usage(&mut self) -> Option<Usage> {

@@ -78,7 +78,11 @@ fn settle(begin: &Begin, n: u64) -> Settle {
 
 /// Four attempts run at any time; each third notes how far it is; the last four never end.
 fn fill(dir: &Path, attempts: u64) -> Vec<Record> {
-    let journal = Journal::open(settings(dir), Arc::new(SystemClock)).unwrap();
+    fill_as(settings(dir), attempts)
+}
+
+fn fill_as(settings: Settings, attempts: u64) -> Vec<Record> {
+    let journal = Journal::open(settings, Arc::new(SystemClock)).unwrap();
     let mut running = std::collections::VecDeque::new();
     for n in 0..attempts {
         let begin = begin(n);
@@ -275,6 +279,28 @@ fn what_a_client_chose_never_passes_for_a_record() {
     bytes.extend_from_slice(&copy);
     std::fs::write(&file, bytes).unwrap();
     assert_eq!(Reader::open(&instance).unwrap().count(), 1);
+}
+
+#[test]
+fn a_segment_that_is_read_in_pieces_loses_only_what_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = fill_as(Settings { segment_bytes: 16 << 20, ..settings(dir.path()) }, 6_000);
+    let instance = dir.path().join("instance-0");
+    let places: Vec<_> = places(&instance).into_iter().filter(|(_, _, mark)| !mark).collect();
+    let file = &places[0].0;
+    assert!(places.iter().all(|place| place.0 == *file), "one segment");
+    let mut bytes = std::fs::read(file).unwrap();
+    assert!(bytes.len() > 1 << 20, "several pieces: {}", bytes.len());
+    // More than a whole piece of it, from the middle of one record to the middle of another.
+    let middle = |n: usize| places[n].1.start + 9;
+    let harmed = middle(places.len() / 8)..middle(places.len() / 2);
+    bytes[harmed.clone()].fill(0xff);
+    std::fs::write(file, bytes).unwrap();
+    let whole = |place: &std::ops::Range<usize>| place.end <= harmed.start || place.start >= harmed.end;
+    let want = records.iter().zip(&places).filter(|(_, (_, place, _))| whole(place));
+    let (read, damage): (Vec<_>, Vec<_>) = Reader::open(&instance).unwrap().partition(Result::is_ok);
+    assert!(read.iter().map(|record| record.as_ref().unwrap()).eq(want.map(|(record, _)| record)));
+    assert_eq!(damage.len(), 1, "{damage:?}");
 }
 
 #[derive(Clone, Debug)]

@@ -8,8 +8,9 @@ use gatewright_core::Money;
 use gatewright_spend::Entry;
 use sea_orm::Value;
 
-use crate::database::{Row, Transaction};
-use crate::entries::clean;
+use crate::database::{Row, Transaction, padded};
+use crate::entries::{Numbered, clean, whole};
+use crate::insert::Rows;
 use crate::moment::{micros, moment};
 use crate::{Result, Scope, Store, scope};
 
@@ -48,8 +49,11 @@ type Key = (&'static str, Arc<str>, Arc<str>);
 /// The time that a row counts.
 type Span = (Option<i64>, Option<i64>);
 
-/// When attempts began and what they cost, by whom they are booked to.
-type Costs = BTreeMap<(&'static str, Arc<str>), Vec<(i64, i64)>>;
+/// When an attempt began, and what it cost.
+type Cost = (i64, i64);
+
+/// The costs by whom they are booked to.
+type Costs = BTreeMap<(&'static str, Arc<str>), Vec<Cost>>;
 
 const COLUMNS: &str = "scope, id, period, ends_at, spent, total";
 
@@ -158,12 +162,18 @@ impl Balances<'_> {
 }
 
 /// Books entries to everybody that they concern: to each time that a row counts by when the attempt began.
-pub(crate) async fn book(transaction: &Transaction, entries: &[&Entry]) -> Result<()> {
+pub(crate) async fn book(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<()> {
+    // Those of the same people and model are booked to the same, which is found once.
+    let mut alike: HashMap<[i64; 8], (&Entry, Vec<Cost>)> = HashMap::new();
+    for numbered in entries.iter().filter(|numbered| numbered.entry.cost != Money::ZERO) {
+        let entry = numbered.entry;
+        let (_, costs) = alike.entry(numbered.whose()).or_insert_with(|| (entry, Vec::new()));
+        costs.push((whole(entry.begin.started), entry.cost.0));
+    }
     let mut booked = Costs::new();
-    for entry in entries.iter().filter(|entry| entry.cost != Money::ZERO) {
-        let at = i64::try_from(entry.begin.started).unwrap_or(i64::MAX);
+    for (entry, costs) in alike.into_values() {
         for (scope, id) in scope::of(entry) {
-            booked.entry((scope.name(), clean(&id))).or_default().push((at, entry.cost.0));
+            booked.entry((scope.name(), clean(&id))).or_default().extend(&costs);
         }
     }
     let spans = spans(transaction, &booked).await?;
@@ -178,10 +188,11 @@ pub(crate) async fn book(transaction: &Transaction, entries: &[&Entry]) -> Resul
             rows.push(row((scope, Arc::clone(&id), Arc::clone(period)), *span, &costs));
         }
     }
+    let columns = &["scope", "id", "period", "spent", "ahead", "total"];
     let tail = "ON CONFLICT (scope, id, period) DO UPDATE SET spent = balances.spent + excluded.spent, \
         ahead = balances.ahead + excluded.ahead, total = balances.total + excluded.total";
-    let head = "INSERT INTO balances (scope, id, period, spent, ahead, total)";
-    transaction.insert(head, rows, tail).await.map(drop)
+    let rows = Box::new(rows.into_iter());
+    transaction.insert(Rows { table: "balances", columns, rows, tail }).await.map(drop)
 }
 
 /// The times that the rows count, kept from being rolled until the transaction ends. All replicas take them in the same
@@ -209,7 +220,7 @@ async fn spans(
     Ok(spans)
 }
 
-fn row((scope, id, period): Key, (starts_at, ends_at): Span, costs: &[(i64, i64)]) -> Vec<Value> {
+fn row((scope, id, period): Key, (starts_at, ends_at): Span, costs: &[Cost]) -> [Value; 6] {
     let mut sum = Sum::default();
     for (at, cost) in costs {
         sum.total = sum.total.saturating_add(*cost);
@@ -219,14 +230,14 @@ fn row((scope, id, period): Key, (starts_at, ends_at): Span, costs: &[(i64, i64)
             sum.spent = sum.spent.saturating_add(*cost);
         }
     }
-    vec![scope.into(), (&*id).into(), (&*period).into(), sum.spent.into(), sum.ahead.into(), sum.total.into()]
+    [scope.into(), (&*id).into(), (&*period).into(), sum.spent.into(), sum.ahead.into(), sum.total.into()]
 }
 
 fn listed<'a>(
     transaction: &Transaction,
     keys: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> (String, Vec<Value>) {
-    let values: Vec<Value> = keys.flat_map(|(scope, id)| [scope.into(), id.into()]).collect();
+    let values = padded(keys.flat_map(|(scope, id)| [scope.into(), id.into()]).collect(), 2);
     let pairs = (0..values.len() / 2).map(|n| format!("({})", transaction.marks(2 * n, 2)));
     // SQLite takes row values only from a query.
     (format!("VALUES {}", pairs.collect::<Vec<_>>().join(", ")), values)

@@ -1,6 +1,5 @@
 //! Connections and transactions: the one place that knows which database it is.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use sea_orm::{
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
+use crate::insert::{self, Rows};
 use crate::{Error, Place, Result, Settings};
 
-/// Values in one statement; SQLite takes 32,766.
-const MOST_VALUES: usize = 8_000;
+/// Statements that SQLite keeps prepared. The largest takes 100 KB, so this bounds their memory.
+const PREPARED: usize = 32;
 
 /// How long SQLite waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
@@ -137,26 +137,27 @@ impl Transaction {
         Ok(rows.into_iter().map(Row).collect())
     }
 
-    /// Marks for so many values, after others. Where all stand in order, SQLite takes them without numbers, which it
-    /// would look up one by one.
+    /// Marks for so many values, after others.
     pub(crate) fn marks(&self, after: usize, count: usize) -> String {
-        let mark = |place| if self.is_postgres() { format!("${place}") } else { "?".to_owned() };
-        let marks: Vec<String> = (after + 1..=after + count).map(mark).collect();
-        marks.join(", ")
+        let mut marks = String::new();
+        insert::marks(&mut marks, after, count, self.is_postgres());
+        marks
     }
 
-    /// Inserts many rows, as many statements as that takes. `head` ends before `VALUES`, `tail` begins behind it.
-    pub(crate) async fn insert(&self, head: &str, rows: Vec<Vec<Value>>, tail: &str) -> Result<Vec<Row>> {
+    /// Inserts many rows, in as many statements as that takes; answers how many rows that made or changed.
+    pub(crate) async fn insert<const N: usize>(&self, rows: Rows<'_, N>) -> Result<u64> {
+        let mut changed = 0;
+        for (sql, values) in rows.statements(self.is_postgres()) {
+            changed += self.run(&sql, values).await?;
+        }
+        Ok(changed)
+    }
+
+    /// The same with `RETURNING` behind it.
+    pub(crate) async fn insert_returning<const N: usize>(&self, rows: Rows<'_, N>) -> Result<Vec<Row>> {
         let mut answered = Vec::new();
-        let width = rows.first().map_or(1, Vec::len);
-        for rows in rows.chunks(MOST_VALUES / width) {
-            let mut sql = format!("{head} VALUES ");
-            for number in 0..rows.len() {
-                let comma = if number == 0 { "" } else { ", " };
-                let _ = write!(sql, "{comma}({})", self.marks(number * width, width));
-            }
-            let _ = write!(sql, " {tail}");
-            answered.extend(self.rows(&sql, rows.concat()).await?);
+        for (sql, values) in rows.statements(self.is_postgres()) {
+            answered.extend(self.rows(&sql, values).await?);
         }
         Ok(answered)
     }
@@ -169,6 +170,11 @@ impl Transaction {
     /// Makes it last.
     pub(crate) async fn commit(self) -> Result<()> {
         Ok(self.inner.commit().await?)
+    }
+
+    /// Takes everything back, and waits until that is so.
+    pub(crate) async fn undo(self) -> Result<()> {
+        Ok(self.inner.rollback().await?)
     }
 
     /// `$1` is understood by both databases.
@@ -186,6 +192,15 @@ impl Row {
     }
 }
 
+/// Values of a list in which one may stand twice, filled up with the last so that lists have few lengths: a statement
+/// that comes again is prepared already.
+pub(crate) fn padded(mut values: Vec<Value>, width: usize) -> Vec<Value> {
+    let length = (values.len() / width).next_power_of_two() * width;
+    let last = values.get(values.len().saturating_sub(width)..).unwrap_or_default().to_vec();
+    values.extend(last.into_iter().cycle().take(length - values.len()));
+    values
+}
+
 fn sqlite(settings: &Settings, url: &str, connections: u32, reads: bool) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
@@ -198,7 +213,8 @@ fn sqlite(settings: &Settings, url: &str, connections: u32, reads: bool) -> Conn
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
             // The wait for locks is set before anything else: turning to WAL needs one.
-            let options = options.busy_timeout(BUSY).create_if_missing(!reads);
+            let options =
+                options.busy_timeout(BUSY).create_if_missing(!reads).statement_cache_capacity(PREPARED);
             match reads {
                 true => options.pragma("query_only", "on"),
                 // What is committed is on the disk.

@@ -10,15 +10,51 @@ use gatewright_spend::{Begin, Certainty, Ending, Entry, State};
 use sea_orm::Value;
 use uuid::Uuid;
 
-use crate::Result;
 use crate::database::Transaction;
+use crate::insert::Rows;
 use crate::names::NOBODY;
+use crate::{Result, Store};
 
 /// The columns, in the order of [`values`].
-pub(crate) const COLUMNS: &str = "attempt, call, started, caller, model_group, deployment, provider, model, team, user_name, \
-    organization, project, customer, tags, error, status, ending, estimated, cache_in_input, first_content, duration, \
-    input, output, cost, bound, cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output, \
-    image_input, image_output, web_searches, reported_cost, trace, response";
+pub(crate) const COLUMNS: [&str; 37] = [
+    "attempt",
+    "call",
+    "started",
+    "caller",
+    "model_group",
+    "deployment",
+    "provider",
+    "model",
+    "team",
+    "user_name",
+    "organization",
+    "project",
+    "customer",
+    "tags",
+    "error",
+    "status",
+    "ending",
+    "estimated",
+    "cache_in_input",
+    "first_content",
+    "duration",
+    "input",
+    "output",
+    "cost",
+    "bound",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+    "image_input",
+    "image_output",
+    "web_searches",
+    "reported_cost",
+    "trace",
+    "response",
+];
 
 /// An entry with the numbers of its names; [`NOBODY`] where it has none.
 pub(crate) struct Numbered<'a> {
@@ -37,8 +73,30 @@ pub(crate) struct Numbered<'a> {
     pub(crate) error: i64,
 }
 
+/// Finds the numbers of all names, most of which are known.
+pub(crate) async fn numbered<'a>(store: &Store, entries: &[&'a Entry]) -> Result<Vec<Numbered<'a>>> {
+    let mut asked: HashMap<Arc<str>, i64> = HashMap::new();
+    loop {
+        let mut missing = HashSet::new();
+        let numbered = store.names().with(|known| {
+            let mut number = |name: Arc<str>| {
+                let number = known.get(&name).or_else(|| asked.get(&name)).copied();
+                number.unwrap_or_else(|| {
+                    missing.insert(name);
+                    NOBODY
+                })
+            };
+            entries.iter().map(|entry| Numbered::new(entry, &mut number)).collect()
+        });
+        if missing.is_empty() {
+            return Ok(numbered);
+        }
+        asked.extend(store.numbers(missing.into_iter().collect()).await?);
+    }
+}
+
 /// The names in an entry, in the order of [`Numbered`].
-pub(crate) fn names(entry: &Entry) -> [Option<Arc<str>>; 12] {
+fn names(entry: &Entry) -> [Option<Arc<str>>; 12] {
     let (begin, tenant) = (&entry.begin, &entry.begin.tenant);
     let error = match &entry.state {
         State::Ended(Ending::Failed { kind, .. }) => Some(kind),
@@ -66,28 +124,33 @@ pub(crate) fn names(entry: &Entry) -> [Option<Arc<str>>; 12] {
     ]
 }
 
-/// Inserts entries, answers those that were not there.
-pub(crate) async fn insert<'a>(
+/// Inserts entries where none of them is there yet, which is nearly always so; else some may be in now, and the
+/// transaction is of no use any more.
+pub(crate) async fn insert(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<bool> {
+    let inserted = transaction.insert(rows(entries, "ON CONFLICT (attempt) DO NOTHING")).await?;
+    Ok(inserted == entries.len() as u64)
+}
+
+/// Inserts entries of which some may be there already, answers those that were not. It costs more.
+pub(crate) async fn insert_new<'a>(
     transaction: &Transaction,
-    entries: Vec<Numbered<'a>>,
+    mut entries: Vec<Numbered<'a>>,
 ) -> Result<Vec<Numbered<'a>>> {
-    let head = format!("INSERT INTO entries ({COLUMNS})");
-    let rows = entries.iter().map(values).collect();
-    let inserted =
-        transaction.insert(&head, rows, "ON CONFLICT (attempt) DO NOTHING RETURNING attempt").await?;
+    let tail = "ON CONFLICT (attempt) DO NOTHING RETURNING attempt";
+    let inserted = transaction.insert_returning(rows(&entries, tail)).await?;
     let inserted: HashSet<Uuid> = inserted.iter().map(|row| row.at(0)).collect::<Result<_>>()?;
-    Ok(entries
-        .into_iter()
-        .filter(|numbered| inserted.contains(&uuid(numbered.entry.begin.attempt)))
-        .collect())
+    entries.retain(|numbered| inserted.contains(&uuid(numbered.entry.begin.attempt)));
+    Ok(entries)
+}
+
+fn rows<'a>(entries: &'a [Numbered<'_>], tail: &'a str) -> Rows<'a, { COLUMNS.len() }> {
+    Rows { table: "entries", columns: &COLUMNS, rows: Box::new(entries.iter().map(values)), tail }
 }
 
 // === impl Numbered ===
 
 impl<'a> Numbered<'a> {
-    pub(crate) fn new(entry: &'a Entry, numbers: &HashMap<Arc<str>, i64>) -> Self {
-        let number =
-            |name: Option<Arc<str>>| name.and_then(|name| numbers.get(&name).copied()).unwrap_or(NOBODY);
+    fn new(entry: &'a Entry, mut number: impl FnMut(Arc<str>) -> i64) -> Self {
         let [
             caller,
             group,
@@ -101,7 +164,7 @@ impl<'a> Numbered<'a> {
             customer,
             tags,
             error,
-        ] = names(entry).map(number);
+        ] = names(entry).map(|name| name.map_or(NOBODY, &mut number));
         Self {
             entry,
             caller,
@@ -117,6 +180,12 @@ impl<'a> Numbered<'a> {
             tags,
             error,
         }
+    }
+
+    /// Everybody that it is booked to, and for which model group.
+    pub(crate) fn whose(&self) -> [i64; 8] {
+        let Self { caller, group, team, user, organization, project, customer, tags, .. } = *self;
+        [caller, group, team, user, organization, project, customer, tags]
     }
 }
 
@@ -142,7 +211,7 @@ pub(crate) fn code(state: &State) -> i64 {
 }
 
 /// A row is short because what is zero or nobody is not in it.
-fn values(numbered: &Numbered<'_>) -> Vec<Value> {
+fn values(numbered: &Numbered<'_>) -> [Value; COLUMNS.len()] {
     let Numbered { entry, .. } = numbered;
     let (begin, tenant) = (&entry.begin, &entry.begin.tenant);
     let somebody = |number: i64| Value::from((number != NOBODY).then_some(number));
@@ -168,7 +237,7 @@ fn values(numbered: &Numbered<'_>) -> Vec<Value> {
         cache_in_input,
         reported_cost,
     } = entry.usage;
-    vec![
+    [
         uuid(begin.attempt).into(),
         Uuid::from_bytes(begin.call.to_bytes()).into(),
         behind(begin).into(),

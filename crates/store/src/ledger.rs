@@ -1,13 +1,12 @@
 //! The ledger of `spend`: entries, balances, sums and positions, all in one transaction or not at all.
 
-use std::sync::Arc;
-
 use gatewright_spend::{Applied, Batch, Entry, InstanceId, Ledger, LedgerError, Position, Receipt};
 use sea_orm::Value;
 use uuid::Uuid;
 
 use crate::database::Transaction;
-use crate::entries::{self, Numbered, whole};
+use crate::entries::{self, whole};
+use crate::insert::Rows;
 use crate::moment::micros;
 use crate::{Error, Result, Store, balances, rollups};
 
@@ -41,28 +40,32 @@ impl Store {
         // What was removed cannot be told from what never came: it may not count a second time.
         let first = self.first_day();
         let mut kept: Vec<&Entry> = batch.entries.iter().filter(|entry| day(entry) >= first).collect();
+        let refused = (batch.entries.len() - kept.len()) as u64;
         // All replicas take locks in the same order.
         kept.sort_unstable_by_key(|entry| entry.begin.attempt);
         kept.dedup_by_key(|entry| entry.begin.attempt);
-        let names: Vec<Arc<str>> = kept.iter().flat_map(|entry| entries::names(entry)).flatten().collect();
-        let numbers = self.numbers(names).await?;
-        let transaction = self.write().await?;
-        let numbered = kept.iter().map(|entry| Numbered::new(entry, &numbers)).collect();
-        let inserted = entries::insert(&transaction, numbered).await?;
-        let fresh: Vec<&Entry> = inserted.iter().map(|numbered| numbered.entry).collect();
+        let numbered = entries::numbered(self, &kept).await?;
+        let mut transaction = self.write().await?;
+        let fresh = match entries::insert(&transaction, &numbered).await? {
+            true => numbered,
+            false => {
+                transaction.undo().await?;
+                transaction = self.write().await?;
+                entries::insert_new(&transaction, numbered).await?
+            }
+        };
         balances::book(&transaction, &fresh).await?;
-        rollups::add(&transaction, &inserted).await?;
+        rollups::add(&transaction, &fresh).await?;
         self.advance(&transaction, batch).await?;
-        let refused = batch.entries.iter().filter(|entry| day(entry) < first).count() as u64;
-        let inserted = inserted.len() as u64;
         transaction.commit().await?;
+        let inserted = fresh.len() as u64;
         Ok(Receipt { inserted, known: batch.entries.len() as u64 - refused - inserted, refused })
     }
 
     async fn advance(&self, transaction: &Transaction, batch: &Batch) -> Result<()> {
         let now = micros(self.clock().wall());
-        let row = |(instance, applied): &(InstanceId, Applied)| -> Vec<Value> {
-            vec![
+        let row = |(instance, applied): &(InstanceId, Applied)| -> [Value; 6] {
+            [
                 Uuid::from_bytes(instance.to_bytes()).into(),
                 whole(applied.whole.segment).into(),
                 whole(applied.whole.offset).into(),
@@ -71,13 +74,15 @@ impl Store {
                 now.into(),
             ]
         };
-        let head = "INSERT INTO positions (instance, whole_segment, whole_offset, read_segment, read_offset, applied_at)";
+        let columns =
+            &["instance", "whole_segment", "whole_offset", "read_segment", "read_offset", "applied_at"];
         let tail = "ON CONFLICT (instance) DO UPDATE SET whole_segment = excluded.whole_segment, \
             whole_offset = excluded.whole_offset, read_segment = excluded.read_segment, \
             read_offset = excluded.read_offset, applied_at = excluded.applied_at";
         let mut rows: Vec<_> = batch.applied.iter().collect();
         rows.sort_unstable_by_key(|(instance, _)| *instance);
-        transaction.insert(head, rows.into_iter().map(row).collect(), tail).await.map(drop)
+        let rows = Box::new(rows.into_iter().map(row));
+        transaction.insert(Rows { table: "positions", columns, rows, tail }).await.map(drop)
     }
 }
 

@@ -10,6 +10,8 @@ mod moment;
 
 mod database;
 
+mod insert;
+
 mod migration;
 
 mod store;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use sea_orm::Value;
 
-use crate::database::Transaction;
+use crate::database::{Row, Transaction, padded};
+use crate::insert::Rows;
 use crate::{Error, Result, Store};
 
 /// Names that are remembered; end users can be many.
@@ -18,6 +20,15 @@ pub(crate) const NOBODY: i64 = 0;
 #[derive(Default)]
 pub(crate) struct Names {
     numbers: Mutex<HashMap<Arc<str>, i64>>,
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Looks at what is known.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&HashMap<Arc<str>, i64>) -> T) -> T {
+        look(&self.numbers.lock())
+    }
 }
 
 impl Store {
@@ -40,8 +51,7 @@ impl Store {
         let transaction = self.write().await?;
         let mut fresh = Vec::new();
         for names in names.chunks(1000) {
-            let rows = transaction.rows(&listed(&transaction, "name", names.len()), values(names)).await?;
-            for row in rows {
+            for row in listed(&transaction, "name", values(names)).await? {
                 fresh.push((Arc::from(row.at::<String>(1)?), row.at(0)?));
             }
         }
@@ -49,12 +59,13 @@ impl Store {
         let missing: Vec<Arc<str>> =
             names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
         if !missing.is_empty() {
-            let rows = missing.iter().map(|name| vec![(&**name).into()]).collect();
-            transaction.insert("INSERT INTO names (name)", rows, "ON CONFLICT (name) DO NOTHING").await?;
+            let rows = Box::new(missing.iter().map(|name| [(&**name).into()]));
+            let tail = "ON CONFLICT (name) DO NOTHING";
+            transaction.insert(Rows { table: "names", columns: &["name"], rows, tail }).await?;
         }
         found.extend(known);
         for names in missing.chunks(1000) {
-            for row in transaction.rows(&listed(&transaction, "name", names.len()), values(names)).await? {
+            for row in listed(&transaction, "name", values(names)).await? {
                 found.insert(row.at::<String>(1)?.into(), row.at(0)?);
             }
         }
@@ -78,7 +89,7 @@ impl Store {
         let mut named = HashMap::with_capacity(numbers.len());
         for numbers in numbers.chunks(1000) {
             let values = numbers.iter().map(|number| (*number).into()).collect();
-            for row in transaction.rows(&listed(&transaction, "id", numbers.len()), values).await? {
+            for row in listed(&transaction, "id", values).await? {
                 named.insert(row.at(0)?, row.at::<String>(1)?.into());
             }
         }
@@ -88,16 +99,18 @@ impl Store {
     /// The number of one name, where it has one.
     pub(crate) async fn number(&self, name: &str) -> Result<Option<i64>> {
         let transaction = self.read().await?;
-        let row = transaction.row(&listed(&transaction, "name", 1), vec![name.into()]).await?;
-        row.map(|row| row.at(0)).transpose()
+        let rows = listed(&transaction, "name", vec![name.into()]).await?;
+        rows.first().map(|row| row.at(0)).transpose()
     }
 }
 
-fn listed(transaction: &Transaction, column: &str, count: usize) -> String {
-    let marks = transaction.marks(0, count);
-    format!("SELECT CAST(id AS BIGINT), name FROM names WHERE {column} IN ({marks})")
+async fn listed(transaction: &Transaction, column: &str, values: Vec<Value>) -> Result<Vec<Row>> {
+    let values = padded(values, 1);
+    let marks = transaction.marks(0, values.len());
+    let sql = format!("SELECT CAST(id AS BIGINT), name FROM names WHERE {column} IN ({marks})");
+    transaction.rows(&sql, values).await
 }
 
-fn values(names: &[Arc<str>]) -> Vec<sea_orm::Value> {
+fn values(names: &[Arc<str>]) -> Vec<Value> {
     names.iter().map(|name| (&**name).into()).collect()
 }

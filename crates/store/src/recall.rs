@@ -31,20 +31,17 @@ pub struct EntryQuery {
     pub limit: u64,
 }
 
-/// How many columns there are.
-const WIDTH: usize = 37;
-
 /// Those that are no numbers.
 const UUIDS: std::ops::Range<usize> = 0..2;
 const NAMES: std::ops::Range<usize> = 3..15;
 const FLAGS: std::ops::Range<usize> = 17..19;
-const TEXTS: std::ops::Range<usize> = 35..WIDTH;
+const TEXTS: std::ops::Range<usize> = 35..COLUMNS.len();
 
 /// A row, its columns by what they are.
 struct Raw {
     attempt: Uuid,
     call: Uuid,
-    numbers: [Option<i64>; WIDTH],
+    numbers: [Option<i64>; COLUMNS.len()],
     flags: [bool; 2],
     texts: [Option<String>; 2],
 }
@@ -57,15 +54,11 @@ impl Store {
 
     async fn recall(&self, query: &EntryQuery) -> Result<Vec<Entry>> {
         let Some(condition) = self.condition(query).await? else { return Ok(Vec::new()) };
-        let columns: Vec<String> = COLUMNS
-            .split(',')
-            .map(str::trim)
-            .enumerate()
-            .map(|(place, column)| match is_number(place) {
-                true => format!("CAST({column} AS BIGINT)"),
-                false => column.to_owned(),
-            })
-            .collect();
+        let columns = COLUMNS.iter().enumerate().map(|(place, column)| match is_number(place) {
+            true => format!("CAST({column} AS BIGINT)"),
+            false => (*column).to_owned(),
+        });
+        let columns: Vec<String> = columns.collect();
         let sql = format!(
             "SELECT {} FROM entries{} ORDER BY attempt DESC LIMIT {}",
             columns.join(", "),
@@ -111,7 +104,7 @@ impl Store {
 
 impl Raw {
     fn read(row: &Row) -> Result<Self> {
-        let mut numbers = [None; WIDTH];
+        let mut numbers = [None; COLUMNS.len()];
         for (place, number) in numbers.iter_mut().enumerate().filter(|(place, _)| is_number(*place)) {
             *number = row.at(place)?;
         }

@@ -10,6 +10,7 @@ use sea_orm::Value;
 
 use crate::database::{Row, Transaction};
 use crate::entries::{Numbered, whole};
+use crate::insert::Rows;
 use crate::names::NOBODY;
 use crate::query::Condition;
 use crate::{Result, Store, ledger};
@@ -88,27 +89,44 @@ pub struct Sums {
     pub cost: Money,
 }
 
-/// The columns of the key, in their order.
-const KEY: &str =
-    "day, caller, team, user_name, organization, project, customer, tags, model_group, provider, model";
+/// The columns: those of the key, then those of [`Sums`].
+const COLUMNS: [&str; 19] = [
+    "day",
+    "caller",
+    "team",
+    "user_name",
+    "organization",
+    "project",
+    "customer",
+    "tags",
+    "model_group",
+    "provider",
+    "model",
+    "succeeded",
+    "failed",
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "reasoning",
+    "cost",
+];
 
-/// The columns of [`Sums`].
-const SUMS: [&str; 8] =
-    ["succeeded", "failed", "input", "output", "cache_read", "cache_write", "reasoning", "cost"];
+/// How many of them are the key.
+const KEY: usize = 11;
 
 /// Adds entries to the sums of their days.
 pub(crate) async fn add(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<()> {
-    let mut sums: BTreeMap<[i64; 11], Sums> = BTreeMap::new();
+    let mut sums: BTreeMap<[i64; KEY], Sums> = BTreeMap::new();
     for numbered in entries {
         sums.entry(key(numbered)).or_default().add(numbered);
     }
-    let rows =
-        sums.into_iter().map(|(key, sums)| key.into_iter().chain(sums.list()).map(Value::from).collect());
+    let (key, summed) = COLUMNS.split_at(KEY);
     let adds: Vec<String> =
-        SUMS.iter().map(|column| format!("{column} = rollups.{column} + excluded.{column}")).collect();
-    let head = format!("INSERT INTO rollups ({KEY}, {})", SUMS.join(", "));
-    let tail = format!("ON CONFLICT ({KEY}) DO UPDATE SET {}", adds.join(", "));
-    transaction.insert(&head, rows.collect(), &tail).await.map(drop)
+        summed.iter().map(|column| format!("{column} = rollups.{column} + excluded.{column}")).collect();
+    let tail = format!("ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), adds.join(", "));
+    let rows = Box::new(sums.into_iter().map(values));
+    transaction.insert(Rows { table: "rollups", columns: &COLUMNS, rows, tail: &tail }).await.map(drop)
 }
 
 impl Store {
@@ -138,11 +156,9 @@ impl Store {
             let marks = vec!["?"; after.len()].join(", ");
             condition.push(&format!("({list}) > ({marks})"), after.iter().map(|place| (*place).into()));
         }
-        let read: Vec<String> = columns
-            .iter()
-            .map(|column| format!("CAST({column} AS BIGINT)"))
-            .chain(SUMS.iter().map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)")))
-            .collect();
+        let sums = COLUMNS[KEY..].iter().map(|column| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT)"));
+        let read: Vec<String> =
+            columns.iter().map(|column| format!("CAST({column} AS BIGINT)")).chain(sums).collect();
         let order =
             if columns.is_empty() { String::new() } else { format!(" GROUP BY {list} ORDER BY {list}") };
         let sql = format!(
@@ -218,14 +234,37 @@ impl Sums {
         }
         self.cost += entry.cost;
     }
-
-    fn list(self) -> [i64; 8] {
-        let Self { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = self;
-        [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0]
-    }
 }
 
-fn key(numbered: &Numbered<'_>) -> [i64; 11] {
+/// In the order of [`COLUMNS`].
+fn values((key, sums): ([i64; KEY], Sums)) -> [Value; COLUMNS.len()] {
+    let [day, caller, team, user, organization, project, customer, tags, group, provider, model] = key;
+    let Sums { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = sums;
+    [
+        day,
+        caller,
+        team,
+        user,
+        organization,
+        project,
+        customer,
+        tags,
+        group,
+        provider,
+        model,
+        succeeded,
+        failed,
+        input,
+        output,
+        cache_read,
+        cache_write,
+        reasoning,
+        cost.0,
+    ]
+    .map(Value::from)
+}
+
+fn key(numbered: &Numbered<'_>) -> [i64; KEY] {
     [
         whole(ledger::day(numbered.entry)),
         numbered.caller,
