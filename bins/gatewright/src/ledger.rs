@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gatewright_auth::Authenticator;
 use gatewright_core::Clock;
 use gatewright_gateway::LedgerHealth;
 use gatewright_spend::{Journal, Shipper, Shipping, ShippingHealth};
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::changes::{ChangeFeed, Follow};
+use crate::seal::SealedKeys;
 
 /// How often the database is asked whether it answers.
 const PROBE: Duration = Duration::from_secs(5);
@@ -33,6 +35,8 @@ pub(crate) struct LiveLedger {
 #[derive(Clone)]
 pub(crate) struct Watched {
     connected: Arc<AtomicBool>,
+    /// Keys are known from a sealed file, and the database did not answer since.
+    recalled: Arc<AtomicBool>,
     shipping: Arc<Mutex<ShippingHealth>>,
 }
 
@@ -42,10 +46,11 @@ impl LiveLedger {
     /// Begins to ship what is in the journal.
     pub(crate) fn start(journal: Journal, store: Store, clock: Arc<dyn Clock>) -> Self {
         let shipper = Shipper::new(journal, store.clone(), Shipping::default(), clock);
-        let watched = Watched { connected: Arc::default(), shipping: shipper.health() };
+        let watched =
+            Watched { connected: Arc::default(), recalled: Arc::default(), shipping: shipper.health() };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(shipper.run(stop.clone().cancelled_owned()));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(keep(store.clone(), watched.connected.clone())));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(keep(store.clone(), watched.clone())));
         Self { store, tasks, stop, watched }
     }
 
@@ -57,6 +62,13 @@ impl LiveLedger {
     /// Tells these of every change in the database, as long as it goes on.
     pub(crate) fn follow(&self, followers: Vec<Arc<dyn Follow>>) -> ChangeFeed {
         ChangeFeed::start(&self.store, followers, &self.tasks, self.stop.clone())
+    }
+
+    /// Knows keys from a sealed file, and keeps the file as long as the gateway runs.
+    pub(crate) fn seal(&self, sealed: SealedKeys, authenticator: Authenticator) {
+        let recalled = sealed.recall(&authenticator);
+        self.watched.recalled.store(recalled > 0, Ordering::Relaxed);
+        self.tasks.spawn(sealed.keep(authenticator, self.stop.clone()));
     }
 
     /// Ships what is left, in the time that there is for it.
@@ -75,15 +87,21 @@ impl Watched {
     pub(crate) fn health(&self) -> LedgerHealth {
         let connected = self.connected.load(Ordering::Relaxed);
         let ShippingHealth { backlog, oldest, .. } = *self.shipping.lock();
-        LedgerHealth { connected, backlog, oldest }
+        let keys = match self.recalled.load(Ordering::Relaxed) {
+            _ if connected => "database",
+            true => "sealed file",
+            false => "memory",
+        };
+        LedgerHealth { connected, keys, backlog, oldest }
     }
 }
 
 /// Asks whether the database answers, and removes old entries now and then.
-async fn keep(store: Store, connected: Arc<AtomicBool>) {
+async fn keep(store: Store, watched: Watched) {
     for probe in 0_u32.. {
         let answer = store.ready().await;
-        let was = connected.swap(answer.is_ok(), Ordering::Relaxed);
+        let was = watched.connected.swap(answer.is_ok(), Ordering::Relaxed);
+        watched.recalled.fetch_and(answer.is_err(), Ordering::Relaxed);
         match &answer {
             Ok(()) if !was => info!("the database answers"),
             Err(err) if was || probe == 0 => warn!(error = %err, "the database does not answer; calls go on"),

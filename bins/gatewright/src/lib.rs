@@ -17,6 +17,8 @@ mod changes;
 
 mod ledger;
 
+mod seal;
+
 mod serve;
 pub use serve::{StartError, serve};
 

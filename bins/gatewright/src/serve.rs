@@ -25,6 +25,7 @@ use crate::adapters::{
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
+use crate::seal::SealedKeys;
 use crate::{journal, openapi, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
@@ -94,6 +95,10 @@ pub async fn serve(
     let keys =
         StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
     let authenticator = Authenticator::new(&config.access).with_keys(access, Arc::new(keys), clock.clone());
+    if let (true, Some(secret)) = (access.recorded, &config.salt) {
+        let sealed = SealedKeys::new(&config.journal.data_dir, secret);
+        ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
+    }
     let live = Arc::new(Live::new(&config, env, clock.clone())?);
     let vault = config.salt.as_ref().map(Vault::new).transpose();
     let vault = vault.map_err(|err| StartError::new("cannot keep secrets", &err))?;

@@ -101,8 +101,9 @@ impl Admin {
         };
         let mut ask = ask.with_body(body).await?;
         let told = (route.act)(&mut ask).await;
-        // Also after a failure: it may have come after a change.
-        if route.method != Method::GET {
+        // Also after a failure: it may have come after a change. While the database is away nothing can be heard of it.
+        let away = told.as_ref().is_err_and(|failure| failure.status == StatusCode::SERVICE_UNAVAILABLE);
+        if route.method != Method::GET && !away {
             ask.admin.reload.changed().await;
         }
         let told = told?;

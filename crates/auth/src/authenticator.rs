@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gatewright_core::{Caller, Clock, Error, ErrorKind, Result, Secret};
 
 use crate::known::Known;
-use crate::{Asked, Credential, KeyHash, Keys, Part, Settings};
+use crate::{Asked, Credential, KeyHash, Keys, Part, Remembered, Settings};
 
 /// Knows the keys that are accepted.
 #[derive(Clone)]
@@ -70,6 +70,21 @@ impl Authenticator {
         if let Some(virtual_keys) = &self.virtual_keys {
             virtual_keys.known.forget(parts);
         }
+    }
+
+    /// Everything that is remembered of keys, to be written down; empty where it is not asked for.
+    pub fn remembered(&self) -> Vec<Remembered> {
+        self.virtual_keys.as_ref().map(|virtual_keys| virtual_keys.known.remembered()).unwrap_or_default()
+    }
+
+    /// Grows with everything that is remembered or forgotten.
+    pub fn turn(&self) -> u64 {
+        self.virtual_keys.as_ref().map_or(0, |virtual_keys| virtual_keys.known.turn())
+    }
+
+    /// Remembers what an earlier process wrote down, in doubt. Answers how many there are of use.
+    pub fn recall(&self, remembered: Vec<Remembered>) -> usize {
+        self.virtual_keys.as_ref().map_or(0, |virtual_keys| virtual_keys.known.recall(remembered))
     }
 
     /// Looks all keys up again before they are used, because anything may have been changed; those that cannot be looked

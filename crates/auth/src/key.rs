@@ -19,6 +19,16 @@ impl KeyHash {
         Self(Sha256::digest(key).into())
     }
 
+    /// The digest that has these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Reads the 64 hex digits that it prints as.
     pub fn parse(digits: &str) -> Option<Self> {
         let mut bytes = [0; 32];

@@ -18,7 +18,7 @@ pub trait Keys: Send + Sync + 'static {
 }
 
 /// A virtual key, and everything that has a say in what it may do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Holder {
     /// The key itself.
     pub key: Record,
@@ -47,7 +47,7 @@ pub struct Part {
 }
 
 /// One of them as it is kept: fields by LiteLLM's names, and what was spent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// Names it among its kind; of a key its digest.
     pub id: Arc<str>,

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::heard::Heard;
-use crate::{Grant, KeyHash, Keys, Part, Settings};
+use crate::{Grant, Holder, KeyHash, Keys, Part, Remembered, Settings, record};
 
 /// How many keys are remembered. Wrong ones are apart: whoever tries many must not push out the right ones.
 const REMEMBERED: u64 = 100_000;
@@ -36,6 +36,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How often a look-up is repeated because what it read was changed meanwhile.
 const TRIES: usize = 5;
 
+/// The epoch of what another process remembered.
+const DOUBTED: u64 = u64::MAX;
+
 /// The name of the kind that a key is.
 const KEY: &str = "key";
 
@@ -53,6 +56,9 @@ struct Memory {
     state: Mutex<State>,
     /// How often anything may have been changed: an entry from before is in doubt.
     epoch: AtomicU64,
+    /// How often something was remembered or forgotten.
+    turn: AtomicU64,
+    recorded: bool,
     /// When the port may be asked again, in microseconds since 1970; 0 as long as it answers.
     retry: AtomicU64,
     seats: Semaphore,
@@ -74,6 +80,8 @@ struct Entry {
     grant: Arc<Grant>,
     looked: SystemTime,
     epoch: u64,
+    /// The holder as it is written down.
+    holder: Option<Arc<[u8]>>,
 }
 
 /// What an entry is good for.
@@ -100,6 +108,8 @@ impl Known {
             wrong: Cache::builder().max_capacity(WRONG).time_to_live(settings.fresh).build(),
             state: Mutex::default(),
             epoch: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
+            recorded: settings.recorded,
             retry: AtomicU64::new(0),
             seats: Semaphore::new(SEATS),
             tasks: TaskTracker::new(),
@@ -122,10 +132,18 @@ impl Known {
                 drop(self.look(key));
                 Ok(Some(entry.grant))
             }
-            Worth::Doubtful => match self.look(key) {
-                Ok(flight) => Ok(arrived(flight, PATIENCE_WITH_ANSWER).await.unwrap_or(Some(entry.grant))),
-                Err(_) => Ok(Some(entry.grant)),
-            },
+            Worth::Doubtful if memory.may_ask() => {
+                match tokio::time::timeout(PATIENCE_WITH_ANSWER, self.join(key)).await {
+                    Ok(Ok(Ok(found))) => Ok(found),
+                    Ok(_) => Ok(Some(entry.grant)),
+                    Err(_) => {
+                        // The next ones need not wait as long to find out the same.
+                        memory.postpone();
+                        Ok(Some(entry.grant))
+                    }
+                }
+            }
+            Worth::Doubtful => Ok(Some(entry.grant)),
             Worth::Nothing => arrived(self.look(key)?, PATIENCE).await,
         }
     }
@@ -134,6 +152,7 @@ impl Known {
     pub(crate) fn forget(&self, parts: &[Part]) {
         let memory = &self.0;
         let mut state = memory.state.lock();
+        memory.turn.fetch_add(1, Ordering::Relaxed);
         for part in parts {
             state.heard.push(part.clone());
             if let Some(key) = KeyHash::parse(&part.id).filter(|_| part.kind == KEY) {
@@ -158,14 +177,51 @@ impl Known {
         self.0.epoch.fetch_add(1, Ordering::Release);
     }
 
-    /// Joins the look-up of a key, or begins one.
+    /// All that can be written down.
+    pub(crate) fn remembered(&self) -> Vec<Remembered> {
+        let written = |(key, entry): (Arc<KeyHash>, Entry)| {
+            Some(Remembered { key: *key, looked: entry.looked, holder: entry.holder? })
+        };
+        self.0.grants.iter().filter_map(written).collect()
+    }
+
+    /// How often something was remembered or forgotten.
+    pub(crate) fn turn(&self) -> u64 {
+        self.0.turn.load(Ordering::Relaxed)
+    }
+
+    /// Remembers what was written down and is not too old, in doubt; answers how many there are.
+    pub(crate) fn recall(&self, remembered: Vec<Remembered>) -> usize {
+        let mut count = 0;
+        for Remembered { key, looked, holder } in remembered {
+            let Some(grant) = record::read(&holder).map(|holder| Arc::new(Grant::new(&holder, looked)))
+            else {
+                continue;
+            };
+            let entry = Entry { grant, looked, epoch: DOUBTED, holder: Some(holder) };
+            if !matches!(self.0.worth(&entry), Worth::Nothing) {
+                self.0.grants.insert(key, entry);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Joins the look-up of a key, or begins one where the port may be asked.
     fn look(&self, key: KeyHash) -> Result<Flight> {
+        let flies = self.0.state.lock().flights.get(&key).cloned();
+        match flies {
+            Some(flight) => Ok(flight),
+            None if self.0.may_ask() => Ok(self.join(key)),
+            None => Err(away()),
+        }
+    }
+
+    /// Joins the look-up of a key, or begins one.
+    fn join(&self, key: KeyHash) -> Flight {
         let mut state = self.0.state.lock();
         if let Some(flight) = state.flights.get(&key) {
-            return Ok(flight.clone());
-        }
-        if !self.0.may_ask() {
-            return Err(away());
+            return flight.clone();
         }
         let (tell, told) = oneshot::channel();
         let flight = told.shared();
@@ -175,7 +231,7 @@ impl Known {
             // Nobody waits for it any more where this fails.
             let _ = tell.send(landing.read().await);
         });
-        Ok(flight)
+        flight
     }
 }
 
@@ -203,14 +259,16 @@ impl Memory {
             || (due && self.retry.compare_exchange(retry, next, Ordering::Relaxed, Ordering::Relaxed).is_ok())
     }
 
-    fn answered(&self, found: &Result<Option<crate::Holder>>) {
-        let retry = match found {
-            Err(err) if err.kind() == ErrorKind::Unavailable => {
-                micros(self.clock.wall()).saturating_add(micros(UNIX_EPOCH + RETRY))
-            }
-            Ok(_) | Err(_) => 0,
-        };
-        self.retry.store(retry, Ordering::Relaxed);
+    fn answered(&self, found: &Result<Option<Holder>>) {
+        match found {
+            Err(err) if err.kind() == ErrorKind::Unavailable => self.postpone(),
+            Ok(_) | Err(_) => self.retry.store(0, Ordering::Relaxed),
+        }
+    }
+
+    fn postpone(&self) {
+        let next = micros(self.clock.wall()).saturating_add(micros(UNIX_EPOCH + RETRY));
+        self.retry.store(next, Ordering::Relaxed);
     }
 }
 
@@ -235,7 +293,9 @@ impl Landing {
             };
             memory.answered(&found);
             let looked = memory.clock.wall();
-            let grant = found?.map(|holder| Arc::new(Grant::new(&holder, looked)));
+            let found = found?;
+            let written = found.as_ref().filter(|_| memory.recorded).map(record::write);
+            let grant = found.map(|holder| Arc::new(Grant::new(&holder, looked)));
             let mut state = memory.state.lock();
             let own = Part { kind: KEY, id: self.key.to_string().into() };
             let parts = grant.iter().flat_map(|grant| grant.parts()).chain([&own]);
@@ -244,7 +304,7 @@ impl Landing {
             }
             match &grant {
                 Some(grant) => {
-                    let entry = Entry { grant: grant.clone(), looked, epoch };
+                    let entry = Entry { grant: grant.clone(), looked, epoch, holder: written };
                     memory.grants.insert(self.key, entry);
                 }
                 None => {
@@ -252,6 +312,7 @@ impl Landing {
                     memory.wrong.insert(self.key, ());
                 }
             }
+            memory.turn.fetch_add(1, Ordering::Relaxed);
             // In the same step: whoever comes after the next change must not be told of this.
             state.flights.remove(&self.key);
             self.landed = true;

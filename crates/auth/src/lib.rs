@@ -6,6 +6,9 @@ pub use authenticator::Authenticator;
 mod keys;
 pub use keys::{Holder, Keys, Part, Record};
 
+mod record;
+pub use record::Remembered;
+
 mod heard;
 
 mod known;

@@ -16,6 +16,8 @@ pub struct Settings {
     pub fresh: Duration,
     /// How long a key stays in force that cannot be looked up again.
     pub keep: Duration,
+    /// Whether what is remembered will be written down.
+    pub recorded: bool,
 }
 
 impl Default for Settings {
@@ -25,6 +27,7 @@ impl Default for Settings {
             key_header: None,
             fresh: Duration::from_secs(60),
             keep: Duration::from_secs(86_400),
+            recorded: false,
         }
     }
 }

@@ -30,6 +30,8 @@ pub trait Health: Send + Sync + 'static {
 pub struct LedgerHealth {
     /// Whether the database answers.
     pub connected: bool,
+    /// Where it is known from who may call: the `database`, a `sealed file`, or only `memory`.
+    pub keys: &'static str,
     /// Entries that wait for it, about.
     pub backlog: u64,
     /// How long the oldest of them has waited.
@@ -45,10 +47,13 @@ pub(crate) fn liveliness() -> Response {
 pub(crate) fn readiness(ports: &Ports) -> Response {
     match ports.health.ready() {
         Ok(()) => {
-            let LedgerHealth { connected, backlog, oldest } = ports.health.ledger();
+            let LedgerHealth { connected, keys, backlog, oldest } = ports.health.ledger();
             let db = if connected { "connected" } else { "Not connected" };
             let ledger = json!({"backlog": backlog, "oldest_seconds": oldest.as_secs()});
-            respond::json(StatusCode::OK, &json!({"status": "healthy", "db": db, "ledger": ledger}))
+            respond::json(
+                StatusCode::OK,
+                &json!({"status": "healthy", "db": db, "keys": keys, "ledger": ledger}),
+            )
         }
         Err(why) => {
             respond::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unhealthy", "reason": why}))

@@ -1,13 +1,14 @@
 //! The database as one thing: opened once, shared by clones.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gatewright_core::Clock;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::database::{Database, Transaction};
 use crate::names::Names;
-use crate::{Kind, Objects, Result, Settings, migration};
+use crate::{Error, Kind, Objects, Result, Settings, migration};
 
 /// The database. Clones share its connections.
 #[derive(Clone)]
@@ -16,10 +17,19 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     database: Database,
     clock: Arc<dyn Clock>,
-    migrated: OnceCell<()>,
+    schema: Schema,
     names: Names,
     /// Days of entries that are kept.
     retention: u64,
+}
+
+/// Whether the schema is there. Those that wait for the same attempt to make it share its failure: one after the other
+/// they would wait for a database that is away many times as long.
+#[derive(Default)]
+struct Schema {
+    there: AtomicBool,
+    attempts: AtomicU64,
+    failure: Mutex<Option<Error>>,
 }
 
 // === impl Store ===
@@ -32,7 +42,7 @@ impl Store {
         Ok(Self(Arc::new(Shared {
             database,
             clock,
-            migrated: OnceCell::new(),
+            schema: Schema::default(),
             names: Names::default(),
             retention,
         })))
@@ -81,6 +91,19 @@ impl Store {
     }
 
     async fn migrated(&self) -> Result<()> {
-        self.0.migrated.get_or_try_init(|| migration::run(self)).await.copied()
+        let schema = &self.0.schema;
+        if schema.there.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let before = schema.attempts.load(Ordering::Acquire);
+        let mut failure = schema.failure.lock().await;
+        if schema.attempts.load(Ordering::Acquire) != before {
+            return failure.clone().map_or(Ok(()), Err);
+        }
+        let made = migration::run(self).await;
+        *failure = made.clone().err();
+        schema.there.store(made.is_ok(), Ordering::Release);
+        schema.attempts.fetch_add(1, Ordering::Release);
+        made
     }
 }

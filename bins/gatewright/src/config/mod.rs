@@ -14,6 +14,7 @@ use std::path::Path;
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_core::Secret;
+use gatewright_store::Place;
 use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
@@ -143,12 +144,16 @@ impl Config {
             ..sections.gateway(&mut problems)
         };
         let journal = sections.journal(&mut problems);
+        let database = database::settings(&sections.general, &journal.data_dir, env, &mut problems);
+        let salt = salt.or_else(|| access.master_key.clone());
+        // A database in a file is there whenever the gateway is.
+        access.recorded = salt.is_some() && matches!(database.place, Place::Postgres(_));
         Self {
             router: sections.router(&mut problems),
             gateway,
             limits: sections.limits(&mut problems),
             money: sections.money(&mut problems),
-            database: database::settings(&sections.general, &journal.data_dir, env, &mut problems),
+            database,
             journal,
             proxies: network::proxies(env, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),
@@ -156,7 +161,7 @@ impl Config {
             deployments,
             entries,
             store_models: store_models.unwrap_or_else(|| is_on(env("STORE_MODEL_IN_DB"))),
-            salt: salt.or_else(|| access.master_key.clone()),
+            salt,
             access,
             telemetry,
             variables: Vec::new(),

@@ -186,6 +186,7 @@ impl Sections<'_> {
             key_header: header,
             fresh: seconds("user_api_key_cache_ttl", problems).unwrap_or(defaults.fresh),
             keep: seconds("key_outage_grace", problems).unwrap_or(defaults.keep),
+            recorded: defaults.recorded,
         }
     }
 
