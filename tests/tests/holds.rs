@@ -115,3 +115,38 @@ fn a_stream_that_is_longer_than_it_may_be_is_ended_with_an_error_and_settled() {
         assert!(whole.contains("w399") && !whole.contains("The answer was ended"));
     }
 }
+
+#[test]
+fn what_was_spent_counts_on_when_the_process_was_killed() {
+    let upstream = Upstream::start();
+    upstream.choose(|_| Some(used(10, 500)));
+    let model = |more: &str| deployment("m", "openai/gpt-4o", &upstream, more);
+    let ask = |client: &Client| {
+        client.post("/v1/chat/completions", &chat("m", "hi", json!({"max_tokens": 500}))).status
+    };
+    for (settings, more, refusal) in [
+        ("litellm_settings: {max_budget: 0.0101, budget_duration: 1d}\n", "", 422),
+        ("litellm_settings: {max_budget: 0.0101}\n", "", 422),
+        (
+            "router_settings: {provider_budget_config: {openai: {budget_limit: 0.0101, time_period: 1d}}}\n",
+            "",
+            429,
+        ),
+        ("", "max_budget: 0.0101, budget_duration: 30d", 429),
+    ] {
+        let mut gateway = Gateway::start(&format!("{settings}model_list:\n{}", model(more)));
+        assert_eq!([0, 1].map(|_| ask(&Client::of(&gateway))), [200, 200]);
+        // At once: the database has nothing yet of what is in the journal.
+        gateway.kill();
+        gateway.restart();
+        assert_eq!(ask(&Client::of(&gateway)), refusal, "{settings}{more}");
+    }
+    let mut gateway = Gateway::start(&format!("model_list:\n{}", model("")));
+    let made = Client::of(&gateway).post("/key/generate", &json!({"max_budget": 0.0101})).json();
+    let key = format!("Bearer {}", made["key"].as_str().unwrap());
+    let client = |gateway: &Gateway| Client::new(gateway.addr()).header("authorization", &key);
+    assert_eq!([0, 1].map(|_| ask(&client(&gateway))), [200, 200]);
+    gateway.kill();
+    gateway.restart();
+    assert_eq!(ask(&client(&gateway)), 422, "a key's budget");
+}

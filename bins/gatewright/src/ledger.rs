@@ -10,10 +10,12 @@ use gatewright_gateway::LedgerHealth;
 use gatewright_spend::{Journal, Shipper, Shipping, ShippingHealth};
 use gatewright_store::Store;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::adapters::Seeds;
 use crate::changes::{ChangeFeed, Follow};
 use crate::seal::SealedKeys;
 
@@ -23,12 +25,16 @@ const PROBE: Duration = Duration::from_secs(5);
 /// Probes between two looks for entries whose time is over.
 const PROBES_AN_EXPIRY: u32 = 720;
 
+/// The longest that a starting gateway waits for what the last one left.
+const SETTLE_IN: Duration = Duration::from_secs(5);
+
 /// The tasks that work on the database. Calls never wait for them.
 pub(crate) struct LiveLedger {
     store: Store,
     tasks: TaskTracker,
     stop: CancellationToken,
     watched: Watched,
+    caught_up: watch::Receiver<bool>,
 }
 
 /// How the ledger does, for whoever asks.
@@ -48,10 +54,11 @@ impl LiveLedger {
         let shipper = Shipper::new(journal, store.clone(), Shipping::default(), clock);
         let watched =
             Watched { connected: Arc::default(), recalled: Arc::default(), shipping: shipper.health() };
+        let caught_up = shipper.caught_up();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(shipper.run(stop.clone().cancelled_owned()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(keep(store.clone(), watched.clone())));
-        Self { store, tasks, stop, watched }
+        Self { store, tasks, stop, watched, caught_up }
     }
 
     /// How it does, now and later.
@@ -69,6 +76,22 @@ impl LiveLedger {
         let recalled = sealed.recall(&authenticator);
         self.watched.recalled.store(recalled > 0, Ordering::Relaxed);
         self.tasks.spawn(sealed.keep(authenticator, self.stop.clone()));
+    }
+
+    /// Waits until the database has what the last process left in the journal, so that no call is let in against a
+    /// balance without it; but not long for a database that is away. Then reads what was spent of the file's budgets,
+    /// and does so again from time to time.
+    pub(crate) async fn settle_in(&mut self, seeds: Seeds) {
+        let ready = async {
+            let _ = self.caught_up.wait_for(|done| *done).await;
+            seeds.read().await;
+        };
+        if tokio::time::timeout(SETTLE_IN, ready).await.is_err() {
+            warn!(
+                "the database does not have all that was spent yet; calls are let in against what is known"
+            );
+        }
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(seeds.keep()));
     }
 
     /// Ships what is left, in the time that there is for it.

@@ -10,7 +10,7 @@ use gatewright_routing::{LiveTable, Table};
 use gatewright_transport::Trust;
 use parking_lot::Mutex;
 
-use crate::adapters::{DeploymentRules, Models, PriceList, provider_of};
+use crate::adapters::{DeploymentRules, Known, Models, PriceList, provider_of};
 use crate::config::{Config, Deployment, Environment};
 use crate::serve::StartError;
 
@@ -35,7 +35,12 @@ pub(crate) struct Live {
 
 impl Live {
     /// Puts the deployments of the configuration into force.
-    pub(crate) fn new(config: &Config, env: Environment, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        config: &Config,
+        env: Environment,
+        known: Known,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         let catalogue = Catalogue::builtin();
         let settings =
             gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
@@ -44,7 +49,7 @@ impl Live {
         let live = Self {
             registry: Arc::default(),
             prices: Arc::new(PriceList::new(catalogue)),
-            rules: Arc::new(DeploymentRules::new(config.money.clone(), clock)),
+            rules: Arc::new(DeploymentRules::new(config.money.clone(), known, clock)),
             models: Arc::new(Models::new(table.clone(), catalogue)),
             table,
             configured: config.deployments.clone(),

@@ -20,7 +20,8 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::adapters::{
-    CallRules, Forgetting, ForgettingParties, Needs, Observed, StoredKeys, StoredModels, StoredParties,
+    CallRules, Forgetting, ForgettingParties, Known, Needs, Observed, Seeds, StoredKeys, StoredModels,
+    StoredParties,
 };
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
@@ -91,7 +92,7 @@ pub async fn serve(
     let store = Store::open(config.database.clone(), clock.clone())
         .await
         .map_err(|err| StartError::new("cannot open the database", &err))?;
-    let ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
+    let mut ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
     let keys =
         StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
     let authenticator = Authenticator::new(&config.access).with_keys(access, Arc::new(keys), clock.clone());
@@ -99,7 +100,17 @@ pub async fn serve(
         let sealed = SealedKeys::new(&config.journal.data_dir, secret);
         ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
     }
-    let live = Arc::new(Live::new(&config, env, clock.clone())?);
+    let known = Known::default();
+    let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone())?);
+    let call_rules = Arc::new(CallRules::new(config.limits, &config.money, known.clone(), clock.clone()));
+    let seeds = Seeds {
+        known,
+        store: store.clone(),
+        clock: clock.clone(),
+        calendar: config.money.calendar.clone(),
+        call: call_rules.clone(),
+        deployments: live.rules.clone(),
+    };
     let vault = config.salt.as_ref().map(Vault::new).transpose();
     let vault = vault.map_err(|err| StartError::new("cannot keep secrets", &err))?;
     let stored = StoredModels {
@@ -129,8 +140,14 @@ pub async fn serve(
     if config.store_models && tokio::time::timeout(FIRST_MODELS, changes.caught_up()).await.is_err() {
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
     }
-    let (policies, ports) =
-        assemble(&config, (&live, authenticator, joined), transport, &telemetry, (journal, ledger.watched()));
+    ledger.settle_in(seeds).await;
+    let (policies, ports) = assemble(
+        &config,
+        (&live, call_rules, authenticator, joined),
+        transport,
+        &telemetry,
+        (journal, ledger.watched()),
+    );
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.beside(admin.router()).serve(listener, shutdown).await;
     ledger.stop().await;
@@ -142,7 +159,7 @@ pub async fn serve(
 
 fn assemble(
     config: &Config,
-    (live, authenticator, joined): (&Live, Authenticator, Joined),
+    (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
     (journal, ledger): (Journal, Watched),
@@ -158,11 +175,10 @@ fn assemble(
     let counters = Arc::new(Local::new(clock.clone()).holding(money.mode));
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
-    let call_rules = CallRules::new(config.limits, money, clock.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,
-        call_limits: limits(Arc::new(call_rules)).waiting(money.wait).refusing_budgets_with(money.status),
+        call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),

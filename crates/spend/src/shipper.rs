@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatewright_core::Clock;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::entry::Entry;
@@ -69,6 +70,8 @@ pub struct Shipper<L> {
     shipping: Shipping,
     clock: Arc<dyn Clock>,
     health: Arc<Mutex<ShippingHealth>>,
+    /// Whether the ledger once had all that there was.
+    caught_up: watch::Sender<bool>,
     followers: Vec<Follower>,
     /// Where the lanes were at the start. As long as nobody knows how far the ledger is, what came since then waits.
     starts: Vec<(PathBuf, Position)>,
@@ -104,6 +107,7 @@ impl<L: Ledger> Shipper<L> {
             shipping,
             clock,
             health: Arc::default(),
+            caught_up: watch::Sender::default(),
             followers: Vec::new(),
             starts,
             next_adoption: None,
@@ -114,6 +118,11 @@ impl<L: Ledger> Shipper<L> {
     /// How the shipping goes, now and later.
     pub fn health(&self) -> Arc<Mutex<ShippingHealth>> {
         Arc::clone(&self.health)
+    }
+
+    /// Turns true when the ledger has all that was written before this process, and what it wrote until then.
+    pub fn caught_up(&self) -> watch::Receiver<bool> {
+        self.caught_up.subscribe()
     }
 
     /// Ships until `stop` is ready, and then what is left as far as the grace reaches. What is not shipped by then, the
@@ -156,6 +165,9 @@ impl<L: Ledger> Shipper<L> {
         }
         self.sweep(&batch).await;
         self.look(&[]);
+        if !full {
+            self.caught_up.send_replace(true);
+        }
         full
     }
 

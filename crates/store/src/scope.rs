@@ -31,7 +31,16 @@ pub enum Scope {
     ProjectModel,
     /// A model group for an organization, by `organization:model`.
     OrganizationModel,
+    /// Everything, by the name of `proxy`.
+    Proxy,
+    /// A provider.
+    Provider,
+    /// A deployment.
+    Deployment,
 }
+
+/// The only one of [`Scope::Proxy`].
+const PROXY: &str = "proxy";
 
 /// The id of a user in a team.
 pub fn member_id(user: &str, team: &str) -> String {
@@ -42,7 +51,7 @@ pub fn member_id(user: &str, team: &str) -> String {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Key,
         Self::Team,
         Self::User,
@@ -55,6 +64,9 @@ impl Scope {
         Self::TeamModel,
         Self::ProjectModel,
         Self::OrganizationModel,
+        Self::Proxy,
+        Self::Provider,
+        Self::Deployment,
     ];
 
     /// Its name in allowances and in the database.
@@ -72,6 +84,9 @@ impl Scope {
             Self::TeamModel => "model_per_team",
             Self::ProjectModel => "model_per_project",
             Self::OrganizationModel => "model_per_organization",
+            Self::Proxy => PROXY,
+            Self::Provider => "provider",
+            Self::Deployment => "deployment",
         }
     }
 }
@@ -79,7 +94,12 @@ impl Scope {
 /// Everybody that an attempt is booked to.
 pub(crate) fn of(entry: &Entry) -> Vec<(Scope, Arc<str>)> {
     let (begin, tenant) = (&entry.begin, &entry.begin.tenant);
-    let mut scopes = vec![(Scope::Key, Arc::clone(&begin.caller))];
+    let mut scopes = vec![
+        (Scope::Key, Arc::clone(&begin.caller)),
+        (Scope::Proxy, PROXY.into()),
+        (Scope::Provider, Arc::clone(&begin.provider)),
+        (Scope::Deployment, Arc::clone(&begin.deployment)),
+    ];
     let parents = [
         (Scope::Team, &tenant.team),
         (Scope::User, &tenant.user),

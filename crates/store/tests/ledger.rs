@@ -171,6 +171,9 @@ async fn check(store: &Store, entries: &[Entry]) {
             (Scope::TeamModel, tenant.team.as_ref().map(of_model)),
             (Scope::ProjectModel, tenant.project.as_ref().map(of_model)),
             (Scope::OrganizationModel, tenant.organization.as_ref().map(of_model)),
+            (Scope::Proxy, Some("proxy".into())),
+            (Scope::Provider, Some(begin.provider.clone())),
+            (Scope::Deployment, Some(begin.deployment.clone())),
         ];
         let tags = tenant.tags.iter().map(|tag| (Scope::Tag, Some(tag.clone())));
         for (scope, id) in ids.into_iter().chain(tags) {

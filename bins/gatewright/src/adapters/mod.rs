@@ -9,6 +9,7 @@ mod parties;
 mod prices;
 mod providers;
 mod rules;
+mod seeds;
 mod stored;
 
 pub(crate) use directory::Models;
@@ -19,4 +20,5 @@ pub(crate) use parties::{ForgettingParties, StoredParties};
 pub(crate) use prices::PriceList;
 pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};
+pub(crate) use seeds::{Known, Seeds};
 pub(crate) use stored::StoredModels;

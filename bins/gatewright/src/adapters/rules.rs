@@ -9,6 +9,7 @@ use gatewright_core::{Call, Caller, Clock};
 use gatewright_limits::{Calendar, Cycle, Rule, Rules, Ruling, Window};
 
 use super::allowances;
+use super::seeds::{FileBudget, Known};
 use crate::config::{Deployment, MoneySettings, ProxyLimits, Purse};
 
 /// Limits of the proxy, and of all that a caller stands for.
@@ -17,6 +18,7 @@ pub(crate) struct CallRules {
     proxy: Arc<str>,
     budget: Option<Standing>,
     calendar: Calendar,
+    known: Known,
     clock: Arc<dyn Clock>,
 }
 
@@ -24,6 +26,7 @@ pub(crate) struct CallRules {
 pub(crate) struct DeploymentRules {
     by_id: ArcSwap<HashMap<Arc<str>, Vec<Standing>>>,
     money: MoneySettings,
+    known: Known,
     clock: Arc<dyn Clock>,
 }
 
@@ -31,16 +34,26 @@ pub(crate) struct DeploymentRules {
 struct Standing {
     rule: Rule,
     cycle: Option<Cycle>,
+    purse: Option<Purse>,
 }
 
 // === impl CallRules ===
 
 impl CallRules {
-    pub(crate) fn new(limits: ProxyLimits, money: &MoneySettings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        limits: ProxyLimits,
+        money: &MoneySettings,
+        known: Known,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let proxy: Arc<str> = "proxy".into();
         let budget =
             money.proxy.map(|purse| Standing::budget("proxy", proxy.clone(), purse, &money.calendar));
-        Self { limits, proxy, budget, calendar: money.calendar.clone(), clock }
+        Self { limits, proxy, budget, calendar: money.calendar.clone(), known, clock }
+    }
+
+    pub(crate) fn budgets(&self) -> Vec<FileBudget> {
+        self.budget.iter().filter_map(Standing::budget_of).collect()
     }
 }
 
@@ -56,7 +69,7 @@ impl Rules for CallRules {
             return;
         }
         let now = self.clock.wall();
-        out.extend(self.budget.as_ref().map(|budget| budget.at(now)));
+        out.extend(self.budget.as_ref().map(|budget| budget.at(now, &self.known)));
         allowances::rules(call, &self.calendar, now, out);
     }
 
@@ -68,8 +81,12 @@ impl Rules for CallRules {
 // === impl DeploymentRules ===
 
 impl DeploymentRules {
-    pub(crate) fn new(money: MoneySettings, clock: Arc<dyn Clock>) -> Self {
-        Self { by_id: ArcSwap::default(), money, clock }
+    pub(crate) fn new(money: MoneySettings, known: Known, clock: Arc<dyn Clock>) -> Self {
+        Self { by_id: ArcSwap::default(), money, known, clock }
+    }
+
+    pub(crate) fn budgets(&self) -> Vec<FileBudget> {
+        self.by_id.load().values().flatten().filter_map(Standing::budget_of).collect()
     }
 
     /// Limits these from now on. What was counted of those that stay, stays.
@@ -92,7 +109,7 @@ impl Rules for DeploymentRules {
             return;
         };
         let now = self.clock.wall();
-        out.extend(rules.iter().map(|rule| rule.at(now)));
+        out.extend(rules.iter().map(|rule| rule.at(now, &self.known)));
     }
 }
 
@@ -109,7 +126,7 @@ fn rules_of(deployment: &Deployment, money: &MoneySettings) -> Vec<Standing> {
     let of_provider = money.providers.iter().find(|(name, _)| *name == routing.provider);
     let of_provider =
         of_provider.map(|(name, purse)| Standing::budget("provider", name.clone(), *purse, &money.calendar));
-    rates.map(|rule| Standing { rule, cycle: None }).chain(own).chain(of_provider).collect()
+    rates.map(|rule| Standing { rule, cycle: None, purse: None }).chain(own).chain(of_provider).collect()
 }
 
 // === impl Standing ===
@@ -117,15 +134,24 @@ fn rules_of(deployment: &Deployment, money: &MoneySettings) -> Vec<Standing> {
 impl Standing {
     fn budget(scope: &'static str, id: Arc<str>, purse: Purse, calendar: &Calendar) -> Self {
         let cycle = purse.every.map(|every| Cycle::new(every, calendar.clone()));
-        Self { rule: Rule::money(scope, id, purse.most, Window::Forever), cycle }
+        Self { rule: Rule::money(scope, id, purse.most, Window::Forever), cycle, purse: Some(purse) }
     }
 
-    /// The rule in the period that runs now.
-    fn at(&self, now: SystemTime) -> Rule {
+    /// The rule in the period that runs now, with what is known to be spent in it.
+    fn at(&self, now: SystemTime, seeds: &Known) -> Rule {
         let rule = self.rule.clone();
-        match &self.cycle {
+        let rule = match &self.cycle {
             Some(cycle) => Rule { window: cycle.window(now), ..rule },
             None => rule,
+        };
+        match self.purse {
+            Some(_) => seeds.seeded(rule),
+            None => rule,
         }
+    }
+
+    fn budget_of(&self) -> Option<FileBudget> {
+        let Rule { scope, id, .. } = &self.rule;
+        self.purse.map(|purse| FileBudget { scope, id: Arc::clone(id), purse })
     }
 }
