@@ -150,3 +150,25 @@ fn what_was_spent_counts_on_when_the_process_was_killed() {
     gateway.restart();
     assert_eq!(ask(&client(&gateway)), 422, "a key's budget");
 }
+
+#[test]
+fn limits_of_a_single_model_count_for_whatever_group_answers() {
+    for limits in [
+        json!({"model_max_budget": {"dear": {"budget_limit": 0.0051, "time_period": "1d"}}}),
+        json!({"model_rpm_limit": {"dear": 1}}),
+    ] {
+        let (cheap, dear, gateway) = with_fallback("1");
+        cheap.choose(|_| Some(cut()));
+        dear.choose(|_| Some(used(10, 500)));
+        let made = Client::of(&gateway).post("/key/generate", &limits).json();
+        let key = format!("Bearer {}", made["key"].as_str().unwrap());
+        let client = Client::new(gateway.addr()).header("authorization", &key);
+        let ask = |model: &str| {
+            client.post("/v1/chat/completions", &chat(model, "hi", json!({"max_tokens": 500}))).status
+        };
+        assert_eq!(ask("cheap"), 200, "{limits}: the fallback answers");
+        assert_eq!(ask("cheap"), 500, "{limits}: and may not again");
+        assert!([422, 429].contains(&ask("dear")), "{limits}");
+        assert_eq!((cheap.seen().len(), dear.seen().len()), (2, 1), "{limits}");
+    }
+}
