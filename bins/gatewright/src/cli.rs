@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Lists and sums the attempts in the journal.
     Journal(JournalArgs),
+    /// Brings what another gateway keeps in its database.
+    Import(ImportArgs),
 }
 
 /// How to serve.
@@ -65,4 +67,27 @@ pub struct JournalArgs {
     /// One JSON object a line for every attempt, in place of the table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to bring from where.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// Whose database it is.
+    pub source: Source,
+    /// Its address.
+    #[arg(long, value_name = "POSTGRES-URL")]
+    pub from: String,
+    /// The configuration of this gateway, which says where its own database is.
+    #[arg(short, long, env = "CONFIG_FILE_PATH", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Reads and checks everything and writes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Gateways whose databases are understood.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Source {
+    /// LiteLLM.
+    Litellm,
 }

@@ -26,3 +26,5 @@ mod start;
 pub use start::run;
 
 mod journal;
+
+mod import;

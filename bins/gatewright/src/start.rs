@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Serve};
 use crate::config::{Config, DEMO_MODEL, Environment, Said};
-use crate::{StartError, journal, serve};
+use crate::{StartError, import, journal, serve};
 
 /// Variables that set a key of the configuration: `GATEWRIGHT__ROUTER_SETTINGS__NUM_RETRIES=3`.
 const OVERLAY: &str = "GATEWRIGHT__";
@@ -23,6 +23,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let (args, env) = (&cli.serve, environment());
     let env: Environment =
         Arc::new(move |name| env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()));
+    let args = match &cli.command {
+        Some(Command::Import(import)) => &Serve { config: import.config.clone(), ..args.clone() },
+        Some(Command::Journal(_)) | None => args,
+    };
     let config = load(args, &*env);
     for problem in config.problems.iter() {
         let _ = writeln!(io::stderr(), "{problem}");
@@ -32,6 +36,9 @@ pub fn run(cli: Cli) -> ExitCode {
     }
     if config.problems.are_fatal() {
         return ExitCode::FAILURE;
+    }
+    if let Some(Command::Import(import)) = &cli.command {
+        return import::run(import, &config, &*env);
     }
     match start(args, config, env) {
         Ok(()) => ExitCode::SUCCESS,

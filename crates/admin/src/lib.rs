@@ -74,3 +74,6 @@ mod models;
 pub use models::{place, public_name};
 
 mod credentials;
+
+mod adopt;
+pub use adopt::{adopted, moment};

@@ -57,3 +57,9 @@ pub use rollups::{Dimension, Report, ReportQuery, Sums};
 mod ledger;
 
 mod retention;
+
+mod foreign;
+pub use foreign::{Foreign, ForeignTable};
+
+mod carried;
+pub use carried::{CarriedBalance, CarriedDay};

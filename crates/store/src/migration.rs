@@ -43,6 +43,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0004-changes.sql"),
         runs: Runs::InPostgres,
     },
+    Migration {
+        name: "0005-carried",
+        sql: include_str!("../migrations/0005-carried.sql"),
+        runs: Runs::Everywhere,
+    },
 ];
 
 /// Any number will do, as long as all replicas take the same.

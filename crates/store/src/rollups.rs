@@ -113,7 +113,7 @@ const COLUMNS: [&str; 19] = [
 ];
 
 /// How many of them are the key.
-const KEY: usize = 11;
+pub(crate) const KEY: usize = 11;
 
 /// Adds entries to the sums of their days.
 pub(crate) async fn add(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<()> {
@@ -121,6 +121,11 @@ pub(crate) async fn add(transaction: &Transaction, entries: &[Numbered<'_>]) -> 
     for numbered in entries {
         sums.entry(key(numbered)).or_default().add(numbered);
     }
+    raise(transaction, sums).await
+}
+
+/// Adds sums to those that are there.
+pub(crate) async fn raise(transaction: &Transaction, sums: BTreeMap<[i64; KEY], Sums>) -> Result<()> {
     let (key, summed) = COLUMNS.split_at(KEY);
     let adds: Vec<String> =
         summed.iter().map(|column| format!("{column} = rollups.{column} + excluded.{column}")).collect();

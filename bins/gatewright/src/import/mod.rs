@@ -1,0 +1,169 @@
+//! `gatewright import litellm`: brings what a LiteLLM database keeps into this gateway's.
+
+mod members;
+mod plan;
+mod report;
+mod rows;
+mod salt;
+mod spend;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gatewright_admin::{Times, Vault};
+use gatewright_core::{Clock, Secret, SystemClock};
+use gatewright_limits::Calendar;
+use gatewright_store::{Error as StoreError, Foreign, ForeignTable, Store};
+use serde_json::{Map, Value};
+
+use crate::StartError;
+use crate::cli::ImportArgs;
+use crate::config::{Config, Env};
+use plan::{BESIDE, PLAN};
+use report::Report;
+use salt::SaltKey;
+
+/// Rows that are read at once.
+const PAGE: u64 = 500;
+
+/// Where LiteLLM's secrets were encrypted with another key than ours are.
+const SOURCE_SALT: &str = "LITELLM_SOURCE_SALT_KEY";
+
+type Row = Map<String, Value>;
+
+/// One import.
+struct Import {
+    source: Foreign,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    calendar: Calendar,
+    salt: Option<SaltKey>,
+    vault: Option<Vault>,
+    dry: bool,
+    seen: Seen,
+    report: Report,
+}
+
+/// What later tables need of earlier ones.
+#[derive(Default)]
+struct Seen {
+    /// The aliases of models that teams point to.
+    aliases: HashMap<String, Value>,
+    /// Members of teams with their role and address.
+    members: HashMap<(String, String), (Value, Value)>,
+    /// The organizations of teams.
+    organizations: HashMap<String, String>,
+    /// Team, organization and project of each key.
+    keys: HashMap<String, [Option<Arc<str>>; 3]>,
+    /// Users who administer the proxy.
+    administrators: Vec<String>,
+}
+
+/// Brings everything and tells what it could not carry.
+pub(crate) fn run(args: &ImportArgs, config: &Config, env: Env<'_>) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(bring(args, config, env)),
+        Err(err) => Err(StartError::new("cannot start", &err)),
+    };
+    match done {
+        Ok(report) => {
+            let _ = write!(out, "{report}");
+            if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+        }
+        Err(err) => {
+            let _ = writeln!(io::stderr(), "gatewright: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bring(args: &ImportArgs, config: &Config, env: Env<'_>) -> Result<Report, StartError> {
+    let away = |what: &'static str| move |err: StoreError| StartError::new(what, &err);
+    let clock = Arc::new(SystemClock);
+    let source = Foreign::open(&args.from).await.map_err(away("cannot open LiteLLM's database"))?;
+    let store = Store::open(config.database.clone(), clock.clone())
+        .await
+        .map_err(away("cannot open the database"))?;
+    let vault = config.salt.as_ref().map(Vault::new).transpose();
+    let salt = env(SOURCE_SALT).map(Secret::from).or_else(|| config.salt.clone());
+    let mut import = Import {
+        source,
+        store,
+        clock,
+        calendar: config.money.calendar.clone(),
+        salt: salt.as_ref().map(SaltKey::new),
+        vault: vault.map_err(|err| StartError::new("cannot keep secrets", &err))?,
+        dry: args.dry_run,
+        seen: Seen::default(),
+        report: Report::new(args.dry_run),
+    };
+    import
+        .all()
+        .await
+        .map_err(away("the import was broken off; what was brought stays, and it may be run again"))?;
+    import.store.close().await;
+    Ok(import.report)
+}
+
+impl Import {
+    async fn all(&mut self) -> Result<(), StoreError> {
+        self.aliases().await?;
+        for step in PLAN {
+            self.each(step.table, async |import, rows| import.objects(step, rows).await).await?;
+        }
+        self.memberships().await?;
+        self.each(spend::DAYS, async |import, rows| import.days(&rows).await).await?;
+        for (table, why) in BESIDE {
+            match self.source.count(*table).await? {
+                None | Some(0) => {}
+                Some(rows) => self.report.beside(table.name, rows, why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the rows of a table on, page by page, and says how far it is.
+    async fn each(
+        &mut self,
+        table: ForeignTable,
+        mut page: impl AsyncFnMut(&mut Self, Vec<Row>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(total) = self.source.count(table).await? else { return Ok(()) };
+        let (mut last, mut done): (Option<Row>, usize) = (None, 0);
+        loop {
+            let rows = self.source.rows(table, last.as_ref(), PAGE).await?;
+            let Some(end) = rows.last() else { return Ok(()) };
+            last = Some(end.clone());
+            done += rows.len();
+            page(self, rows).await?;
+            progress(format_args!("{}: {done} of {total}", table.name));
+        }
+    }
+
+    async fn aliases(&mut self) -> Result<(), StoreError> {
+        self.each(plan::ALIASES, async |import, rows| {
+            for row in rows {
+                let id = row.get("id").map(Value::to_string).unwrap_or_default();
+                let aliases = row.get("aliases").cloned().unwrap_or_default();
+                import.seen.aliases.insert(id, plan::document(aliases));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn times(&self) -> Times<'_> {
+        Times { now: self.clock.wall(), calendar: &self.calendar }
+    }
+}
+
+fn progress(line: fmt::Arguments<'_>) {
+    // Whoever closed the stream does not want to know.
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,4 @@
+CREATE TABLE carried (
+    what TEXT PRIMARY KEY,
+    sums TEXT NOT NULL
+){rowless};

@@ -1,0 +1,169 @@
+//! Sums that another program had, taken over: what was carried once is remembered, so that only what came since is added.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use gatewright_core::Money;
+use sea_orm::Value;
+
+use crate::database::Transaction;
+use crate::moment::micros;
+use crate::names::NOBODY;
+use crate::rollups::{self, Sums};
+use crate::{Result, Scope, Store};
+
+/// What somebody has spent elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarriedBalance {
+    /// What kind of thing it is.
+    pub scope: Scope,
+    /// Which one.
+    pub id: String,
+    /// Spent in the time that runs.
+    pub spent: Money,
+    /// Spent ever.
+    pub total: Money,
+    /// When that time ends.
+    pub ends_at: Option<SystemTime>,
+}
+
+/// The sums of a day elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarriedDay {
+    /// Names the row there.
+    pub source: String,
+    /// The day, in days since 1970.
+    pub day: u32,
+    /// Key, team, user, organization, project, group, provider and model, in this order.
+    pub names: [Option<Arc<str>>; 8],
+    /// The sums.
+    pub sums: Sums,
+}
+
+impl Store {
+    /// Adds what was spent elsewhere since it was carried last. Answers how many rows have changed.
+    pub async fn carry_balances(&self, balances: &[CarriedBalance]) -> Result<u64> {
+        let what = |one: &CarriedBalance| format!("balance:{}:{}", one.scope.name(), one.id);
+        let work = async {
+            let transaction = self.write().await?;
+            let known = known(&transaction, balances.iter().map(what)).await?;
+            let mut changed = 0;
+            for one in balances {
+                let sums = vec![one.spent.0, one.total.0];
+                let before = known.get(&what(one)).cloned().unwrap_or_else(|| vec![0, 0]);
+                if before == sums {
+                    continue;
+                }
+                let sql = "INSERT INTO balances (scope, id, period, ends_at, spent, total) \
+                    VALUES ($1, $2, '', $3, $4, $5) ON CONFLICT (scope, id, period) DO UPDATE SET \
+                    spent = balances.spent + excluded.spent, total = balances.total + excluded.total";
+                let values = vec![
+                    one.scope.name().into(),
+                    one.id.as_str().into(),
+                    one.ends_at.map(micros).into(),
+                    since(&sums, &before, 0).into(),
+                    since(&sums, &before, 1).into(),
+                ];
+                transaction.run(sql, values).await?;
+                remember(&transaction, &what(one), &sums).await?;
+                changed += 1;
+            }
+            transaction.commit().await?;
+            Ok(changed)
+        };
+        self.database().in_time(work).await
+    }
+
+    /// Adds the sums of days elsewhere, as far as they were not carried yet. Answers how many rows have changed.
+    pub async fn carry_days(&self, days: &[CarriedDay]) -> Result<u64> {
+        let what = |one: &CarriedDay| format!("day:{}", one.source);
+        let names = days.iter().flat_map(|day| day.names.iter().flatten().cloned()).collect();
+        let numbers = self.numbers(names).await?;
+        let number = |name: &Option<Arc<str>>| {
+            name.as_ref().and_then(|name| numbers.get(name)).copied().unwrap_or(NOBODY)
+        };
+        let work = async {
+            let transaction = self.write().await?;
+            let known = known(&transaction, days.iter().map(what)).await?;
+            let mut fresh: BTreeMap<[i64; rollups::KEY], Sums> = BTreeMap::new();
+            let mut changed = 0;
+            for one in days {
+                let sums = list(one.sums);
+                let before = known.get(&what(one)).cloned().unwrap_or_default();
+                if before == sums {
+                    continue;
+                }
+                let [key, team, user, organization, project, group, provider, model] =
+                    one.names.each_ref().map(number);
+                let place = [
+                    one.day.into(),
+                    key,
+                    team,
+                    user,
+                    organization,
+                    project,
+                    NOBODY,
+                    NOBODY,
+                    group,
+                    provider,
+                    model,
+                ];
+                raise(fresh.entry(place).or_default(), &sums, &before);
+                remember(&transaction, &what(one), &sums).await?;
+                changed += 1;
+            }
+            rollups::raise(&transaction, fresh).await?;
+            transaction.commit().await?;
+            Ok(changed)
+        };
+        self.database().in_time(work).await
+    }
+}
+
+fn list(sums: Sums) -> Vec<i64> {
+    let Sums { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = sums;
+    vec![succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0]
+}
+
+/// Adds what came since.
+fn raise(into: &mut Sums, sums: &[i64], before: &[i64]) {
+    into.succeeded += since(sums, before, 0);
+    into.failed += since(sums, before, 1);
+    into.input += since(sums, before, 2);
+    into.output += since(sums, before, 3);
+    into.cache_read += since(sums, before, 4);
+    into.cache_write += since(sums, before, 5);
+    into.reasoning += since(sums, before, 6);
+    into.cost += Money(since(sums, before, 7));
+}
+
+fn since(sums: &[i64], before: &[i64], n: usize) -> i64 {
+    let at = |list: &[i64]| list.get(n).copied().unwrap_or_default();
+    at(sums).saturating_sub(at(before))
+}
+
+/// What was carried already.
+async fn known(
+    transaction: &Transaction,
+    what: impl Iterator<Item = String>,
+) -> Result<HashMap<String, Vec<i64>>> {
+    let mut found = HashMap::new();
+    let what: Vec<Value> = what.map(Value::from).collect();
+    let lock = if transaction.is_postgres() { " FOR UPDATE" } else { "" };
+    for what in what.chunks(1000) {
+        let marks = transaction.marks(0, what.len());
+        let sql = format!("SELECT what, sums FROM carried WHERE what IN ({marks}){lock}");
+        for row in transaction.rows(&sql, what.to_vec()).await? {
+            let sums: String = row.at(1)?;
+            found.insert(row.at(0)?, sums.split(' ').filter_map(|number| number.parse().ok()).collect());
+        }
+    }
+    Ok(found)
+}
+
+async fn remember(transaction: &Transaction, what: &str, sums: &[i64]) -> Result<()> {
+    let text: Vec<String> = sums.iter().map(ToString::to_string).collect();
+    let sql = "INSERT INTO carried (what, sums) VALUES ($1, $2) ON CONFLICT (what) DO UPDATE SET sums = excluded.sums";
+    transaction.run(sql, vec![what.into(), text.join(" ").into()]).await.map(drop)
+}

@@ -1,0 +1,195 @@
+//! Moving in: what a LiteLLM database keeps is brought over, and goes on here.
+#![cfg(test)]
+
+use std::path::Path;
+use std::process::Command;
+
+use gatewright_tests::client::Client;
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup};
+use gatewright_tests::postgres::Postgres;
+use gatewright_tests::upstream::Upstream;
+use serde_json::{Value, json};
+
+const ANNS: &str = "sk-imported-key-of-ann";
+
+/// A server with LiteLLM's database beside the gateway's.
+struct World {
+    server: Postgres,
+    upstream: Upstream,
+}
+
+impl World {
+    fn start() -> Self {
+        let world = Self { server: Postgres::start(), upstream: Upstream::start() };
+        world.sql("postgres", &["-c", "CREATE DATABASE litellm"]);
+        let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/litellm.sql");
+        world.sql("litellm", &["-f", dump.to_str().unwrap()]);
+        world
+    }
+
+    fn url(&self, database: &str) -> String {
+        let url = self.server.url();
+        format!("{}/{database}", url.rsplit_once('/').unwrap().0)
+    }
+
+    fn sql(&self, database: &str, arguments: &[&str]) -> String {
+        let output = Command::new("psql")
+            .args(["-v", "ON_ERROR_STOP=1", "-qtA", "-d", &self.url(database)])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn setup(&self) -> Setup {
+        let config = format!(
+            "general_settings: {{master_key: {MASTER_KEY}, store_model_in_db: true, database_url: \"{}\"}}\n\
+             model_list:\n- {{model_name: filed, litellm_params: {{model: openai/gpt-4o, mock_response: hi}}}}\n",
+            self.url("postgres")
+        );
+        Setup::new(config).env("UPSTREAM_BASE", &format!("{}/v1", self.upstream.base()))
+    }
+
+    fn import(&self, salt: &str, more: &[&str]) -> (bool, String) {
+        let from = self.url("litellm") + "?schema=public&connection_limit=5";
+        let setup = self.setup().env("LITELLM_SOURCE_SALT_KEY", salt);
+        let arguments = ["import", "litellm", "--config", "config.yaml", "--from", &from];
+        arguments.iter().chain(more).fold(setup, |setup, argument| setup.arg(argument)).run()
+    }
+}
+
+fn with(gateway: &Gateway, key: &str) -> Client {
+    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
+}
+
+fn told(client: &Client, path: &str) -> Value {
+    let answer = client.get(path);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.json()
+}
+
+/// A count of the report: `  key: 3 new`.
+fn says(report: &str, line: &str) {
+    assert!(report.lines().any(|told| told.trim() == line), "{line} is missing in\n{report}");
+}
+
+#[test]
+fn keys_teams_budgets_models_and_spend_go_on_where_litellm_left_them() {
+    let world = World::start();
+    let (_, report) = world.import("sk-old-master", &["--dry-run"]);
+    says(&report, "key: 3 new or changed");
+    assert_eq!(world.sql("postgres", &["-c", "SELECT COUNT(*) FROM keys"]), "0", "nothing was written");
+
+    let (whole, report) = world.import("sk-old-master", &[]);
+    assert!(!whole, "one secret cannot be read");
+    for line in [
+        "budget: 3 new",
+        "organization: 1 new",
+        "team: 1 new",
+        "user: 2 new",
+        "project: 1 new",
+        "key: 3 new",
+        "customer: 1 new",
+        "tag: 1 new",
+        "membership: 3 new",
+        "credential: 1 new",
+        "model: 2 new",
+        "balance: 9 new or changed",
+        "day's sum: 2 new or changed",
+        "secrets that this salt key does not open: 1 (credential unreadable)",
+        "user.password: 1",
+        "LiteLLM_SpendLogs: 1 (single calls: their sums by day are brought)",
+    ] {
+        says(&report, line);
+    }
+    assert!(!report.contains("sk-of-the-provider"));
+
+    let gateway = world.setup().start();
+    let (admin, ann) = (with(&gateway, MASTER_KEY), with(&gateway, ANNS));
+    // The key opens what it opened, by the aliases of its team too, with the provider's key as it was.
+    for model in ["dyn", "short"] {
+        assert_eq!(ann.chat(model, "hi").status, 200, "{model}");
+        assert_eq!(world.upstream.last().header("authorization"), "Bearer sk-of-the-provider");
+    }
+    assert_eq!(ann.chat("filed", "hi").status, 403, "its team may not");
+    assert_eq!(with(&gateway, "sk-imported-key-over").chat("filed", "hi").status, 401, "it has ended");
+    assert_eq!(with(&gateway, "sk-imported-key-spent").chat("dyn", "hi").status, 422, "its budget is spent");
+    let info = &told(&ann, "/key/info")["info"];
+    for (name, value) in [
+        ("key_alias", json!("anns")),
+        ("team_id", json!("red")),
+        ("user_id", json!("ann")),
+        ("max_budget", json!(10.0)),
+        ("rpm_limit", json!(100)),
+        ("budget_reset_at", json!("2099-01-01T00:00:00.000000Z")),
+    ] {
+        assert_eq!(info[name], value, "{name} in {info}");
+    }
+    assert_eq!(info["metadata"]["model_rpm_limit"], json!({"dyn": 90}));
+    let spent = |info: &Value, name: &str| info[name].as_f64().unwrap();
+    assert!(spent(info, "spend") >= 9.25 && spent(info, "total_spend") >= 19.25, "{info}");
+    let team = &told(&admin, "/team/info?team_id=red")["team_info"];
+    assert_eq!((&team["organization_id"], &team["max_budget"]), (&json!("acme"), &json!(50.0)));
+    assert_eq!(team["members_with_roles"].as_array().unwrap().len(), 2, "{team}");
+    // Whoever administered the proxy does so still; the member's own budget holds.
+    let boss = admin.post("/key/generate", &json!({"user_id": "boss"})).json();
+    assert_eq!(with(&gateway, boss["key"].as_str().unwrap()).get("/user/list").status, 200);
+    let days = told(&admin, "/global/activity?start_date=2026-11-01&end_date=2026-11-02");
+    assert_eq!(days["sum_api_requests"], 22, "{days}");
+}
+
+#[test]
+fn an_import_again_adds_what_came_since_and_leaves_what_was_changed_here() {
+    let world = World::start();
+    world.import("sk-old-master", &[]);
+    let key = |column: &str| {
+        world.sql(
+            "postgres",
+            &["-c", &format!("SELECT {column} FROM balances WHERE scope = 'api_key' AND spent > 9000000000")],
+        )
+    };
+    assert_eq!((key("spent"), key("total")), ("9250000000".into(), "19250000000".into()));
+    let (_, report) = world.import("sk-old-master", &[]);
+    for line in [
+        "key: 3 there already",
+        "model: 2 there already",
+        "credential: 1 there already",
+        "membership: 3 there already",
+        "balance: 0 new or changed",
+        "day's sum: 0 new or changed",
+    ] {
+        says(&report, line);
+    }
+    // Here something is spent and changed, there too.
+    world.sql("postgres", &["-c", "UPDATE balances SET spent = spent + 1, total = total + 1"]);
+    world.sql(
+        "litellm",
+        &["-c", "UPDATE \"LiteLLM_VerificationToken\" SET spend = spend + 1, total_spend = total_spend + 1, rpm_limit = 7 WHERE key_alias = 'anns'",
+          "-c", "UPDATE \"LiteLLM_TeamTable\" SET team_alias = 'Redder'",
+          "-c", "UPDATE \"LiteLLM_DailyUserSpend\" SET successful_requests = successful_requests + 5 WHERE id = 'd-2'"],
+    );
+    let gateway = world.setup().start();
+    let admin = with(&gateway, MASTER_KEY);
+    assert_eq!(admin.post("/team/update", &json!({"team_id": "red", "team_alias": "Ours"})).status, 200);
+    let (_, report) = world.import("sk-old-master", &[]);
+    for line in [
+        "key: 1 changed, 2 there already",
+        "team: 1 kept as changed here",
+        "balance: 1 new or changed",
+        "day's sum: 1 new or changed",
+    ] {
+        says(&report, line);
+    }
+    assert_eq!((key("spent"), key("total")), ("10250000001".into(), "20250000001".into()));
+    let days = told(&admin, "/global/activity?start_date=2026-11-01&end_date=2026-11-02");
+    assert_eq!(days["sum_api_requests"], 27, "{days}");
+    assert_eq!(told(&admin, "/team/info?team_id=red")["team_info"]["team_alias"], "Ours");
+
+    let (whole, report) = world.import("sk-another", &[]);
+    assert!(!whole);
+    says(
+        &report,
+        "secrets that this salt key does not open: 4 (credential openai-eu, credential unreadable, model m-1, model m-2)",
+    );
+}
