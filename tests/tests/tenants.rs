@@ -196,3 +196,37 @@ fn all_end_users_may_share_the_terms_of_a_named_budget() {
     made(&admin, "/budget/update", json!({"budget_id": "every", "max_budget": 1}));
     assert_eq!(ask(&admin, json!({"user": "one"})).status, 200, "a higher one is obeyed at once");
 }
+
+#[test]
+fn cheaper_models_take_the_place_of_one_that_no_budget_covers() {
+    let upstream = Upstream::start();
+    upstream.choose(|_| Some(used(10, 500)));
+    let models = [
+        deployment("m", "openai/gpt-4o", &upstream, ""),
+        deployment("hidden", "openai/gpt-4o-mini", &upstream, ""),
+        deployment("cheap", "openai/gpt-4o-mini", &upstream, ""),
+    ];
+    let gateway = Gateway::start(&format!("model_list:\n{}", models.concat()));
+    let admin = with(&gateway, MASTER_KEY);
+    let key = json!({
+        "models": ["m", "cheap"], "budget_fallbacks": {"m": ["hidden", "cheap"]},
+        "model_max_budget": {"m": {"budget_limit": 0.0051, "time_period": "1d"}, "cheap": {"budget_limit": 0.0007}},
+    });
+    let client = with(&gateway, &text(&made(&admin, "/key/generate", key), "key"));
+    let answered: Vec<(u16, String, Value)> = (0..4)
+        .map(|_| ask(&client, json!({})))
+        .map(|told| (told.status, told.json()["model"].as_str().unwrap_or_default().into(), told.json()))
+        .collect();
+    let names: Vec<(u16, &str)> = answered.iter().map(|(status, name, _)| (*status, &**name)).collect();
+    assert_eq!(names, [(200, "m"), (200, "cheap"), (200, "cheap"), (422, "")]);
+    assert!(
+        answered[3].2.to_string().contains("Model Per Key"),
+        "the refusal is the first model's: {answered:?}"
+    );
+    let sent: Vec<Value> = upstream.seen().iter().map(|seen| seen.json()["model"].clone()).collect();
+    assert_eq!(
+        sent,
+        ["gpt-4o", "gpt-4o-mini", "gpt-4o-mini"],
+        "a model that the key may not use is no way out"
+    );
+}

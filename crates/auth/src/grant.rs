@@ -103,6 +103,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         organization: id(&holder.organization),
         project: id(&holder.project),
         tags: tags(holder),
+        budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),
         ..Caller::new(key.id.clone())
     }
@@ -151,6 +152,17 @@ fn aliases(holder: &Holder) -> Vec<(Arc<str>, Arc<str>)> {
     let mut all: Vec<(Arc<str>, Arc<str>)> = of(&holder.key, "aliases");
     all.extend(holder.team.iter().flat_map(|team| of(team, "model_aliases")));
     all
+}
+
+/// `{"dear": ["cheap", "cheaper"]}`.
+fn budget_fallbacks(fields: &Map<String, Value>) -> Vec<(Arc<str>, Vec<Arc<str>>)> {
+    let listed = fields.get("budget_fallbacks").and_then(Value::as_object).into_iter().flatten();
+    let cheaper = |value: &Value| match value {
+        Value::String(model) => vec![model.as_str().into()],
+        Value::Array(models) => models.iter().filter_map(Value::as_str).map(Into::into).collect(),
+        _ => Vec::new(),
+    };
+    listed.map(|(model, value)| (model.as_str().into(), cheaper(value))).collect()
 }
 
 fn tags(holder: &Holder) -> Vec<Arc<str>> {

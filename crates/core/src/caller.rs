@@ -29,6 +29,8 @@ pub struct Caller {
     pub project: Option<Arc<str>>,
     /// Tags of every call, for routing and the ledger.
     pub tags: Vec<Arc<str>>,
+    /// Cheaper models in place of one that no budget covers any more, in their order.
+    pub budget_fallbacks: Vec<(Arc<str>, Vec<Arc<str>>)>,
     /// How much may be used: of the key, its team, its user and so on.
     pub allowances: Vec<Allowance>,
 }
@@ -83,6 +85,7 @@ impl Caller {
             organization: None,
             project: None,
             tags: Vec::new(),
+            budget_fallbacks: Vec::new(),
             allowances: Vec::new(),
         }
     }
@@ -100,6 +103,12 @@ impl Caller {
     /// The model that a name of this caller's own stands for.
     pub fn meant_by(&self, name: &str) -> Option<&Arc<str>> {
         self.aliases.iter().find(|(alias, _)| &**alias == name).map(|(_, model)| model)
+    }
+
+    /// The models that may be used where no budget covers this one.
+    pub fn instead_of(&self, model: &str) -> impl Iterator<Item = &Arc<str>> {
+        let listed = self.budget_fallbacks.iter().filter(move |(dear, _)| &**dear == model);
+        listed.flat_map(|(_, cheaper)| cheaper).filter(|model| self.may_use(model))
     }
 
     /// Whether this model may be used.

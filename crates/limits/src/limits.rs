@@ -34,6 +34,9 @@ struct Admitted<C: Counters> {
     capped: bool,
 }
 
+/// The rules of a call that is let in, and what it holds of them.
+type Taking<C> = (Arc<Ruling>, Admitted<C>);
+
 // === impl Limits ===
 
 impl<C: Counters> Limits<C> {
@@ -65,6 +68,37 @@ impl<C: Counters> Limits<C> {
     #[must_use]
     pub fn refusing_budgets_with(self, budget_status: StatusCode) -> Self {
         Self { owner: Owner::Caller { budget_status }, ..self }
+    }
+
+    /// Where no budget covers the model that was asked for, the first of the caller's cheaper ones that is covered takes
+    /// its place.
+    async fn admit_or_downgrade(&self, call: &mut Call) -> Result<Option<Taking<C>>> {
+        let refused = match self.admit(call).await {
+            Err(err) if err.kind() == ErrorKind::BudgetExceeded && self.owner != Owner::Deployment => err,
+            result => return result,
+        };
+        let caller = Arc::clone(&call.caller);
+        let asked = Arc::clone(&call.model);
+        for cheaper in caller.instead_of(&asked) {
+            call.model = Arc::clone(cheaper);
+            if let Ok(taken) = self.admit(call).await {
+                return Ok(taken);
+            }
+        }
+        Err(refused)
+    }
+
+    /// Nothing where no rule applies.
+    async fn admit(&self, call: &mut Call) -> Result<Option<Taking<C>>> {
+        let mut rules = Ruling::new();
+        self.rules.rules(call, &mut rules);
+        let differ = self.owner != Owner::Deployment && self.rules.differ_by_group(&call.caller);
+        if rules.is_empty() && !differ {
+            return Ok(None);
+        }
+        let rules = Arc::new(rules);
+        let admitted = self.hold(call, &rules).await?;
+        Ok(Some((rules, admitted)))
     }
 
     async fn hold(&self, call: &mut Call, rules: &Arc<Ruling>) -> Result<Admitted<C>> {
@@ -122,14 +156,10 @@ impl<C> Clone for Limits<C> {
 
 impl<C: Counters> Middleware for Limits<C> {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        let mut rules = Ruling::new();
-        self.rules.rules(&call, &mut rules);
-        if rules.is_empty() && (self.owner == Owner::Deployment || !self.rules.differ_by_group(&call.caller))
-        {
+        let Some((rules, admitted)) = self.admit_or_downgrade(&mut call).await? else {
             return next.answer(call).await;
-        }
-        let rules = Arc::new(rules);
-        let Admitted { held, grant, capped } = self.hold(&mut call, &rules).await?;
+        };
+        let Admitted { held, grant, capped } = admitted;
         let mut reply = watch(Holding(held), next.answer(call)).await?;
         if capped {
             tell_cap(grant.output, &mut reply.head.told);
