@@ -54,6 +54,8 @@ pub struct Booked {
     pub bound: i64,
     /// The provider's name for its answer.
     pub response: Option<String>,
+    /// The deployment's id.
+    pub deployment: Option<String>,
 }
 
 /// The columns with names.
@@ -78,6 +80,7 @@ const PROJECT: usize = 4;
 const CUSTOMER: usize = 5;
 const TAGS: usize = 6;
 const GROUP: usize = 7;
+const PROVIDER: usize = 8;
 const MODEL: usize = 9;
 
 // === impl Database ===
@@ -114,8 +117,10 @@ impl Database {
             ELSE COALESCE(cache_read, 0) + COALESCE(cache_write_5m, 0) + COALESCE(cache_write_1h, 0) END";
         let entries = format!(
             "SELECT {attempt}, ending, CAST(estimated AS INTEGER), COALESCE(input, 0) + {cached}, COALESCE(output, 0), \
-             cost, COALESCE(bound, cost), {}, {names} FROM entries e{joins} ORDER BY attempt",
-            self.hex("response")
+             cost, COALESCE(bound, cost), {}, {}, {names} FROM entries e{joins} \
+             LEFT JOIN names d ON d.id = e.deployment ORDER BY attempt",
+            self.hex("response"),
+            self.hex("d.name")
         );
         let sums =
             format!("SELECT day, succeeded, failed, input, output, cost, {names} FROM rollups e{joins}");
@@ -215,7 +220,8 @@ impl Booked {
             cost: number(&row[5]),
             bound: number(&row[6]),
             response: text(&row[7]),
-            names: std::array::from_fn(|n| text(&row[8 + n])),
+            deployment: text(&row[8]),
+            names: std::array::from_fn(|n| text(&row[9 + n])),
         }
     }
 
@@ -230,7 +236,10 @@ impl Booked {
     }
 
     fn booked_to(&self) -> Vec<(String, String)> {
+        let proxy = ("proxy".to_owned(), "proxy".to_owned());
+        let deployment = self.deployment.iter().map(|id| ("deployment".to_owned(), id.clone()));
         let single = [
+            ("provider", PROVIDER),
             ("api_key", CALLER),
             ("team", TEAM),
             ("user", USER),
@@ -252,7 +261,8 @@ impl Booked {
             .filter_map(|(scope, a, b)| Some((scope.to_owned(), format!("{}:{}", name(a)?, name(b)?))));
         let tags: Vec<String> =
             name(TAGS).map(|list| serde_json::from_str(&list).unwrap()).unwrap_or_default();
-        single.chain(pairs).chain(tags.into_iter().map(|tag| ("tag".to_owned(), tag))).collect()
+        let named = single.chain(pairs).chain(deployment).chain([proxy]);
+        named.chain(tags.into_iter().map(|tag| ("tag".to_owned(), tag))).collect()
     }
 }
 

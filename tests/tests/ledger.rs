@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gatewright_tests::books::Database;
 use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, model, poll};
 use gatewright_tests::postgres::Postgres;
@@ -66,4 +67,48 @@ fn a_database_that_is_away_stops_nothing_and_misses_nothing() {
     assert_eq!(sums, "6|t");
     let balance = "SELECT total = (SELECT SUM(cost) FROM entries) FROM balances WHERE scope = 'end_user'";
     assert_eq!(server.sql(balance).unwrap(), "t");
+}
+
+/// Lets the database refuse every entry with 13 tokens of input.
+fn poison(database: &Database, gateway: &Gateway) {
+    let sql = match database {
+        Database::Sqlite => {
+            "CREATE TRIGGER poison BEFORE INSERT ON entries WHEN NEW.input = 13 \
+             BEGIN SELECT RAISE(ABORT, 'unlucky'); END"
+        }
+        Database::Postgres(_) => "ALTER TABLE entries ADD CHECK (input <> 13)",
+    };
+    database.rows(&gateway.dir().join("gatewright-data"), sql);
+}
+
+#[test]
+fn an_entry_that_the_database_never_takes_is_set_aside_and_told() {
+    for database in [Database::Sqlite, Database::Postgres(Postgres::start())] {
+        let upstream = Upstream::start();
+        let models = model("fast", "openai/gpt-4o-mini", &upstream);
+        let mut gateway = Setup::new(models + &database.settings("")).start();
+        until("the database to be there", || (ready(&gateway)["db"] == "connected").then_some(()));
+        poison(&database, &gateway);
+        let client = Client::of(&gateway);
+        for input in [11, 12, 13, 14, 13, 15] {
+            assert_eq!(client.chat("fast", &format!("in={input}")).status, 200);
+        }
+        until("the refusals", || (ready(&gateway)["ledger"]["set_aside"] == 2).then_some(()));
+        for line in ["gatewright_ledger_set_aside_entries 2", "gatewright_ledger_shipped_entries_total 4"] {
+            let told = || client.get("/metrics").text().lines().any(|other| other == line);
+            until(line, || told().then_some(()));
+        }
+        assert_eq!(gateway.log().matches("it is set aside").count(), 2, "{}", gateway.log());
+        gateway.terminate();
+        assert!(gateway.wait_for_exit().success());
+        let books = database.books(&gateway);
+        books.check();
+        let kept: Vec<i64> = books.entries.iter().map(|entry| entry.input).collect();
+        assert_eq!(kept, [11, 12, 14, 15]);
+        let aside = gateway.dir().join("gatewright-data/journal/refused.jsonl");
+        let aside = std::fs::read_to_string(aside).unwrap();
+        assert_eq!(aside.lines().filter(|line| line.contains("\"input\":13")).count(), 2, "{aside}");
+        gateway.restart();
+        assert_eq!(ready(&gateway)["ledger"]["set_aside"], 2, "they are not forgotten");
+    }
 }

@@ -9,6 +9,7 @@ use gatewright_core::Clock;
 use gatewright_gateway::LedgerHealth;
 use gatewright_spend::{Journal, Shipper, Shipping, ShippingHealth};
 use gatewright_store::Store;
+use gatewright_telemetry::LedgerFigures;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -109,13 +110,32 @@ impl Watched {
     /// How it does now.
     pub(crate) fn health(&self) -> LedgerHealth {
         let connected = self.connected.load(Ordering::Relaxed);
-        let ShippingHealth { backlog, oldest, .. } = *self.shipping.lock();
+        let ShippingHealth { backlog, backlog_bytes, oldest, refused, set_aside, .. } = *self.shipping.lock();
         let keys = match self.recalled.load(Ordering::Relaxed) {
             _ if connected => "database",
             true => "sealed file",
             false => "memory",
         };
-        LedgerHealth { connected, keys, backlog, oldest }
+        LedgerHealth { connected, keys, backlog, backlog_bytes, oldest, refused, set_aside }
+    }
+
+    /// The same with what the journal tells, for Prometheus.
+    pub(crate) fn figures(&self, journal: &Journal) -> LedgerFigures {
+        let (shipping, journal) = (self.shipping.lock().clone(), journal.health());
+        LedgerFigures {
+            connected: self.connected.load(Ordering::Relaxed),
+            backlog: shipping.backlog,
+            backlog_bytes: shipping.backlog_bytes,
+            oldest_seconds: shipping.oldest.as_secs_f64(),
+            shipped: shipping.shipped,
+            refused: shipping.refused,
+            set_aside: shipping.set_aside,
+            damaged: shipping.damaged,
+            unjournalled: journal.unjournalled,
+            lost: journal.lost,
+            sync_failures: journal.sync_failures,
+            full: journal.full,
+        }
     }
 }
 

@@ -92,6 +92,14 @@ impl From<StoreError> for Failure {
                 error!(why, "the database is away");
                 of(StatusCode::SERVICE_UNAVAILABLE, "no_db_connection", "the database cannot be reached now")
             }
+            StoreError::Unfit(why) => {
+                error!(why, "the database cannot keep a value");
+                of(
+                    StatusCode::BAD_REQUEST,
+                    "bad_request_error",
+                    "a value is nothing that the database can keep",
+                )
+            }
             StoreError::Broken(why) => {
                 error!(why, "the database refused");
                 of(

@@ -209,6 +209,7 @@ impl<S: CallService> Gateway<S> {
             Answers::Liveliness => health::liveliness(),
             Answers::Readiness => health::readiness(&self.ports),
             Answers::Health => health::deployments(&self.ports, &parts).await,
+            Answers::Metrics => health::metrics(&self.ports),
             Answers::About => health::about(),
             Answers::Document => docs::document(&self.ports.document),
             Answers::Page(page) => docs::asset(&page),
@@ -267,6 +268,10 @@ mod tests {
 
         fn ledger(&self) -> LedgerHealth {
             LedgerHealth::default()
+        }
+
+        fn metrics(&self) -> String {
+            String::new()
         }
     }
 

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{Ports, models, respond};
+
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// How the deployments do. What LiteLLM finds out by calling every model at the caller's expense is told here from
 /// what the traffic showed.
@@ -23,6 +27,9 @@ pub trait Health: Send + Sync + 'static {
 
     /// How the ledger does. Calls are served without it.
     fn ledger(&self) -> LedgerHealth;
+
+    /// The same and more for Prometheus.
+    fn metrics(&self) -> String;
 }
 
 /// How the ledger does.
@@ -34,8 +41,14 @@ pub struct LedgerHealth {
     pub keys: &'static str,
     /// Entries that wait for it, about.
     pub backlog: u64,
+    /// The same in bytes of the journal.
+    pub backlog_bytes: u64,
     /// How long the oldest of them has waited.
     pub oldest: Duration,
+    /// Entries that were too old for it.
+    pub refused: u64,
+    /// Entries that it will never take.
+    pub set_aside: u64,
 }
 
 /// `GET /health/liveliness`.
@@ -47,18 +60,28 @@ pub(crate) fn liveliness() -> Response {
 pub(crate) fn readiness(ports: &Ports) -> Response {
     match ports.health.ready() {
         Ok(()) => {
-            let LedgerHealth { connected, keys, backlog, oldest } = ports.health.ledger();
-            let db = if connected { "connected" } else { "Not connected" };
-            let ledger = json!({"backlog": backlog, "oldest_seconds": oldest.as_secs()});
-            respond::json(
-                StatusCode::OK,
-                &json!({"status": "healthy", "db": db, "keys": keys, "ledger": ledger}),
-            )
+            let health = ports.health.ledger();
+            let db = if health.connected { "connected" } else { "Not connected" };
+            let ledger = json!({
+                "backlog": health.backlog,
+                "backlog_bytes": health.backlog_bytes,
+                "oldest_seconds": health.oldest.as_secs(),
+                "refused": health.refused,
+                "set_aside": health.set_aside,
+            });
+            let told = json!({"status": "healthy", "db": db, "keys": health.keys, "ledger": ledger});
+            respond::json(StatusCode::OK, &told)
         }
         Err(why) => {
             respond::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unhealthy", "reason": why}))
         }
     }
+}
+
+/// `GET /metrics`.
+pub(crate) fn metrics(ports: &Ports) -> Response {
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, OPEN_METRICS)]);
+    respond::file(headers, ports.health.metrics().into())
 }
 
 /// `GET /health`.

@@ -57,6 +57,14 @@ pub(crate) async fn read(
     Ok(whole.map(BytesMut::freeze).or(first).unwrap_or_default())
 }
 
+/// A body that is text, as JSON is.
+pub(crate) fn text(body: Bytes) -> Result<Bytes> {
+    match simdutf8::basic::from_utf8(&body) {
+        Ok(_) => Ok(body),
+        Err(_) => Err(Error::new(ErrorKind::InvalidRequest, "the request's body is not UTF-8")),
+    }
+}
+
 /// Takes a little more of a body that is refused: a connection that is closed with unread data in it is reset, and the
 /// client would never read the answer.
 async fn drain(body: &mut impl ClientBody) {

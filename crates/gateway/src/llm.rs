@@ -86,8 +86,9 @@ impl Asked {
     ) -> Result<(Call, Vec<Cow<'static, str>>)> {
         let settings = &gateway.settings;
         let bytes = intake::read(body, &parts.headers, settings.max_body_bytes, settings.body_idle).await?;
-        let mut json =
-            Json::parse(bytes, settings.json).map_err(|err| intake::explained(err, &parts.headers))?;
+        let mut json = intake::text(bytes)
+            .and_then(|bytes| Json::parse(bytes, settings.json))
+            .map_err(|err| intake::explained(err, &parts.headers))?;
         let dialect = self.codec.dialect();
         let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, dialect, settings)?;
         controls.upstream_name = self.model.is_some() && parts.uri.path().starts_with("/openai/deployments/");

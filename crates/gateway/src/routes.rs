@@ -37,6 +37,8 @@ pub enum Answers {
     Readiness,
     /// How the deployments do.
     Health,
+    /// Figures for Prometheus.
+    Metrics,
     /// What this is.
     About,
     /// The API as an OpenAPI document.
@@ -65,6 +67,7 @@ pub const ROUTES: &[Route] = &[
     fetch("/health/liveness", Answers::Liveliness),
     fetch("/health/readiness", Answers::Readiness),
     fetch("/health", Answers::Health),
+    fetch("/metrics", Answers::Metrics),
     fetch("/", Answers::About),
     fetch("/openapi.json", Answers::Document),
     fetch("/docs", Answers::Page(docs::PAGE)),

@@ -1,9 +1,16 @@
 //! What an attempt is booked with, by how it ended: the one table.
 
-use gatewright_core::{End, Error, ErrorKind, Outcome, Usage};
+use gatewright_core::{End, Error, ErrorKind, Money, Outcome, Usage};
+
+use crate::wire::usage_fields_mut;
 
 /// Bytes of model output a token, where the provider did not count.
 const BYTES_PER_TOKEN: u64 = 4;
+
+/// More tokens of a kind than any attempt has, and more than it can cost: a million dollars. A provider that says otherwise
+/// may not spoil the sums that everybody else's are in.
+const MOST_TOKENS: u64 = i32::MAX as u64;
+const MOST_COST: Money = Money(1_000_000_000_000_000);
 
 /// What an attempt is booked with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +34,17 @@ pub(crate) fn bill(outcome: &Outcome<'_>, input_estimate: u64) -> Bill {
             Bill::Estimated(so_far(reported, outcome.content, input_estimate))
         }
     }
+}
+
+/// A usage as far as it can be believed.
+pub(crate) fn believable(mut usage: Usage) -> Usage {
+    usage_fields_mut(&mut usage).into_iter().for_each(|count| *count = (*count).min(MOST_TOKENS));
+    usage
+}
+
+/// A cost as far as it can be believed: nothing is paid back.
+pub(crate) fn believable_cost(cost: Money) -> Money {
+    cost.clamp(Money::ZERO, MOST_COST)
 }
 
 /// Usage of a reply that is not whole: what was reported, but at least what was seen.

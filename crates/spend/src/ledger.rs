@@ -45,13 +45,19 @@ pub struct Receipt {
     pub refused: u64,
 }
 
-/// Why a ledger did not answer. The same will be asked again.
+/// Why a ledger did not take something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerError(pub String);
+pub enum LedgerError {
+    /// It may take the same later.
+    Away(String),
+    /// It will never take it: there is something in it that cannot be kept.
+    Refused(String),
+}
 
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (Self::Away(why) | Self::Refused(why)) = self;
+        f.write_str(why)
     }
 }
 

@@ -9,15 +9,21 @@ use gatewright_core::{
     Outcome, Reply, Result, Tab, Usage, watch,
 };
 
-use crate::bill::{Bill, bill, so_far};
+use serde_json::json;
+
+use crate::bill::{Bill, believable, believable_cost, bill, so_far};
 use crate::journal::{Journal, Ticket};
-use crate::record::{Begin, Certainty, Checkpoint, Ending, Settle, Tenant};
+use crate::record::{Begin, Certainty, Checkpoint, Ending, MOST_TAGS, Settle, Tenant};
+use crate::wire::LONGEST_TEXT;
 
 /// A stream is noted again after so much output.
 const CHECKPOINT_BYTES: u64 = 32 << 10;
 
 /// And after so long.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
+
+/// Bytes of all tags of an attempt as a list in JSON. What is beyond is left out: PostgreSQL's indexes take 2,700 bytes.
+const MOST_TAG_BYTES: usize = 2_500;
 
 /// Knows what an attempt may cost, and what it did cost.
 pub trait Tariff: Send + Sync + 'static {
@@ -141,10 +147,16 @@ impl Middleware for Ledgered {
 // === impl Attempt ===
 
 impl Attempt {
+    fn priced(&self, usage: Usage, certainty: Certainty) -> (Usage, Money, Certainty) {
+        let usage = believable(usage);
+        (usage, believable_cost((self.price)(&usage)), certainty)
+    }
+
     /// Notes how far the stream is. The last frame is not worth it: the end follows at once.
     fn note(&mut self, now: Instant) {
-        let usage = so_far(self.usage, self.content, self.input_estimate);
-        let checkpoint = Checkpoint { attempt: self.attempt, usage, cost: (self.price)(&usage) };
+        let so_far = so_far(self.usage, self.content, self.input_estimate);
+        let (usage, cost, _) = self.priced(so_far, Certainty::Estimated);
+        let checkpoint = Checkpoint { attempt: self.attempt, usage, cost };
         self.journal.checkpoint(&self.ticket, &checkpoint);
         (self.noted_content, self.noted_at) = (self.content, now);
     }
@@ -167,8 +179,8 @@ impl Observer for Attempt {
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
         let (usage, cost, certainty) = match bill(outcome, self.input_estimate) {
             Bill::Nothing => (Usage::default(), Money::ZERO, Certainty::Exact),
-            Bill::Exact(usage) => (usage, (self.price)(&usage), Certainty::Exact),
-            Bill::Estimated(usage) => (usage, (self.price)(&usage), Certainty::Estimated),
+            Bill::Exact(usage) => self.priced(usage, Certainty::Exact),
+            Bill::Estimated(usage) => self.priced(usage, Certainty::Estimated),
         };
         let settle = Settle {
             attempt: self.attempt,
@@ -204,6 +216,18 @@ fn tenant(call: &Call) -> Tenant {
         project: caller.project.clone(),
         customer: controls.end_user.clone(),
         trace: controls.trace_id.clone().or_else(traced),
-        tags: caller.tags.iter().chain(own).cloned().collect(),
+        tags: kept_tags(caller.tags.iter().chain(own)),
     }
+}
+
+/// As many tags as a database can keep together in an index.
+fn kept_tags<'a>(tags: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
+    let mut room = MOST_TAG_BYTES;
+    let fits = |tag: &&Arc<str>| {
+        let length = json!(&tag[..tag.floor_char_boundary(LONGEST_TEXT)]).to_string().len();
+        let fits = length <= room;
+        room -= if fits { length } else { 0 };
+        fits
+    };
+    tags.filter(fits).take(MOST_TAGS).cloned().collect()
 }

@@ -32,6 +32,8 @@ pub use ledger::{Applied, Batch, Ledger, LedgerError, Receipt};
 
 mod follower;
 
+mod aside;
+
 mod shipper;
 pub use shipper::{Shipper, Shipping, ShippingHealth};
 

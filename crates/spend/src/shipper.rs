@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use crate::aside;
 use crate::entry::Entry;
 use crate::follower::{self, Follower};
 use crate::instance::InstanceId;
@@ -51,6 +52,8 @@ pub struct ShippingHealth {
     pub known: u64,
     /// Entries that were too old for the ledger.
     pub refused: u64,
+    /// Entries that the ledger will never take: they are in a file beside the journals.
+    pub set_aside: u64,
     /// Damaged places in the journal.
     pub damaged: u64,
     /// Entries that the ledger does not have yet, about: the journal is not read ahead to count them.
@@ -101,12 +104,13 @@ impl<L: Ledger> Shipper<L> {
     pub fn new(journal: Journal, ledger: L, shipping: Shipping, clock: Arc<dyn Clock>) -> Self {
         let ends = journal.instances().into_iter().map(|(path, _)| Ok((follower::end(&path)?, path)));
         let starts = ends.filter_map(io::Result::ok).map(|(end, path)| (path, end)).collect();
+        let set_aside = aside::count(&journal.settings().dir);
         Self {
             journal,
             ledger,
             shipping,
             clock,
-            health: Arc::default(),
+            health: Arc::new(Mutex::new(ShippingHealth { set_aside, ..ShippingHealth::default() })),
             caught_up: watch::Sender::default(),
             followers: Vec::new(),
             starts,
@@ -218,7 +222,7 @@ impl<L: Ledger> Shipper<L> {
         loop {
             match self.ledger.applied(id).await {
                 Ok(applied) => return applied,
-                Err(LedgerError(why)) => self.complain(&why),
+                Err(err) => self.complain(&err.to_string()),
             }
             self.look(&[]);
             rest_a_while(&mut rest).await;
@@ -254,8 +258,49 @@ impl<L: Ledger> Shipper<L> {
         (batch, full)
     }
 
-    /// Gives a batch to the ledger until it takes it.
+    /// Gives a batch to the ledger. An entry that it will never take is found by halves and set aside.
     async fn deliver(&mut self, batch: &Batch) {
+        if self.give(batch).await.is_ok() {
+            return;
+        }
+        let mut parts = vec![batch.entries.as_slice()];
+        while let Some(part) = parts.pop() {
+            let Err(why) = self.give(&Batch { entries: part.to_vec(), applied: Vec::new() }).await else {
+                continue;
+            };
+            match part {
+                [] => {}
+                [entry] => self.set_aside(entry, &why).await,
+                _ => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+            }
+        }
+        // Only now, so that a process that dies in between begins again.
+        let applied = Batch { entries: Vec::new(), applied: batch.applied.clone() };
+        if let Err(why) = self.give(&applied).await {
+            self.complain(&why);
+        }
+    }
+
+    /// Writes an entry beside the journals, whenever the disk takes it.
+    async fn set_aside(&mut self, entry: &Entry, why: &str) {
+        let attempt = entry.begin.attempt;
+        tracing::error!(%attempt, error = why, "the database will never take this entry: it is set aside");
+        let mut rest = self.shipping.every;
+        loop {
+            let (dir, entry, why) = (self.journal.settings().dir.clone(), entry.clone(), why.to_owned());
+            match apart(move || aside::set(&dir, &entry, &why).map(|()| aside::count(&dir))).await {
+                Ok(count) => return self.health.lock().set_aside = count,
+                Err(err) => self.complain(&err.to_string()),
+            }
+            rest_a_while(&mut rest).await;
+        }
+    }
+
+    /// Gives a batch to the ledger until it takes it, or says that it never will.
+    async fn give(&mut self, batch: &Batch) -> Result<(), String> {
         let mut rest = self.shipping.every;
         loop {
             match self.ledger.apply(batch).await {
@@ -270,9 +315,10 @@ impl<L: Ledger> Shipper<L> {
                     if receipt.refused > 0 {
                         tracing::warn!(entries = receipt.refused, "entries are too old for the ledger");
                     }
-                    return;
+                    return Ok(());
                 }
-                Err(LedgerError(why)) => self.complain(&why),
+                Err(LedgerError::Refused(why)) => return Err(why),
+                Err(LedgerError::Away(why)) => self.complain(&why),
             }
             self.look(&batch.entries);
             rest_a_while(&mut rest).await;

@@ -7,7 +7,7 @@ use gatewright_core::{Money, Usage};
 use smallvec::SmallVec;
 
 /// Longer texts are cut: an id that long is not one that we made.
-const LONGEST_TEXT: usize = 160;
+pub(crate) const LONGEST_TEXT: usize = 160;
 
 /// Texts that are remembered; end users can be many.
 const MOST_TEXTS: usize = 4096;
@@ -185,7 +185,7 @@ fn usage_fields(usage: &Usage) -> [u64; 11] {
     usage_fields_mut(&mut copy).map(|field| *field)
 }
 
-fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 11] {
+pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 11] {
     let Usage {
         input,
         output,

@@ -1,7 +1,7 @@
 //! From the journal to the ledger: whatever fails on the way, every attempt that ended arrives exactly once.
 #![cfg(test)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,15 @@ struct Book {
     /// Answers fail: before anything is done, and after all of it.
     away: bool,
     deaf: u32,
+    /// What it will never take.
+    poison: HashSet<AttemptId>,
 }
 
 impl Ledger for Memory {
     async fn applied(&self, instance: InstanceId) -> Result<Applied, LedgerError> {
         let book = self.0.lock();
         if book.away {
-            return Err(LedgerError("away".to_owned()));
+            return Err(LedgerError::Away("away".to_owned()));
         }
         Ok(book.applied.get(&instance).copied().unwrap_or_default())
     }
@@ -40,7 +42,10 @@ impl Ledger for Memory {
     async fn apply(&self, batch: &Batch) -> Result<Receipt, LedgerError> {
         let mut book = self.0.lock();
         if book.away {
-            return Err(LedgerError("away".to_owned()));
+            return Err(LedgerError::Away("away".to_owned()));
+        }
+        if let Some(entry) = batch.entries.iter().find(|entry| book.poison.contains(&entry.begin.attempt)) {
+            return Err(LedgerError::Refused(format!("{} is poison", entry.begin.attempt)));
         }
         let mut receipt = Receipt::default();
         for entry in &batch.entries {
@@ -57,7 +62,7 @@ impl Ledger for Memory {
         book.known += receipt.known;
         if book.deaf > 0 {
             book.deaf -= 1;
-            return Err(LedgerError("the connection broke".to_owned()));
+            return Err(LedgerError::Away("the connection broke".to_owned()));
         }
         Ok(receipt)
     }
@@ -316,4 +321,42 @@ async fn a_batch_that_is_on_its_way_at_the_end_arrives() {
     };
     tokio::time::timeout(Duration::from_secs(60), shipper.run(stop)).await.unwrap();
     same(&memory, ended(dir.path()));
+}
+
+#[tokio::test]
+async fn what_the_ledger_never_takes_is_set_aside_and_holds_up_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, memory) = (open(dir.path()), Memory::default());
+    let attempts: Vec<AttemptId> = (0..40)
+        .map(|_| {
+            let (ticket, attempt) = begin(&journal);
+            end(&journal, (ticket, attempt));
+            attempt
+        })
+        .collect();
+    let poison = HashSet::from([0, 1, 12, 39].map(|n| attempts[n]));
+    memory.0.lock().poison.clone_from(&poison);
+    let ship = async |journal: Journal| {
+        let shipper = Shipper::new(journal, memory.clone(), shipping(), Arc::new(SystemClock));
+        let health = shipper.health();
+        shipper.run(async {}).await;
+        health.lock().clone()
+    };
+    let health = ship(journal).await;
+    assert_eq!((health.shipped, health.set_aside, health.backlog), (36, 4, 0), "{health:?}");
+    // A process that died before it had told the ledger how far it was does all of it again.
+    memory.0.lock().applied.clear();
+    let health = ship(open(dir.path())).await;
+    assert_eq!((health.shipped, health.known, health.set_aside), (0, 36, 4), "{health:?}");
+    let kept = std::fs::read_to_string(dir.path().join("refused.jsonl")).unwrap();
+    let found: HashSet<String> = kept
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&line["team"], line["cost"].as_f64()), (&"red".into(), Some(5e-9)), "{line}");
+            assert!(line["why"].as_str().unwrap().ends_with("is poison"));
+            line["attempt"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!((found, kept.lines().count()), (poison.iter().map(ToString::to_string).collect(), 4));
 }

@@ -103,8 +103,8 @@ fn names(entry: &Entry) -> [Option<Arc<str>>; 12] {
         State::Running | State::Ended(Ending::Complete | Ending::Abandoned | Ending::Interrupted) => None,
     };
     let tags = (!tenant.tags.is_empty()).then(|| {
-        let list: Vec<&str> = tenant.tags.iter().map(|tag| &**tag).collect();
-        Arc::from(serde_json::Value::from(list).to_string())
+        let list: Vec<Arc<str>> = tenant.tags.iter().map(clean).collect();
+        Arc::from(serde_json::json!(list.iter().map(|tag| &**tag).collect::<Vec<_>>()).to_string())
     });
     let name = |text: &Arc<str>| Some(clean(text));
     let maybe = |text: &Option<Arc<str>>| text.as_ref().map(clean);

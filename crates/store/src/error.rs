@@ -19,6 +19,8 @@ pub enum Error {
     Stale(String),
     /// The database cannot be reached, or was too slow. The same may work later.
     Away(String),
+    /// The database can never keep this: it is too long, too large, or no text.
+    Unfit(String),
     /// The database refused, or holds what this program cannot read.
     Broken(String),
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Error {
             Self::Missing(what) => write!(f, "there is none: {what}"),
             Self::Stale(what) => write!(f, "somebody else changed it first: {what}"),
             Self::Away(why) => write!(f, "the database is away: {why}"),
+            Self::Unfit(why) => write!(f, "the database cannot keep it: {why}"),
             Self::Broken(why) => write!(f, "the database refused: {why}"),
         }
     }
@@ -63,9 +66,28 @@ impl From<DbErr> for Error {
             {
                 Self::Away(text)
             }
+            DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))
+                if is_unfit(cause) =>
+            {
+                Self::Unfit(text)
+            }
             _ => Self::Broken(text),
         }
     }
+}
+
+/// Whether an error says something of the values, not of the database.
+fn is_unfit(err: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(err) = err else { return false };
+    // PostgreSQL: data (22), constraints (23), limits of the program (54). SQLite: too big, constraints, another type, out of
+    // range.
+    err.code().is_some_and(|code| {
+        let refused = |class: &&str| code.len() == 5 && code.starts_with(*class);
+        ["22", "23", "54"].iter().any(refused)
+            || code
+                .parse::<u32>()
+                .is_ok_and(|code| code < 10_000 && [18, 19, 20, 25].contains(&(code & 0xff)))
+    })
 }
 
 /// Whether an error says something of the moment, not of the statement.

@@ -88,7 +88,13 @@ impl Store {
 
 impl From<Error> for LedgerError {
     fn from(err: Error) -> Self {
-        Self(err.to_string())
+        match err {
+            Error::Unfit(_) => Self::Refused(err.to_string()),
+            // Whatever else is wrong, an administrator can mend it; entries wait.
+            Error::Taken(_) | Error::Missing(_) | Error::Stale(_) | Error::Away(_) | Error::Broken(_) => {
+                Self::Away(err.to_string())
+            }
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Store {
         }
         transaction.commit().await?;
         if let Some(lost) = names.iter().find(|name| !found.contains_key(*name)) {
-            return Err(Error::Broken(format!("no number for {lost}")));
+            return Err(Error::Unfit(format!("no number for {lost}")));
         }
         let mut known = self.names().numbers.lock();
         if known.len() > MOST {

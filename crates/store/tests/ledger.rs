@@ -249,7 +249,7 @@ async fn replicas_that_send_the_same_at_the_same_time_count_it_once(base: Base) 
             for part in mine.chunks(97) {
                 // A deadlock that the database breaks is told as such, and tried again.
                 while let Err(err) = store.apply(&batch(part)).await {
-                    assert!(err.0.contains("is away"), "{err}");
+                    assert!(err.to_string().contains("is away"), "{err}");
                 }
             }
         }

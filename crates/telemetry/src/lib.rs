@@ -24,4 +24,7 @@ pub use guard::{Guard, InitError, init};
 
 mod export;
 
+mod metrics;
+pub use metrics::LedgerFigures;
+
 mod logs;

@@ -58,4 +58,9 @@ impl Health for Observed {
     fn ledger(&self) -> LedgerHealth {
         self.ledger.health()
     }
+
+    fn metrics(&self) -> String {
+        // Writing into a string does not fail.
+        self.ledger.figures(&self.journal).text().unwrap_or_default()
+    }
 }

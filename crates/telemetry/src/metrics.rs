@@ -1,0 +1,89 @@
+//! What Prometheus is told.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+
+/// How the ledger does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LedgerFigures {
+    /// Whether the database answers.
+    pub connected: bool,
+    /// Entries that wait for it, about.
+    pub backlog: u64,
+    /// The same in bytes of the journal.
+    pub backlog_bytes: u64,
+    /// Seconds that the oldest of them has waited.
+    pub oldest_seconds: f64,
+    /// Entries that the database got from this process.
+    pub shipped: u64,
+    /// Entries that were too old for it.
+    pub refused: u64,
+    /// Entries in the file of those that it will never take.
+    pub set_aside: u64,
+    /// Damaged places in the journal.
+    pub damaged: u64,
+    /// Attempts that were let pass while the disk was full.
+    pub unjournalled: u64,
+    /// Ends that were lost while the disk was full.
+    pub lost: u64,
+    /// Times that the journal could not be forced to the disk.
+    pub sync_failures: u64,
+    /// Whether the journal's disk is full.
+    pub full: bool,
+}
+
+impl LedgerFigures {
+    /// As text for Prometheus.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("gatewright_ledger");
+        let gauges = [
+            ("connected", "Whether the database answers", u64::from(self.connected)),
+            ("backlog_entries", "Entries that wait for the database, about", self.backlog),
+            ("backlog_bytes", "Bytes of the journal that wait for the database", self.backlog_bytes),
+            ("set_aside_entries", "Entries that the database will never take", self.set_aside),
+            ("journal_full", "Whether the journal's disk is full", u64::from(self.full)),
+        ];
+        for (name, help, value) in gauges {
+            registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
+        }
+        let (name, help) = ("backlog_oldest_seconds", "Seconds that the oldest waiting entry has waited");
+        registry.register(name, help, ConstGauge::new(self.oldest_seconds));
+        let counters = [
+            ("shipped_entries", "Entries that the database got from this process", self.shipped),
+            ("refused_entries", "Entries that were too old for the database", self.refused),
+            ("journal_damages", "Damaged places in the journal", self.damaged),
+            ("unjournalled_attempts", "Attempts that passed while the disk was full", self.unjournalled),
+            ("lost_ends", "Ends that were lost while the disk was full", self.lost),
+            ("journal_sync_failures", "Times that the journal could not be synced", self.sync_failures),
+        ];
+        for (name, help, value) in counters {
+            registry.register(name, help, ConstCounter::new(value));
+        }
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_in_the_text_under_their_names() {
+        let figures = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
+        let text = figures.text().unwrap();
+        for line in [
+            "# TYPE gatewright_ledger_backlog_entries gauge",
+            "gatewright_ledger_backlog_entries 7",
+            "gatewright_ledger_backlog_oldest_seconds 1.5",
+            "gatewright_ledger_shipped_entries_total 3",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is missing in {text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
