@@ -4,10 +4,91 @@
 use std::fmt::{self, Write as _};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = ONES << 7;
+
+/// An object that is being written, field by field.
+pub(crate) struct Fields<'o> {
+    out: &'o mut BytesMut,
+    keys: SmallVec<[&'static str; 12]>,
+}
+
+// === impl Fields ===
+
+impl<'o> Fields<'o> {
+    /// Begins an object.
+    pub(crate) fn open(out: &'o mut BytesMut) -> Self {
+        out.put_u8(b'{');
+        Self { out, keys: SmallVec::new() }
+    }
+
+    /// Begins a field; its value is what is written next.
+    pub(crate) fn key(&mut self, key: &'static str) -> &mut BytesMut {
+        separate(self.out, self.keys.len());
+        self.keys.push(key);
+        put_text(self.out, key);
+        self.out.put_u8(b':');
+        self.out
+    }
+
+    /// A field with a text.
+    pub(crate) fn text(&mut self, key: &'static str, text: &str) {
+        put_text(self.key(key), text);
+    }
+
+    /// A field with a value.
+    pub(crate) fn value(&mut self, key: &'static str, value: &Value) {
+        put_value(self.key(key), value);
+    }
+
+    /// A field with whatever can be written.
+    pub(crate) fn json(&mut self, key: &'static str, value: &impl Serialize) {
+        put_json(self.key(key), value);
+    }
+
+    /// A field with a list.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        items: impl IntoIterator<Item = T>,
+        mut put: impl FnMut(&mut BytesMut, T),
+    ) {
+        let out = self.key(key);
+        out.put_u8(b'[');
+        for (place, item) in items.into_iter().enumerate() {
+            separate(out, place);
+            put(out, item);
+        }
+        out.put_u8(b']');
+    }
+
+    /// Ends the object with all fields that were not written yet. There must be one that was.
+    pub(crate) fn close_with<'e>(self, extra: impl Iterator<Item = (&'e String, &'e Value)>) {
+        for (key, value) in extra.filter(|(key, _)| !self.keys.contains(&key.as_str())) {
+            self.out.put_u8(b',');
+            put_text(self.out, key);
+            self.out.put_u8(b':');
+            put_value(self.out, value);
+        }
+        self.out.put_u8(b'}');
+    }
+
+    /// Ends the object.
+    pub(crate) fn close(self) {
+        self.out.put_u8(b'}');
+    }
+}
+
+/// Writes what has a form of its own; it is small.
+pub(crate) fn put_json(out: &mut BytesMut, value: &impl Serialize) {
+    if serde_json::to_writer(out.writer(), value).is_err() {
+        out.put_slice(b"null");
+    }
+}
 
 /// Writes a value.
 pub(crate) fn put_value(out: &mut BytesMut, value: &Value) {

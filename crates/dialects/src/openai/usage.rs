@@ -1,7 +1,7 @@
 //! Usage as OpenAI and the compatible providers report it.
 
 use gatewright_core::{Money, Usage};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::scan::Scanner;
 
@@ -24,6 +24,53 @@ struct Wire<'a> {
     is_byok: bool,
     upstream_cost: Option<&'a [u8]>,
     usd_ticks: u64,
+}
+
+/// `usage` as a client gets it.
+#[derive(Serialize)]
+pub(super) struct Written {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: Input,
+    completion_tokens_details: Output,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_read_input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_tool_use: Option<Tools>,
+}
+
+#[derive(Serialize)]
+struct Input {
+    cached_tokens: u64,
+    audio_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_token_details: Option<Caching>,
+}
+
+#[derive(Serialize)]
+struct Caching {
+    ephemeral_5m_input_tokens: u64,
+    ephemeral_1h_input_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct Output {
+    reasoning_tokens: u64,
+    audio_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_tokens: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Tools {
+    web_search_requests: u64,
 }
 
 // === impl Wire ===
@@ -167,44 +214,36 @@ pub(super) fn read(text: &[u8]) -> Option<Usage> {
     })
 }
 
-/// Writes the `usage` object, with the names that LiteLLM adds where a cache was used or Anthropic counted.
-pub(super) fn write(usage: &Usage) -> Value {
-    let mut wire = Map::new();
-    wire.insert("prompt_tokens".into(), usage.total_input().into());
-    wire.insert("completion_tokens".into(), usage.output.into());
-    wire.insert("total_tokens".into(), usage.total().into());
-    let mut input = Map::new();
-    input.insert("cached_tokens".into(), usage.cache_read.into());
-    input.insert("audio_tokens".into(), usage.audio_input.into());
-    if usage.image_input > 0 {
-        input.insert("image_tokens".into(), usage.image_input.into());
-    }
-    if usage.cache_write() > 0 {
-        input.insert("cache_creation_tokens".into(), usage.cache_write().into());
-        input.insert(
-            "cache_creation_token_details".into(),
-            json!({
-                "ephemeral_5m_input_tokens": usage.cache_write_5m,
-                "ephemeral_1h_input_tokens": usage.cache_write_1h,
+/// The `usage` object, with the names that LiteLLM adds where a cache was used or Anthropic counted.
+pub(super) fn written(usage: &Usage) -> Written {
+    let caches = !usage.cache_in_input || usage.cache_read > 0 || usage.cache_write() > 0;
+    Written {
+        prompt_tokens: usage.total_input(),
+        completion_tokens: usage.output,
+        total_tokens: usage.total(),
+        prompt_tokens_details: Input {
+            cached_tokens: usage.cache_read,
+            audio_tokens: usage.audio_input,
+            image_tokens: some(usage.image_input),
+            cache_creation_tokens: some(usage.cache_write()),
+            cache_creation_token_details: some(usage.cache_write()).map(|_| Caching {
+                ephemeral_5m_input_tokens: usage.cache_write_5m,
+                ephemeral_1h_input_tokens: usage.cache_write_1h,
             }),
-        );
+        },
+        completion_tokens_details: Output {
+            reasoning_tokens: usage.reasoning,
+            audio_tokens: usage.audio_output,
+            image_tokens: some(usage.image_output),
+        },
+        cache_read_input_tokens: caches.then_some(usage.cache_read),
+        cache_creation_input_tokens: caches.then_some(usage.cache_write()),
+        server_tool_use: some(usage.web_searches).map(|web_search_requests| Tools { web_search_requests }),
     }
-    wire.insert("prompt_tokens_details".into(), Value::Object(input));
-    let mut output = Map::new();
-    output.insert("reasoning_tokens".into(), usage.reasoning.into());
-    output.insert("audio_tokens".into(), usage.audio_output.into());
-    if usage.image_output > 0 {
-        output.insert("image_tokens".into(), usage.image_output.into());
-    }
-    wire.insert("completion_tokens_details".into(), Value::Object(output));
-    if !usage.cache_in_input || usage.cache_read > 0 || usage.cache_write() > 0 {
-        wire.insert("cache_read_input_tokens".into(), usage.cache_read.into());
-        wire.insert("cache_creation_input_tokens".into(), usage.cache_write().into());
-    }
-    if usage.web_searches > 0 {
-        wire.insert("server_tool_use".into(), json!({ "web_search_requests": usage.web_searches }));
-    }
-    Value::Object(wire)
+}
+
+fn some(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
 }
 
 /// Visits an object's fields; anything else is passed.
@@ -300,7 +339,7 @@ mod tests {
             cache_in_input: true,
             reported_cost: None,
         };
-        let written = write(&usage).to_string();
+        let written = serde_json::to_string(&written(&usage)).unwrap();
         assert_eq!(read(written.as_bytes()), Some(usage), "{written}");
     }
 }

@@ -41,3 +41,36 @@ fn answers_that_are_errors_are_errors() {
         assert_eq!(OpenAi.decode_reply(body.as_bytes()).unwrap_err().kind(), kind, "{body}");
     }
 }
+
+#[test]
+fn no_field_stands_twice_in_an_answer() {
+    let fields = |value: Value| value.as_object().unwrap().clone();
+    let choice = Choice {
+        index: 0,
+        parts: vec![Part::text("a \"b\""), Part::text(" c")],
+        finish: Finish::StopSequence,
+        stop_sequence: Some("END".into()),
+        logprobs: None,
+        extra: fields(json!({
+            "content": "theirs", "audio": {"id": 1}, "stop_reason": "theirs", "seed": 7, "tool_calls": [{"id": "x"}],
+        })),
+    };
+    let answer = Answer {
+        id: "id".into(),
+        created: 5,
+        choices: vec![choice],
+        usage: Some(gatewright_core::Usage {
+            input: 3,
+            output: 2,
+            cache_in_input: true,
+            ..Default::default()
+        }),
+        extra: fields(json!({"object": "theirs", "usage": {}, "service_tier": "theirs", "provider": "p"})),
+        ..Answer::default()
+    };
+    let want = r#"{"id":"id","object":"chat.completion","created":5,"model":"alias","choices":[{"index":0,"message":{"role":"assistant","content":"a \"b\" c","audio":{"id":1},"tool_calls":[{"id":"x"}]},"finish_reason":"stop","stop_reason":"END","seed":7}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"theirs","provider":"p"}"#;
+    let told = |style: &ReplyStyle| String::from_utf8(OpenAi.encode_reply(&answer, style).to_vec()).unwrap();
+    assert_eq!(told(&style(true)), want);
+    let older = ReplyStyle { older_functions: true, ..style(true) };
+    assert_eq!(told(&older), want.replace(r#","tool_calls":[{"id":"x"}]"#, ""));
+}

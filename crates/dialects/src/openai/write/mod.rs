@@ -19,13 +19,17 @@ fn mark(mark: CacheMark) -> Value {
 
 /// A call of a function.
 fn function_call(call: &ToolCall) -> Map<String, Value> {
-    // Clients parse the arguments; no arguments are an empty object.
-    let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
+    let arguments = arguments(call);
     let mut wire = Map::new();
     wire.insert("id".into(), call.id.as_str().into());
     wire.insert("type".into(), "function".into());
     wire.insert("function".into(), json!({"name": call.name, "arguments": arguments}));
     wire
+}
+
+/// Clients parse the arguments; no arguments are an empty object.
+fn arguments(call: &ToolCall) -> &str {
+    if call.arguments.is_empty() { "{}" } else { &call.arguments }
 }
 
 /// Reasoning as one text, where there is any in clear.

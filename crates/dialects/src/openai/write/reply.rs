@@ -1,12 +1,14 @@
 //! A whole answer for a client.
 
-use bytes::Bytes;
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
 use gatewright_core::ReplyStyle;
-use gatewright_core::chat::{Answer, Choice, Part};
+use gatewright_core::chat::{Answer, Choice, Part, ToolCall};
 use serde_json::{Map, Value, json};
 
-use super::{function_call, reasoning_text, thinking_blocks};
-use crate::json::object;
+use super::{arguments, reasoning_text, thinking_blocks};
+use crate::json::{Fields, put_value};
 use crate::openai::relay::answer_id;
 use crate::openai::{finish, usage};
 
@@ -14,97 +16,157 @@ use crate::openai::{finish, usage};
 const BESIDE: &[&str] =
     &["content_filter_results", "native_finish_reason", "stop_reason", "token_ids", "seed", "text"];
 
+/// What the parts of a choice come to in this dialect.
+#[derive(Default)]
+struct Said<'a> {
+    text: Option<Cow<'a, str>>,
+    refusal: String,
+    calls: Vec<&'a ToolCall>,
+    annotations: Vec<Value>,
+    /// Anthropic's own citations, those of each text in a list.
+    cited: Vec<Value>,
+    others: Vec<Value>,
+}
+
 /// Writes an answer.
 pub(in crate::openai) fn write(answer: &Answer, style: &ReplyStyle) -> Bytes {
-    let mut body = Map::new();
-    let id = if answer.id.is_empty() { answer_id(style.attempt) } else { answer.id.clone() };
-    body.insert("id".into(), id.into());
-    body.insert("object".into(), "chat.completion".into());
-    let created = if answer.created == 0 { style.created } else { answer.created };
-    body.insert("created".into(), created.into());
-    body.insert("model".into(), (&*style.model).into());
-    body.insert("choices".into(), answer.choices.iter().map(|one| choice(one, style)).collect());
-    body.extend(answer.usage.as_ref().map(|used| ("usage".to_owned(), usage::write(used))));
-    body.extend(answer.service_tier.as_deref().map(|tier| ("service_tier".to_owned(), tier.into())));
-    add_missing(&mut body, &answer.extra);
-    object(&body)
+    let mut out = BytesMut::with_capacity(2048);
+    let mut body = Fields::open(&mut out);
+    match answer.id.as_str() {
+        "" => body.text("id", &answer_id(style.attempt)),
+        id => body.text("id", id),
+    }
+    body.text("object", "chat.completion");
+    body.json("created", if answer.created == 0 { &style.created } else { &answer.created });
+    body.text("model", &style.model);
+    body.list("choices", &answer.choices, |out, one| choice(out, one, style));
+    if let Some(used) = &answer.usage {
+        body.json("usage", &usage::written(used));
+    }
+    if let Some(tier) = &answer.service_tier {
+        body.text("service_tier", tier);
+    }
+    body.close_with(answer.extra.iter());
+    out.freeze()
 }
 
-fn choice(choice: &Choice, style: &ReplyStyle) -> Value {
-    let mut wire = Map::new();
-    wire.insert("index".into(), choice.index.into());
-    let mut message = message(&choice.parts);
-    let (beside, inside): (Vec<_>, Vec<_>) =
-        choice.extra.iter().partition(|(key, _)| BESIDE.contains(&key.as_str()));
-    for (key, value) in inside {
-        match (message.get_mut(key), value) {
-            // Annotations of kinds that have no canonical form stand beside the converted ones.
-            (Some(Value::Array(ours)), Value::Array(theirs)) => ours.extend(theirs.iter().cloned()),
-            (Some(_), _) => {}
-            (None, value) => drop(message.insert(key.clone(), value.clone())),
-        }
+fn choice(out: &mut BytesMut, choice: &Choice, style: &ReplyStyle) {
+    let mut wire = Fields::open(out);
+    wire.json("index", &choice.index);
+    message(wire.key("message"), choice, style);
+    wire.text("finish_reason", finish::word(finish::shown(choice.finish, style.older_functions)));
+    if let Some(logprobs) = &choice.logprobs {
+        wire.value("logprobs", logprobs);
+    }
+    if let Some(text) = &choice.stop_sequence {
+        wire.text("stop_reason", text);
+    }
+    wire.close_with(choice.extra.iter().filter(|(key, _)| BESIDE.contains(&key.as_str())));
+}
+
+fn message(out: &mut BytesMut, choice: &Choice, style: &ReplyStyle) {
+    let said = Said::of(&choice.parts);
+    let theirs = |key: &str| further(choice, key);
+    let mut wire = Fields::open(out);
+    wire.text("role", "assistant");
+    match &said.text {
+        Some(text) => wire.text("content", text),
+        None => wire.value("content", &Value::Null),
+    }
+    if let Some(text) = reasoning_text(&choice.parts) {
+        wire.text("reasoning_content", &text);
+    }
+    if let Some(blocks) = thinking_blocks(&choice.parts) {
+        wire.list("thinking_blocks", blocks.iter().chain(theirs("thinking_blocks")), put_value);
     }
     if style.older_functions {
-        call_as_function(&mut message);
-    }
-    wire.insert("message".into(), Value::Object(message));
-    wire.insert(
-        "finish_reason".into(),
-        finish::word(finish::shown(choice.finish, style.older_functions)).into(),
-    );
-    wire.extend(choice.logprobs.clone().map(|value| ("logprobs".to_owned(), value)));
-    wire.extend(choice.stop_sequence.as_deref().map(|text| ("stop_reason".to_owned(), text.into())));
-    for (key, value) in beside {
-        wire.entry(key.clone()).or_insert_with(|| value.clone());
-    }
-    Value::Object(wire)
-}
-
-fn message(parts: &[Part]) -> Map<String, Value> {
-    let mut message = Map::new();
-    message.insert("role".into(), "assistant".into());
-    let mut text: Option<String> = None;
-    let mut refusal = String::new();
-    let (mut calls, mut annotations, mut cited, mut others) = (vec![], vec![], vec![], vec![]);
-    for part in parts {
-        match part {
-            Part::Text { text: more, citations, .. } => {
-                let all = text.get_or_insert_default();
-                let start = all.chars().count();
-                all.push_str(more);
-                let span = (start, start + more.chars().count());
-                annotations.extend(citations.iter().filter_map(|citation| annotation(citation, span)));
-                let own: Vec<Value> = citations.iter().filter(|citation| is_own(citation)).cloned().collect();
-                cited.extend((!own.is_empty()).then_some(Value::Array(own)));
-            }
-            Part::ToolCall(call) => calls.push(Value::Object(function_call(call))),
-            Part::Refusal(more) => refusal.push_str(more),
-            Part::Other(value) => others.push(value.clone()),
-            Part::Reasoning { .. }
-            | Part::RedactedReasoning { .. }
-            | Part::Media(_)
-            | Part::ToolResult(_) => {}
+        // The older form has one call, and no id.
+        let further = theirs("tool_calls").first().and_then(|call| call.get("function"));
+        match (said.calls.first(), further) {
+            (Some(call), _) => function(wire.key("function_call"), call),
+            (None, Some(function)) => wire.value("function_call", function),
+            (None, None) => {}
         }
+    } else if !said.calls.is_empty() {
+        let further = theirs("tool_calls").iter().map(Called::Further);
+        wire.list("tool_calls", said.calls.into_iter().map(Called::Own).chain(further), call);
     }
-    message.insert("content".into(), text.map_or(Value::Null, Value::from));
-    message.extend(reasoning_text(parts).map(|text| ("reasoning_content".to_owned(), text.into())));
-    message.extend(thinking_blocks(parts).map(|blocks| ("thinking_blocks".to_owned(), blocks.into())));
-    let lists = [("tool_calls", calls), ("annotations", annotations)];
-    message
-        .extend(lists.into_iter().filter(|(_, l)| !l.is_empty()).map(|(key, l)| (key.to_owned(), l.into())));
-    if !refusal.is_empty() {
-        message.insert("refusal".into(), refusal.into());
+    if !said.annotations.is_empty() {
+        wire.list("annotations", said.annotations.iter().chain(theirs("annotations")), put_value);
     }
-    message
-        .extend(provider_fields(cited, others).map(|fields| ("provider_specific_fields".to_owned(), fields)));
-    message
+    if !said.refusal.is_empty() {
+        wire.text("refusal", &said.refusal);
+    }
+    if let Some(fields) = provider_fields(said.cited, said.others) {
+        wire.value("provider_specific_fields", &fields);
+    }
+    let hidden = |key: &str| BESIDE.contains(&key) || (style.older_functions && key == "tool_calls");
+    wire.close_with(choice.extra.iter().filter(|(key, _)| !hidden(key)));
 }
 
-/// The older form has one call, and no id.
-fn call_as_function(message: &mut Map<String, Value>) {
-    let Some(calls) = message.shift_remove("tool_calls") else { return };
-    if let Some(function) = calls.get(0).and_then(|call| call.get("function")) {
-        message.insert("function_call".into(), function.clone());
+/// Items of kinds that have no canonical form, which stand behind the converted ones.
+fn further<'a>(choice: &'a Choice, key: &str) -> &'a [Value] {
+    choice.extra.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A call of the model's, or one in a form that is passed on.
+enum Called<'a> {
+    Own(&'a ToolCall),
+    Further(&'a Value),
+}
+
+fn call(out: &mut BytesMut, called: Called<'_>) {
+    match called {
+        Called::Own(call) => {
+            let mut wire = Fields::open(out);
+            wire.text("id", &call.id);
+            wire.text("type", "function");
+            function(wire.key("function"), call);
+            wire.close();
+        }
+        Called::Further(value) => put_value(out, value),
+    }
+}
+
+fn function(out: &mut BytesMut, call: &ToolCall) {
+    let mut wire = Fields::open(out);
+    wire.text("name", &call.name);
+    wire.text("arguments", arguments(call));
+    wire.close();
+}
+
+// === impl Said ===
+
+impl<'a> Said<'a> {
+    fn of(parts: &'a [Part]) -> Self {
+        let mut said = Self::default();
+        for part in parts {
+            match part {
+                Part::Text { text, citations, .. } => said.text(text, citations),
+                Part::ToolCall(call) => said.calls.push(call),
+                Part::Refusal(more) => said.refusal.push_str(more),
+                Part::Other(value) => said.others.push(value.clone()),
+                Part::Reasoning { .. }
+                | Part::RedactedReasoning { .. }
+                | Part::Media(_)
+                | Part::ToolResult(_) => {}
+            }
+        }
+        said
+    }
+
+    fn text(&mut self, more: &'a str, citations: &[Value]) {
+        if !citations.is_empty() {
+            let start = self.text.as_ref().map_or(0, |text| text.chars().count());
+            let span = (start, start + more.chars().count());
+            self.annotations.extend(citations.iter().filter_map(|citation| annotation(citation, span)));
+            let own: Vec<Value> = citations.iter().filter(|citation| is_own(citation)).cloned().collect();
+            self.cited.extend((!own.is_empty()).then_some(Value::Array(own)));
+        }
+        match &mut self.text {
+            None => self.text = Some(more.into()),
+            Some(text) => text.to_mut().push_str(more),
+        }
     }
 }
 
@@ -146,10 +208,4 @@ fn provider_fields(citations: Vec<Value>, blocks: Vec<Value>) -> Option<Value> {
         }
     }
     (!fields.is_empty()).then_some(Value::Object(fields))
-}
-
-fn add_missing(body: &mut Map<String, Value>, extra: &Map<String, Value>) {
-    for (key, value) in extra {
-        body.entry(key.clone()).or_insert_with(|| value.clone());
-    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::reply::{annotation, home, is_own};
-use crate::json::put_text;
+use crate::json::{put_json, put_text};
 use crate::openai::relay::{DONE, answer_id};
 use crate::openai::{finish, usage};
 
@@ -268,7 +268,7 @@ impl Writer {
         if let Some(used) = self.usage.take().filter(|_| self.include_usage) {
             out.put_slice(&self.head);
             out.put_slice(b"],\"usage\":");
-            put_json(out, &usage::write(&used));
+            put_json(out, &usage::written(&used));
             out.put_slice(b"}\n\n");
         }
         out.put_slice(DONE);
@@ -309,10 +309,4 @@ fn put_key(out: &mut BytesMut, key: &str) {
     out.put_u8(b'"');
     out.put_slice(key.as_bytes());
     out.put_slice(b"\":");
-}
-
-fn put_json(out: &mut BytesMut, value: &impl Serialize) {
-    if serde_json::to_writer(out.writer(), value).is_err() {
-        out.put_slice(b"null");
-    }
 }
