@@ -38,11 +38,15 @@ impl Process {
         (process, start.elapsed())
     }
 
-    /// The gateway at its defaults, and how long it took from exec to its first answer.
-    pub(crate) fn gateway(binary: &Path, mock: &str) -> Result<(Self, Duration), String> {
+    /// The gateway at its defaults but for the database, and how long it took from exec to its first answer.
+    pub(crate) fn gateway(
+        binary: &Path,
+        mock: &str,
+        database: Option<&str>,
+    ) -> Result<(Self, Duration), String> {
         let folder = TempDir::new().map_err(|err| err.to_string())?;
         let config = folder.path().join("config.yaml");
-        fs::write(&config, scenario::config(mock, KEY)).map_err(|err| err.to_string())?;
+        fs::write(&config, scenario::config(mock, KEY, database)).map_err(|err| err.to_string())?;
         let log = fs::File::create(folder.path().join("log")).map_err(|err| err.to_string())?;
         let port = free_port().to_string();
         let mut command = Command::new(binary);
@@ -54,6 +58,25 @@ impl Process {
         let mut process = Self { address, child, _folder: Some(folder) };
         process.wait_until_alive(start + READY)?;
         Ok((process, start.elapsed()))
+    }
+
+    /// Makes a virtual key of this gateway, with limits of every kind that nothing reaches.
+    pub(crate) fn limited_key(&self) -> Result<String, String> {
+        let limits = r#"{"rpm_limit":1000000000,"tpm_limit":1000000000000,"max_parallel_requests":100000,
+            "max_budget":1000000000.0,"budget_duration":"30d"}"#;
+        let head = format!(
+            "POST /key/generate HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{limits}",
+            self.address,
+            limits.len()
+        );
+        let mut answer = String::new();
+        let mut socket = TcpStream::connect(&self.address).map_err(|err| err.to_string())?;
+        socket.write_all(head.as_bytes()).map_err(|err| err.to_string())?;
+        socket.read_to_string(&mut answer).map_err(|err| err.to_string())?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let made: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        made["key"].as_str().map(str::to_owned).ok_or_else(|| format!("no key was made: {answer}"))
     }
 
     /// CPU time of all its threads so far. Threads that have ended are not counted; none of ours end under load.
@@ -108,7 +131,16 @@ impl Drop for Process {
 /// Runs the load in a process of its own.
 pub(crate) fn load(load: &Load) -> Came {
     let mut command = Command::new(own());
-    command.arg("load").args(["--address", &load.address, "--path", &load.path, "--model", &load.model]);
+    command.arg("load").args([
+        "--address",
+        &load.address,
+        "--path",
+        &load.path,
+        "--model",
+        &load.model,
+        "--key",
+        &load.key,
+    ]);
     command.args(["--size", &load.size.to_string(), "--seconds", &load.seconds.to_string()]);
     command.args(["--clients", &load.clients.to_string()]);
     if load.stream {

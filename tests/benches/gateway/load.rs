@@ -19,7 +19,7 @@ use crate::answers;
 /// The key that the gateway's configuration names; the bare proxy passes it on.
 pub(crate) const KEY: &str = "sk-bench-5b1f0c83";
 
-/// What to send, where, and how fast.
+/// What to send, where, with which key, and how fast.
 #[derive(Args, Clone)]
 pub(crate) struct Load {
     /// Who is asked.
@@ -31,6 +31,9 @@ pub(crate) struct Load {
     /// The model that is asked for.
     #[arg(long)]
     pub(crate) model: String,
+    /// The key that is sent.
+    #[arg(long, default_value = KEY)]
+    pub(crate) key: String,
     /// Bytes of a request.
     #[arg(long)]
     pub(crate) size: usize,
@@ -158,7 +161,7 @@ impl Clients {
     fn request(&self) -> Request<Full<Bytes>> {
         Request::post(&self.load.path)
             .header(header::HOST, &self.load.address)
-            .header(header::AUTHORIZATION, format!("Bearer {KEY}"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.load.key))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(self.body.clone()))
             .unwrap()

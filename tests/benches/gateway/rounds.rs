@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use gatewright_tests::postgres::Postgres;
+
 use crate::Arguments;
 use crate::answers::EVENTS;
 use crate::children::{Process, load, release_build};
 use crate::figures::{Latency, Series, Spent, quantile};
-use crate::load::{Came, Load};
+use crate::load::{Came, KEY, Load};
 use crate::report;
-use crate::scenario::{ALL, Scenario, Unit};
+use crate::scenario::{ALL, Caller, Ledger, Scenario, Unit};
 
 const RATE: f64 = 200.0;
 const STARTS: usize = 9;
@@ -18,8 +20,8 @@ const STARTS: usize = 9;
 enum Target<'a> {
     /// The mock or the bare proxy: the path goes to the upstream as it is.
     Straight(&'a Process),
-    /// The gateway: the model decides.
-    Gateway(&'a Process),
+    /// The gateway: the model decides. With this key.
+    Gateway(&'a Process, &'a str),
 }
 
 /// The processes of a run.
@@ -34,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) {
     let binary = arguments.gateway.clone().unwrap_or_else(release_build);
     let mock = Process::mock();
     let (proxy, _) = Process::proxy(&mock.address);
-    let gateway = match Process::gateway(&binary, &mock.address) {
+    let gateway = match Process::gateway(&binary, &mock.address, None) {
         Ok((gateway, _)) => Some(gateway),
         Err(why) => {
             println!("no gateway at {}: {why}\nonly the yardstick is measured\n", binary.display());
@@ -46,7 +48,19 @@ pub(crate) fn run(arguments: &Arguments) {
     let idle = cast.memory();
     report::heading(arguments);
     for scenario in ALL.iter().filter(|scenario| wanted(scenario.name)) {
-        report::scenario(scenario, cast.nothing(scenario, arguments), &cast.spent(scenario, arguments));
+        let spent = match scenario.caller {
+            Caller::Limited(Ledger::Postgres) => match on_postgres(&binary, &cast.mock.address) {
+                Ok((gateway, _server)) => cast.spent(Some(&gateway), scenario, arguments),
+                Err(why) => {
+                    println!("{:<17} no gateway: {why}", scenario.name);
+                    continue;
+                }
+            },
+            Caller::Master | Caller::Limited(Ledger::Sqlite) => {
+                cast.spent(cast.gateway.as_ref(), scenario, arguments)
+            }
+        };
+        report::scenario(scenario, cast.nothing(scenario, arguments), &spent);
     }
     if wanted("latency") {
         report::latency(&cast.latencies(arguments));
@@ -59,11 +73,18 @@ pub(crate) fn run(arguments: &Arguments) {
     }
 }
 
+/// A gateway whose database is a server of its own.
+fn on_postgres(binary: &Path, mock: &str) -> Result<(Process, Postgres), String> {
+    let server = Postgres::start();
+    Ok((Process::gateway(binary, mock, Some(&server.url()))?.0, server))
+}
+
 // === impl Cast ===
 
 impl Cast {
-    fn targets(&self) -> Vec<Target<'_>> {
-        let gateway = self.gateway.as_ref().map(Target::Gateway);
+    /// The bare proxy, then the gateway where there is one.
+    fn targets<'a>(&'a self, gateway: Option<&'a Process>, key: &'a str) -> Vec<Target<'a>> {
+        let gateway = gateway.map(|gateway| Target::Gateway(gateway, key));
         [Target::Straight(&self.proxy)].into_iter().chain(gateway).collect()
     }
 
@@ -78,8 +99,15 @@ impl Cast {
         units(scenario.unit, &came) / came.seconds
     }
 
-    fn spent(&self, scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
-        let targets = self.targets();
+    fn spent(&self, gateway: Option<&Process>, scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
+        let key = match (scenario.caller, gateway) {
+            (Caller::Limited(_), Some(gateway)) => gateway.limited_key().unwrap_or_else(|why| {
+                println!("{why}");
+                String::new()
+            }),
+            (Caller::Master, _) | (_, None) => KEY.to_owned(),
+        };
+        let targets = self.targets(gateway, &key);
         let mut spent = vec![Spent::default(); targets.len()];
         for target in &targets {
             load(&target.load(scenario, 0.2));
@@ -96,7 +124,10 @@ impl Cast {
 
     /// Of nothing, the bare proxy and the gateway.
     fn latencies(&self, arguments: &Arguments) -> Vec<Latency> {
-        let targets: Vec<_> = [Target::Straight(&self.mock)].into_iter().chain(self.targets()).collect();
+        let targets: Vec<_> = [Target::Straight(&self.mock)]
+            .into_iter()
+            .chain(self.targets(self.gateway.as_ref(), KEY))
+            .collect();
         let mut latencies = vec![Latency::default(); targets.len()];
         for _ in 0..arguments.rounds {
             for (target, latency) in targets.iter().zip(&mut latencies) {
@@ -114,19 +145,20 @@ impl Cast {
 impl Target<'_> {
     fn process(&self) -> &Process {
         match self {
-            Self::Straight(process) | Self::Gateway(process) => process,
+            Self::Straight(process) | Self::Gateway(process, _) => process,
         }
     }
 
     fn load(&self, scenario: &Scenario, seconds: f64) -> Load {
-        let path = match self {
-            Self::Straight(_) => format!("/{}{}", scenario.model, scenario.upstream_path),
-            Self::Gateway(_) => "/v1/chat/completions".to_owned(),
+        let (path, key) = match self {
+            Self::Straight(_) => (format!("/{}{}", scenario.model, scenario.upstream_path), KEY),
+            Self::Gateway(_, key) => ("/v1/chat/completions".to_owned(), *key),
         };
         Load {
             address: self.process().address.clone(),
             path,
             model: scenario.model.to_owned(),
+            key: key.to_owned(),
             size: scenario.size,
             stream: scenario.unit == Unit::Event,
             seconds,
@@ -155,11 +187,12 @@ fn units(unit: Unit, came: &Came) -> f64 {
 
 /// Milliseconds from exec to the first answer, from scratch each time: the bare proxy, then the gateway.
 fn starts(binary: &Path, cast: &Cast) -> Vec<Series> {
-    let mut starts = vec![Series::default(); cast.targets().len()];
+    let mut starts = vec![Series::default(); 1 + usize::from(cast.gateway.is_some())];
     for _ in 0..STARTS {
         let (_proxy, took) = Process::proxy(&cast.mock.address);
         starts[0].0.push(took.as_secs_f64() * 1e3);
-        let gateway = cast.gateway.as_ref().and_then(|_| Process::gateway(binary, &cast.mock.address).ok());
+        let gateway =
+            cast.gateway.as_ref().and_then(|_| Process::gateway(binary, &cast.mock.address, None).ok());
         if let (Some(starts), Some((_gateway, took))) = (starts.get_mut(1), gateway) {
             starts.0.push(took.as_secs_f64() * 1e3);
         }

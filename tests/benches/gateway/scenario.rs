@@ -14,6 +14,8 @@ pub(crate) struct Scenario {
     pub(crate) unit: Unit,
     /// How many clients ask at once.
     pub(crate) clients: usize,
+    /// Whose key they have.
+    pub(crate) caller: Caller,
     /// The most it may cost, as a multiple of the bare proxy's CPU.
     pub(crate) goal: f64,
 }
@@ -27,11 +29,29 @@ pub(crate) enum Unit {
     Event,
 }
 
+/// Whose key is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// The master key: no limit applies.
+    Master,
+    /// A virtual key with limits of every kind and a budget, all so high that nothing is refused.
+    Limited(Ledger),
+}
+
+/// Where the gateway keeps its keys and its ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ledger {
+    /// In a file of its own: the default.
+    Sqlite,
+    /// In a server.
+    Postgres,
+}
+
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
 
 /// All of them, in the order of the report.
-pub(crate) const ALL: [Scenario; 7] = [
+pub(crate) const ALL: [Scenario; 9] = [
     plain("plain-1k", "plain", OPENAI, 1_000, 1.3),
     plain("plain-60k", "plain", OPENAI, 60_000, 1.5),
     stream("stream-paced", "paced", OPENAI, 100, 1.3),
@@ -39,6 +59,8 @@ pub(crate) const ALL: [Scenario; 7] = [
     plain("translated-1k", "translated", ANTHROPIC, 1_000, 1.8),
     stream("translated-paced", "translated-paced", ANTHROPIC, 100, 1.8),
     stream("translated-burst", "translated-burst", ANTHROPIC, 16, 1.8),
+    limited("full-sqlite", Ledger::Sqlite, 1.6),
+    limited("full-postgres", Ledger::Postgres, 1.6),
 ];
 
 const fn plain(
@@ -48,7 +70,21 @@ const fn plain(
     size: usize,
     goal: f64,
 ) -> Scenario {
-    Scenario { name, model, upstream_path, size, unit: Unit::Request, clients: 16, goal }
+    Scenario {
+        name,
+        model,
+        upstream_path,
+        size,
+        unit: Unit::Request,
+        clients: 16,
+        caller: Caller::Master,
+        goal,
+    }
+}
+
+/// The plain call with everything that applies to a virtual key.
+const fn limited(name: &'static str, ledger: Ledger, goal: f64) -> Scenario {
+    Scenario { caller: Caller::Limited(ledger), ..plain(name, "plain", OPENAI, 1_000, goal) }
 }
 
 const fn stream(
@@ -58,7 +94,16 @@ const fn stream(
     clients: usize,
     goal: f64,
 ) -> Scenario {
-    Scenario { name, model, upstream_path, size: 1_000, unit: Unit::Event, clients, goal }
+    Scenario {
+        name,
+        model,
+        upstream_path,
+        size: 1_000,
+        unit: Unit::Event,
+        clients,
+        caller: Caller::Master,
+        goal,
+    }
 }
 
 // === impl Unit ===
@@ -74,7 +119,7 @@ impl Unit {
 }
 
 /// The gateway's configuration: one model for each of the mock's answers, everything else at its default.
-pub(crate) fn config(mock: &str, master_key: &str) -> String {
+pub(crate) fn config(mock: &str, master_key: &str, database: Option<&str>) -> String {
     let mut text = String::from("model_list:\n");
     for Scenario { model, upstream_path, .. } in ALL {
         let (name, base) = match upstream_path == OPENAI {
@@ -91,5 +136,8 @@ pub(crate) fn config(mock: &str, master_key: &str) -> String {
         ));
     }
     text.push_str(&format!("general_settings:\n  master_key: {master_key}\n"));
+    if let Some(url) = database {
+        text.push_str(&format!("  database_url: {url}\n"));
+    }
     text
 }
