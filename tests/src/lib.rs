@@ -4,6 +4,7 @@ pub mod answer;
 pub mod books;
 pub mod client;
 pub mod gateway;
+pub mod issuer;
 pub mod journal;
 pub mod postgres;
 pub mod recording;

@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::adapters::{
-    CallRules, Forgetting, ForgettingParties, Known, Needs, Observed, Seeds, StoredKeys, StoredModels,
-    StoredParties,
+    CallRules, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds, StoredKeys,
+    StoredModels, StoredParties,
 };
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
@@ -96,6 +96,13 @@ pub async fn serve(
     let keys =
         StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
     let authenticator = Authenticator::new(&config.access).with_keys(access, Arc::new(keys), clock.clone());
+    let authenticator = match &config.bearer {
+        Some(settings) => {
+            let fetch = Arc::new(ProviderKeys(transport.clone()));
+            authenticator.with_bearer(settings.clone(), fetch, clock.clone())
+        }
+        None => authenticator,
+    };
     if let (true, Some(secret)) = (access.recorded, &config.salt) {
         let sealed = SealedKeys::new(&config.journal.data_dir, secret);
         ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());

@@ -102,6 +102,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         user: id(&holder.user),
         organization: id(&holder.organization),
         project: id(&holder.project),
+        end_user: text(&key.fields, "end_user").map(Into::into),
         tags: tags(holder),
         budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),

@@ -8,13 +8,19 @@ use std::time::SystemTime;
 use gatewright_core::{Money, Result};
 use serde_json::{Map, Value};
 
-use crate::KeyHash;
+use crate::{Claimed, KeyHash};
 
 /// Knows virtual keys by their digest.
 pub trait Keys: Send + Sync + 'static {
     /// The key with this digest and what it belongs to; `None` where there is no such key. An error means that nobody
     /// can say now.
     fn find(&self, key: KeyHash) -> Pin<Box<dyn Future<Output = Result<Option<Holder>>> + Send + '_>>;
+
+    /// What a key of those would be that a checked token stands for; `None` where one of them is not known.
+    fn claimed<'a>(
+        &'a self,
+        claimed: &'a Claimed,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Holder>>> + Send + 'a>>;
 }
 
 /// A virtual key, and everything that has a say in what it may do.

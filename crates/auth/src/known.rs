@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::heard::Heard;
-use crate::{Grant, Holder, KeyHash, Keys, Part, Remembered, Settings, record};
+use crate::{Claimed, Grant, Holder, KeyHash, Keys, Part, Remembered, Settings, record};
 
 /// How many keys are remembered. Wrong ones are apart: whoever tries many must not push out the right ones.
 const REMEMBERED: u64 = 100_000;
@@ -72,6 +72,14 @@ struct State {
     flights: HashMap<KeyHash, Flight>,
 }
 
+/// What is looked up.
+#[derive(Clone)]
+pub(crate) enum Sought {
+    Key(KeyHash),
+    /// What a key of those would be whom a token stands for, by the digest of what it claims.
+    Claimed(KeyHash, Arc<Claimed>),
+}
+
 /// A look-up that is under way, for all that wait for it.
 type Flight = Shared<oneshot::Receiver<Result<Option<Arc<Grant>>>>>;
 
@@ -117,23 +125,23 @@ impl Known {
     }
 
     /// What a key stands for; `None` where there is no such key.
-    pub(crate) async fn find(&self, key: KeyHash) -> Result<Option<Arc<Grant>>> {
-        let memory = &self.0;
+    pub(crate) async fn find(&self, sought: Sought) -> Result<Option<Arc<Grant>>> {
+        let (memory, key) = (&self.0, sought.digest());
         let Some(entry) = memory.grants.get(&key) else {
             if memory.wrong.contains_key(&key) {
                 return Ok(None);
             }
-            return arrived(self.look(key)?, PATIENCE).await;
+            return arrived(self.look(sought)?, PATIENCE).await;
         };
         match memory.worth(&entry) {
             Worth::Good => Ok(Some(entry.grant)),
             Worth::Old => {
                 // Whether it begins or not, nobody waits for it.
-                drop(self.look(key));
+                drop(self.look(sought));
                 Ok(Some(entry.grant))
             }
             Worth::Doubtful if memory.may_ask() => {
-                match tokio::time::timeout(PATIENCE_WITH_ANSWER, self.join(key)).await {
+                match tokio::time::timeout(PATIENCE_WITH_ANSWER, self.join(sought)).await {
                     Ok(Ok(Ok(found))) => Ok(found),
                     Ok(_) => Ok(Some(entry.grant)),
                     Err(_) => {
@@ -144,7 +152,7 @@ impl Known {
                 }
             }
             Worth::Doubtful => Ok(Some(entry.grant)),
-            Worth::Nothing => arrived(self.look(key)?, PATIENCE).await,
+            Worth::Nothing => arrived(self.look(sought)?, PATIENCE).await,
         }
     }
 
@@ -208,17 +216,18 @@ impl Known {
     }
 
     /// Joins the look-up of a key, or begins one where the port may be asked.
-    fn look(&self, key: KeyHash) -> Result<Flight> {
-        let flies = self.0.state.lock().flights.get(&key).cloned();
+    fn look(&self, sought: Sought) -> Result<Flight> {
+        let flies = self.0.state.lock().flights.get(&sought.digest()).cloned();
         match flies {
             Some(flight) => Ok(flight),
-            None if self.0.may_ask() => Ok(self.join(key)),
+            None if self.0.may_ask() => Ok(self.join(sought)),
             None => Err(away()),
         }
     }
 
     /// Joins the look-up of a key, or begins one.
-    fn join(&self, key: KeyHash) -> Flight {
+    fn join(&self, sought: Sought) -> Flight {
+        let key = sought.digest();
         let mut state = self.0.state.lock();
         if let Some(flight) = state.flights.get(&key) {
             return flight.clone();
@@ -226,12 +235,28 @@ impl Known {
         let (tell, told) = oneshot::channel();
         let flight = told.shared();
         state.flights.insert(key, flight.clone());
-        let mut landing = Landing { memory: self.0.clone(), key, landed: false };
+        let mut landing = Landing { memory: self.0.clone(), key, sought, landed: false };
         self.0.tasks.spawn(async move {
             // Nobody waits for it any more where this fails.
             let _ = tell.send(landing.read().await);
         });
         flight
+    }
+}
+
+// === impl Sought ===
+
+impl Sought {
+    /// Claims are told apart by all that they say.
+    pub(crate) fn claimed(claimed: Arc<Claimed>) -> Self {
+        let text = serde_json::to_string(&*claimed).unwrap_or_default();
+        Self::Claimed(KeyHash::of(&format!("claims {text}")), claimed)
+    }
+
+    fn digest(&self) -> KeyHash {
+        match self {
+            Self::Key(key) | Self::Claimed(key, _) => *key,
+        }
     }
 }
 
@@ -276,6 +301,7 @@ impl Memory {
 struct Landing {
     memory: Arc<Memory>,
     key: KeyHash,
+    sought: Sought,
     landed: bool,
 }
 
@@ -289,7 +315,10 @@ impl Landing {
             let epoch = memory.epoch.load(Ordering::Acquire);
             let found = {
                 let _seat = memory.seats.acquire().await;
-                memory.keys.find(self.key).await
+                match &self.sought {
+                    Sought::Key(key) => memory.keys.find(*key).await,
+                    Sought::Claimed(_, claimed) => memory.keys.claimed(claimed).await,
+                }
             };
             memory.answered(&found);
             let looked = memory.clock.wall();
@@ -309,7 +338,10 @@ impl Landing {
                 }
                 None => {
                     memory.grants.invalidate(&self.key);
-                    memory.wrong.insert(self.key, ());
+                    // Nobody tells when somebody appears whom a token claims.
+                    if matches!(self.sought, Sought::Key(_)) {
+                        memory.wrong.insert(self.key, ());
+                    }
                 }
             }
             memory.turn.fetch_add(1, Ordering::Relaxed);

@@ -13,6 +13,9 @@ mod heard;
 
 mod known;
 
+mod bearer;
+pub use bearer::{BearerSettings, ClaimNames, Claimed, Fetch, Role, ScopeGrant};
+
 mod grant;
 pub use grant::{Asked, Grant, Peer};
 

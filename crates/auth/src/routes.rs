@@ -14,7 +14,23 @@ const GROUPS: &[(&str, &[&str])] = &[
         "llm_api_routes",
         &["/v1/", "/chat/", "/completions", "/embeddings", "/engines/", "/openai/", "/models", "/responses"],
     ),
-    ("openai_routes", &["/v1/chat/", "/chat/", "/v1/embeddings", "/embeddings", "/v1/models", "/models"]),
+    (
+        "openai_routes",
+        &[
+            "/v1/chat/",
+            "/chat/",
+            "/engines/",
+            "/openai/",
+            "/v1/completions",
+            "/completions",
+            "/v1/embeddings",
+            "/embeddings",
+            "/v1/responses",
+            "/responses",
+            "/v1/models",
+            "/models",
+        ],
+    ),
     ("anthropic_routes", &["/v1/messages"]),
     (
         "management_routes",
@@ -48,6 +64,8 @@ const GROUPS: &[(&str, &[&str])] = &[
             "/health",
         ],
     ),
+    ("global_spend_tracking_routes", &["/global/"]),
+    ("mcp_routes", &["/mcp"]),
     ("spend_tracking_routes", &["/spend/", "/global/spend", "/global/activity"]),
 ];
 

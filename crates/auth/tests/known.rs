@@ -61,6 +61,13 @@ impl Keys for Base {
             }))
         })
     }
+
+    fn claimed<'a>(
+        &'a self,
+        _: &'a gatewright_auth::Claimed,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Holder>>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 impl Clock for Hands {

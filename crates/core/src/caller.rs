@@ -27,6 +27,8 @@ pub struct Caller {
     pub organization: Option<Arc<str>>,
     /// The project of the key.
     pub project: Option<Arc<str>>,
+    /// The end user, where the credential itself names one.
+    pub end_user: Option<Arc<str>>,
     /// Tags of every call, for routing and the ledger.
     pub tags: Vec<Arc<str>>,
     /// Cheaper models in place of one that no budget covers any more, in their order.
@@ -84,6 +86,7 @@ impl Caller {
             user: None,
             organization: None,
             project: None,
+            end_user: None,
             tags: Vec::new(),
             budget_fallbacks: Vec::new(),
             allowances: Vec::new(),

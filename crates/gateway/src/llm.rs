@@ -91,6 +91,8 @@ impl Asked {
             .map_err(|err| intake::explained(err, &parts.headers))?;
         let dialect = self.codec.dialect();
         let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, dialect, settings)?;
+        // What a token says of its end user, no header takes back.
+        controls.end_user = self.caller.end_user.clone().or(controls.end_user);
         controls.upstream_name = self.model.is_some() && parts.uri.path().starts_with("/openai/deployments/");
         let model: Arc<str> = match self.model {
             Some(model) => model.into(),

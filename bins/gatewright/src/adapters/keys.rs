@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gatewright_admin::{Spent, Times, booked_as, document, membership, spent, table};
-use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Part, Record};
+use gatewright_auth::{Authenticator, Claimed, Holder, KeyHash, Keys, Part, Record};
 use gatewright_core::{Clock, Error, ErrorKind, Result};
 use gatewright_limits::Calendar;
 use gatewright_store::{Error as StoreError, Kind, Lineage, News, Object, Parents, Root, Store};
@@ -33,6 +33,13 @@ impl Keys for StoredKeys {
     fn find(&self, key: KeyHash) -> Pin<Box<dyn Future<Output = Result<Option<Holder>>> + Send + '_>> {
         Box::pin(async move { self.holder(key).await.map_err(|err| away(&err)) })
     }
+
+    fn claimed<'a>(
+        &'a self,
+        claimed: &'a Claimed,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Holder>>> + Send + 'a>> {
+        Box::pin(async move { self.claimant(claimed).await.map_err(|err| away(&err)) })
+    }
 }
 
 impl StoredKeys {
@@ -42,6 +49,16 @@ impl StoredKeys {
         let above = lineage.row(Kind::Team).and_then(|team| team.draft.parents.organization.clone());
         let mut parents = key.draft.parents.clone();
         parents.organization = parents.organization.or(above);
+        self.held(&lineage, &parents, None).await
+    }
+
+    /// Everything of a lineage, with a key that has no row where one is given.
+    pub(super) async fn held(
+        &self,
+        lineage: &Lineage,
+        parents: &Parents,
+        key: Option<Record>,
+    ) -> Result<Option<Holder>, StoreError> {
         let rows: Vec<(Kind, &Object)> =
             HELD.into_iter().filter_map(|kind| Some((kind, lineage.row(kind)?))).collect();
         let fields: Vec<Map<String, Value>> =
@@ -50,11 +67,11 @@ impl StoredKeys {
             rows.iter().zip(&fields).map(|((kind, row), fields)| (*kind, *row, fields)).collect();
         let times = Times { now: self.clock.wall(), calendar: &self.calendar };
         let spent = spent(&self.store, &objects, times).await?;
-        let parts = parts(&parents, &lineage);
+        let parts = parts(parents, lineage);
         let all = rows.iter().zip(fields).zip(spent);
         let mut records: HashMap<Kind, Record> =
             all.map(|(((kind, row), fields), spent)| (*kind, record((*kind, row), fields, spent))).collect();
-        let Some(key) = records.remove(&Kind::Key) else { return Ok(None) };
+        let Some(key) = key.or_else(|| records.remove(&Kind::Key)) else { return Ok(None) };
         Ok(Some(Holder {
             key,
             team: records.remove(&Kind::Team),

@@ -1,6 +1,7 @@
 //! Ports of the layers, filled from what the others know: the two halves of a deployment are joined here by its id.
 
 mod allowances;
+mod claimed;
 mod directory;
 mod health;
 mod keys;
@@ -12,6 +13,7 @@ mod rules;
 mod seeds;
 mod stored;
 
+pub(crate) use claimed::ProviderKeys;
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
 pub(crate) use keys::{Forgetting, StoredKeys};

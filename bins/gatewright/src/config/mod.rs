@@ -1,5 +1,6 @@
 //! Configuration: LiteLLM's `config.yaml`, the environment and the command line, said once and then meant.
 
+mod bearer;
 mod database;
 mod deployments;
 mod file;
@@ -52,6 +53,8 @@ pub struct Config {
     pub database: gatewright_store::Settings,
     /// Who may call.
     pub access: gatewright_auth::Settings,
+    /// Tokens of identity providers, where they are accepted.
+    pub bearer: Option<gatewright_auth::BearerSettings>,
     /// Whether a missing or published master key is accepted outside of this machine.
     pub permit_weak_key: bool,
     /// Proxies in front of the upstreams.
@@ -157,6 +160,7 @@ impl Config {
             journal,
             proxies: network::proxies(env, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),
+            bearer: bearer::settings(&sections.general, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),
             deployments,
             entries,

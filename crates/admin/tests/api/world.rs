@@ -50,6 +50,13 @@ impl Keys for Stored {
             }))
         })
     }
+
+    fn claimed<'a>(
+        &'a self,
+        _: &'a gatewright_auth::Claimed,
+    ) -> std::pin::Pin<Box<dyn Future<Output = gatewright_core::Result<Option<Holder>>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// Forgets everything after every change.
