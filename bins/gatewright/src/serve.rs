@@ -93,16 +93,7 @@ pub async fn serve(
         .await
         .map_err(|err| StartError::new("cannot open the database", &err))?;
     let mut ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
-    let keys =
-        StoredKeys { store: store.clone(), clock: clock.clone(), calendar: config.money.calendar.clone() };
-    let authenticator = Authenticator::new(&config.access).with_keys(access, Arc::new(keys), clock.clone());
-    let authenticator = match &config.bearer {
-        Some(settings) => {
-            let fetch = Arc::new(ProviderKeys(transport.clone()));
-            authenticator.with_bearer(settings.clone(), fetch, clock.clone())
-        }
-        None => authenticator,
-    };
+    let authenticator = authenticator(&config, &store, &clock, &transport);
     if let (true, Some(secret)) = (access.recorded, &config.salt) {
         let sealed = SealedKeys::new(&config.journal.data_dir, secret);
         ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
@@ -162,6 +153,25 @@ pub async fn serve(
         warn!("the last spans did not reach their receiver in time");
     }
     Ok(())
+}
+
+/// Knows the master key, the database's keys, and tokens where they are accepted.
+fn authenticator(
+    config: &Config,
+    store: &Store,
+    clock: &Arc<SystemClock>,
+    transport: &Transport,
+) -> Authenticator {
+    let calendar = config.money.calendar.clone();
+    let keys = Arc::new(StoredKeys { store: store.clone(), clock: clock.clone(), calendar });
+    let known = Authenticator::new(&config.access).with_keys(&config.access, keys, clock.clone());
+    match &config.bearer {
+        Some(settings) => {
+            let fetch = Arc::new(ProviderKeys(transport.clone()));
+            known.with_bearer(settings.clone(), fetch, clock.clone())
+        }
+        None => known,
+    }
 }
 
 fn assemble(
