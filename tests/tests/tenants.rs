@@ -230,3 +230,35 @@ fn cheaper_models_take_the_place_of_one_that_no_budget_covers() {
         "a model that the key may not use is no way out"
     );
 }
+
+#[test]
+fn an_administrator_sets_anew_what_counts_as_spent_and_the_next_call_obeys() {
+    let (_upstream, gateway) = start("");
+    let admin = with(&gateway, MASTER_KEY);
+    made(&admin, "/team/new", json!({"team_id": "t", "max_budget": 0.0051}));
+    let own = text(&made(&admin, "/key/generate", json!({"max_budget": 0.0051})), "key");
+    let teams = text(&made(&admin, "/key/generate", json!({"team_id": "t"})), "key");
+    for (key, path) in [(&own, format!("/key/{own}/reset_spend")), (&teams, "/team/t/reset_spend".to_owned())]
+    {
+        let client = with(&gateway, key);
+        assert_eq!(ask(&client, json!({})).status, 200);
+        refused(&ask(&client, json!({})));
+        booked(&admin, key);
+        let more = admin.post(&path, &json!({"reset_to": 9}));
+        assert_eq!(more.status, 400, "nothing is spent by hand: {}", more.text());
+        assert_eq!(
+            with(&gateway, &own).post(&path, &json!({"reset_to": 0})).status,
+            401,
+            "not by its holder"
+        );
+        let told = made(&admin, &path, json!({"reset_to": 0}));
+        assert_eq!((&told["spend"], &told["previous_spend"]), (&json!(0.0), &json!(0.005025)), "{told}");
+        assert_eq!(ask(&client, json!({})).status, 200, "{path}");
+        refused(&ask(&client, json!({})));
+    }
+    // A budget that is raised or lowered is obeyed too.
+    made(&admin, "/key/update", json!({"key": own, "max_budget": 0.0102}));
+    assert_eq!(ask(&with(&gateway, &own), json!({})).status, 200);
+    made(&admin, "/key/update", json!({"key": own, "max_budget": 0.001}));
+    refused(&ask(&with(&gateway, &own), json!({})));
+}

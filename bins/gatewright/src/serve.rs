@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::adapters::{
-    CallRules, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds, StoredKeys,
-    StoredModels, StoredParties,
+    CallRules, Counted, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds,
+    StoredKeys, StoredModels, StoredParties,
 };
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
@@ -124,8 +124,10 @@ pub async fn serve(
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
     ]);
+    let counters = Arc::new(Local::new(clock.clone()).holding(config.money.mode));
     let admin = Admin {
         store,
+        counts: Arc::new(Counted(counters.clone())),
         authenticator: authenticator.clone(),
         reload: Arc::new(changes.clone()),
         credentials: config.access.clone(),
@@ -144,7 +146,7 @@ pub async fn serve(
         (&live, call_rules, authenticator, joined),
         transport,
         &telemetry,
-        (journal, ledger.watched()),
+        (journal, ledger.watched(), counters),
     );
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.beside(admin.router()).serve(listener, shutdown).await;
@@ -179,7 +181,7 @@ fn assemble(
     (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (journal, ledger): (Journal, Watched),
+    (journal, ledger, counters): (Journal, Watched, Arc<Local>),
 ) -> (pipeline::Policies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
@@ -189,7 +191,6 @@ fn assemble(
         Arc::new(move |deployment, usage| prices.cost(deployment, usage))
     };
     let money = &config.money;
-    let counters = Arc::new(Local::new(clock.clone()).holding(money.mode));
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let policies = pipeline::Policies {

@@ -40,10 +40,18 @@ pub struct Admin {
     pub deployments: Arc<dyn Deployments>,
     /// What the secrets of providers are kept with; `None` where there is no secret to make a key of.
     pub vault: Option<Vault>,
+    /// What is counted against budgets now.
+    pub counts: Arc<dyn Counts>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where and when days begin.
     pub calendar: Calendar,
+}
+
+/// Counts what is spent of budgets.
+pub trait Counts: Send + Sync + 'static {
+    /// Sets what is spent of the budgets of one thing, in the times that run. The database says so already.
+    fn reset(&self, scope: &str, id: &str, spent: Money);
 }
 
 /// Knows what models cost.

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
-pub use admin::{Admin, Prices, Reload};
+pub use admin::{Admin, Counts, Prices, Reload};
 
 mod routes;
 pub use routes::{BODIES, ROUTES, Route};
@@ -30,6 +30,8 @@ mod calendar;
 pub use calendar::Times;
 
 mod objects;
+
+mod resets;
 
 mod spent;
 pub use spent::{Spent, booked_as, spent, spent_by};

@@ -11,8 +11,8 @@ use crate::ask::Ask;
 use crate::failure::Result;
 use crate::tables::{BUDGET, CREDENTIAL, CUSTOMER, KEY, MODEL, ORGANIZATION, PROJECT, TAG, TEAM, USER};
 use crate::{
-    audit, budgets, credentials, customers, keys, models, organizations, projects, reports, tags, teams,
-    users,
+    audit, budgets, credentials, customers, keys, models, organizations, projects, reports, resets, tags,
+    teams, users,
 };
 
 /// One route.
@@ -40,6 +40,7 @@ pub const ROUTES: &[Route] = &[
     post("/key/unblock", OWN, |ask| Box::pin(keys::unblock(ask))),
     post("/key/regenerate", OWN, |ask| Box::pin(keys::regenerate(ask))),
     post("/key/{key}/regenerate", OWN, |ask| Box::pin(keys::regenerate(ask))),
+    post("/key/{key}/reset_spend", ADMIN, |ask| Box::pin(resets::key(ask))),
     post("/key/health", LOOK, |ask| Box::pin(keys::health(ask))),
     get("/key/info", LOOK, |ask| Box::pin(keys::info(ask))),
     get("/key/list", LOOK, |ask| Box::pin(keys::list(ask))),
@@ -50,6 +51,7 @@ pub const ROUTES: &[Route] = &[
     post("/team/delete", ORGANIZE, |ask| Box::pin(teams::delete(ask))),
     post("/team/block", ORGANIZE, |ask| Box::pin(teams::block(ask))),
     post("/team/unblock", ORGANIZE, |ask| Box::pin(teams::unblock(ask))),
+    post("/team/{team_id}/reset_spend", ADMIN, |ask| Box::pin(resets::team(ask))),
     post("/team/model/add", ORGANIZE, |ask| Box::pin(teams::model_add(ask))),
     post("/team/model/delete", ORGANIZE, |ask| Box::pin(teams::model_delete(ask))),
     post("/team/member_add", LEAD, |ask| Box::pin(teams::member_add(ask))),

@@ -2,6 +2,7 @@
 
 mod allowances;
 mod claimed;
+mod counts;
 mod directory;
 mod health;
 mod keys;
@@ -14,6 +15,7 @@ mod seeds;
 mod stored;
 
 pub(crate) use claimed::ProviderKeys;
+pub(crate) use counts::Counted;
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
 pub(crate) use keys::{Forgetting, StoredKeys};

@@ -89,6 +89,13 @@ impl Deployments for Nowhere {
     }
 }
 
+/// Counts nothing: no call is made.
+struct Uncounted;
+
+impl gatewright_admin::Counts for Uncounted {
+    fn reset(&self, _: &str, _: &str, _: Money) {}
+}
+
 /// A model that costs a nano-dollar a token, and none that is known besides.
 struct Flat;
 
@@ -117,6 +124,7 @@ impl World {
             authenticator,
             credentials,
             prices: Arc::new(Flat),
+            counts: Arc::new(Uncounted),
             deployments: Arc::new(Nowhere),
             vault: Vault::new(&MASTER.into()).ok(),
             clock,

@@ -1,0 +1,16 @@
+//! What is counted against budgets, for whoever sets it anew.
+
+use std::sync::Arc;
+
+use gatewright_admin::Counts;
+use gatewright_core::Money;
+use gatewright_limits::Counters;
+
+/// The counters that calls are held against.
+pub(crate) struct Counted<C>(pub(crate) Arc<C>);
+
+impl<C: Counters> Counts for Counted<C> {
+    fn reset(&self, scope: &str, id: &str, spent: Money) {
+        self.0.reset(scope, id, spent);
+    }
+}
