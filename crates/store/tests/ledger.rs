@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use gatewright_core::{AttemptId, CallId, Clock, Money, SystemClock, Usage};
@@ -451,51 +451,4 @@ async fn bytes(base: &Base) -> u64 {
     let statement = Statement::from_string(DbBackend::Sqlite, sql);
     let row = connection.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by_index::<i64>(0).unwrap().unsigned_abs()
-}
-
-/// Not a test but a measurement: how long reports over a month take, of a million entries.
-#[tokio::test]
-#[ignore = "takes minutes: cargo test -p gatewright-store --test ledger -- --ignored --nocapture"]
-async fn a_million_entries_are_reported_in_time() {
-    const COUNT: u64 = 1_000_000;
-    const SPACING: u64 = 30 * 86_400 / 1_000;
-    let base = Base::postgres();
-    let store = base.open().await;
-    let mut random = Random(10);
-    let start = Instant::now();
-    for part in 0..COUNT / 1_000 {
-        let ago = (COUNT / 1_000 - part) * SPACING;
-        let entries: Vec<Entry> = (0..1_000).map(|n| typical(&mut random, ago, part * 1_000 + n)).collect();
-        store.apply(&batch(&entries)).await.unwrap();
-    }
-    let Base::Postgres(server) = &base else { unreachable!() };
-    let count = |table: &str| server.sql(&format!("SELECT COUNT(*) FROM {table}")).unwrap();
-    println!(
-        "{COUNT} entries in {:?}: {} sums, {} balances",
-        start.elapsed(),
-        count("rollups"),
-        count("balances")
-    );
-    println!("an entry takes {} bytes", bytes(&base).await / COUNT);
-    let filter = |dimension, name: &str| vec![(dimension, name.to_owned())];
-    let key = format!("{:064x}", 7);
-    for (what, filters, by) in [
-        ("everything", vec![], vec![]),
-        ("by team", vec![], vec![Dimension::Team]),
-        ("by day and team", vec![], vec![Dimension::Day, Dimension::Team]),
-        ("by day, key and model", vec![], vec![Dimension::Day, Dimension::Caller, Dimension::Group]),
-        ("a key by day", filter(Dimension::Caller, &key), vec![Dimension::Day, Dimension::Group]),
-        ("an end user by day", filter(Dimension::Customer, "customer-7"), vec![Dimension::Day]),
-    ] {
-        let query = ReportQuery { days: 0..=u32::MAX, filters, by, after: None, limit: 1_000 };
-        let start = Instant::now();
-        let rows = store.report(&query).await.unwrap().len();
-        println!("{what}: {rows} rows in {:?}", start.elapsed());
-    }
-    for (what, filters) in [("latest", vec![]), ("latest of a key", filter(Dimension::Caller, &key))] {
-        let query = EntryQuery { filters, limit: 100, ..EntryQuery::default() };
-        let start = Instant::now();
-        let rows = store.entries(&query).await.unwrap().len();
-        println!("{what}: {rows} entries in {:?}", start.elapsed());
-    }
 }

@@ -5,3 +5,4 @@ mod check;
 mod kills;
 mod load;
 mod stops;
+mod streams;
