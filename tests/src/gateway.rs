@@ -84,10 +84,7 @@ impl Setup {
     /// Runs it with these arguments until it ends by itself; answers whether it succeeded and all it wrote.
     pub fn run(self) -> (bool, String) {
         let dir = self.folder();
-        let mut command = command(dir.path(), &self.env);
-        let output = command.args(self.args).output().unwrap();
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.success(), text)
+        told(command(dir.path(), &self.env).args(self.args))
     }
 
     fn folder(&self) -> TempDir {
@@ -175,6 +172,12 @@ impl Gateway {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// Runs the binary in its folder with other arguments until it ends by itself; answers whether it succeeded and
+    /// all it wrote.
+    pub fn run(&self, args: &[&str]) -> (bool, String) {
+        told(command(self.dir.path(), &self.env).args(args))
+    }
+
     /// The journal's entries, as the command line lists them.
     pub fn journal(&self) -> Vec<Entry> {
         let mut command = command(self.dir.path(), &self.env);
@@ -258,6 +261,12 @@ pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let found = test.ancestors().map(|dir| dir.join("gatewright")).find(|path| path.is_file());
     found.expect("no built binary: run `cargo build` first")
+}
+
+fn told(command: &mut Command) -> (bool, String) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    (output.status.success(), text)
 }
 
 fn command(dir: &Path, env: &[(String, String)]) -> Command {

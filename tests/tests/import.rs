@@ -3,9 +3,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use gatewright_tests::client::Client;
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, poll};
 use gatewright_tests::postgres::Postgres;
 use gatewright_tests::upstream::Upstream;
 use serde_json::{Value, json};
@@ -79,7 +80,6 @@ fn keys_teams_budgets_models_and_spend_go_on_where_litellm_left_them() {
     let world = World::start();
     let (_, report) = world.import("sk-old-master", &["--dry-run"]);
     says(&report, "key: 3 new or changed");
-    assert_eq!(world.sql("postgres", &["-c", "SELECT COUNT(*) FROM keys"]), "0", "nothing was written");
 
     let (whole, report) = world.import("sk-old-master", &[]);
     assert!(!whole, "one secret cannot be read");
@@ -192,4 +192,182 @@ fn an_import_again_adds_what_came_since_and_leaves_what_was_changed_here() {
         &report,
         "secrets that this salt key does not open: 4 (credential openai-eu, credential unreadable, model m-1, model m-2)",
     );
+}
+
+#[test]
+fn what_does_not_fit_stays_out_with_what_belongs_to_it_and_leaves_the_others_whole() {
+    let world = World::start();
+    let sha = |key: &str| format!("encode(sha256('{key}'), 'hex')");
+    let nasty = format!(
+        "INSERT INTO \"LiteLLM_BudgetTable\" (budget_id, budget_duration) VALUES ('odd', 'a while'); \
+         INSERT INTO \"LiteLLM_TeamTable\" (team_id, max_budget) VALUES ('lost', 'NaN'), ('owing', -1); \
+         INSERT INTO \"LiteLLM_UserTable\" (user_id, user_role) VALUES ('bob', 'space_cadet'); \
+         INSERT INTO \"LiteLLM_VerificationToken\" (token, key_alias, team_id, max_budget, budget_id, spend, metadata) VALUES \
+            ({}, NULL, 'lost', NULL, NULL, 0, '{{}}'), ({}, NULL, NULL, NULL, 'odd', 0, '{{}}'), \
+            ({}, NULL, NULL, 1e308, NULL, -1e-9, '{{}}'), ({}, NULL, NULL, NULL, NULL, 1e300, '{{}}'), \
+            ({}, NULL, NULL, NULL, NULL, 0, '{{\"model_rpm_limit\": 5}}'), ({}, 'anns', NULL, NULL, NULL, 0, '{{}}'), \
+            ('in-clear\nfor all', NULL, NULL, NULL, NULL, 0, '{{}}'); \
+         INSERT INTO \"LiteLLM_DailyUserSpend\" (id, date, api_key) VALUES ('d-3', 'yesterday', 'x')",
+        sha("sk-of-lost"),
+        sha("sk-of-odd"),
+        sha("sk-endless"),
+        sha("sk-overdrawn"),
+        sha("sk-typed"),
+        sha("sk-namesake"),
+    );
+    world.sql("litellm", &["-c", &nasty]);
+    let (whole, report) = world.import("sk-old-master", &[]);
+    assert!(!whole);
+    for line in [
+        "budget: 3 new",
+        "team: 1 new",
+        "user: 3 new",
+        "key: 5 new",
+        "balance: 9 new or changed",
+        "day's sum: 2 new or changed",
+        "users without their role, which there is not here: 1 (user bob)",
+        "sums of days without a date: 1 (d-3)",
+    ] {
+        says(&report, line);
+    }
+    for told in [
+        "budget odd: budget_duration",
+        "team lost: max_budget",
+        "team owing: max_budget",
+        "is not brought: key ",
+        ": team lost",
+        ": budget odd",
+        ": spend",
+        ": metadata.model_rpm_limit",
+        "key in-clear\\nfor all: token",
+        "more than can be counted: none is here: key ",
+        "a key has this alias already",
+    ] {
+        assert!(report.contains(told), "{told} in {report}");
+    }
+    let gateway = world.setup().start();
+    for (key, status) in [
+        ("sk-of-lost", 401),
+        ("sk-of-odd", 401),
+        ("sk-overdrawn", 401),
+        ("sk-typed", 401),
+        ("sk-endless", 200),
+        ("sk-namesake", 200),
+    ] {
+        assert_eq!(with(&gateway, key).chat("filed", "hi").status, status, "{key}");
+    }
+    let (_, report) = world.import("sk-old-master", &[]);
+    says(&report, "key: 5 there already");
+}
+
+/// Whether a gateway that serves meanwhile comes to know what was brought.
+fn serves(gateway: &Gateway) -> bool {
+    let answers = || (with(gateway, ANNS).chat("dyn", "hi").status == 200).then_some(());
+    poll(Duration::from_secs(10), answers).is_some()
+}
+
+#[test]
+fn what_was_deleted_or_made_here_stays_so_and_takes_over_no_spend() {
+    let world = World::start();
+    let gateway = world.setup().start();
+    let admin = with(&gateway, MASTER_KEY);
+    let here = |path: &str, body: Value| assert_eq!(admin.post(path, &body).status, 200, "{path} {body}");
+    here("/customer/new", json!({"user_id": "cust1", "alias": "Ours"}));
+    let (_, report) = world.import("sk-old-master", &[]);
+    for line in ["customer: 1 kept as changed here", "balance: 8 new or changed"] {
+        says(&report, line);
+    }
+    let of_customer = "SELECT COUNT(*) FROM balances WHERE scope = 'end_user' AND spent > 0";
+    assert_eq!(world.sql("postgres", &["-c", of_customer]), "0");
+    assert!(serves(&gateway), "{}", with(&gateway, ANNS).chat("dyn", "hi").text());
+    here("/key/delete", json!({"key_aliases": ["anns"]}));
+    assert_eq!(with(&gateway, ANNS).chat("dyn", "hi").status, 401);
+    for more in [&["--dry-run"] as &[_], &[]] {
+        let (_, report) = world.import("sk-old-master", more);
+        says(&report, "key: 1 kept as deleted here, 2 there already");
+    }
+    assert_eq!(
+        with(&gateway, ANNS).chat("dyn", "hi").status,
+        401,
+        "a key that was taken away is not given back"
+    );
+}
+
+#[test]
+fn a_budget_whose_time_went_over_in_between_begins_anew_here_too() {
+    let world = World::start();
+    world.import("sk-old-master", &[]);
+    let spent = || {
+        let sql = "SELECT spent, total FROM balances WHERE scope = 'api_key' AND total > 10000000000";
+        world.sql("postgres", &["-c", sql])
+    };
+    assert_eq!(spent(), "9250000000|19250000000");
+    let there = |set: &str| {
+        world.sql(
+            "litellm",
+            &["-c", &format!("UPDATE \"LiteLLM_VerificationToken\" SET {set} WHERE key_alias = 'anns'")],
+        )
+    };
+    there("spend = 0.5, total_spend = 20.25, budget_reset_at = '2099-02-01'");
+    world.import("sk-old-master", &[]);
+    assert_eq!(spent(), "500000000|20250000000", "what was spent in the time before is no part of it");
+    there("spend = 0.25");
+    world.import("sk-old-master", &[]);
+    assert_eq!(
+        spent(),
+        "750000000|20250000000",
+        "set back there: what came since is added, nothing is taken"
+    );
+    // The shared budget of the organization has a time too, which its spend belongs to.
+    let ends = "SELECT ends_at IS NULL FROM balances WHERE scope = 'organization'";
+    assert_eq!(world.sql("postgres", &["-c", ends]), "t");
+    world.sql("litellm", &["-c", "UPDATE \"LiteLLM_BudgetTable\" SET budget_reset_at = '2099-01-01'"]);
+    world.sql("postgres", &["-c", "DELETE FROM balances", "-c", "DELETE FROM carried"]);
+    world.import("sk-old-master", &[]);
+    assert_eq!(world.sql("postgres", &["-c", ends]), "f");
+}
+
+#[test]
+fn a_dry_run_makes_neither_schema_nor_file_and_a_schema_of_litellms_own_is_found() {
+    let world = World::start();
+    world.sql("litellm", &["-c", "ALTER SCHEMA public RENAME TO llm", "-c", "CREATE SCHEMA public"]);
+    let from = world.url("litellm") + "?schema=llm&connection_limit=5";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new.db");
+    for database in [world.url("postgres"), format!("sqlite://{}", file.display())] {
+        let arguments = ["import", "litellm", "--dry-run", "--from", &from];
+        let setup = Setup::bare().env("DATABASE_URL", &database).env("LITELLM_SALT_KEY", "sk-old-master");
+        let (_, report) = arguments.iter().fold(setup, |setup, argument| setup.arg(argument)).run();
+        says(&report, "key: 3 new or changed");
+        says(&report, "model: 2 new or changed");
+    }
+    assert_eq!(
+        world.sql("postgres", &["-c", "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'"]),
+        "0"
+    );
+    assert!(!file.exists());
+    let (done, told) = world.import("sk-old-master", &[]);
+    assert!(!done && told.contains("there is no LiteLLM in that database"), "{told}");
+}
+
+#[test]
+fn into_sqlite_too() {
+    let world = World::start();
+    let from = world.url("litellm");
+    let config = format!(
+        "general_settings: {{master_key: {MASTER_KEY}, store_model_in_db: true}}\nmodel_list:\n\
+         - {{model_name: filed, litellm_params: {{model: openai/gpt-4o, mock_response: hi}}}}\n"
+    );
+    let setup = Setup::new(config).env("UPSTREAM_BASE", &format!("{}/v1", world.upstream.base()));
+    // It goes on serving meanwhile.
+    let gateway = setup.env("LITELLM_SOURCE_SALT_KEY", "sk-old-master").start();
+    let import = || gateway.run(&["import", "litellm", "--config", "config.yaml", "--from", &from]).1;
+    says(&import(), "key: 3 new");
+    assert!(serves(&gateway), "{}", with(&gateway, ANNS).chat("dyn", "hi").text());
+    assert_eq!(world.upstream.last().header("authorization"), "Bearer sk-of-the-provider");
+    assert_eq!(with(&gateway, "sk-imported-key-spent").chat("filed", "hi").status, 422);
+    let report = import();
+    for line in ["key: 3 there already", "balance: 0 new or changed", "day's sum: 0 new or changed"] {
+        says(&report, line);
+    }
 }

@@ -24,8 +24,17 @@ const BESIDE: [&str; 12] = [
     "members",
 ];
 
-/// A row as a draft, and the columns of it that have something in them and no place here.
-pub fn adopted(table: &Table, row: &Map<String, Value>, times: Times<'_>) -> (Draft, Vec<String>) {
+/// The column that keeps a row from being ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit(pub String);
+
+/// A row as a draft, and the columns of it that have something in them and no place here. A field that has not its form
+/// keeps the whole row away: a limit that cannot be read is none that may be left out.
+pub fn adopted(
+    table: &Table,
+    row: &Map<String, Value>,
+    times: Times<'_>,
+) -> Result<(Draft, Vec<String>), Unfit> {
     let mut wishes = Map::new();
     let mut left = Vec::new();
     for (name, value) in row.iter().filter(|(_, value)| says_something(value)) {
@@ -44,14 +53,22 @@ pub fn adopted(table: &Table, row: &Map<String, Value>, times: Times<'_>) -> (Dr
             }
             _ => value.clone(),
         };
-        match form::check(field, &value) {
-            Ok(value) => drop(wishes.insert(name.clone(), value)),
-            Err(_) => left.push(name.clone()),
+        let unfit = |_| Unfit(name.clone());
+        if field.place == Place::Ends && moment(&value).is_none() {
+            return Err(Unfit(name.clone()));
+        }
+        wishes.insert(name.clone(), form::check(field, &value).map_err(unfit)?);
+    }
+    if let Some(Value::Object(metadata)) = wishes.get_mut("metadata") {
+        for field in table.fields.iter().filter(|field| field.place == Place::Metadata) {
+            if let Some(value) = metadata.get_mut(field.name).filter(|value| !value.is_null()) {
+                *value = form::check(field, value).map_err(|_| Unfit(format!("metadata.{}", field.name)))?;
+            }
         }
     }
     let mut draft = Draft::default();
     table.write(&mut draft, &wishes, times);
-    (draft, left)
+    Ok((draft, left))
 }
 
 /// A moment of a row.

@@ -48,6 +48,7 @@ pub use members::id as membership;
 mod teams;
 
 mod users;
+pub use users::ROLES;
 
 mod organizations;
 
@@ -78,4 +79,4 @@ pub use models::{place, public_name};
 mod credentials;
 
 mod adopt;
-pub use adopt::{adopted, moment};
+pub use adopt::{Unfit, adopted, moment};

@@ -15,7 +15,7 @@ use crate::table::View;
 use crate::tables::{KEY, TEAM, USER};
 
 /// What a user may be.
-const ROLES: [&str; 6] =
+pub const ROLES: [&str; 6] =
     ["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer", "team", "customer"];
 
 /// What a body may say that is no field of a user: some of it is for the key.

@@ -50,11 +50,12 @@ impl Store {
             let known = known(&transaction, balances.iter().map(what)).await?;
             let mut changed = 0;
             for one in balances {
-                let sums = vec![one.spent.0, one.total.0];
-                let before = known.get(&what(one)).cloned().unwrap_or_else(|| vec![0, 0]);
-                if before == sums {
+                let before = Before::of(known.get(&what(one)));
+                if before.is(one) {
                     continue;
                 }
+                begin_anew(&transaction, one, &before).await?;
+                let (spent, total) = before.since(one);
                 let sql = "INSERT INTO balances (scope, id, period, ends_at, spent, total) \
                     VALUES ($1, $2, '', $3, $4, $5) ON CONFLICT (scope, id, period) DO UPDATE SET \
                     spent = balances.spent + excluded.spent, total = balances.total + excluded.total";
@@ -62,11 +63,11 @@ impl Store {
                     one.scope.name().into(),
                     one.id.as_str().into(),
                     one.ends_at.map(micros).into(),
-                    since(&sums, &before, 0).into(),
-                    since(&sums, &before, 1).into(),
+                    spent.into(),
+                    total.into(),
                 ];
                 transaction.run(sql, values).await?;
-                remember(&transaction, &what(one), &sums).await?;
+                remember(&transaction, &what(one), &[one.spent.0, one.total.0, ends(one)]).await?;
                 changed += 1;
             }
             transaction.commit().await?;
@@ -119,6 +120,52 @@ impl Store {
         };
         self.database().in_time(work).await
     }
+}
+
+/// What was carried of a balance already.
+struct Before {
+    spent: i64,
+    total: i64,
+    ends: i64,
+}
+
+// === impl Before ===
+
+impl Before {
+    fn of(sums: Option<&Vec<i64>>) -> Self {
+        let at = |n: usize| sums.and_then(|sums| sums.get(n)).copied().unwrap_or_default();
+        Self { spent: at(0), total: at(1), ends: at(2) }
+    }
+
+    fn is(&self, one: &CarriedBalance) -> bool {
+        (self.spent, self.total, self.ends) == (one.spent.0, one.total.0, ends(one))
+    }
+
+    /// What came since, in the time that runs and in all. In another time than before all is new, and so it is where
+    /// less was spent than before: somebody set it back.
+    fn since(&self, one: &CarriedBalance) -> (i64, i64) {
+        let goes_on = self.ends == ends(one) && self.spent <= one.spent.0;
+        let spent = if goes_on { one.spent.0 - self.spent } else { one.spent.0 };
+        let total = one.total.0.checked_sub(self.total).filter(|more| *more >= 0);
+        (spent, total.unwrap_or(spent))
+    }
+}
+
+/// In microseconds since 1970; 0 where it never ends.
+fn ends(one: &CarriedBalance) -> i64 {
+    one.ends_at.map_or(0, micros)
+}
+
+/// Where the time that was carried is over there, and nobody has begun the next one here, it begins.
+async fn begin_anew(transaction: &Transaction, one: &CarriedBalance, before: &Before) -> Result<()> {
+    if before.ends == 0 || before.ends == ends(one) {
+        return Ok(());
+    }
+    let sql = "UPDATE balances SET spent = ahead, ahead = 0, starts_at = ends_at, ends_at = $3 \
+        WHERE scope = $1 AND id = $2 AND period = '' AND ends_at = $4";
+    let ends_at: Value = one.ends_at.map(micros).into();
+    let values = vec![one.scope.name().into(), one.id.as_str().into(), ends_at, before.ends.into()];
+    transaction.run(sql, values).await.map(drop)
 }
 
 fn list(sums: Sums) -> Vec<i64> {

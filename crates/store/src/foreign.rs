@@ -10,7 +10,11 @@ use crate::{Error, Place, Result, Settings};
 const KNOWN: [&str; 3] = ["sslmode", "sslrootcert", "application_name"];
 
 /// Another program's database.
-pub struct Foreign(Database);
+pub struct Foreign {
+    database: Database,
+    /// Where its tables are.
+    schema: String,
+}
 
 /// One of its tables, and the columns of its key, which are texts or whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +31,15 @@ impl Foreign {
     /// The database at `postgres://…`.
     pub async fn open(url: &str) -> Result<Self> {
         let place = Place::Postgres(Secret::from(known(url)));
-        Ok(Self(Database::open(&Settings { connections: 2, ..Settings::at(place) }).await?))
+        let database = Database::open(&Settings { connections: 2, ..Settings::at(place) }).await?;
+        Ok(Self { database, schema: schema(url) })
     }
 
     /// How many rows a table has; `None` where there is no such table.
     pub async fn count(&self, table: ForeignTable) -> Result<Option<u64>> {
         let work = async {
             let transaction = self.read().await?;
-            let name = format!("\"{}\"", table.name);
+            let name = self.qualified(table);
             let there =
                 transaction.row("SELECT CAST(to_regclass($1) AS TEXT)", vec![name.as_str().into()]).await?;
             match there.map(|row| row.at::<Option<String>>(0)).transpose()?.flatten() {
@@ -45,7 +50,7 @@ impl Foreign {
                 }
             }
         };
-        self.0.in_time(work).await
+        self.database.in_time(work).await
     }
 
     /// The next rows of a table behind one that was read.
@@ -70,8 +75,8 @@ impl Foreign {
             format!("WHERE ({list}) > ({})", marks.join(", "))
         };
         let sql = format!(
-            "SELECT CAST(row_to_json(t) AS TEXT) FROM \"{}\" t {behind} ORDER BY {list} LIMIT {limit}",
-            table.name
+            "SELECT CAST(row_to_json(t) AS TEXT) FROM {} t {behind} ORDER BY {list} LIMIT {limit}",
+            self.qualified(table)
         );
         let work = async {
             let rows = self.read().await?.rows(&sql, values).await?;
@@ -80,14 +85,24 @@ impl Foreign {
             };
             rows.iter().map(|row| row.at::<String>(0).and_then(read)).collect()
         };
-        self.0.in_time(work).await
+        self.database.in_time(work).await
+    }
+
+    fn qualified(&self, table: ForeignTable) -> String {
+        format!("\"{}\".\"{}\"", self.schema.replace('"', "\"\""), table.name)
     }
 
     async fn read(&self) -> Result<Transaction> {
-        let transaction = self.0.read().await?;
+        let transaction = self.database.read().await?;
         transaction.script("SET TRANSACTION READ ONLY").await?;
         Ok(transaction)
     }
+}
+
+/// The schema that an address names, as Prisma does.
+fn schema(url: &str) -> String {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    parameters.split('&').find_map(|pair| pair.strip_prefix("schema=")).unwrap_or("public").to_owned()
 }
 
 /// An address without the parameters of the other program's driver.

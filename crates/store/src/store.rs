@@ -1,5 +1,6 @@
 //! The database as one thing: opened once, shared by clones.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::database::{Database, Transaction};
 use crate::names::Names;
-use crate::{Error, Kind, Objects, Result, Settings, migration};
+use crate::{Error, Kind, Objects, Place, Result, Settings, migration};
 
 /// The database. Clones share its connections.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     schema: Schema,
     names: Names,
+    /// SQLite's.
+    file: Option<PathBuf>,
     /// Days of entries that are kept.
     retention: u64,
 }
@@ -39,11 +42,16 @@ impl Store {
     /// anything else is done.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let (database, retention) = (Database::open(&settings).await?, settings.retention_days);
+        let file = match settings.place {
+            Place::Sqlite(file) => Some(file),
+            Place::Postgres(_) => None,
+        };
         Ok(Self(Arc::new(Shared {
             database,
             clock,
             schema: Schema::default(),
             names: Names::default(),
+            file,
             retention,
         })))
     }
@@ -51,6 +59,24 @@ impl Store {
     /// Whether the database answers and has the schema.
     pub async fn ready(&self) -> Result<()> {
         self.0.database.in_time(async { self.read().await?.commit().await }).await
+    }
+
+    /// Whether the schema of this release is there. Nothing is made: no schema, and no file either.
+    pub async fn is_made(&self) -> Result<bool> {
+        if self.0.file.as_ref().is_some_and(|file| !file.exists()) {
+            return Ok(false);
+        }
+        let work = async {
+            let transaction = self.0.database.read().await?;
+            let sql = match transaction.is_postgres() {
+                true => {
+                    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'carried'"
+                }
+                false => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'carried'",
+            };
+            Ok(transaction.row(sql, Vec::new()).await?.is_some())
+        };
+        self.database().in_time(work).await
     }
 
     /// The rows of one kind.

@@ -1,9 +1,10 @@
 //! Members of teams and organizations.
 
 use gatewright_admin::membership;
-use gatewright_store::{Error as StoreError, ForeignTable, Kind, Parents, Scope, member_id};
+use gatewright_store::{Error as StoreError, ForeignTable, Kind, Scope, member_id};
 use serde_json::Value;
 
+use super::rows::UNFIT;
 use super::{Import, Row};
 
 const OF_TEAMS: ForeignTable = ForeignTable { name: "LiteLLM_TeamMembership", key: &["user_id", "team_id"] };
@@ -28,9 +29,14 @@ impl Import {
                 let (Some(team), Some(user)) = (text(&row, "team_id"), text(&row, "user_id")) else {
                     continue;
                 };
-                balances.extend(import.balance(Scope::Member, &member_id(&user, &team), &row));
+                let balance = import.balance(Scope::Member, &member_id(&user, &team), &row);
                 let budget = text(&row, "budget_id");
-                import.member(Member { kind: Kind::Team, of: team, user, budget, role: None }).await?;
+                let member = Member { kind: Kind::Team, of: team, user, budget, role: None };
+                match balance {
+                    Err(column) => import.refuse(Kind::Membership, &member.id(), UNFIT, column),
+                    Ok(balance) if import.member(member).await? => balances.extend(balance),
+                    Ok(_) => {}
+                }
             }
             import.carry(&balances).await
         })
@@ -53,23 +59,34 @@ impl Import {
         .await
     }
 
-    async fn member(&mut self, member: Member) -> Result<(), StoreError> {
+    /// Whether what it spent counts here.
+    async fn member(&mut self, member: Member) -> Result<bool, StoreError> {
+        let id = member.id();
         let Member { kind, of, user, budget, role } = member;
         let named = match kind {
             Kind::Team => self.seen.members.remove(&(of.clone(), user.clone())),
             _ => None,
         };
         let (of_team, email) = named.unwrap_or_default();
-        let role = role.unwrap_or(of_team);
-        let mut draft = self
-            .adopt(Kind::Membership, &Row::from_iter([("role".into(), role), ("user_email".into(), email)]));
-        let id = membership(kind, &of, &user);
-        let parents = Parents { user: Some(user), budget, ..Parents::default() };
-        draft.parents = match kind {
-            Kind::Team => Parents { team: Some(of), ..parents },
-            _ => Parents { organization: Some(of), ..parents },
-        };
-        self.put(Kind::Membership, &id, draft).await
+        let row = Row::from_iter([
+            ("role".into(), role.unwrap_or(of_team)),
+            ("user_email".into(), email),
+            ("user_id".into(), user.into()),
+            ("budget_id".into(), budget.into()),
+            (if kind == Kind::Team { "team_id" } else { "organization_id" }.into(), of.into()),
+        ]);
+        match self.adopt(Kind::Membership, &id, &row) {
+            Some(draft) => self.put(Kind::Membership, &id, draft).await,
+            None => Ok(false),
+        }
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    fn id(&self) -> String {
+        membership(self.kind, &self.of, &self.user)
     }
 }
 

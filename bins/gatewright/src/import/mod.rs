@@ -7,16 +7,17 @@ mod rows;
 mod salt;
 mod spend;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use gatewright_admin::{Times, Vault};
 use gatewright_core::{Clock, Secret, SystemClock};
 use gatewright_limits::Calendar;
-use gatewright_store::{Error as StoreError, Foreign, ForeignTable, Store};
+use gatewright_store::{Error as StoreError, Foreign, ForeignTable, Kind, Store};
 use serde_json::{Map, Value};
 
 use crate::StartError;
@@ -43,6 +44,8 @@ struct Import {
     salt: Option<SaltKey>,
     vault: Option<Vault>,
     dry: bool,
+    /// Whether there is anything here that rows may meet.
+    made: bool,
     seen: Seen,
     report: Report,
 }
@@ -56,8 +59,10 @@ struct Seen {
     members: HashMap<(String, String), (Value, Value)>,
     /// The organizations of teams.
     organizations: HashMap<String, String>,
-    /// Team, organization and project of each key.
-    keys: HashMap<String, [Option<Arc<str>>; 3]>,
+    /// When shared budgets begin anew.
+    resets: HashMap<String, SystemTime>,
+    /// What was not brought: what belongs to it would come without its limits, and stays there too.
+    refused: HashSet<(Kind, String)>,
     /// Users who administer the proxy.
     administrators: Vec<String>,
 }
@@ -87,14 +92,21 @@ async fn bring(args: &ImportArgs, config: &Config, env: Env<'_>) -> Result<Repor
     let away = |what: &'static str| move |err: StoreError| StartError::new(what, &err);
     let clock = Arc::new(SystemClock);
     let source = Foreign::open(&args.from).await.map_err(away("cannot open LiteLLM's database"))?;
+    let there = source.count(plan::KEYS).await.map_err(away("cannot read LiteLLM's database"))?;
+    if there.is_none() {
+        let words = "there is no LiteLLM in that database: another schema is named with `?schema=`";
+        return Err(StartError::told(words.to_owned()));
+    }
     let store = Store::open(config.database.clone(), clock.clone())
         .await
         .map_err(away("cannot open the database"))?;
     let vault = config.salt.as_ref().map(Vault::new).transpose();
     let salt = env(SOURCE_SALT).map(Secret::from).or_else(|| config.salt.clone());
+    let made = store.is_made().await.map_err(away("cannot look into the database"))?;
     let mut import = Import {
         source,
         store,
+        made,
         clock,
         calendar: config.money.calendar.clone(),
         salt: salt.as_ref().map(SaltKey::new),

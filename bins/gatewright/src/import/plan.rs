@@ -18,6 +18,9 @@ pub(super) struct Step {
 /// Aliases of models that teams have.
 pub(super) const ALIASES: ForeignTable = ForeignTable { name: "LiteLLM_ModelTable", key: &["id"] };
 
+/// Without it, it is no database of LiteLLM's.
+pub(super) const KEYS: ForeignTable = table("LiteLLM_VerificationToken");
+
 /// What others name comes first.
 pub(super) const PLAN: &[Step] = &[
     step(Kind::Budget, "LiteLLM_BudgetTable", &["budget_id"], None),

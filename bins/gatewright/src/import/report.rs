@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write};
 
-/// How many rows are named where several have the same trouble.
+/// How many rows are named again at the end where several have the same trouble.
 const NAMED: usize = 5;
 
 /// Counts by table, and what was left.
@@ -12,7 +13,7 @@ pub(super) struct Report {
     dry: bool,
     counts: BTreeMap<String, BTreeMap<&'static str, u64>>,
     columns: BTreeMap<(String, String), u64>,
-    troubles: BTreeMap<String, Vec<String>>,
+    troubles: BTreeMap<String, (u64, Vec<String>)>,
     beside: Vec<(String, u64, String)>,
 }
 
@@ -33,9 +34,16 @@ impl Report {
         *self.columns.entry((what.to_owned(), column.to_owned())).or_default() += 1;
     }
 
-    /// A row that was not brought, or not as it was.
+    /// A row that was not brought, or not as it was: told at once, and counted.
     pub(super) fn trouble(&mut self, why: &str, row: &str) {
-        self.troubles.entry(why.to_owned()).or_default().push(row.to_owned());
+        let row = row.escape_debug().to_string();
+        // Whoever closed the stream does not want to know.
+        let _ = writeln!(io::stderr(), "{why}: {row}");
+        let (count, named) = self.troubles.entry(why.to_owned()).or_default();
+        *count += 1;
+        if named.len() < NAMED {
+            named.push(row);
+        }
     }
 
     /// A table that was not brought.
@@ -59,10 +67,9 @@ impl fmt::Display for Report {
         if !self.troubles.is_empty() {
             writeln!(f, "not brought, or not as it was:")?;
         }
-        for (why, rows) in &self.troubles {
-            let named = rows.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let more = if rows.len() > NAMED { ", …" } else { "" };
-            writeln!(f, "  {why}: {} ({named}{more})", rows.len())?;
+        for (why, (count, named)) in &self.troubles {
+            let more = if *count > named.len() as u64 { ", …" } else { "" };
+            writeln!(f, "  {why}: {count} ({}{more})", named.join(", "))?;
         }
         if !self.columns.is_empty() {
             writeln!(f, "columns without a place here:")?;

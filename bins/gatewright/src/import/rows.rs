@@ -1,9 +1,8 @@
 //! Rows become objects: made where there is none, changed where only an import has changed it before.
 
-use std::sync::Arc;
-
-use gatewright_admin::{adopted, opened, place, sealed, table};
-use gatewright_store::{Draft, Error as StoreError, Kind, Object};
+use gatewright_admin::{Form, ROLES, Unfit, adopted, moment, opened, place, sealed, table};
+use gatewright_core::Money;
+use gatewright_store::{Draft, Error as StoreError, Kind, Object, Parents};
 use serde_json::{Map, Value};
 
 use super::plan::{Step, document};
@@ -11,6 +10,9 @@ use super::{Import, Row};
 
 /// Who changed what an import brought.
 const BY: &str = "import:litellm";
+
+/// Why most rows stay that cannot be brought; the column is named with the row.
+pub(super) const UNFIT: &str = "rows with a column that does not fit";
 
 /// LiteLLM's name for whoever holds the master key.
 const MASTER: &str = "default_user_id";
@@ -30,48 +32,126 @@ impl Import {
         let mut balances = Vec::new();
         for mut row in rows {
             let Some(Value::String(id)) = row.remove(step.id) else { continue };
-            balances.extend(step.scope.and_then(|scope| self.balance(scope, &id, &row)));
-            let otherwise: Row = step
-                .otherwise
-                .iter()
-                .filter_map(|name| Some(((*name).to_owned(), row.remove(*name)?)))
-                .collect();
-            let creator = row.get("created_by").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let mut draft = self.adopt(step.kind, &row);
-            self.note(step.kind, &id, &mut draft, &otherwise);
-            if let Some(name) = secrets(step.kind)
-                && !self.reseal(step.kind, &id, &mut draft, name)
-            {
-                self.report.trouble(
-                    "secrets that this salt key does not open",
-                    &format!("{} {id}", step.kind.name()),
-                );
-                continue;
+            let balance = match step.scope.map(|scope| self.balance(scope, &id, &row)).transpose() {
+                Ok(balance) => balance.flatten(),
+                Err(column) => {
+                    self.refuse(step.kind, &id, UNFIT, column);
+                    continue;
+                }
+            };
+            let Some(draft) = self.draft(step, &id, row) else { continue };
+            if self.put(step.kind, &id, draft).await? {
+                balances.extend(balance);
             }
-            if step.kind == Kind::Model {
-                self.settle_model(&mut draft, &creator);
-            }
-            self.put(step.kind, &id, draft).await?;
         }
         self.carry(&balances).await
     }
 
-    /// The row by the table of its kind; columns without a place are told.
-    pub(super) fn adopt(&mut self, kind: Kind, row: &Row) -> Draft {
-        let Some(table) = table(kind) else { return Draft::default() };
-        let (draft, left) = adopted(table, row, self.times());
+    /// What a row will be here; nothing where it cannot be brought, which is told.
+    fn draft(&mut self, step: &Step, id: &str, mut row: Row) -> Option<Draft> {
+        if step.kind == Kind::Key && !is_hash(id) {
+            self.refuse(step.kind, id, UNFIT, "token");
+            return None;
+        }
+        let otherwise: Row =
+            step.otherwise.iter().filter_map(|name| Some(((*name).to_owned(), row.remove(*name)?))).collect();
+        let creator = row.get("created_by").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if step.kind == Kind::Budget {
+            // As LiteLLM has it: what is foreseen here where it says nothing is another moment each time.
+            let resets = row.get("budget_reset_at").and_then(moment);
+            self.seen.resets.extend(resets.map(|at| (id.to_owned(), at)));
+        }
+        self.lighten(step.kind, id, &mut row);
+        let mut draft = self.adopt(step.kind, id, &row)?;
+        self.note(step.kind, id, &mut draft, &otherwise);
+        if let Some(name) = secrets(step.kind)
+            && !self.reseal(step.kind, id, &mut draft, name)
+        {
+            self.report
+                .trouble("secrets that this salt key does not open", &format!("{} {id}", step.kind.name()));
+            return None;
+        }
+        if step.kind == Kind::Model {
+            self.settle_model(&mut draft, &creator);
+        }
+        Some(draft)
+    }
+
+    /// Takes away what would keep a row from coming and is no loss: budgets that nobody can reach, and roles that there
+    /// are not.
+    fn lighten(&mut self, kind: Kind, id: &str, row: &mut Row) {
+        let row_name = || format!("{} {id}", kind.name());
+        for field in table(kind).map_or(&[] as &[_], |table| table.fields) {
+            let endless = |value: &Value| {
+                value.as_f64().is_some_and(|amount| amount > 0.0)
+                    && Money::parse_dollars(&value.to_string()).is_none()
+            };
+            if field.form == Form::Dollars && row.get(field.name).is_some_and(endless) {
+                row.remove(field.name);
+                self.report.trouble("budgets that are more than can be counted: none is here", &row_name());
+            }
+        }
+        let role = row.get("user_role").and_then(Value::as_str).unwrap_or_default();
+        if kind == Kind::User && !role.is_empty() && !ROLES.contains(&role) {
+            row.remove("user_role");
+            self.report.trouble("users without their role, which there is not here", &row_name());
+        }
+    }
+
+    /// The row by the table of its kind; columns without a place are told. Nothing where it cannot be ours.
+    pub(super) fn adopt(&mut self, kind: Kind, id: &str, row: &Row) -> Option<Draft> {
+        let (draft, left) = match adopted(table(kind)?, row, self.times()) {
+            Ok(adopted) => adopted,
+            Err(Unfit(column)) => {
+                self.refuse(kind, id, UNFIT, &column);
+                return None;
+            }
+        };
+        let Parents { organization, team, user, project, budget } = &draft.parents;
+        let above = [
+            (Kind::Organization, organization),
+            (Kind::Team, team),
+            (Kind::User, user),
+            (Kind::Project, project),
+            (Kind::Budget, budget),
+        ];
+        let missing = above.into_iter().find_map(|(kind, id)| {
+            let id = id.as_ref()?;
+            self.seen.refused.contains(&(kind, id.clone())).then(|| format!("{} {id}", kind.name()))
+        });
+        if let Some(missing) = missing {
+            self.refuse(
+                kind,
+                id,
+                "rows whose limits would be missing, for what they belong to is not brought",
+                &missing,
+            );
+            return None;
+        }
         for column in left {
             self.report.left(kind.name(), &column);
         }
-        draft
+        Some(draft)
     }
 
-    /// Makes it, or changes what only imports have changed.
-    pub(super) async fn put(&mut self, kind: Kind, id: &str, draft: Draft) -> Result<(), StoreError> {
+    /// Tells that a row is not brought.
+    pub(super) fn refuse(&mut self, kind: Kind, id: &str, why: &str, what: &str) {
+        self.report.trouble(why, &format!("{} {id}: {what}", kind.name()));
+        self.seen.refused.insert((kind, id.to_owned()));
+    }
+
+    /// Makes it, or changes what only imports have changed. Whether what it spent counts here.
+    pub(super) async fn put(&mut self, kind: Kind, id: &str, draft: Draft) -> Result<bool, StoreError> {
         let rows = self.store.objects(kind);
-        let how = match rows.find(id).await? {
+        let before = if self.dry && !self.made { None } else { rows.find(id).await? };
+        let ours = before.as_ref().is_none_or(|before| before.created_by == BY);
+        let how = match before {
             Some(before) if before.updated_by != BY => "kept as changed here",
             Some(before) if self.same(kind, &before, &draft) => "there already",
+            None if self.is_deleted(kind, id).await? => {
+                self.report.count(kind.name(), "kept as deleted here", 1);
+                return Ok(false);
+            }
             Some(_) | None if self.dry => "new or changed",
             Some(before) => {
                 rows.update(id, before.version, draft, BY).await?;
@@ -87,12 +167,25 @@ impl Import {
             },
         };
         self.report.count(kind.name(), how, 1);
-        Ok(())
+        Ok(ours)
+    }
+
+    /// What was deleted here does not come back: a key that was taken from somebody least of all.
+    async fn is_deleted(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
+        match self.dry && !self.made {
+            true => Ok(false),
+            false => Ok(!self.store.archived(kind, id).await?.is_empty()),
+        }
     }
 
     /// What a sealed secret looks like is another thing each time.
     fn same(&self, kind: Kind, before: &Object, draft: &Draft) -> bool {
-        let Some(name) = secrets(kind) else { return before.draft == *draft };
+        let Some(name) = secrets(kind) else {
+            // A key that came without its alias still has none.
+            let left_out = kind == Kind::Key && before.draft.alias.is_none();
+            let alias = draft.alias.clone().filter(|_| !left_out);
+            return before.draft == Draft { alias, ..draft.clone() };
+        };
         let open = |draft: &Draft| {
             let kept = draft.fields.get(name)?.as_object()?;
             opened(self.vault.as_ref()?, &place(kind, &before.id), kept).ok()
@@ -122,14 +215,6 @@ impl Import {
             }
             Kind::User if draft.fields.get("user_role").and_then(Value::as_str) == Some("proxy_admin") => {
                 self.seen.administrators.push(id.to_owned());
-            }
-            Kind::Key => {
-                let parents = &draft.parents;
-                let of_team = parents.team.as_ref().and_then(|team| self.seen.organizations.get(team));
-                let organization = parents.organization.as_ref().or(of_team);
-                let text = |id: Option<&String>| id.map(|id| Arc::from(id.as_str()));
-                let above = [text(parents.team.as_ref()), text(organization), text(parents.project.as_ref())];
-                self.seen.keys.insert(id.to_owned(), above);
             }
             _ => {}
         }
@@ -166,4 +251,8 @@ impl Import {
             || self.seen.administrators.iter().any(|administrator| administrator == creator);
         draft.fields.insert("by_admin".into(), by_admin.into());
     }
+}
+
+fn is_hash(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
