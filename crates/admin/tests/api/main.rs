@@ -4,5 +4,4 @@
 
 mod reports;
 mod roles;
-mod transcripts;
 mod world;
