@@ -16,12 +16,12 @@ build:
 test: build databases
 	$(CARGO) test --locked --workspace
 
-# The tests start servers of their own; where their programs are missing, Debian's package is installed for that.
+# The tests start servers of their own; where their programs are missing, Debian's packages are installed for that.
 databases:
-	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/pgbouncer /usr/bin/sqlite3 > /dev/null 2>&1 || { \
+	@ls /usr/lib/postgresql/*/bin/initdb /usr/sbin/pgbouncer /usr/bin/sqlite3 /usr/bin/redis-server > /dev/null 2>&1 || { \
 	    as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    $$as_root apt-get -qq update > /dev/null && \
-	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql pgbouncer sqlite3 > /dev/null; }
+	    $$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql pgbouncer sqlite3 redis-server > /dev/null; }
 
 lint:
 	$(CARGO) fmt --all --check

@@ -8,4 +8,5 @@ pub mod issuer;
 pub mod journal;
 pub mod postgres;
 pub mod recording;
+pub mod redis;
 pub mod upstream;

@@ -76,6 +76,8 @@ const FENCES: &[(&str, &[&str], &str)] = &[
     ("rustix", &["spend", "gatewright", "tests"], "system calls are for the journal and for processes"),
     ("sea-orm*", &["store"], "only the store speaks SQL"),
     ("sqlx*", &["store"], "only the store speaks SQL"),
+    ("redis", &["limits", "gatewright"], "the binary opens the connection, the counts use it"),
+    ("deadpool-redis", &[], "a pool asks Redis before each use; one connection carries all calls"),
     ("reqwest", &[], "transport is the one HTTP client"),
     ("serde_yaml", &[], "serde-saphyr reads YAML"),
     ("openssl*", &[], "rustls with aws-lc-rs only"),

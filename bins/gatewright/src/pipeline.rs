@@ -2,7 +2,7 @@
 
 use gatewright_auth::Joined;
 use gatewright_core::{CallService, layer};
-use gatewright_limits::{Fitted, Limits, Local};
+use gatewright_limits::{Counts, Fitted, Limits};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
 use gatewright_spend::Ledgered;
@@ -13,11 +13,11 @@ use tower::ServiceBuilder;
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
     pub(crate) joined: Joined,
-    pub(crate) call_limits: Limits<Local>,
+    pub(crate) call_limits: Limits<Counts>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
     pub(crate) attempt_trace: Traced,
-    pub(crate) deployment_limits: Limits<Local>,
+    pub(crate) deployment_limits: Limits<Counts>,
     pub(crate) ledger: Ledgered,
     pub(crate) upstream: Upstream,
 }

@@ -9,7 +9,7 @@ use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, check_exposure};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Gateway, Ports};
-use gatewright_limits::{Limits, Local, Rules};
+use gatewright_limits::{Counts, Limits, Rules};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
 use gatewright_spend::{Journal, Ledgered};
@@ -27,7 +27,7 @@ use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
 use crate::seal::SealedKeys;
-use crate::{journal, openapi, pipeline};
+use crate::{counts, journal, openapi, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -37,6 +37,13 @@ const FIRST_MODELS: Duration = Duration::from_secs(5);
 
 /// One a core, as long as their reserved files stay small beside a disk.
 const MOST_LANES: usize = 4;
+
+/// What is written down, and what is counted.
+struct Books {
+    journal: Journal,
+    ledger: Watched,
+    counters: Arc<Counts>,
+}
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -124,7 +131,7 @@ pub async fn serve(
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
     ]);
-    let counters = Arc::new(Local::new(clock.clone()).holding(config.money.mode));
+    let counters = counts::open(&config, &journal, clock.clone())?;
     let admin = Admin {
         store,
         counts: Arc::new(Counted(counters.clone())),
@@ -134,22 +141,19 @@ pub async fn serve(
         prices: live.prices.clone(),
         deployments: Arc::new(stored),
         vault,
-        clock,
+        clock: clock.clone(),
         calendar: config.money.calendar.clone(),
     };
     if config.store_models && tokio::time::timeout(FIRST_MODELS, changes.caught_up()).await.is_err() {
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
     }
     ledger.settle_in(seeds).await;
-    let (policies, ports) = assemble(
-        &config,
-        (&live, call_rules, authenticator, joined),
-        transport,
-        &telemetry,
-        (journal, ledger.watched(), counters),
-    );
+    let books = Books { journal, ledger: ledger.watched(), counters: counters.clone() };
+    let wired = (&*live, call_rules, authenticator, joined);
+    let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.beside(admin.router()).serve(listener, shutdown).await;
+    counters.stop().await;
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
         warn!("the last spans did not reach their receiver in time");
@@ -181,7 +185,7 @@ fn assemble(
     (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (journal, ledger, counters): (Journal, Watched, Arc<Local>),
+    Books { journal, ledger, counters }: Books,
 ) -> (pipeline::Policies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());

@@ -12,6 +12,12 @@ pub use counters::{Counters, Grant, Refused, Used};
 mod local;
 pub use local::{Local, LocalHold, Spent};
 
+mod redis;
+pub use redis::{Shared, SharedHold, SharedSettings};
+
+mod counts;
+pub use counts::{Counts, CountsHold};
+
 mod budget;
 pub use budget::Mode;
 

@@ -47,6 +47,34 @@ impl Key {
         };
         Self { scope: rule.scope, id: Arc::clone(&rule.id), counter: rule.counter, span }
     }
+
+    /// Its name where counts are shared.
+    pub(crate) fn name(&self, namespace: &str) -> String {
+        let (counter, index) = (self.counter.name(), index(namespace, self.scope, &self.id));
+        match &self.span {
+            Span::Rolling(length) => format!("{index}:{counter}:{}", length.as_secs()),
+            Span::Period(name) => format!("{index}:{counter}:{name}"),
+            Span::Forever => format!("{index}:{counter}"),
+        }
+    }
+}
+
+/// What all names of one thing begin with where counts are shared. They have one hash tag, so that a cluster keeps them
+/// in one place.
+pub(crate) fn index(namespace: &str, scope: &str, id: &str) -> String {
+    format!("{namespace}:{{{scope}:{}}}", id.replace('%', "%25").replace('}', "%7D"))
+}
+
+// === impl Span ===
+
+impl Span {
+    /// How long a window of it rolls.
+    pub(crate) fn length(&self) -> Option<Duration> {
+        match self {
+            Self::Rolling(length) => Some(*length),
+            Self::Period(_) | Self::Forever => None,
+        }
+    }
 }
 
 // === impl Shard ===

@@ -154,6 +154,11 @@ impl Journal {
         Ok(Self(lanes, Arc::new(settings)))
     }
 
+    /// The first of the instances that it writes to: whoever is started again in the same place has the same.
+    pub fn instance(&self) -> Option<InstanceId> {
+        self.0.first().map(|lane| lane.instance.id)
+    }
+
     /// Writes that an attempt begins. An error means that it must not be sent.
     pub fn begin(&self, begin: &Begin) -> io::Result<Ticket> {
         let mut record = frame(|out| begin.encode(out));

@@ -9,6 +9,7 @@ mod money;
 mod network;
 mod problem;
 mod read;
+mod redis;
 mod settings;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ pub use file::{Env, Environment};
 pub use money::{CustomerDefaults, MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
+pub use redis::RedisSettings;
 pub use settings::{JournalSettings, ProxyLimits};
 
 use read::Section;
@@ -47,6 +49,8 @@ pub struct Config {
     pub limits: ProxyLimits,
     /// Budgets that hold for all callers, and how money is held.
     pub money: MoneySettings,
+    /// Where replicas share their counts, if they do.
+    pub redis: Option<RedisSettings>,
     /// Where and how attempts are journalled.
     pub journal: JournalSettings,
     /// Where keys, teams and so on are kept.
@@ -157,6 +161,7 @@ impl Config {
             limits: sections.limits(&mut problems),
             money: sections.money(&mut problems),
             database,
+            redis: sections.redis(env, &mut problems),
             journal,
             proxies: network::proxies(env, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),

@@ -1,0 +1,180 @@
+-- What the scripts share: the arguments, the time, and the two kinds of counts.
+--
+-- Numbers are doubles, so money is exact up to 2^53 nano-dollars: nine million dollars a budget.
+
+local LAST_CALLS = 8
+local DAY = 86400000
+
+local place = 0
+local function text()
+  place = place + 1
+  return ARGV[place]
+end
+local function number()
+  return tonumber(text())
+end
+-- Lua writes large numbers with an exponent, which Redis does not read.
+local function whole(n)
+  return string.format('%.0f', n)
+end
+
+-- The server's time decides about windows: the clocks of replicas do not matter.
+local time = redis.call('TIME')
+local micros = time[1] * 1000000 + time[2]
+local now = math.floor(micros / 1000)
+
+-- Who asks. What it sent before its last loss of contact has an older epoch. Only who was long in contact may judge
+-- that others are gone. Before `ready` replicas are still telling what a restarted server has lost.
+local owner, epoch, lease, steady, ready = 'o:' .. text(), number(), number(), number() == 1, number()
+
+-- === requests and tokens: used in a window ===
+
+local function load_window(key, span, ends)
+  local raw = redis.call('HMGET', key, 'u', 'e')
+  local count = {key = key, used = tonumber(raw[1] or 0), ends = tonumber(raw[2] or 0)}
+  local next = ends
+  if span > 0 then next = now + span end
+  if count.used == 0 or (count.ends > 0 and count.ends <= now and (next == 0 or next > now)) then
+    count.used, count.ends = 0, next
+  end
+  return count
+end
+
+local function store_window(count)
+  redis.call('HSET', count.key, 'u', whole(count.used), 'e', whole(count.ends))
+  if count.ends > 0 then
+    redis.call('PEXPIREAT', count.key, whole(math.max(count.ends, now) + 60000))
+  end
+end
+
+-- === parallel calls and money: held by owners ===
+--
+-- s settled, h held, n running, w waiting: the sums of all. b: what was settled before the rows began to count, so that
+-- s = b + what the rows settled. e: the period's end. g: when the budget was first seen. x: no row expires before.
+-- A row an owner: what it took (the server adds), and what it says that it released, ended and settled since its life
+-- began. Saying so twice, or late, changes nothing.
+
+local function row_of(raw)
+  if not raw then return nil end
+  local n = {}
+  for word in string.gmatch(raw, '%S+') do n[#n + 1] = tonumber(word) end
+  return {life = n[1], epoch = n[2], taken = n[3], released = n[4], count = n[5], ended = n[6],
+    settled = n[7], waiting = n[8], expires = n[9]}
+end
+
+local function row_text(row)
+  return table.concat({whole(row.life), whole(row.epoch), whole(row.taken), whole(row.released), whole(row.count),
+    whole(row.ended), whole(row.settled), whole(row.waiting), whole(row.expires)}, ' ')
+end
+
+-- What an owner says of itself and of the count.
+local function statement()
+  return {index = text(), ends = number(), seed = number(), keep = number(), born = number(), base = number(), known_ends = number(),
+    life = number(), settled = number(), released = number(), ended = number(), held = number(), running = number(),
+    waiting = number()}
+end
+
+local function lose(count, row)
+  count.h = count.h - (row.taken - row.released)
+  count.n = count.n - (row.count - row.ended)
+  count.w = count.w - row.waiting
+end
+
+-- Takes back what owners hold that were not heard of for a lease.
+local function expire(count)
+  if not steady or count.x == 0 or count.x > now then return end
+  count.x = 0
+  local gone = {}
+  local all = redis.call('HGETALL', count.key)
+  for i = 1, #all, 2 do
+    local field = all[i]
+    if string.sub(field, 1, 2) == 'o:' and field ~= owner then
+      local row = row_of(all[i + 1])
+      if row.expires + DAY < now then
+        lose(count, row)
+        count.b = count.b + row.settled
+        gone[field] = false
+      elseif row.expires <= now then
+        lose(count, row)
+        row.taken, row.count, row.waiting, row.epoch = row.released, row.ended, 0, 0
+        gone[field] = row_text(row)
+      elseif count.x == 0 or row.expires < count.x then
+        count.x = row.expires
+      end
+    end
+  end
+  count.gone = gone
+end
+
+-- Puts what the owner says into its row, and the difference into the sums. False where a later life or epoch of it has
+-- spoken already.
+local function hear(count)
+  local said, row = count.said, count.row
+  if row and row.expires > now and (row.life > said.life or (row.life == said.life and row.epoch > epoch)) then
+    return false
+  end
+  if row and row.life ~= said.life then
+    -- Its predecessor: what that settled stays, what it held comes back.
+    lose(count, row)
+    count.b = count.b + row.settled
+    row = nil
+  end
+  local before = row or {taken = 0, released = 0, count = 0, ended = 0, settled = 0, waiting = 0}
+  local after = {life = said.life, epoch = epoch, taken = before.taken, count = before.count,
+    released = math.max(before.released, said.released), ended = math.max(before.ended, said.ended),
+    settled = math.max(before.settled, said.settled), waiting = said.waiting, expires = now + lease}
+  if not row or row.epoch ~= epoch then
+    -- Nobody knows which of its questions arrived: from here on it holds what it says.
+    after.released, after.ended = said.released, said.ended
+    after.taken, after.count = said.released + said.held, said.ended + said.running
+  end
+  count.h = count.h + (after.taken - after.released) - (before.taken - before.released)
+  count.n = count.n + (after.count - after.ended) - (before.count - before.ended)
+  count.w = count.w + after.waiting - before.waiting
+  count.s = count.s + after.settled - before.settled
+  count.row = after
+  return true
+end
+
+local function load_held(key, said)
+  local raw = redis.call('HMGET', key, 's', 'h', 'n', 'w', 'e', 'x', 'b', 'g', owner)
+  local knows = said.born > 0 and said.known_ends == said.ends
+  local count = {key = key, said = said}
+  if raw[1] then
+    count.s, count.h, count.n, count.w = tonumber(raw[1]), tonumber(raw[2]), tonumber(raw[3]), tonumber(raw[4])
+    count.e, count.x, count.b, count.g = tonumber(raw[5]), tonumber(raw[6]), tonumber(raw[7]), tonumber(raw[8])
+    count.row = row_of(raw[9])
+    if knows and now < ready and count.e == said.ends
+      and (said.born < count.g or (said.born == count.g and said.base > count.b)) then
+      -- The server lost it, and somebody who knew less made it anew.
+      count.s, count.b, count.g = count.s + said.base - count.b, said.base, said.born
+    end
+  else
+    count.b = knows and said.base or said.seed
+    count.g = knows and said.born or micros
+    -- What was spent in a period that is over says nothing about this one.
+    if not knows and said.ends > 0 and said.ends <= now then count.b = 0 end
+    count.s, count.h, count.n, count.w, count.e, count.x = count.b, 0, 0, 0, said.ends, 0
+    count.fresh = true
+  end
+  if count.e > 0 and count.e <= now and said.ends > now then
+    -- What is held goes over into the new period: it will be spent there.
+    count.b, count.s, count.e = count.b - count.s, 0, said.ends
+  end
+  expire(count)
+  return count
+end
+
+local function store_held(count)
+  local row = count.row
+  if count.x == 0 or row.expires < count.x then count.x = row.expires end
+  redis.call('HSET', count.key, 's', whole(count.s), 'h', whole(math.max(count.h, 0)), 'n', whole(math.max(count.n, 0)),
+    'w', whole(math.max(count.w, 0)), 'e', whole(count.e), 'x', whole(count.x), 'b', whole(count.b),
+    'g', whole(count.g), owner, row_text(row))
+  for field, row in pairs(count.gone or {}) do
+    if row then redis.call('HSET', count.key, field, row) else redis.call('HDEL', count.key, field) end
+  end
+  redis.call('PEXPIRE', count.key, whole(count.said.keep))
+  if count.fresh then redis.call('SADD', count.said.index, count.key) end
+  redis.call('PEXPIRE', count.said.index, whole(count.said.keep))
+end

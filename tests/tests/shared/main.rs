@@ -1,0 +1,6 @@
+//! Three gateways that share a database and a Redis: their limits and budgets are one, whatever becomes of Redis or of
+//! one of them.
+
+mod rates;
+mod scene;
+mod wall;
