@@ -1,6 +1,8 @@
 //! Three gateways that share a database and a Redis: their limits and budgets are one, whatever becomes of Redis or of
 //! one of them.
 
+mod deaths;
+mod outages;
 mod rates;
 mod scene;
 mod wall;

@@ -47,6 +47,22 @@ fn two_hundred_calls_at_once_over_three_replicas_never_pass_a_dollar() {
 }
 
 #[test]
+fn two_thousand_neither() {
+    storm(2_000);
+}
+
+#[test]
+fn answers_beyond_their_caps_pass_it_by_half_at_most() {
+    let scene = Scene::start(3);
+    // Twice what each call was given.
+    scene.upstream.choose(|_| Some(Script { before_head: Pause::millis(30), ..used(60, 2 * TOKENS) }));
+    let key = scene.key(json!({"max_budget": 1.0}));
+    scene.at_once(200, &key, |_, client| client.post("/v1/chat/completions", &body(false, TOKENS)).status);
+    let ledger = scene.ledger(scene.upstream.seen().len());
+    assert!((700_000_000..=1_500_000_000).contains(&ledger), "{ledger} nano-dollars of one dollar");
+}
+
+#[test]
 fn a_budget_whose_calls_cost_little_of_what_they_may_lets_nearly_all_in() {
     let scene = Scene::start(3);
     // Together 27 % of the budget: 200 × $0.00135.
