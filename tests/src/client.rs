@@ -59,7 +59,12 @@ impl Client {
 
     /// With the master key of a gateway.
     pub fn of(gateway: &Gateway) -> Self {
-        Self::new(gateway.addr()).header("authorization", &format!("Bearer {MASTER_KEY}"))
+        Self::with_key(gateway, MASTER_KEY)
+    }
+
+    /// With a key of a gateway's.
+    pub fn with_key(gateway: &Gateway, key: &str) -> Self {
+        Self::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
     }
 
     /// Whom it asks.
@@ -87,6 +92,13 @@ impl Client {
     /// A `POST` of JSON, and its whole answer.
     pub fn post(&self, path: &str, body: &Value) -> Response {
         self.post_bytes(path, body.to_string().as_bytes())
+    }
+
+    /// A `POST` that makes or changes something, which must succeed, and what it answers.
+    pub fn made(&self, path: &str, body: Value) -> Value {
+        let told = self.post(path, &body);
+        assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
+        told.json()
     }
 
     /// A `POST` of bytes, and its whole answer.

@@ -53,7 +53,7 @@ impl World {
     }
 
     fn with(&self, credential: &str) -> Client {
-        Client::new(self.gateway.addr()).header("authorization", &format!("Bearer {credential}"))
+        Client::with_key(&self.gateway, credential)
     }
 
     fn status(&self, token: &str) -> u16 {
@@ -61,9 +61,7 @@ impl World {
     }
 
     fn made(&self, path: &str, body: Value) -> Value {
-        let answer = self.with(MASTER_KEY).post(path, &body);
-        assert_eq!(answer.status, 200, "{path} {body}: {}", answer.text());
-        answer.json()
+        Client::of(&self.gateway).made(path, body)
     }
 }
 

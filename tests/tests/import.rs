@@ -60,10 +60,6 @@ impl World {
     }
 }
 
-fn with(gateway: &Gateway, key: &str) -> Client {
-    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
-}
-
 fn told(client: &Client, path: &str) -> Value {
     let answer = client.get(path);
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -106,15 +102,23 @@ fn keys_teams_budgets_models_and_spend_go_on_where_litellm_left_them() {
     assert!(!report.contains("sk-of-the-provider"));
 
     let gateway = world.setup().start();
-    let (admin, ann) = (with(&gateway, MASTER_KEY), with(&gateway, ANNS));
+    let (admin, ann) = (Client::of(&gateway), Client::with_key(&gateway, ANNS));
     // The key opens what it opened, by the aliases of its team too, with the provider's key as it was.
     for model in ["dyn", "short"] {
         assert_eq!(ann.chat(model, "hi").status, 200, "{model}");
         assert_eq!(world.upstream.last().header("authorization"), "Bearer sk-of-the-provider");
     }
     assert_eq!(ann.chat("filed", "hi").status, 403, "its team may not");
-    assert_eq!(with(&gateway, "sk-imported-key-over").chat("filed", "hi").status, 401, "it has ended");
-    assert_eq!(with(&gateway, "sk-imported-key-spent").chat("dyn", "hi").status, 422, "its budget is spent");
+    assert_eq!(
+        Client::with_key(&gateway, "sk-imported-key-over").chat("filed", "hi").status,
+        401,
+        "it has ended"
+    );
+    assert_eq!(
+        Client::with_key(&gateway, "sk-imported-key-spent").chat("dyn", "hi").status,
+        422,
+        "its budget is spent"
+    );
     let info = &told(&ann, "/key/info")["info"];
     for (name, value) in [
         ("key_alias", json!("anns")),
@@ -134,7 +138,7 @@ fn keys_teams_budgets_models_and_spend_go_on_where_litellm_left_them() {
     assert_eq!(team["members_with_roles"].as_array().unwrap().len(), 2, "{team}");
     // Whoever administered the proxy does so still; the member's own budget holds.
     let boss = admin.post("/key/generate", &json!({"user_id": "boss"})).json();
-    assert_eq!(with(&gateway, boss["key"].as_str().unwrap()).get("/user/list").status, 200);
+    assert_eq!(Client::with_key(&gateway, boss["key"].as_str().unwrap()).get("/user/list").status, 200);
     let days = told(&admin, "/global/activity?start_date=2026-11-01&end_date=2026-11-02");
     assert_eq!(days["sum_api_requests"], 22, "{days}");
 }
@@ -170,7 +174,7 @@ fn an_import_again_adds_what_came_since_and_leaves_what_was_changed_here() {
           "-c", "UPDATE \"LiteLLM_DailyUserSpend\" SET successful_requests = successful_requests + 5 WHERE id = 'd-2'"],
     );
     let gateway = world.setup().start();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     assert_eq!(admin.post("/team/update", &json!({"team_id": "red", "team_alias": "Ours"})).status, 200);
     let (_, report) = world.import("sk-old-master", &[]);
     for line in [
@@ -254,15 +258,20 @@ fn what_does_not_fit_stays_out_with_what_belongs_to_it_and_leaves_the_others_who
         ("sk-endless", 200),
         ("sk-namesake", 200),
     ] {
-        assert_eq!(with(&gateway, key).chat("filed", "hi").status, status, "{key}");
+        assert_eq!(Client::with_key(&gateway, key).chat("filed", "hi").status, status, "{key}");
     }
     let (_, report) = world.import("sk-old-master", &[]);
     says(&report, "key: 5 there already");
 }
 
-/// Whether a gateway that serves meanwhile comes to know what was brought.
+/// Whether a gateway that serves meanwhile comes to know what was brought. It is asked for the model only once it lists
+/// it: calls that fail use up the rates that the key came with.
 fn serves(gateway: &Gateway) -> bool {
-    let answers = || (with(gateway, ANNS).chat("dyn", "hi").status == 200).then_some(());
+    let ann = Client::with_key(gateway, ANNS);
+    let answers = || {
+        let lists = ann.get("/v1/models").text().contains("\"dyn\"");
+        (lists && ann.chat("dyn", "hi").status == 200).then_some(())
+    };
     poll(Duration::from_secs(10), answers).is_some()
 }
 
@@ -270,7 +279,7 @@ fn serves(gateway: &Gateway) -> bool {
 fn what_was_deleted_or_made_here_stays_so_and_takes_over_no_spend() {
     let world = World::start();
     let gateway = world.setup().start();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let here = |path: &str, body: Value| assert_eq!(admin.post(path, &body).status, 200, "{path} {body}");
     here("/customer/new", json!({"user_id": "cust1", "alias": "Ours"}));
     let (_, report) = world.import("sk-old-master", &[]);
@@ -279,15 +288,15 @@ fn what_was_deleted_or_made_here_stays_so_and_takes_over_no_spend() {
     }
     let of_customer = "SELECT COUNT(*) FROM balances WHERE scope = 'end_user' AND spent > 0";
     assert_eq!(world.sql("postgres", &["-c", of_customer]), "0");
-    assert!(serves(&gateway), "{}", with(&gateway, ANNS).chat("dyn", "hi").text());
+    assert!(serves(&gateway), "{}", Client::with_key(&gateway, ANNS).chat("dyn", "hi").text());
     here("/key/delete", json!({"key_aliases": ["anns"]}));
-    assert_eq!(with(&gateway, ANNS).chat("dyn", "hi").status, 401);
+    assert_eq!(Client::with_key(&gateway, ANNS).chat("dyn", "hi").status, 401);
     for more in [&["--dry-run"] as &[_], &[]] {
         let (_, report) = world.import("sk-old-master", more);
         says(&report, "key: 1 kept as deleted here, 2 there already");
     }
     assert_eq!(
-        with(&gateway, ANNS).chat("dyn", "hi").status,
+        Client::with_key(&gateway, ANNS).chat("dyn", "hi").status,
         401,
         "a key that was taken away is not given back"
     );
@@ -363,9 +372,9 @@ fn into_sqlite_too() {
     let gateway = setup.env("LITELLM_SOURCE_SALT_KEY", "sk-old-master").start();
     let import = || gateway.run(&["import", "litellm", "--config", "config.yaml", "--from", &from]).1;
     says(&import(), "key: 3 new");
-    assert!(serves(&gateway), "{}", with(&gateway, ANNS).chat("dyn", "hi").text());
+    assert!(serves(&gateway), "{}", Client::with_key(&gateway, ANNS).chat("dyn", "hi").text());
     assert_eq!(world.upstream.last().header("authorization"), "Bearer sk-of-the-provider");
-    assert_eq!(with(&gateway, "sk-imported-key-spent").chat("filed", "hi").status, 422);
+    assert_eq!(Client::with_key(&gateway, "sk-imported-key-spent").chat("filed", "hi").status, 422);
     let report = import();
     for line in ["key: 3 there already", "balance: 0 new or changed", "day's sum: 0 new or changed"] {
         says(&report, line);

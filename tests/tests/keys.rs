@@ -3,7 +3,7 @@
 use std::fs;
 
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment, model};
+use gatewright_tests::gateway::{Gateway, deployment, model};
 use gatewright_tests::upstream::Upstream;
 use serde_json::{Value, json};
 
@@ -13,16 +13,6 @@ fn start() -> (Upstream, Gateway) {
     let models = model("smart", "openai/gpt-4o", &upstream);
     let gateway = Gateway::start(&(models + &deployment("other", "openai/gpt-4o-mini", &upstream, "")));
     (upstream, gateway)
-}
-
-fn with(gateway: &Gateway, key: &str) -> Client {
-    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
-}
-
-fn made(admin: &Client, path: &str, body: Value) -> Value {
-    let told = admin.post(path, &body);
-    assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
-    told.json()
 }
 
 fn text(told: &Value, name: &str) -> String {
@@ -36,11 +26,10 @@ fn error(response: &Response) -> (u16, String) {
 #[test]
 fn a_key_opens_what_it_is_for_until_it_is_taken_away() {
     let (_upstream, mut gateway) = start();
-    let admin = with(&gateway, MASTER_KEY);
-    let told =
-        made(&admin, "/key/generate", json!({"models": ["smart"], "duration": "1h", "key_alias": "ci"}));
+    let admin = Client::of(&gateway);
+    let told = admin.made("/key/generate", json!({"models": ["smart"], "duration": "1h", "key_alias": "ci"}));
     let (key, hash) = (text(&told, "key"), text(&told, "token"));
-    let client = with(&gateway, &key);
+    let client = Client::with_key(&gateway, &key);
     assert_eq!(client.chat("smart", "hi").status, 200);
     assert_eq!(error(&client.chat("other", "hi")), (403, "key_model_access_denied".into()));
     assert_eq!(error(&client.post("/key/generate", &json!({}))), (401, "auth_error".into()));
@@ -49,11 +38,11 @@ fn a_key_opens_what_it_is_for_until_it_is_taken_away() {
     assert_eq!((&own["info"]["key_alias"], &own["info"]["models"]), (&json!("ci"), &json!(["smart"])));
 
     // Each change is obeyed by the next call.
-    made(&admin, "/key/update", json!({"key": key, "models": ["other"]}));
+    admin.made("/key/update", json!({"key": key, "models": ["other"]}));
     assert_eq!(client.chat("other", "hi").status, 200);
-    made(&admin, "/key/block", json!({"key": key}));
+    admin.made("/key/block", json!({"key": key}));
     assert_eq!(error(&client.chat("other", "hi")), (401, "auth_error".into()));
-    made(&admin, "/key/unblock", json!({"key": hash}));
+    admin.made("/key/unblock", json!({"key": hash}));
     assert_eq!(client.chat("other", "hi").status, 200);
 
     // Keys outlive the process; what is kept of one is not the key.
@@ -63,12 +52,15 @@ fn a_key_opens_what_it_is_for_until_it_is_taken_away() {
     let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(&hash) && !holds(&key));
     gateway.restart();
-    assert_eq!(with(&gateway, &key).chat("other", "hi").status, 200);
+    assert_eq!(Client::with_key(&gateway, &key).chat("other", "hi").status, 200);
     assert!(!gateway.log().contains(&key), "no key is logged");
 
-    let admin = with(&gateway, MASTER_KEY);
-    made(&admin, "/key/delete", json!({"keys": [key]}));
-    assert_eq!(error(&with(&gateway, &key).chat("other", "hi")), (401, "token_not_found_in_db".into()));
+    let admin = Client::of(&gateway);
+    admin.made("/key/delete", json!({"keys": [key]}));
+    assert_eq!(
+        error(&Client::with_key(&gateway, &key).chat("other", "hi")),
+        (401, "token_not_found_in_db".into())
+    );
     let audit = admin.get("/audit?page_size=2").json();
     assert_eq!(audit["audit_logs"][0]["action"], "deleted", "{audit}");
     assert!(!audit.to_string().contains(&key));
@@ -77,10 +69,10 @@ fn a_key_opens_what_it_is_for_until_it_is_taken_away() {
 #[test]
 fn a_name_of_a_keys_own_stands_for_a_model_and_opens_no_other() {
     let (upstream, gateway) = start();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let aliases = json!({"mine": "other", "theirs": "smart"});
-    let told = made(&admin, "/key/generate", json!({"models": ["other"], "aliases": aliases}));
-    let client = with(&gateway, &text(&told, "key"));
+    let told = admin.made("/key/generate", json!({"models": ["other"], "aliases": aliases}));
+    let client = Client::with_key(&gateway, &text(&told, "key"));
     let answer = client.chat("mine", "hi");
     assert_eq!((answer.status, answer.json()["model"].as_str()), (200, Some("other")), "{}", answer.text());
     assert_eq!(error(&client.chat("theirs", "hi")), (403, "key_model_access_denied".into()));
@@ -91,54 +83,54 @@ fn a_name_of_a_keys_own_stands_for_a_model_and_opens_no_other() {
 #[test]
 fn what_stands_above_a_key_is_obeyed_at_once() {
     let (_upstream, gateway) = start();
-    let admin = with(&gateway, MASTER_KEY);
-    let team = text(&made(&admin, "/team/new", json!({"team_alias": "eng", "models": ["smart"]})), "team_id");
-    let key = text(&made(&admin, "/key/generate", json!({"team_id": team})), "key");
-    let client = with(&gateway, &key);
+    let admin = Client::of(&gateway);
+    let team = text(&admin.made("/team/new", json!({"team_alias": "eng", "models": ["smart"]})), "team_id");
+    let key = text(&admin.made("/key/generate", json!({"team_id": team})), "key");
+    let client = Client::with_key(&gateway, &key);
     assert_eq!(client.chat("smart", "hi").status, 200);
     assert_eq!(client.chat("other", "hi").status, 403);
-    made(&admin, "/team/model/add", json!({"team_id": team, "models": ["other"]}));
+    admin.made("/team/model/add", json!({"team_id": team, "models": ["other"]}));
     assert_eq!(client.chat("other", "hi").status, 200);
-    made(&admin, "/team/block", json!({"team_id": team}));
+    admin.made("/team/block", json!({"team_id": team}));
     assert_eq!(error(&client.chat("other", "hi")), (401, "auth_error".into()));
-    made(&admin, "/team/unblock", json!({"team_id": team}));
+    admin.made("/team/unblock", json!({"team_id": team}));
     // A member has what the team has, and at most what the member may.
     let ann =
         json!({"team_id": team, "member": {"user_id": "ann", "role": "user"}, "allowed_models": ["smart"]});
-    made(&admin, "/team/member_add", ann);
-    let anns = text(&made(&admin, "/key/generate", json!({"team_id": team, "user_id": "ann"})), "key");
-    assert_eq!(with(&gateway, &anns).chat("smart", "hi").status, 200);
-    assert_eq!(with(&gateway, &anns).chat("other", "hi").status, 403);
-    made(&admin, "/team/delete", json!({"team_ids": [team]}));
+    admin.made("/team/member_add", ann);
+    let anns = text(&admin.made("/key/generate", json!({"team_id": team, "user_id": "ann"})), "key");
+    assert_eq!(Client::with_key(&gateway, &anns).chat("smart", "hi").status, 200);
+    assert_eq!(Client::with_key(&gateway, &anns).chat("other", "hi").status, 403);
+    admin.made("/team/delete", json!({"team_ids": [team]}));
     assert_eq!(error(&client.chat("smart", "hi")), (401, "token_not_found_in_db".into()));
 }
 
 #[test]
 fn limits_of_a_shared_budget_hold_for_a_key_that_names_it() {
     let (_upstream, gateway) = start();
-    let admin = with(&gateway, MASTER_KEY);
-    made(&admin, "/budget/new", json!({"budget_id": "small", "allowed_models": ["smart"]}));
-    let key = text(&made(&admin, "/key/generate", json!({"budget_id": "small", "models": []})), "key");
-    let client = with(&gateway, &key);
+    let admin = Client::of(&gateway);
+    admin.made("/budget/new", json!({"budget_id": "small", "allowed_models": ["smart"]}));
+    let key = text(&admin.made("/key/generate", json!({"budget_id": "small", "models": []})), "key");
+    let client = Client::with_key(&gateway, &key);
     assert_eq!((client.chat("smart", "hi").status, client.chat("other", "hi").status), (200, 403));
-    made(&admin, "/budget/update", json!({"budget_id": "small", "allowed_models": ["other"]}));
+    admin.made("/budget/update", json!({"budget_id": "small", "allowed_models": ["other"]}));
     assert_eq!((client.chat("smart", "hi").status, client.chat("other", "hi").status), (403, 200));
 }
 
 #[test]
 fn a_key_in_place_of_another_leaves_it_the_grace_that_was_asked_for() {
     let (_upstream, gateway) = start();
-    let admin = with(&gateway, MASTER_KEY);
-    let old = text(&made(&admin, "/key/generate", json!({"key_alias": "ci", "models": ["smart"]})), "key");
-    let with_grace = made(&admin, &format!("/key/{old}/regenerate"), json!({"grace_period": "1h"}));
+    let admin = Client::of(&gateway);
+    let old = text(&admin.made("/key/generate", json!({"key_alias": "ci", "models": ["smart"]})), "key");
+    let with_grace = admin.made(&format!("/key/{old}/regenerate"), json!({"grace_period": "1h"}));
     let new = text(&with_grace, "key");
     assert_eq!((&with_grace["key_alias"], &with_grace["models"]), (&json!("ci"), &json!(["smart"])));
     for key in [&old, &new] {
-        assert_eq!(with(&gateway, key).chat("smart", "hi").status, 200);
+        assert_eq!(Client::with_key(&gateway, key).chat("smart", "hi").status, 200);
     }
-    let newest = text(&made(&admin, "/key/regenerate", json!({"key": new})), "key");
-    assert_eq!(with(&gateway, &newest).chat("smart", "hi").status, 200);
-    assert_eq!(with(&gateway, &new).chat("smart", "hi").status, 401);
+    let newest = text(&admin.made("/key/regenerate", json!({"key": new})), "key");
+    assert_eq!(Client::with_key(&gateway, &newest).chat("smart", "hi").status, 200);
+    assert_eq!(Client::with_key(&gateway, &new).chat("smart", "hi").status, 401);
     let journal = gateway.journal_when("has all calls", |entries| entries.len() == 3);
     let callers: std::collections::HashSet<&str> = journal.iter().map(|entry| entry.caller()).collect();
     assert_eq!(callers.len(), 1, "they count as one: {callers:?}");
@@ -147,7 +139,7 @@ fn a_key_in_place_of_another_leaves_it_the_grace_that_was_asked_for() {
 #[test]
 fn what_a_body_gets_wrong_is_told_in_the_words_of_litellms_validator() {
     let (_upstream, gateway) = start();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let told = admin.post("/key/generate", &json!({"rpm_limit": "many"}));
     assert_eq!(told.status, 422);
     assert_eq!(told.json()["detail"][0]["loc"], json!(["body", "rpm_limit"]));

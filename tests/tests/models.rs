@@ -24,18 +24,8 @@ fn start(upstream: &Upstream) -> Gateway {
     Setup::new(config(upstream, "")).start()
 }
 
-fn with(gateway: &Gateway, key: &str) -> Client {
-    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
-}
-
 fn ask(client: &Client, method: &str, path: &str, body: &Value) -> Response {
     client.open(method, path, body.to_string().as_bytes()).unwrap().finish()
-}
-
-fn made(client: &Client, path: &str, body: Value) -> Value {
-    let told = client.post(path, &body);
-    assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
-    told.json()
 }
 
 fn text(told: &Value, name: &str) -> String {
@@ -63,9 +53,9 @@ fn shown_key(upstream: &Upstream) -> String {
 fn a_model_serves_from_the_next_call_on_until_it_is_taken_away() {
     let upstream = Upstream::start();
     let mut gateway = start(&upstream);
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     assert_eq!(admin.chat("dyn", "hi").status, 400);
-    let told = made(&admin, "/model/new", new("dyn", &upstream));
+    let told = admin.made("/model/new", new("dyn", &upstream));
     let id = text(&told, "model_id");
     assert_eq!(told["litellm_params"]["api_key"], "sk****er", "masked in the answer");
     assert_eq!(admin.chat("dyn", "hi").status, 200);
@@ -81,7 +71,7 @@ fn a_model_serves_from_the_next_call_on_until_it_is_taken_away() {
     // What is changed is merged, and in force at once.
     let said =
         json!({"model_name": "dyn2", "litellm_params": {"model": "openai/gpt-4o"}, "model_info": {"id": id}});
-    made(&admin, "/model/update", said);
+    admin.made("/model/update", said);
     assert_eq!((admin.chat("dyn", "hi").status, admin.chat("dyn2", "hi").status), (400, 200));
     assert_eq!(
         (upstream.last().json()["model"].clone(), shown_key(&upstream)),
@@ -98,7 +88,7 @@ fn a_model_serves_from_the_next_call_on_until_it_is_taken_away() {
     assert_eq!(admin.chat("dyn2", "hi").status, 200);
     assert_eq!(upstream.last().json()["temperature"], 0.5);
     for (path, status) in [("/model/block", 400), ("/model/unblock", 200)] {
-        made(&admin, path, json!({"model_id": id}));
+        admin.made(path, json!({"model_id": id}));
         assert_eq!(admin.chat("dyn2", "hi").status, status, "{path}");
     }
 
@@ -109,7 +99,7 @@ fn a_model_serves_from_the_next_call_on_until_it_is_taken_away() {
     let holds = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(&id) && !holds(SECRET));
     gateway.restart();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     assert_eq!(admin.chat("dyn2", "hi").status, 200);
     assert_eq!(shown_key(&upstream), format!("Bearer {SECRET}"));
     let audit = admin.get("/audit?table_name=LiteLLM_ProxyModelTable").json();
@@ -118,7 +108,7 @@ fn a_model_serves_from_the_next_call_on_until_it_is_taken_away() {
         assert!(!told.contains(SECRET), "{told}");
     }
 
-    let gone = made(&admin, "/model/delete", json!({"id": id}));
+    let gone = admin.made("/model/delete", json!({"id": id}));
     assert_eq!(gone["message"], format!("Model: {id} deleted successfully"));
     assert_eq!(admin.chat("dyn2", "hi").status, 400);
     let again = admin.post("/model/delete", &json!({"id": id}));
@@ -130,8 +120,8 @@ fn a_model_serves_from_the_next_call_on_until_it_is_taken_away() {
 fn a_model_that_does_not_build_is_told_and_changes_nothing() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
-    let admin = with(&gateway, MASTER_KEY);
-    let id = text(&made(&admin, "/model/new", new("dyn", &upstream)), "model_id");
+    let admin = Client::of(&gateway);
+    let id = text(&admin.made("/model/new", new("dyn", &upstream)), "model_id");
     for (params, words) in [
         (json!({"model": "openai/x", "rpm": "many"}), "expected a number"),
         (json!({"model": "openai/x", "api_base": "nowhere"}), "is not a URL"),
@@ -174,7 +164,7 @@ fn without_the_setting_no_model_is_kept() {
     let upstream = Upstream::start();
     let gateway =
         Gateway::start(&format!("model_list:\n{}", deployment("smart", "openai/gpt-4o", &upstream, "")));
-    let told = with(&gateway, MASTER_KEY).post("/model/new", &new("dyn", &upstream));
+    let told = Client::of(&gateway).post("/model/new", &new("dyn", &upstream));
     assert_eq!(told.status, 500);
     assert!(told.text().contains("STORE_MODEL_IN_DB"), "{}", told.text());
 }
@@ -189,19 +179,19 @@ fn a_change_of_models_leaves_counts_and_rests_alone() {
         deployment("few", "openai/gpt-4o-mini", &upstream, "order: 2"),
     );
     let gateway = Setup::new(text).start();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let asked = |model: &str| {
         assert_eq!(admin.chat("few", "hi").status, 200);
         assert_eq!(upstream.last().json()["model"], model);
     };
     asked("gpt-4o");
-    made(&admin, "/model/new", new("dyn", &upstream));
+    admin.made("/model/new", new("dyn", &upstream));
     asked("gpt-4o");
-    made(&admin, "/model/new", new("dyn", &upstream));
+    admin.made("/model/new", new("dyn", &upstream));
     asked("gpt-4o-mini");
     upstream.push(Script::fails(429, "slow down"));
     assert_eq!(admin.chat("few", "hi").status, 429, "both are full now");
-    made(&admin, "/model/new", new("dyn", &upstream));
+    admin.made("/model/new", new("dyn", &upstream));
     let told = admin.get("/health").text();
     assert!(told.contains("cooling"), "the rest goes on: {told}");
 }
@@ -211,14 +201,14 @@ fn another_replica_has_a_change_within_seconds() {
     let (upstream, server) = (Upstream::start(), Postgres::start());
     let config = config(&upstream, &format!(", database_url: \"{}\"", server.url()));
     let (one, other) = (Setup::new(config.clone()).start(), Setup::new(config).start());
-    let (here, there) = (with(&one, MASTER_KEY), with(&other, MASTER_KEY));
+    let (here, there) = (Client::of(&one), Client::of(&other));
     let until = |status: u16| {
         let seen = poll(PATIENCE, || (there.chat("dyn", "hi").status == status).then_some(()));
         assert!(seen.is_some(), "not {status} in time");
     };
-    let id = text(&made(&here, "/model/new", new("dyn", &upstream)), "model_id");
+    let id = text(&here.made("/model/new", new("dyn", &upstream)), "model_id");
     until(200);
-    made(&there, "/model/delete", json!({"id": id}));
+    there.made("/model/delete", json!({"id": id}));
     let gone = poll(PATIENCE, || (here.chat("dyn", "hi").status == 400).then_some(()));
     assert!(gone.is_some());
 }
@@ -227,16 +217,16 @@ fn another_replica_has_a_change_within_seconds() {
 fn a_credential_is_changed_in_one_place_for_all_models_that_name_it() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let credential = json!({
         "credential_name": "acme/eu", "credential_info": {"custom_llm_provider": "openai"},
         "credential_values": {"api_key": SECRET, "api_base": base(&upstream)},
     });
-    let told = made(&admin, "/credentials", credential.clone());
+    let told = admin.made("/credentials", credential.clone());
     assert_eq!(told, json!({"success": true, "message": "Credential created successfully"}));
     assert_eq!(admin.post("/credentials", &credential).status, 400, "the name is taken");
     let model = json!({"model_name": "dyn", "litellm_params": {"model": "openai/gpt-4o", "litellm_credential_name": "acme/eu"}});
-    let id = text(&made(&admin, "/model/new", model), "model_id");
+    let id = text(&admin.made("/model/new", model), "model_id");
     assert_eq!(admin.chat("dyn", "hi").status, 200);
     assert_eq!(shown_key(&upstream), format!("Bearer {SECRET}"));
 
@@ -266,17 +256,17 @@ fn a_credential_is_changed_in_one_place_for_all_models_that_name_it() {
         400
     );
     assert_eq!(admin.chat("dyn", "hi").status, 200);
-    made(&admin, "/credentials", json!({"credential_name": "copy", "credential_info": {}, "model_id": id}));
-    made(&admin, "/model/delete", json!({"id": id}));
+    admin.made("/credentials", json!({"credential_name": "copy", "credential_info": {}, "model_id": id}));
+    admin.made("/model/delete", json!({"id": id}));
     let renamed = json!({"credential_name": "acme/us", "credential_info": {}});
     assert_eq!(ask(&admin, "PATCH", "/credentials/acme/eu", &renamed).status, 200);
     assert_eq!(admin.get("/credentials/by_name/acme/eu").status, 404);
     for name in ["acme/us", "copy"] {
         let model = json!({"model_name": "dyn", "litellm_params": {"model": "openai/gpt-4o", "litellm_credential_name": name}});
-        let id = text(&made(&admin, "/model/new", model), "model_id");
+        let id = text(&admin.made("/model/new", model), "model_id");
         assert_eq!(admin.chat("dyn", "hi").status, 200);
         assert_eq!(shown_key(&upstream), "Bearer sk-the-next-secret", "{name}");
-        made(&admin, "/model/delete", json!({"id": id}));
+        admin.made("/model/delete", json!({"id": id}));
         assert_eq!(ask(&admin, "DELETE", &format!("/credentials/{name}"), &json!({})).status, 200);
     }
     assert!(!gateway.log().contains(SECRET) && !admin.get("/audit?page_size=100").text().contains(SECRET));
@@ -284,31 +274,31 @@ fn a_credential_is_changed_in_one_place_for_all_models_that_name_it() {
 
 /// A team with a list of models, the key of its administrator, and a key of a member.
 fn team(admin: &Client, gateway: &Gateway) -> (Client, Client) {
-    made(admin, "/team/new", json!({"team_id": "red", "models": ["smart"]}));
+    admin.made("/team/new", json!({"team_id": "red", "models": ["smart"]}));
     let lead = json!({"team_id": "red", "member": {"user_id": "lead", "role": "admin"}});
-    made(admin, "/user/new", json!({"user_id": "lead", "user_role": "internal_user"}));
-    made(admin, "/team/member_add", lead);
-    let leads = text(&made(admin, "/key/generate", json!({"user_id": "lead"})), "key");
-    let members = text(&made(admin, "/key/generate", json!({"team_id": "red"})), "key");
-    (with(gateway, &leads), with(gateway, &members))
+    admin.made("/user/new", json!({"user_id": "lead", "user_role": "internal_user"}));
+    admin.made("/team/member_add", lead);
+    let leads = text(&admin.made("/key/generate", json!({"user_id": "lead"})), "key");
+    let members = text(&admin.made("/key/generate", json!({"team_id": "red"})), "key");
+    (Client::with_key(gateway, &leads), Client::with_key(gateway, &members))
 }
 
 #[test]
 fn a_teams_own_model_is_the_teams_alone_under_its_public_name() {
     let (upstream, own) = (Upstream::start(), Upstream::start());
     let gateway = start(&upstream);
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let (_, member) = team(&admin, &gateway);
-    let stranger = with(&gateway, &text(&made(&admin, "/key/generate", json!({})), "key"));
+    let stranger = Client::with_key(&gateway, &text(&admin.made("/key/generate", json!({})), "key"));
     let body = |name: &str| {
         let mut body = new(name, &own);
         body["model_info"] = json!({"team_id": "red"});
         body
     };
-    let told = made(&admin, "/model/new", body("fast"));
+    let told = admin.made("/model/new", body("fast"));
     assert!(text(&told, "model_name").starts_with("model_name_red_"), "{told}");
     assert_eq!(told["model_info"]["team_public_model_name"], "fast");
-    let ids = [text(&told, "model_id"), text(&made(&admin, "/model/new", body("fast")), "model_id")];
+    let ids = [text(&told, "model_id"), text(&admin.made("/model/new", body("fast")), "model_id")];
     let answer = member.chat("fast", "hi");
     assert_eq!((answer.status, &answer.json()["model"]), (200, &json!("fast")), "{}", answer.text());
     assert_eq!(own.seen().len(), 1);
@@ -329,10 +319,10 @@ fn a_teams_own_model_is_the_teams_alone_under_its_public_name() {
     assert_eq!(ask(&admin, "PATCH", &path, &json!({"model_name": "faster"})).status, 200);
     assert_eq!(models(), json!(["smart", "fast", "faster"]));
     assert_eq!(member.chat("faster", "hi").status, 200);
-    made(&admin, "/model/delete", json!({"id": ids[1]}));
+    admin.made("/model/delete", json!({"id": ids[1]}));
     assert_eq!(models(), json!(["smart", "faster"]));
     assert_eq!(member.chat("fast", "hi").status, 403);
-    made(&admin, "/team/delete", json!({"team_ids": ["red"]}));
+    admin.made("/team/delete", json!({"team_ids": ["red"]}));
     assert!(!admin.get("/model/info").text().contains(&ids[0]), "it goes with its team");
 }
 
@@ -340,11 +330,10 @@ fn a_teams_own_model_is_the_teams_alone_under_its_public_name() {
 fn whoever_leads_a_team_makes_models_for_it_and_takes_nothing_of_the_operators() {
     let upstream = Upstream::start();
     let gateway = Setup::new(config(&upstream, "")).env("OPENAI_API_KEY", "sk-of-the-operator").start();
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let (lead, member) = team(&admin, &gateway);
-    made(&admin, "/team/new", json!({"team_id": "blue"}));
-    made(
-        &admin,
+    admin.made("/team/new", json!({"team_id": "blue"}));
+    admin.made(
         "/credentials",
         json!({"credential_name": "c", "credential_info": {}, "credential_values": {"api_key": "x"}}),
     );
@@ -363,23 +352,20 @@ fn whoever_leads_a_team_makes_models_for_it_and_takes_nothing_of_the_operators()
         assert_eq!(told.status, status, "{body}: {}", told.text());
     }
     assert_eq!(member.chat("own", "hi").json()["choices"][0]["message"]["content"], "own");
-    let told = with(&gateway, &text(&made(&admin, "/key/generate", json!({})), "key"))
+    let told = Client::with_key(&gateway, &text(&admin.made("/key/generate", json!({})), "key"))
         .post("/model/new", &json!({}));
     assert_eq!(told.status, 403);
     assert!(told.text().contains("User does not have permission to make this model call"), "{}", told.text());
 
     // Where it says itself is not inside of the operator's network, and the operator's key does not go there.
-    let inside = made(
-        &lead,
-        "/model/new",
-        body("red", "inside", json!({"model": "openai/x", "api_base": base(&upstream)})),
-    );
+    let inside = lead
+        .made("/model/new", body("red", "inside", json!({"model": "openai/x", "api_base": base(&upstream)})));
     assert!(member.chat("inside", "hi").status >= 400);
     assert!(upstream.seen().is_empty());
-    made(&lead, "/model/delete", json!({"id": inside["model_id"]}));
+    lead.made("/model/delete", json!({"id": inside["model_id"]}));
 
     // What was given to the team is used as it was given.
-    let given = made(&admin, "/model/new", body("red", "given", params(&upstream)));
+    let given = admin.made("/model/new", body("red", "given", params(&upstream)));
     let path = format!("/model/{}/update", text(&given, "model_id"));
     for (said, status) in [
         (json!({"litellm_params": {"api_base": "https://elsewhere.example"}}), 403),

@@ -26,16 +26,6 @@ fn start(upstream: &Upstream, server: &Postgres, more: &str) -> Gateway {
     Setup::new(config).start()
 }
 
-fn with(gateway: &Gateway, key: &str) -> Client {
-    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
-}
-
-fn made(gateway: &Gateway, path: &str, body: Value) -> Value {
-    let answer = with(gateway, MASTER_KEY).post(path, &body);
-    assert_eq!(answer.status, 200, "{path} {body}: {}", answer.text());
-    answer.json()
-}
-
 fn ready(gateway: &Gateway) -> Value {
     Client::new(gateway.addr()).get("/health/readiness").json()
 }
@@ -53,16 +43,16 @@ fn a_gateway_that_starts_without_its_database_knows_the_keys_that_it_knew() {
     let (upstream, mut server) = (Upstream::start(), Postgres::start());
     let mut gateway = start(&upstream, &server, "");
     let (key, narrow, blocked) = ("sk-known-key-of-a-client", "sk-known-but-narrow", "sk-known-and-blocked");
-    made(&gateway, "/key/generate", json!({"key": key, "key_alias": "alias-of-the-key"}));
-    made(&gateway, "/key/generate", json!({"key": narrow, "models": ["other"]}));
-    made(&gateway, "/key/generate", json!({"key": blocked}));
+    Client::of(&gateway).made("/key/generate", json!({"key": key, "key_alias": "alias-of-the-key"}));
+    Client::of(&gateway).made("/key/generate", json!({"key": narrow, "models": ["other"]}));
+    Client::of(&gateway).made("/key/generate", json!({"key": blocked}));
     for (key, status) in [(key, 200), (narrow, 403), (blocked, 200)] {
-        assert_eq!(with(&gateway, key).chat("fast", "hi").status, status);
+        assert_eq!(Client::with_key(&gateway, key).chat("fast", "hi").status, status);
     }
     let file = gateway.dir().join("gatewright-data/keys.sealed");
     until("the file to be written while the gateway runs", || file.is_file());
-    made(&gateway, "/key/block", json!({"key": blocked}));
-    assert_eq!(with(&gateway, blocked).chat("fast", "hi").status, 401);
+    Client::of(&gateway).made("/key/block", json!({"key": blocked}));
+    assert_eq!(Client::with_key(&gateway, blocked).chat("fast", "hi").status, 401);
     gateway.terminate();
     gateway.wait_for_exit();
     let sealed = std::fs::read(&file).unwrap();
@@ -73,10 +63,10 @@ fn a_gateway_that_starts_without_its_database_knows_the_keys_that_it_knew() {
     server.crash();
     gateway.restart();
     for (key, status) in [(key, 200), (narrow, 403), (blocked, 401), ("sk-nobody-knows-it", 503)] {
-        let answer = with(&gateway, key).chat("fast", "hi");
+        let answer = Client::with_key(&gateway, key).chat("fast", "hi");
         assert_eq!(answer.status, status, "{key}: {}", answer.text());
     }
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     assert_eq!(admin.post("/key/generate", &json!({})).status, 503);
     assert_eq!(admin.chat("fast", "hi").status, 200);
     let told = ready(&gateway);
@@ -85,10 +75,14 @@ fn a_gateway_that_starts_without_its_database_knows_the_keys_that_it_knew() {
     server.resume();
     until("the database to be found", || ready(&gateway)["keys"] == "database");
     until("an unknown key to be a wrong one", || {
-        with(&gateway, "sk-nobody-knows-it").chat("fast", "hi").status == 401
+        Client::with_key(&gateway, "sk-nobody-knows-it").chat("fast", "hi").status == 401
     });
-    made(&gateway, "/key/delete", json!({"keys": [key]}));
-    assert_eq!(with(&gateway, key).chat("fast", "hi").status, 401, "what it knew is not stuck to");
+    Client::of(&gateway).made("/key/delete", json!({"keys": [key]}));
+    assert_eq!(
+        Client::with_key(&gateway, key).chat("fast", "hi").status,
+        401,
+        "what it knew is not stuck to"
+    );
     until("all entries", || count(&server, "SELECT COUNT(*) FROM entries") == 4);
     assert!(!gateway.log().contains(key), "no key is logged");
 }
@@ -102,13 +96,14 @@ fn a_database_that_stops_under_load_fails_no_known_key_and_loses_nothing() {
     let outage = Duration::from_secs(seconds.unwrap_or(OUTAGE));
     let keys = ["sk-first-client-key", "sk-second-client-key", "sk-third-client-key"];
     for key in keys {
-        made(&gateway, "/key/generate", json!({"key": key, "max_budget": 100, "budget_duration": "1d"}));
-        assert_eq!(with(&gateway, key).chat("fast", "hi").status, 200);
+        Client::of(&gateway)
+            .made("/key/generate", json!({"key": key, "max_budget": 100, "budget_duration": "1d"}));
+        assert_eq!(Client::with_key(&gateway, key).chat("fast", "hi").status, 200);
     }
     let stop = AtomicBool::new(false);
     let calls: Vec<u16> = thread::scope(|scope| {
         let load = keys.map(|key| {
-            let (client, stop) = (with(&gateway, key), &stop);
+            let (client, stop) = (Client::with_key(&gateway, key), &stop);
             scope.spawn(move || {
                 let mut statuses = Vec::new();
                 while !stop.load(Ordering::Relaxed) {

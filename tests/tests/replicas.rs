@@ -7,7 +7,7 @@ use gatewright_tests::client::Client;
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, model, poll};
 use gatewright_tests::postgres::Postgres;
 use gatewright_tests::upstream::Upstream;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -20,19 +20,9 @@ fn replica(upstream: &Upstream, server: &Postgres) -> Gateway {
     Setup::new(config).start()
 }
 
-fn with(gateway: &Gateway, key: &str) -> Client {
-    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
-}
-
-fn made(gateway: &Gateway, path: &str, body: Value) -> Value {
-    let answer = with(gateway, MASTER_KEY).post(path, &body);
-    assert_eq!(answer.status, 200, "{path} {body}: {}", answer.text());
-    answer.json()
-}
-
 /// Waits until a key is answered so at this gateway, which has to be long before what it remembers grows old.
 fn until(gateway: &Gateway, key: &str, status: u16) {
-    let client = with(gateway, key);
+    let client = Client::with_key(gateway, key);
     let mut last = 0;
     let found = poll(PATIENCE, || {
         last = client.chat("fast", "hi").status;
@@ -45,11 +35,11 @@ fn until(gateway: &Gateway, key: &str, status: u16) {
 fn what_is_changed_at_one_replica_is_obeyed_by_the_other() {
     let (upstream, server) = (Upstream::start(), Postgres::start());
     let (one, other) = (replica(&upstream, &server), replica(&upstream, &server));
-    let team = made(&one, "/team/new", json!({"team_alias": "eng"}));
+    let team = Client::of(&one).made("/team/new", json!({"team_alias": "eng"}));
     let team = team["team_id"].as_str().unwrap();
     let key = "sk-a-key-of-the-clients-own";
     until(&other, key, 401);
-    made(&one, "/key/generate", json!({"key": key, "team_id": team}));
+    Client::of(&one).made("/key/generate", json!({"key": key, "team_id": team}));
     until(&other, key, 200);
     for (path, body, status) in [
         ("/key/block", json!({"key": key}), 401),
@@ -59,8 +49,12 @@ fn what_is_changed_at_one_replica_is_obeyed_by_the_other() {
         ("/team/update", json!({"team_id": team, "models": ["other"]}), 403),
         ("/key/delete", json!({"keys": [key]}), 401),
     ] {
-        made(&one, path, body);
-        assert_eq!(with(&one, key).chat("fast", "hi").status, status, "{path}: at once where it was asked");
+        Client::of(&one).made(path, body);
+        assert_eq!(
+            Client::with_key(&one, key).chat("fast", "hi").status,
+            status,
+            "{path}: at once where it was asked"
+        );
         until(&other, key, status);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment, poll};
+use gatewright_tests::gateway::{Gateway, deployment, poll};
 use gatewright_tests::upstream::{Said, Script, Upstream, Used};
 use serde_json::{Value, json};
 
@@ -19,16 +19,6 @@ fn start(more: &str) -> (Upstream, Gateway) {
     let models = deployment("m", "openai/gpt-4o", &upstream, "");
     let gateway = Gateway::start(&format!("{more}model_list:\n{models}"));
     (upstream, gateway)
-}
-
-fn with(gateway: &Gateway, key: &str) -> Client {
-    Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
-}
-
-fn made(admin: &Client, path: &str, body: Value) -> Value {
-    let told = admin.post(path, &body);
-    assert_eq!(told.status, 200, "{path} {body}: {}", told.text());
-    told.json()
 }
 
 fn text(told: &Value, name: &str) -> String {
@@ -55,10 +45,10 @@ fn booked(admin: &Client, key: &str) {
 fn budgets_begin_anew_by_the_zone_and_hour_that_are_configured() {
     let (_upstream, gateway) =
         start("litellm_settings: {timezone: Asia/Tokyo, budget_reset_time: '06:30'}\n");
-    let admin = with(&gateway, MASTER_KEY);
-    let key = text(&made(&admin, "/key/generate", json!({"max_budget": 1, "budget_duration": "1d"})), "key");
-    made(&admin, "/team/new", json!({"team_id": "t", "max_budget": 1, "budget_duration": "30d"}));
-    made(&admin, "/user/new", json!({"user_id": "u", "max_budget": 1, "budget_duration": "7d"}));
+    let admin = Client::of(&gateway);
+    let key = text(&admin.made("/key/generate", json!({"max_budget": 1, "budget_duration": "1d"})), "key");
+    admin.made("/team/new", json!({"team_id": "t", "max_budget": 1, "budget_duration": "30d"}));
+    admin.made("/user/new", json!({"user_id": "u", "max_budget": 1, "budget_duration": "7d"}));
     for path in [&format!("/key/info?key={key}"), "/team/info?team_id=t", "/user/info?user_id=u"] {
         // 06:30 in Tokyo is 21:30 in UTC.
         let told = admin.get(path).text();
@@ -76,11 +66,11 @@ fn refused(answer: &Response) -> String {
 #[test]
 fn every_kind_of_budget_refuses_the_call_that_does_not_fit() {
     let (upstream, gateway) = start("");
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let small = json!({"max_budget": 0.0051});
     let window = json!([{"budget_duration": "1d", "max_budget": 0.0051}]);
     let past = json!({"max_budget": 0.0051, "temp_budget_increase": 9, "temp_budget_expiry": "2026-01-01T00:00:00Z"});
-    made(&admin, "/budget/new", json!({"budget_id": "shared", "max_budget": 0.0051}));
+    admin.made("/budget/new", json!({"budget_id": "shared", "max_budget": 0.0051}));
     for (key, words) in [
         (small.clone(), "Budget has been exceeded! Key=key (sk-..."),
         (json!({"max_budget": 1, "budget_limits": window}), "Budget has been exceeded! Key=key (sk-..."),
@@ -91,13 +81,13 @@ fn every_kind_of_budget_refuses_the_call_that_does_not_fit() {
             "Budget has been exceeded! ",
         ),
     ] {
-        let client = with(&gateway, &text(&made(&admin, "/key/generate", key.clone()), "key"));
+        let client = Client::with_key(&gateway, &text(&admin.made("/key/generate", key.clone()), "key"));
         assert_eq!(ask(&client, json!({})).status, 200, "{key}");
         let told = refused(&ask(&client, json!({})));
         assert!(told.starts_with(words) && told.ends_with("Max budget: 0.0051"), "{key}: {told}");
     }
     let future = json!({"max_budget": 0.0051, "temp_budget_increase": 9, "temp_budget_expiry": "2099-01-01T00:00:00Z"});
-    let client = with(&gateway, &text(&made(&admin, "/key/generate", future), "key"));
+    let client = Client::with_key(&gateway, &text(&admin.made("/key/generate", future), "key"));
     assert_eq!([ask(&client, json!({})).status, ask(&client, json!({})).status], [200, 200]);
     assert_eq!(upstream.seen().len(), 7);
 }
@@ -105,25 +95,25 @@ fn every_kind_of_budget_refuses_the_call_that_does_not_fit() {
 #[test]
 fn a_budget_above_or_beside_a_key_refuses_in_its_own_words() {
     let (_upstream, gateway) = start("");
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let small = 0.0051;
-    let key = |body: Value| with(&gateway, &text(&made(&admin, "/key/generate", body), "key"));
+    let key = |body: Value| Client::with_key(&gateway, &text(&admin.made("/key/generate", body), "key"));
     let none = json!({});
-    made(&admin, "/team/new", json!({"team_id": "t", "max_budget": small}));
-    made(&admin, "/user/new", json!({"user_id": "u", "max_budget": small, "auto_create_key": false}));
+    admin.made("/team/new", json!({"team_id": "t", "max_budget": small}));
+    admin.made("/user/new", json!({"user_id": "u", "max_budget": small, "auto_create_key": false}));
     let organization =
-        made(&admin, "/organization/new", json!({"organization_alias": "o", "max_budget": small}));
+        admin.made("/organization/new", json!({"organization_alias": "o", "max_budget": small}));
     let organization = text(&organization, "organization_id");
-    made(&admin, "/team/new", json!({"team_id": "of-o", "organization_id": organization}));
-    made(&admin, "/team/new", json!({"team_id": "with-m"}));
+    admin.made("/team/new", json!({"team_id": "of-o", "organization_id": organization}));
+    admin.made("/team/new", json!({"team_id": "with-m"}));
     let member =
         json!({"team_id": "with-m", "member": {"user_id": "m", "role": "user"}, "max_budget_in_team": small});
-    made(&admin, "/team/member_add", member);
+    admin.made("/team/member_add", member);
     let project =
-        made(&admin, "/project/new", json!({"project_alias": "p", "team_id": "with-m", "max_budget": small}));
+        admin.made("/project/new", json!({"project_alias": "p", "team_id": "with-m", "max_budget": small}));
     let project = text(&project, "project_id");
-    made(&admin, "/customer/new", json!({"user_id": "c", "max_budget": small}));
-    made(&admin, "/tag/new", json!({"name": "g", "max_budget": small}));
+    admin.made("/customer/new", json!({"user_id": "c", "max_budget": small}));
+    admin.made("/tag/new", json!({"name": "g", "max_budget": small}));
     for (client, more, words) in [
         (key(json!({"team_id": "t"})), &none, "Budget has been exceeded! Team=t Current cost: "),
         (key(json!({"user_id": "u"})), &none, "ExceededBudget: User=u over budget. Spend="),
@@ -159,7 +149,7 @@ fn a_budget_above_or_beside_a_key_refuses_in_its_own_words() {
 #[test]
 fn end_users_have_limits_blocks_and_a_budget_that_all_of_them_have() {
     let (upstream, gateway) = start("litellm_settings: {max_end_user_budget: 0.0051}\n");
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     for user in ["one", "two"] {
         assert_eq!(ask(&admin, json!({"user": user})).status, 200);
         let told = refused(&ask(&admin, json!({"user": user})));
@@ -167,33 +157,37 @@ fn end_users_have_limits_blocks_and_a_budget_that_all_of_them_have() {
     }
     assert_eq!(ask(&admin, json!({})).status, 200, "nobody's");
     // One with a budget of its own.
-    made(&admin, "/customer/new", json!({"user_id": "rich", "max_budget": 5, "rpm_limit": 2}));
+    admin.made("/customer/new", json!({"user_id": "rich", "max_budget": 5, "rpm_limit": 2}));
     let answers = [1, 2, 3].map(|_| ask(&admin, json!({"user": "rich"})).status);
     assert_eq!(answers, [200, 200, 429]);
     let before = upstream.seen().len();
-    made(&admin, "/customer/block", json!({"user_ids": ["rich", "new"]}));
+    admin.made("/customer/block", json!({"user_ids": ["rich", "new"]}));
     for user in ["rich", "new"] {
         let told = ask(&admin, json!({"user": user}));
         assert_eq!(told.status, 400, "{}", told.text());
         assert!(told.text().contains(&format!("User blocked from making LLM API Calls. User={user}")));
     }
     assert_eq!(upstream.seen().len(), before);
-    made(&admin, "/customer/unblock", json!({"user_ids": ["new"]}));
+    admin.made("/customer/unblock", json!({"user_ids": ["new"]}));
     assert_eq!(ask(&admin, json!({"user": "new"})).status, 200);
 }
 
 #[test]
 fn all_end_users_may_share_the_terms_of_a_named_budget() {
     let (_upstream, gateway) = start("litellm_settings: {max_end_user_budget_id: every}\n");
-    let admin = with(&gateway, MASTER_KEY);
-    let key = text(&made(&admin, "/key/generate", json!({})), "key");
-    assert_eq!(ask(&with(&gateway, &key), json!({"user": "one"})).status, 200, "nobody made it yet");
-    made(&admin, "/budget/new", json!({"budget_id": "every", "max_budget": 0.0101, "budget_duration": "1d"}));
+    let admin = Client::of(&gateway);
+    let key = text(&admin.made("/key/generate", json!({})), "key");
+    assert_eq!(
+        ask(&Client::with_key(&gateway, &key), json!({"user": "one"})).status,
+        200,
+        "nobody made it yet"
+    );
+    admin.made("/budget/new", json!({"budget_id": "every", "max_budget": 0.0101, "budget_duration": "1d"}));
     booked(&admin, &key);
     assert_eq!(ask(&admin, json!({"user": "one"})).status, 200);
     refused(&ask(&admin, json!({"user": "one"})));
     assert_eq!(ask(&admin, json!({"user": "two"})).status, 200);
-    made(&admin, "/budget/update", json!({"budget_id": "every", "max_budget": 1}));
+    admin.made("/budget/update", json!({"budget_id": "every", "max_budget": 1}));
     assert_eq!(ask(&admin, json!({"user": "one"})).status, 200, "a higher one is obeyed at once");
 }
 
@@ -207,12 +201,12 @@ fn cheaper_models_take_the_place_of_one_that_no_budget_covers() {
         deployment("cheap", "openai/gpt-4o-mini", &upstream, ""),
     ];
     let gateway = Gateway::start(&format!("model_list:\n{}", models.concat()));
-    let admin = with(&gateway, MASTER_KEY);
+    let admin = Client::of(&gateway);
     let key = json!({
         "models": ["m", "cheap"], "budget_fallbacks": {"m": ["hidden", "cheap"]},
         "model_max_budget": {"m": {"budget_limit": 0.0051, "time_period": "1d"}, "cheap": {"budget_limit": 0.0007}},
     });
-    let client = with(&gateway, &text(&made(&admin, "/key/generate", key), "key"));
+    let client = Client::with_key(&gateway, &text(&admin.made("/key/generate", key), "key"));
     let answered: Vec<(u16, String, Value)> = (0..4)
         .map(|_| ask(&client, json!({})))
         .map(|told| (told.status, told.json()["model"].as_str().unwrap_or_default().into(), told.json()))
@@ -234,31 +228,31 @@ fn cheaper_models_take_the_place_of_one_that_no_budget_covers() {
 #[test]
 fn an_administrator_sets_anew_what_counts_as_spent_and_the_next_call_obeys() {
     let (_upstream, gateway) = start("");
-    let admin = with(&gateway, MASTER_KEY);
-    made(&admin, "/team/new", json!({"team_id": "t", "max_budget": 0.0051}));
-    let own = text(&made(&admin, "/key/generate", json!({"max_budget": 0.0051})), "key");
-    let teams = text(&made(&admin, "/key/generate", json!({"team_id": "t"})), "key");
+    let admin = Client::of(&gateway);
+    admin.made("/team/new", json!({"team_id": "t", "max_budget": 0.0051}));
+    let own = text(&admin.made("/key/generate", json!({"max_budget": 0.0051})), "key");
+    let teams = text(&admin.made("/key/generate", json!({"team_id": "t"})), "key");
     for (key, path) in [(&own, format!("/key/{own}/reset_spend")), (&teams, "/team/t/reset_spend".to_owned())]
     {
-        let client = with(&gateway, key);
+        let client = Client::with_key(&gateway, key);
         assert_eq!(ask(&client, json!({})).status, 200);
         refused(&ask(&client, json!({})));
         booked(&admin, key);
         let more = admin.post(&path, &json!({"reset_to": 9}));
         assert_eq!(more.status, 400, "nothing is spent by hand: {}", more.text());
         assert_eq!(
-            with(&gateway, &own).post(&path, &json!({"reset_to": 0})).status,
+            Client::with_key(&gateway, &own).post(&path, &json!({"reset_to": 0})).status,
             401,
             "not by its holder"
         );
-        let told = made(&admin, &path, json!({"reset_to": 0}));
+        let told = admin.made(&path, json!({"reset_to": 0}));
         assert_eq!((&told["spend"], &told["previous_spend"]), (&json!(0.0), &json!(0.005025)), "{told}");
         assert_eq!(ask(&client, json!({})).status, 200, "{path}");
         refused(&ask(&client, json!({})));
     }
     // A budget that is raised or lowered is obeyed too.
-    made(&admin, "/key/update", json!({"key": own, "max_budget": 0.0102}));
-    assert_eq!(ask(&with(&gateway, &own), json!({})).status, 200);
-    made(&admin, "/key/update", json!({"key": own, "max_budget": 0.001}));
-    refused(&ask(&with(&gateway, &own), json!({})));
+    admin.made("/key/update", json!({"key": own, "max_budget": 0.0102}));
+    assert_eq!(ask(&Client::with_key(&gateway, &own), json!({})).status, 200);
+    admin.made("/key/update", json!({"key": own, "max_budget": 0.001}));
+    refused(&ask(&Client::with_key(&gateway, &own), json!({})));
 }

@@ -191,7 +191,7 @@ fn what_litellm_was_asked_is_answered_alike() {
 
 fn ask(gateway: &Gateway, case: &Value) -> Response {
     let key = case["as"].as_str().unwrap_or(MASTER_KEY);
-    let mut client = Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"));
+    let mut client = Client::with_key(gateway, key);
     for (name, value) in case["headers"].as_object().into_iter().flatten() {
         client = client.header(name, value.as_str().unwrap());
     }

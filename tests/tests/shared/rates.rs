@@ -66,7 +66,7 @@ fn clients_read_the_same_with_and_without_redis() {
         let admin = Client::of(gateway);
         let grant = json!({"rpm_limit": 2, "tpm_limit": 100_000, "max_budget": 5.0, "key_alias": "ci"});
         let key = admin.post("/key/generate", &grant).json()["key"].as_str().unwrap().to_owned();
-        let client = Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"));
+        let client = Client::with_key(gateway, &key);
         let calls =
             (0..3).map(|_| client.post("/v1/chat/completions", &chat("m", "hi", json!({"max_tokens": 9}))));
         calls.map(|answer| told(&answer)).collect()

@@ -45,17 +45,13 @@ impl Scene {
 
     /// Makes a key.
     pub(crate) fn key(&self, grant: Value) -> String {
-        let admin =
-            Client::new(self.gateways[0].addr()).header("authorization", &format!("Bearer {MASTER_KEY}"));
-        let made = admin.post("/key/generate", &grant);
-        assert_eq!(made.status, 200, "{}", made.text());
-        made.json()["key"].as_str().unwrap().to_owned()
+        let made = Client::of(&self.gateways[0]).made("/key/generate", grant);
+        made["key"].as_str().unwrap().to_owned()
     }
 
     /// The n-th caller's client: callers go round the replicas.
     pub(crate) fn client(&self, number: usize, key: &str) -> Client {
-        let gateway = &self.gateways[number % self.gateways.len()];
-        Client::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
+        Client::with_key(&self.gateways[number % self.gateways.len()], key)
     }
 
     /// So many callers at once.
