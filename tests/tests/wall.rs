@@ -64,7 +64,13 @@ fn play(story: Story) -> Sum {
         |all: &[gatewright_tests::journal::Entry]| all.iter().all(|entry| entry.ending() != "running");
     let entries = gateway.journal_when("all ended", ended);
     let spent = entries.iter().map(|entry| (entry.0["cost"].as_f64().unwrap() * 1e9).round() as i64).sum();
-    assert_eq!(entries.len(), upstream.seen().len(), "each attempt has its entry");
+    // An attempt is written down before it leaves: one whose client left first may never have reached the upstream.
+    let stayed = entries.iter().filter(|entry| entry.ending() != "abandoned").count();
+    let seen = upstream.seen().len();
+    assert!(
+        (stayed..=entries.len()).contains(&seen),
+        "each attempt has its entry: {stayed} {seen} {entries:?}"
+    );
     Sum { spent, answered, sent: entries.len() }
 }
 
