@@ -54,7 +54,6 @@ const NOT_ASKED: &[(&str, &str)] = &[
     ("agents_new", "there is no such thing here yet"),
     ("vector_store_new", "there is no such thing here yet"),
     ("prompt_new", "there is no such thing here yet"),
-    ("access_group", "there is no such thing here yet"),
     ("v1_access_group", "there is no such thing here yet"),
     ("policies", "there is no such thing here yet"),
     ("invitation", "there is no such thing here yet"),

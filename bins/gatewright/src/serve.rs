@@ -107,7 +107,8 @@ pub async fn serve(
     }
     let known = Known::default();
     let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone())?);
-    let call_rules = Arc::new(CallRules::new(config.limits, &config.money, known.clone(), clock.clone()));
+    let (table, limited) = (live.table.clone(), (&config.money, known.clone()));
+    let call_rules = Arc::new(CallRules::new(config.limits, limited, table, clock.clone()));
     let seeds = Seeds {
         known,
         store: store.clone(),

@@ -82,6 +82,7 @@ impl Admin {
     fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {
         let method = match route.method {
             Method::POST => MethodFilter::POST,
+            Method::PUT => MethodFilter::PUT,
             Method::PATCH => MethodFilter::PATCH,
             Method::DELETE => MethodFilter::DELETE,
             _ => MethodFilter::GET,

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use gatewright_core::Caller;
 use gatewright_store::{Draft, Kind};
 use serde_json::{Map, Value};
 
@@ -18,6 +19,12 @@ pub trait Deployments: Send + Sync + 'static {
 
     /// The deployment with this id, or one that serves this name to everybody.
     fn find(&self, name: &str) -> Option<Deployed>;
+
+    /// Whether a caller may use what a name leads to.
+    fn permits(&self, caller: &Caller, model: &str) -> bool;
+
+    /// Whether a deployment is in this access group.
+    fn has_access_group(&self, name: &str) -> bool;
 
     /// Credentials of the configuration.
     fn credentials(&self) -> Vec<Configured>;

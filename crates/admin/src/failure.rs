@@ -37,6 +37,11 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", None, &words)
     }
 
+    /// `{"detail": {"error": …}}`, as some of LiteLLM's routes tell what is wrong.
+    pub(crate) fn told(status: StatusCode, message: &str) -> Self {
+        Self { status, body: Box::new(json!({"detail": {"error": message}})) }
+    }
+
     /// The caller may not do this.
     pub(crate) fn forbidden(message: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "auth_error", None, message)

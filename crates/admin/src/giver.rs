@@ -8,11 +8,13 @@ use gatewright_core::Caller;
 use gatewright_store::Draft;
 use serde_json::{Map, Value, json};
 
+use crate::deployments::Deployments;
 use crate::failure::{Failure, Result};
 
 /// What a giver has: the fields of its key, with those of the key's budget, and when it ends.
 pub(crate) struct Giver<'a> {
     pub(crate) caller: &'a Caller,
+    pub(crate) deployments: &'a dyn Deployments,
     pub(crate) fields: &'a Map<String, Value>,
     pub(crate) expires_at: Option<SystemTime>,
 }
@@ -23,8 +25,11 @@ const AMOUNTS: [&str; 5] = ["max_budget", "tpm_limit", "rpm_limit", "tpd_limit",
 /// Amounts by model that must not be greater, and lists of windows that must stay.
 const BY_MODEL: [&str; 4] = ["model_rpm_limit", "model_tpm_limit", "model_max_budget", "budget_limits"];
 
-/// Names that stand for what the team has.
+/// Stands for what the team has.
 const OF_TEAM: &str = "all-team-models";
+
+/// Stands for no model.
+const NOTHING: &str = "no-default-models";
 
 // === impl Giver ===
 
@@ -63,8 +68,7 @@ impl Giver<'_> {
             (None, None) => {}
             (Some(wished), _) => {
                 let names = wished.iter().filter_map(Value::as_str);
-                let fits = |name: &str| self.caller.may_use(name) || (name == OF_TEAM && own.is_none());
-                if let Some(name) = names.into_iter().find(|name| !fits(name)) {
+                if let Some(name) = names.into_iter().find(|name| !self.may_give(name, own.is_some())) {
                     return Err(Failure::forbidden(&format!(
                         "your key may not use the model '{name}' itself"
                     )));
@@ -73,6 +77,18 @@ impl Giver<'_> {
         }
         // An alias is resolved before models are looked at, so it opens nothing.
         Ok(())
+    }
+
+    /// Whether a name in a list of models opens nothing that the giver may not use.
+    fn may_give(&self, name: &str, has_own: bool) -> bool {
+        match name {
+            NOTHING => true,
+            OF_TEAM if !has_own => true,
+            group if self.deployments.has_access_group(group) => self.caller.may_use_all_of(group),
+            // What fits a pattern need not be in the access groups of what it is the name of.
+            pattern if pattern.contains('*') => self.caller.may_use(pattern),
+            model => self.deployments.permits(self.caller, model),
+        }
     }
 
     fn fit_routes(&self, draft: &mut Draft) -> Result<()> {
@@ -163,6 +179,58 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::deployments::{Change, Configured, Deployed, Waiting};
+
+    /// Models of their names, and `c` in the access group `beta`.
+    struct Grouped;
+
+    impl Deployments for Grouped {
+        fn are_stored(&self) -> bool {
+            false
+        }
+
+        fn check<'a>(&'a self, _: &'a [Change]) -> Waiting<'a, std::result::Result<(), String>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+
+        fn find(&self, _: &str) -> Option<Deployed> {
+            None
+        }
+
+        fn permits(&self, caller: &Caller, model: &str) -> bool {
+            let beta = ["beta".into()];
+            caller.may_use_of(model, if model == "c" { &beta } else { &[] })
+        }
+
+        fn has_access_group(&self, name: &str) -> bool {
+            name == "beta"
+        }
+
+        fn credentials(&self) -> Vec<Configured> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn an_access_group_is_given_by_whoever_has_it_and_its_models_one_by_one() {
+        let nothing = Map::new();
+        for (own, wished, fits) in [
+            (vec!["beta"], "beta", true),
+            (vec!["beta"], "c", true),
+            (vec!["beta"], "d", false),
+            (vec!["beta"], "no-default-models", true),
+            (vec!["c"], "beta", false),
+            (vec!["be*"], "beta", false),
+            (vec!["be*"], "best", true),
+            (vec!["beta"], "c*", false),
+            (vec!["beta"], "all-proxy-models", false),
+        ] {
+            let models = vec![own.iter().map(|name| Arc::from(*name)).collect()];
+            let caller = Caller { models, ..Caller::new("k") };
+            let giver = Giver { caller: &caller, deployments: &Grouped, fields: &nothing, expires_at: None };
+            assert_eq!(giver.may_give(wished, true), fits, "{own:?} {wished}");
+        }
+    }
 
     #[test]
     fn a_key_gets_at_most_what_its_giver_has() {
@@ -173,7 +241,7 @@ mod tests {
         });
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
         let own = own.as_object().unwrap();
-        let giver = Giver { caller: &caller, fields: own, expires_at: Some(end) };
+        let giver = Giver { caller: &caller, deployments: &Grouped, fields: own, expires_at: Some(end) };
         for (wished, fits) in [
             (json!({}), true),
             (json!({"models": ["b"], "max_budget": 4.0}), true),

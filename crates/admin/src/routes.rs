@@ -9,6 +9,7 @@ use crate::Table;
 use crate::access::{ADMIN, Access, LEAD, LOOK, ORGANIZE, OWN, WATCH};
 use crate::ask::Ask;
 use crate::failure::Result;
+use crate::models::groups;
 use crate::tables::{BUDGET, CREDENTIAL, CUSTOMER, KEY, MODEL, ORGANIZATION, PROJECT, TAG, TEAM, USER};
 use crate::{
     audit, budgets, credentials, customers, keys, models, organizations, projects, reports, resets, tags,
@@ -120,6 +121,11 @@ pub const ROUTES: &[Route] = &[
     post("/model/delete", LEAD, |ask| Box::pin(models::delete(ask))),
     post("/model/block", LEAD, |ask| Box::pin(models::block(ask))),
     post("/model/unblock", LEAD, |ask| Box::pin(models::unblock(ask))),
+    post("/access_group/new", ADMIN, |ask| Box::pin(groups::new(ask))),
+    get("/access_group/list", WATCH, |ask| Box::pin(groups::list(ask))),
+    get("/access_group/{access_group}/info", WATCH, |ask| Box::pin(groups::info(ask))),
+    put("/access_group/{access_group}/update", ADMIN, |ask| Box::pin(groups::update(ask))),
+    remove("/access_group/{access_group}/delete", ADMIN, |ask| Box::pin(groups::delete(ask))),
     post("/credentials", ADMIN, |ask| Box::pin(credentials::new(ask))),
     get("/credentials", WATCH, |ask| Box::pin(credentials::list(ask))),
     get("/credentials/by_name/{*credential_name}", WATCH, |ask| Box::pin(credentials::by_name(ask))),
@@ -192,6 +198,10 @@ const fn get(path: &'static str, access: Access, act: Act) -> Route {
 
 const fn patch(path: &'static str, access: Access, act: Act) -> Route {
     Route { method: Method::PATCH, path, access, act }
+}
+
+const fn put(path: &'static str, access: Access, act: Act) -> Route {
+    Route { method: Method::PUT, path, access, act }
 }
 
 const fn remove(path: &'static str, access: Access, act: Act) -> Route {

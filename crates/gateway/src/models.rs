@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::gateway::peer;
+use crate::info::Asked;
 use crate::{Ports, respond};
 
 /// Which models there are.
@@ -18,8 +19,12 @@ pub trait Directory: Send + Sync + 'static {
     /// One of them; also a name that only a wildcard covers.
     fn model(&self, team: Option<&str>, name: &str) -> Option<ModelEntry>;
 
-    /// What an alias stands for.
-    fn alias(&self, name: &str) -> Option<String>;
+    /// The access groups of its models.
+    fn access_groups(&self, team: Option<&str>) -> Vec<String>;
+
+    /// Whether a caller may use what a name leads to: also an alias of what it may use, and what is in one of its access
+    /// groups.
+    fn permits(&self, caller: &Caller, name: &str) -> bool;
 
     /// The deployments with their settings and facts, without secrets.
     fn deployments(&self) -> Vec<Described>;
@@ -56,11 +61,19 @@ pub struct ModelEntry {
 const CREATED: u64 = 1_677_610_602;
 const OWNER: &str = "openai";
 
-/// `GET /v1/models`: the models that the caller may use.
+/// `GET /v1/models`: the models that the caller may use, and the access groups where they are asked for.
 pub(crate) async fn list(ports: &Ports, request: &Parts) -> Response {
+    let asked = Asked::of(request);
     with_caller(ports, request, |caller| {
-        let models = ports.directory.models(caller.team.as_deref());
-        let data: Vec<Value> = models.iter().filter(|m| ports.permits(caller, &m.name)).map(entry).collect();
+        let (team, only) = (caller.team.as_deref(), asked.is_set("only_model_access_groups"));
+        let mut found = if only { Vec::new() } else { ports.directory.models(team) };
+        found.retain(|model| ports.permits(caller, &model.name));
+        if only || asked.is_set("include_model_access_groups") {
+            let groups = ports.directory.access_groups(team).into_iter();
+            let groups = groups.filter(|group| caller.may_use_all_of(group));
+            found.extend(groups.map(|name| ModelEntry { name, ..ModelEntry::default() }));
+        }
+        let data: Vec<Value> = found.iter().map(entry).collect();
         Ok(json!({"data": data, "object": "list"}))
     })
     .await

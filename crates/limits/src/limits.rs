@@ -79,7 +79,7 @@ impl<C: Counters> Limits<C> {
         };
         let caller = Arc::clone(&call.caller);
         let asked = Arc::clone(&call.model);
-        for cheaper in caller.instead_of(&asked) {
+        for cheaper in caller.instead_of(&asked).filter(|cheaper| self.rules.permits(&caller, cheaper)) {
             call.model = Arc::clone(cheaper);
             if let Ok(taken) = self.admit(call).await {
                 return Ok(taken);

@@ -11,6 +11,11 @@ pub trait Rules: Send + Sync + 'static {
     /// Appends the limits that apply. A call that gets none passes without a lock or an allocation.
     fn rules(&self, call: &Call, out: &mut Ruling);
 
+    /// Whether a caller may use a model that its key names for when its budget is spent.
+    fn permits(&self, caller: &Caller, model: &str) -> bool {
+        caller.may_use(model)
+    }
+
     /// Whether a caller has limits that only apply to some groups. Then an attempt at another group than the one that
     /// was asked for, which is a call with a target, is asked about again.
     fn differ_by_group(&self, _caller: &Caller) -> bool {

@@ -12,6 +12,8 @@ pub struct Deployment {
     pub group: Arc<str>,
     /// The only team that may use it; `None` is everybody.
     pub team: Option<Arc<str>>,
+    /// Names that callers may have in place of the group's.
+    pub access_groups: Vec<Arc<str>>,
     /// `provider/model`; each `*` is replaced by what the group's `*` stood for, left to right.
     pub target: Arc<str>,
     /// The provider's name.

@@ -143,9 +143,7 @@ impl Way {
     pub(crate) fn next(&mut self, table: &Table, now: Instant) -> Option<Route> {
         while self.left > 0 {
             let name = self.ahead.pop_front()?;
-            // An alias may be used by whoever may use what it stands for.
-            let names = [Some(&name), table.alias(&name)];
-            if !names.into_iter().flatten().any(|name| self.caller.may_use(name)) {
+            if !table.permits(&self.caller, &name) {
                 continue;
             }
             match table.resolve_for(self.caller.team.as_deref(), &name) {

@@ -4,11 +4,12 @@ mod build;
 mod names;
 mod problem;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use gatewright_core::Caller;
 use tokio::time::Instant;
 
 use self::names::Names;
@@ -49,6 +50,8 @@ pub(crate) struct Group {
     pub(crate) members: Vec<Arc<Member>>,
     /// The longest timeout of its deployments.
     pub(crate) longest: Duration,
+    /// The access groups of any of its deployments.
+    access: Vec<Arc<str>>,
 }
 
 /// One deployment and its health.
@@ -104,6 +107,30 @@ impl Table {
         self.teams.get(team).map(|names| names.order.as_slice()).unwrap_or_default()
     }
 
+    /// The access groups that somebody of a team may find models in.
+    pub fn access_groups(&self, team: Option<&str>) -> BTreeSet<&Arc<str>> {
+        let reaches = |one: &&Deployment| one.team.is_none() || one.team.as_deref() == team;
+        self.deployments().filter(reaches).flat_map(|deployment| &deployment.access_groups).collect()
+    }
+
+    /// Whether a deployment is in this access group.
+    pub fn has_access_group(&self, name: &str) -> bool {
+        self.deployments().any(|deployment| deployment.access_groups.iter().any(|group| &**group == name))
+    }
+
+    /// Whether a caller may use what a name leads to: by the name, by what it is an alias for, or by an access group.
+    pub fn permits(&self, caller: &Caller, model: &str) -> bool {
+        if caller.may_use(model) {
+            return true;
+        }
+        let route = self.resolve_for(caller.team.as_deref(), model);
+        let groups = route.as_ref().map(Route::access_groups).unwrap_or_default();
+        [Some(model), self.alias(model).map(|name| &**name)]
+            .into_iter()
+            .flatten()
+            .any(|name| caller.may_use_of(name, groups))
+    }
+
     /// All deployments, in the order of the configuration.
     pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
         self.members.iter().map(|member| &member.deployment)
@@ -151,6 +178,11 @@ impl Route {
         self.group.members.iter().map(|member| &member.deployment)
     }
 
+    /// Names that open it to callers, besides its own.
+    pub fn access_groups(&self) -> &[Arc<str>] {
+        &self.group.access
+    }
+
     /// The upstream's model name, where the deployment takes it from the request.
     pub fn model_for(&self, deployment: &Deployment) -> Option<Arc<str>> {
         if self.captures.is_empty() || !deployment.target.contains('*') {
@@ -175,7 +207,8 @@ impl Group {
     fn of(members: Vec<Arc<Member>>) -> Arc<Self> {
         let timeouts = members.iter().flat_map(|m| [m.deployment.timeout, m.deployment.stream_timeout]);
         let longest = timeouts.flatten().max().unwrap_or_default();
-        Arc::new(Self { members, longest })
+        let access = members.iter().flat_map(|m| &m.deployment.access_groups).cloned().collect();
+        Arc::new(Self { members, longest, access })
     }
 
     /// How a failure of `failed` changes what is chosen next; it rests for `rest` where it has no time of its own.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatewright_catalogue::{Catalogue, ModelRow, Prices};
+use gatewright_core::Caller;
 use gatewright_gateway::{Described, Directory, ModelEntry};
 use gatewright_routing::LiveTable;
 use serde_json::{Map, Value, json};
@@ -119,8 +120,12 @@ impl Directory for Models {
         Some(entry(self.row(team, name), name.to_owned()))
     }
 
-    fn alias(&self, name: &str) -> Option<String> {
-        self.table.load().alias(name).map(ToString::to_string)
+    fn access_groups(&self, team: Option<&str>) -> Vec<String> {
+        self.table.load().access_groups(team).into_iter().map(ToString::to_string).collect()
+    }
+
+    fn permits(&self, caller: &Caller, name: &str) -> bool {
+        self.table.load().permits(caller, name)
     }
 
     fn deployments(&self) -> Vec<Described> {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use gatewright_core::{Call, Caller, Clock};
 use gatewright_limits::{Calendar, Cycle, Rule, Rules, Ruling, Window};
+use gatewright_routing::LiveTable;
 
 use super::allowances;
 use super::seeds::{FileBudget, Known};
@@ -19,6 +20,7 @@ pub(crate) struct CallRules {
     budget: Option<Standing>,
     calendar: Calendar,
     known: Known,
+    table: LiveTable,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,14 +44,14 @@ struct Standing {
 impl CallRules {
     pub(crate) fn new(
         limits: ProxyLimits,
-        money: &MoneySettings,
-        known: Known,
+        (money, known): (&MoneySettings, Known),
+        table: LiveTable,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let proxy: Arc<str> = "proxy".into();
         let budget =
             money.proxy.map(|purse| Standing::budget("proxy", proxy.clone(), purse, &money.calendar));
-        Self { limits, proxy, budget, calendar: money.calendar.clone(), known, clock }
+        Self { limits, proxy, budget, calendar: money.calendar.clone(), known, table, clock }
     }
 
     pub(crate) fn budgets(&self) -> Vec<FileBudget> {
@@ -71,6 +73,10 @@ impl Rules for CallRules {
         let now = self.clock.wall();
         out.extend(self.budget.as_ref().map(|budget| budget.at(now, &self.known)));
         allowances::rules(call, &self.calendar, now, out);
+    }
+
+    fn permits(&self, caller: &Caller, model: &str) -> bool {
+        self.table.load().permits(caller, model)
     }
 
     fn differ_by_group(&self, caller: &Caller) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gatewright_admin::{
     Change, Configured, Deployed, Deployments, Vault, Waiting, opened, place, public_name,
 };
-use gatewright_core::ErrorKind;
+use gatewright_core::{Caller, ErrorKind};
 use gatewright_routing::Table;
 use gatewright_store::{Draft, Error as StoreError, Kind, News, Object, Order, Query, Store};
 use gatewright_transport::Trust;
@@ -205,6 +205,14 @@ impl Deployments for StoredModels {
             name: deployment.group.to_string(),
             credential: self.live.models.credential_of(&deployment.id),
         })
+    }
+
+    fn permits(&self, caller: &Caller, model: &str) -> bool {
+        self.live.table.load().permits(caller, model)
+    }
+
+    fn has_access_group(&self, name: &str) -> bool {
+        self.live.table.load().has_access_group(name)
     }
 
     fn credentials(&self) -> Vec<Configured> {

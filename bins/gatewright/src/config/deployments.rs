@@ -232,9 +232,12 @@ impl Reader<'_> {
         if let (Err(err), false) = (&split, names.model.contains('*')) {
             problems.warn(section.at("model"), format!("{err}; the deployment answers with an error"));
         }
+        let told = Section::new(format!("{}.model_info", self.path), &info);
+        let access_groups = told.texts("access_groups", problems).into_iter().map(Arc::from).collect();
         let routing = gatewright_routing::Deployment {
             id: names.id.into(),
             group: names.group.into(),
+            access_groups,
             target: names.model.into(),
             team: None,
             provider: split.as_ref().map_or("unknown", |(provider, _)| provider.name()).into(),

@@ -38,7 +38,12 @@ pub(crate) async fn settle(ask: &Ask, draft: &mut Draft, held_by: Option<&str>) 
             fields.entry(name).or_insert(value);
         }
     }
-    let giver = Giver { caller: &ask.actor.caller, fields: &fields, expires_at: key.draft.expires_at };
+    let giver = Giver {
+        caller: &ask.actor.caller,
+        deployments: &*ask.admin.deployments,
+        fields: &fields,
+        expires_at: key.draft.expires_at,
+    };
     giver.fit(draft)?;
     let user = draft.parents.user.as_deref();
     if user.is_some() && user != ask.actor.user() && user != held_by {

@@ -1,6 +1,7 @@
 //! `/model/*`: deployments that are kept in the database.
 
 mod change;
+pub(crate) mod groups;
 mod make;
 mod may;
 mod names;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_core::{Dialect, ErrorKind};
+use gatewright_core::{Caller, Dialect, ErrorKind};
 
 use super::fixture::{Mute, World, call, deployment, deployments};
 use crate::{Alias, Deployment, Rule, Settings, Table};
@@ -56,6 +56,50 @@ fn a_name_leads_to_the_first_that_knows_it() {
         let filled = route.deployments().next().and_then(|d| route.model_for(d));
         assert_eq!((&*route.name, found, filled.as_deref()), (group, ids, model), "{name}");
     }
+}
+
+#[test]
+fn a_model_is_open_to_whoever_may_use_its_name_what_an_alias_stands_for_or_an_access_group() {
+    let of = |group: &str, id: &str, access: &[&str], team: Option<&str>| Deployment {
+        access_groups: access.iter().map(|name| Arc::from(*name)).collect(),
+        team: team.map(Arc::from),
+        ..wild(group, id, group)
+    };
+    let deployments = vec![
+        of("gpt-4o", "d1", &[], None),
+        of("gpt-4o", "d2", &["beta"], None),
+        of("plain", "d3", &[], None),
+        of("openai/*", "d4", &["wild"], None),
+        of("secret", "d5", &["ours"], Some("red")),
+        of("plain", "d6", &["ours"], Some("red")),
+    ];
+    let aliases = vec![alias("fast", "gpt-4o", false)];
+    let table = Table::build(deployments, Settings { aliases, ..Settings::default() }).unwrap();
+    for (allowed, team, model, may) in [
+        ("gpt-4o", None, "gpt-4o", true),
+        ("gpt-4o", None, "fast", true),
+        ("fast", None, "fast", true),
+        ("fast", None, "gpt-4o", false),
+        ("other", None, "fast", false),
+        ("beta", None, "gpt-4o", true),
+        ("beta", None, "fast", true),
+        ("beta", None, "d2", true),
+        ("beta", None, "d1", false),
+        ("beta", None, "plain", false),
+        ("be*", None, "gpt-4o", false),
+        ("wild", None, "openai/o3", true),
+        ("ours", Some("red"), "secret", true),
+        ("ours", Some("red"), "plain", true),
+        ("ours", None, "secret", false),
+        ("ours", Some("blue"), "plain", false),
+    ] {
+        let team = team.map(Arc::from);
+        let caller = Caller { models: vec![vec![allowed.into()]], team, ..Caller::new("k") };
+        assert_eq!(table.permits(&caller, model), may, "{allowed} {model}");
+    }
+    let shown = |team| table.access_groups(team).into_iter().map(|name| &**name).collect::<Vec<_>>();
+    assert_eq!(shown(None), ["beta", "wild"]);
+    assert_eq!(shown(Some("red")), ["beta", "ours", "wild"]);
 }
 
 #[test]
