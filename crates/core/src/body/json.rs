@@ -45,10 +45,10 @@ enum Value {
     Gone,
 }
 
-/// A field that was set; `key` (in quotes) only where the client did not send the field.
+/// A field that was set; `key` only where the client did not send the field.
 #[derive(Clone)]
 struct New {
-    key: Option<Bytes>,
+    key: Option<Box<str>>,
     value: Bytes,
 }
 
@@ -137,7 +137,7 @@ impl Json {
             None => {
                 let at = scan::Field { start: 0, key_end: 0, value: 0, end: 0, plain: false };
                 self.fields
-                    .push(Field { at, value: Value::New(Box::new(New { key: Some(quoted(key)), value })) });
+                    .push(Field { at, value: Value::New(Box::new(New { key: Some(key.into()), value })) });
             }
         }
     }
@@ -173,11 +173,10 @@ impl Json {
 
     /// The names of the fields, in order.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.fields.iter().filter(|f| !matches!(f.value, Value::Gone)).map(|field| match &field.value {
-            Value::New(new) if new.key.is_some() => {
-                Cow::Owned(new.key.as_deref().map(unquoted).unwrap_or_default())
-            }
-            _ => key_text(&self.source, field.at),
+        let left = self.fields.iter().filter(|field| !matches!(field.value, Value::Gone));
+        left.map(|field| match field.own_key() {
+            Some(key) => Cow::Borrowed(key),
+            None => key_text(&self.source, field.at),
         })
     }
 
@@ -207,11 +206,10 @@ impl Json {
             }
             match &field.value {
                 Value::New(new) => {
-                    let key = new
-                        .key
-                        .as_deref()
-                        .unwrap_or_else(|| slice(&self.source, field.at.start, field.at.key_end));
-                    out.scratch.put_slice(key);
+                    match &new.key {
+                        Some(key) => out.scratch.put_slice(&quoted(key)),
+                        None => out.scratch.put_slice(slice(&self.source, field.at.start, field.at.key_end)),
+                    }
                     out.scratch.put_u8(b':');
                     out.scratch.put_slice(&new.value);
                 }
@@ -244,12 +242,20 @@ impl Json {
     }
 
     fn is_named(&self, field: &Field, key: &str) -> bool {
-        match &field.value {
-            Value::New(new) if new.key.is_some() => {
-                new.key.as_deref().is_some_and(|quoted| unquoted(quoted) == key)
-            }
-            Value::Gone => false,
-            Value::New(_) | Value::Source => same_key(&self.source, field.at, key),
+        match (field.own_key(), &field.value) {
+            (_, Value::Gone) => false,
+            (Some(own), _) => own == key,
+            (None, _) => same_key(&self.source, field.at, key),
+        }
+    }
+}
+
+impl Field {
+    /// Its key, where the client did not send it.
+    fn own_key(&self) -> Option<&str> {
+        match &self.value {
+            Value::New(new) => new.key.as_deref(),
+            Value::Source | Value::Gone => None,
         }
     }
 }
@@ -283,34 +289,35 @@ fn spelled(source: &Bytes, at: scan::Field) -> &[u8] {
 
 /// The key's text. An escaped or invalid key is decoded as far as it can be, so that no spelling hides a duplicate.
 fn key_text(source: &Bytes, at: scan::Field) -> Cow<'_, str> {
-    if !at.plain
-        && let Ok(text) = serde_json::from_slice::<String>(slice(source, at.start, at.key_end))
+    let spelled = spelled(source, at);
+    if at.plain
+        && let Ok(text) = std::str::from_utf8(spelled)
     {
-        return Cow::Owned(text);
+        return Cow::Borrowed(text);
     }
-    String::from_utf8_lossy(spelled(source, at))
+    match serde_json::from_slice::<String>(slice(source, at.start, at.key_end)) {
+        Ok(text) => Cow::Owned(text),
+        Err(_) => String::from_utf8_lossy(spelled),
+    }
 }
 
 fn same_key(source: &Bytes, at: scan::Field, key: &str) -> bool {
     match at.plain {
-        true => spelled(source, at) == key.as_bytes(),
+        // Most keys differ in their length already.
+        true => at.key_length() == key.len() && spelled(source, at) == key.as_bytes(),
         false => key_text(source, at) == key,
     }
 }
 
 fn same_keys(source: &Bytes, one: scan::Field, other: scan::Field) -> bool {
     match one.plain && other.plain {
-        true => spelled(source, one) == spelled(source, other),
+        true => one.key_length() == other.key_length() && spelled(source, one) == spelled(source, other),
         false => key_text(source, one) == key_text(source, other),
     }
 }
 
 fn quoted(text: &str) -> Bytes {
     serde_json::to_vec(text).map(Bytes::from).unwrap_or_default()
-}
-
-fn unquoted(quoted: &[u8]) -> String {
-    serde_json::from_slice(quoted).unwrap_or_default()
 }
 
 /// What serde says, for a client: without the place, which counts from the field and would mislead, and without names of

@@ -17,6 +17,13 @@ pub(super) struct Field {
     pub(super) plain: bool,
 }
 
+impl Field {
+    /// How long the key is between its quotes.
+    pub(super) fn key_length(self) -> usize {
+        (self.key_end - self.start).saturating_sub(2) as usize
+    }
+}
+
 /// What is wrong, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -124,6 +131,7 @@ fn scalar(text: &[u8], start: usize) -> Scan<usize> {
     let word = rest.get(..length).unwrap_or_default();
     match word {
         b"true" | b"false" | b"null" => Ok(start + length),
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => Ok(start + length),
         _ if serde_json::from_slice::<&serde_json::value::RawValue>(word).is_ok() => Ok(start + length),
         _ => Err(Fault { at: start, why: "expected a value" }),
     }

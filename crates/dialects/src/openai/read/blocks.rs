@@ -4,9 +4,11 @@ use gatewright_core::chat::{Delta, Event, Finish, Part, PartKind};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::any::Any;
 use super::chunk::{RawCall, RawChoice, RawDelta, list, text, words};
+use super::part::Content;
 use super::reply::{call_id, citation};
-use super::{part, thought};
+use super::thought;
 use crate::openai::finish;
 
 /// What is open in one choice.
@@ -141,7 +143,8 @@ impl Choice {
     }
 
     fn content_list(&mut self, raw: &str, out: &mut Vec<Event>) {
-        for part in part::content(serde_json::from_str(raw).ok()) {
+        let Any(Content(parts)) = serde_json::from_str(raw).unwrap_or_default();
+        for part in parts {
             match part {
                 Part::Text { text, .. } => self.running(Running::Text, text, out),
                 thought => self.thought(thought, out),

@@ -1,7 +1,9 @@
 //! From OpenAI's wire to the canonical conversation.
 
+mod any;
 mod blocks;
 mod chunk;
+mod message;
 pub(super) mod part;
 pub(super) mod reply;
 pub(super) mod request;
@@ -9,6 +11,7 @@ pub(super) mod stream;
 mod thought;
 mod tool;
 mod turn;
+mod whole;
 
 use serde_json::{Map, Value};
 

@@ -1,17 +1,34 @@
 //! Pieces of content.
 
 use gatewright_core::chat::{CacheMark, Media, MediaKind, MediaSource, Part};
+use serde::de::SeqAccess;
 use serde_json::{Map, Value};
 
+use super::any::FromAny;
 use super::{extra_of, take_object, take_string, thought};
 
-/// Reads the `content` of a message.
-pub(super) fn content(value: Option<Value>) -> Vec<Part> {
-    match value {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(text)) => vec![Part::text(text)],
-        Some(Value::Array(items)) => items.into_iter().map(part).collect(),
-        Some(other) => vec![Part::text(other.to_string())],
+/// The `content` of a message.
+#[derive(Default)]
+pub(super) struct Content(pub(super) Vec<Part>);
+
+impl FromAny for Content {
+    fn text(text: &str) -> Self {
+        Self(vec![Part::text(text)])
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Self, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(item) = items.next_element()? {
+            parts.push(part(item));
+        }
+        Ok(Self(parts))
+    }
+
+    fn tree(value: Value) -> Self {
+        match value {
+            Value::Null => Self::default(),
+            other => Self(vec![Part::text(other.to_string())]),
+        }
     }
 }
 

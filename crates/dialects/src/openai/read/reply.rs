@@ -2,20 +2,25 @@
 
 use gatewright_core::Result;
 use gatewright_core::chat::{Answer, Choice, Finish, Part};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{arguments, extra_of, part, take_list, take_object, take_string, thought, tool};
+use super::any::Any;
+use super::whole::{RawAnswer, RawChoice};
+use super::{arguments, extra_of, take_list, take_object, take_string, thought, tool};
 use crate::openai::{fault, finish, relay, usage};
 
 /// Reads an answer. An error that came with a good status is an `Err`.
 pub(in crate::openai) fn read(body: &[u8]) -> Result<Answer> {
-    let Ok(Value::Object(mut top)) = serde_json::from_slice(body) else { return Err(relay::unreadable()) };
+    let Ok(Any(RawAnswer::Fields { choices, usage: used, rest: mut top })) = serde_json::from_slice(body)
+    else {
+        return Err(relay::unreadable());
+    };
     let failed = |value: &Value| !value.is_null() && value != &json!({}) && value != "";
     if top.get("error").is_some_and(failed) || top.get("object").is_some_and(|object| object == "error") {
         return Err(fault::inside(body));
     }
-    let Some(choices) = take_list(&mut top, "choices") else { return Err(relay::without_choices(body)) };
-    let used = top.shift_remove("usage").filter(|usage| !usage.is_null());
+    let Some(choices) = choices else { return Err(relay::without_choices(body)) };
     top.shift_remove("object");
     let id = take_string(&mut top, "id").unwrap_or_default();
     let sources = sources(top.get("search_results"), top.get("citations"));
@@ -28,26 +33,21 @@ pub(in crate::openai) fn read(body: &[u8]) -> Result<Answer> {
         model: take_string(&mut top, "model").unwrap_or_default(),
         created: top.shift_remove("created").and_then(|at| at.as_u64()).unwrap_or_default(),
         choices,
-        usage: used.and_then(|usage| usage::read(usage.to_string().as_bytes())),
+        usage: used.as_deref().map(RawValue::get).and_then(|usage| usage::read(usage.as_bytes())),
         service_tier: take_string(&mut top, "service_tier"),
         id,
         extra: extra_of(top),
     })
 }
 
-fn read_choice(value: Value, at: u32, answer: &str) -> Choice {
-    let mut choice = match value {
-        Value::Object(choice) => choice,
-        _ => Map::new(),
-    };
-    let mut message = take_object(&mut choice, "message").unwrap_or_default();
+fn read_choice(raw: RawChoice, at: u32, answer: &str) -> Choice {
+    let RawChoice { content, mut message, rest: mut choice } = raw;
     let index =
         choice.shift_remove("index").and_then(|index| u32::try_from(index.as_u64()?).ok()).unwrap_or(at);
     let said = take_string(&mut choice, "finish_reason").unwrap_or_default();
     let logprobs = choice.shift_remove("logprobs").filter(|value| !value.is_null());
     let stop_sequence = take_string(&mut choice, "stop_reason");
-    let parts = read_parts(&mut message, index, answer);
-    message.shift_remove("role");
+    let parts = read_parts(content, &mut message, index, answer);
     choice.shift_remove("delta");
     let mut extra = extra_of(message);
     extra.append(&mut extra_of(choice));
@@ -63,9 +63,14 @@ pub(super) fn read_finish(word: &str, parts: &[Part]) -> Finish {
     }
 }
 
-fn read_parts(message: &mut Map<String, Value>, index: u32, answer: &str) -> Vec<Part> {
+fn read_parts(
+    mut content: Vec<Part>,
+    message: &mut Map<String, Value>,
+    index: u32,
+    answer: &str,
+) -> Vec<Part> {
     let mut parts = thought::take(message);
-    parts.append(&mut part::content(message.shift_remove("content")));
+    parts.append(&mut content);
     parts.retain(|part| !matches!(part, Part::Text { text, .. } if text.is_empty()));
     cite(message, &mut parts);
     parts.extend(take_string(message, "refusal").filter(|text| !text.is_empty()).map(Part::Refusal));

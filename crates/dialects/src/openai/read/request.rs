@@ -4,6 +4,8 @@ use gatewright_core::chat::{Chat, Effort, Output, Reasoning, Sampling};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde_json::{Map, Value};
 
+use super::any::Any;
+use super::message::Message;
 use super::turn::Turns;
 use super::{take_object, take_string, tool};
 
@@ -40,14 +42,14 @@ const KNOWN: &[&str] = &[
 
 /// Reads a request.
 pub(in crate::openai) fn read(body: &Json) -> Result<Chat> {
-    let Some(messages) = body.get::<Vec<Value>>("messages")? else {
+    let Some(messages) = body.get::<Vec<Any<Message>>>("messages")? else {
         return Err(
             Error::new(ErrorKind::InvalidRequest, "missing required field 'messages'").with_param("messages")
         );
     };
     let mut turns = Turns::default();
     let mut chat = Chat {
-        turns: messages.into_iter().map(|message| turns.read(message)).collect::<Result<_>>()?,
+        turns: messages.into_iter().map(|Any(message)| turns.read(message)).collect::<Result<_>>()?,
         parallel_tool_calls: body.get("parallel_tool_calls")?,
         sampling: sampling(body)?,
         n: body.get("n")?,

@@ -4,6 +4,7 @@ use gatewright_core::chat::{Part, Role, ToolCall, ToolResult, Turn};
 use gatewright_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
+use super::message::Message;
 use super::{arguments, extra_of, part, take_list, take_object, take_string, thought, tool};
 
 /// Reads messages one by one; remembers calls of the older `function_call` form, which have no ids.
@@ -15,7 +16,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// The next message.
-    pub(super) fn read(&mut self, message: Value) -> Result<Turn> {
+    pub(super) fn read(&mut self, message: Message) -> Result<Turn> {
         let at = self.read;
         self.read += 1;
         let wrong = |what: &str, field: &str| {
@@ -25,24 +26,26 @@ impl Turns {
             )
             .with_param(format!("messages[{at}]{field}"))
         };
-        let Value::Object(mut message) = message else { return Err(wrong("expected an object", "")) };
-        let Some(role) = take_string(&mut message, "role") else {
+        let Message::Fields { role, content, rest } = message else {
+            return Err(wrong("expected an object", ""));
+        };
+        let Some(role) = role.as_str() else {
             return Err(wrong("expected a role", ".role"));
         };
-        match role.as_str() {
-            "system" => Ok(speech(Role::System, message)),
-            "developer" => Ok(speech(Role::Developer, message)),
-            "user" => Ok(speech(Role::User, message)),
-            "assistant" => Ok(self.model(message)),
-            "tool" => Ok(result(message)),
-            "function" => Ok(self.function_result(message)),
+        match role {
+            "system" => Ok(turn(Role::System, content, rest)),
+            "developer" => Ok(turn(Role::Developer, content, rest)),
+            "user" => Ok(turn(Role::User, content, rest)),
+            "assistant" => Ok(self.model(content, rest)),
+            "tool" => Ok(result(content, rest)),
+            "function" => Ok(self.function_result(content, rest)),
             _ => Err(wrong("expected system, developer, user, assistant, tool or function", ".role")),
         }
     }
 
-    fn model(&mut self, mut message: Map<String, Value>) -> Turn {
+    fn model(&mut self, mut content: Vec<Part>, mut message: Map<String, Value>) -> Turn {
         let mut parts = thought::take(&mut message);
-        parts.append(&mut part::content(message.shift_remove("content")));
+        parts.append(&mut content);
         parts.extend(take_string(&mut message, "refusal").filter(|text| !text.is_empty()).map(Part::Refusal));
         let calls = take_list(&mut message, "tool_calls").unwrap_or_default();
         parts.extend(calls.into_iter().filter_map(tool::call).map(Part::ToolCall));
@@ -66,23 +69,17 @@ impl Turns {
     }
 
     /// The older `function` message answers the last call of its name.
-    fn function_result(&mut self, mut message: Map<String, Value>) -> Turn {
+    fn function_result(&mut self, content: Vec<Part>, mut message: Map<String, Value>) -> Turn {
         let name = take_string(&mut message, "name").unwrap_or_default();
         let known = self.unnamed.iter().rev().find(|(called, _)| *called == name);
         let id = known.map_or(name.clone(), |(_, id)| id.clone());
         message.insert("tool_call_id".into(), id.into());
-        result(message)
+        result(content, message)
     }
 }
 
-fn speech(role: Role, mut message: Map<String, Value>) -> Turn {
-    let parts = part::content(message.shift_remove("content"));
-    turn(role, parts, message)
-}
-
-fn result(mut message: Map<String, Value>) -> Turn {
+fn result(parts: Vec<Part>, mut message: Map<String, Value>) -> Turn {
     let id = take_string(&mut message, "tool_call_id").unwrap_or_default();
-    let parts = part::content(message.shift_remove("content"));
     let is_error = message.shift_remove("is_error") == Some(Value::Bool(true));
     let cache = part::take_mark(&mut message);
     let result = Part::ToolResult(ToolResult { id, parts, is_error, cache });
