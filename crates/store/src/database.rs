@@ -8,6 +8,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database as Orm, DatabaseConnection, DatabaseTransaction, DbBackend,
     QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
+use sqlx::Connection;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use crate::insert::{self, Rows};
@@ -211,6 +212,11 @@ fn sqlite(settings: &Settings, url: &str, connections: u32, reads: bool) -> Conn
         .max_lifetime(None)
         .test_before_acquire(false)
         .sqlx_logging(false)
+        // On a full disk SQLite takes a transaction back by itself. The driver counts it on, and would commit nothing of
+        // what comes next on that connection.
+        .map_sqlx_sqlite_before_acquire(|connection, _| {
+            Box::pin(async move { Ok(!connection.is_in_transaction()) })
+        })
         .map_sqlx_sqlite_opts(move |options| {
             // The wait for locks is set before anything else: turning to WAL needs one.
             let options =

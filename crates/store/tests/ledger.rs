@@ -452,3 +452,32 @@ async fn bytes(base: &Base) -> u64 {
     let row = connection.query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by_index::<i64>(0).unwrap().unsigned_abs()
 }
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_takes_back_by_itself_spoils_none_that_follows() {
+    let base = Base::sqlite();
+    let Base::Sqlite(dir) = &base else { unreachable!() };
+    let store = base.open().await;
+    store.ready().await.unwrap();
+    let url = format!("sqlite://{}", dir.path().join("gatewright.db").display());
+    let other = Database::connect(url).await.unwrap();
+    for (input, how) in [(4711, "ROLLBACK"), (4712, "ABORT")] {
+        let trigger = format!(
+            "CREATE TRIGGER unlucky_{input} BEFORE INSERT ON entries WHEN NEW.input = {input} \
+             BEGIN SELECT RAISE({how}, 'unlucky'); END"
+        );
+        other.execute_unprepared(&trigger).await.unwrap();
+    }
+    let mut entries = some(20, 5);
+    let mut bad = entries.pop().unwrap();
+    // The second is taken back only to a savepoint where the driver still counts the first.
+    for input in [4711, 4712] {
+        bad.usage.input = input;
+        store.apply(&batch(std::slice::from_ref(&bad))).await.unwrap_err();
+    }
+    store.apply(&batch(&entries)).await.unwrap();
+    // Whoever else looks sees it, and so does the next process.
+    let next = base.open().await;
+    next.ready().await.unwrap();
+    check(&next, &entries).await;
+}
