@@ -1,5 +1,6 @@
 //! Starts the built binary in a folder of its own, waits until it serves, and cleans up.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,6 +29,7 @@ pub struct Gateway {
     configured: bool,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    under: Vec<String>,
     child: Option<Child>,
 }
 
@@ -36,6 +38,8 @@ pub struct Setup {
     config: Option<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    under: Vec<String>,
+    data: Option<PathBuf>,
 }
 
 // === impl Setup ===
@@ -43,12 +47,12 @@ pub struct Setup {
 impl Setup {
     /// With this configuration.
     pub fn new(config: impl Into<String>) -> Self {
-        Self { config: Some(config.into()), args: Vec::new(), env: Vec::new() }
+        Self { config: Some(config.into()), ..Self::bare() }
     }
 
     /// Without any configuration.
     pub fn bare() -> Self {
-        Self { config: None, args: Vec::new(), env: Vec::new() }
+        Self { config: None, args: Vec::new(), env: Vec::new(), under: Vec::new(), data: None }
     }
 
     /// With a variable in its environment.
@@ -65,6 +69,20 @@ impl Setup {
         self
     }
 
+    /// Started by this program, whose arguments end with the binary and its own.
+    #[must_use]
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// With its data in this folder in place of one of its own.
+    #[must_use]
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data = Some(folder.into());
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub fn start(self) -> Gateway {
         let dir = self.folder();
@@ -75,6 +93,7 @@ impl Setup {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             args: self.args,
             env: self.env,
+            under: self.under,
             child: None,
         };
         gateway.restart();
@@ -84,13 +103,17 @@ impl Setup {
     /// Runs it with these arguments until it ends by itself; answers whether it succeeded and all it wrote.
     pub fn run(self) -> (bool, String) {
         let dir = self.folder();
-        told(command(dir.path(), &self.env).args(self.args))
+        told(command(dir.path(), &self.env, &self.under).args(self.args))
     }
 
     fn folder(&self) -> TempDir {
         let dir = TempDir::with_prefix("gatewright-test-").unwrap();
         if let Some(config) = &self.config {
             std::fs::write(dir.path().join("config.yaml"), config).unwrap();
+        }
+        if let Some(data) = &self.data {
+            std::fs::create_dir_all(data).unwrap();
+            std::os::unix::fs::symlink(data, dir.path().join("gatewright-data")).unwrap();
         }
         dir
     }
@@ -114,7 +137,7 @@ impl Gateway {
     pub fn launch(&mut self) {
         assert!(self.child.is_none(), "the gateway runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = command(self.dir.path(), &self.env);
+        let mut command = command(self.dir.path(), &self.env, &self.under);
         if self.configured {
             command.args(["--config", "config.yaml"]);
         }
@@ -131,6 +154,11 @@ impl Gateway {
     /// Its base URL without a path.
     pub fn base(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("the gateway does not run").id()
     }
 
     /// Its folder.
@@ -175,12 +203,12 @@ impl Gateway {
     /// Runs the binary in its folder with other arguments until it ends by itself; answers whether it succeeded and
     /// all it wrote.
     pub fn run(&self, args: &[&str]) -> (bool, String) {
-        told(command(self.dir.path(), &self.env).args(args))
+        told(command(self.dir.path(), &self.env, &[]).args(args))
     }
 
     /// The journal's entries, as the command line lists them.
     pub fn journal(&self) -> Vec<Entry> {
-        let mut command = command(self.dir.path(), &self.env);
+        let mut command = command(self.dir.path(), &self.env, &[]);
         let output = command.args(["journal", "--json"]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "journal: {text}{}", String::from_utf8_lossy(&output.stderr));
@@ -269,8 +297,10 @@ fn told(command: &mut Command) -> (bool, String) {
     (output.status.success(), text)
 }
 
-fn command(dir: &Path, env: &[(String, String)]) -> Command {
-    let mut command = Command::new(binary());
+fn command(dir: &Path, env: &[(String, String)], under: &[String]) -> Command {
+    let mut words = under.iter().map(OsString::from).chain([binary().into()]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
     // Provider keys and proxies of whoever runs the tests must not change what is tested.
     command.current_dir(dir).env_clear().env("HOME", dir).env("NO_PROXY", "*");
     command.envs(env.iter().map(|(name, value)| (name, value)));

@@ -134,7 +134,8 @@ impl Watched {
             unjournalled: journal.unjournalled,
             lost: journal.lost,
             sync_failures: journal.sync_failures,
-            full: journal.full,
+            full: journal.full.is_some(),
+            failing: journal.failing.is_some(),
         }
     }
 }

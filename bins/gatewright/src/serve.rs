@@ -88,6 +88,7 @@ pub async fn serve(
     let telemetry = gatewright_telemetry::init(&config.telemetry, transport.clone())
         .map_err(|err| StartError::new("cannot trace", &err))?;
     let settings = gatewright_spend::Settings {
+        segment_bytes: config.journal.segment_bytes,
         sync: config.journal.sync,
         on_full: config.journal.on_full,
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES),

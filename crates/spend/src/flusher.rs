@@ -19,7 +19,9 @@ fn run(shared: &Shared) {
     while rest(shared) {
         sync(shared);
         prepare(shared);
-        shared.tail.lock().write_waiting();
+        let mut tail = shared.tail.lock();
+        tail.probe();
+        tail.write_waiting();
     }
     shared.tail.lock().write_waiting();
     sync(shared);
@@ -33,7 +35,7 @@ fn rest(shared: &Shared) -> bool {
         shared.wake.wait(&mut tail);
     }
     let wait = match shared.sync {
-        _ if tail.spare.is_none() && !tail.full => Duration::ZERO,
+        _ if tail.spare.is_none() && tail.full.is_none() => Duration::ZERO,
         Sync::Every(wait) if tail.dirty => wait,
         Sync::Every(_) | Sync::Always | Sync::Never => AGAIN,
     };
@@ -65,7 +67,7 @@ fn prepare(shared: &Shared) {
     if tail.spare.is_some() {
         return;
     }
-    let (make, was_full) = (tail.maker(), tail.full);
+    let make = tail.maker();
     drop(tail);
     let made = make();
     let mut tail = shared.tail.lock();
@@ -76,16 +78,10 @@ fn prepare(shared: &Shared) {
         }
         Ok(spare) => {
             tail.spare = Some(spare);
-            tail.full = false;
-            if was_full {
+            if tail.full.take().is_some() {
                 tracing::info!("the journal's disk has room again");
             }
         }
-        Err(err) => {
-            tail.full = true;
-            if !was_full {
-                tracing::error!(error = %err, "the journal's disk is full: this segment is the last");
-            }
-        }
+        Err(err) => tail.is_full(&err),
     }
 }

@@ -72,8 +72,10 @@ struct Place {
 pub struct Health {
     /// The directories that it is written to, one a lane.
     pub instances: Vec<PathBuf>,
-    /// The disk had no room for a next segment: the ones that are written to are the last.
-    pub full: bool,
+    /// Why there is no next segment, where the ones that are written to are the last.
+    pub full: Option<String>,
+    /// Why what was written last was not taken.
+    pub failing: Option<String>,
     /// Attempts that are running.
     pub open: u64,
     /// Ends that the disk did not take yet.
@@ -261,7 +263,8 @@ impl Lane {
         let shared = &self.shared;
         let tail = shared.tail.lock();
         health.instances.push(self.instance.path.clone());
-        health.full |= tail.full;
+        health.full = health.full.take().or_else(|| tail.full.clone());
+        health.failing = health.failing.take().or_else(|| tail.failing.clone());
         health.open += tail.open_attempts();
         health.waiting += tail.waiting.len() as u64;
         health.unjournalled += shared.unjournalled.load(Ordering::Relaxed);

@@ -86,8 +86,8 @@ fn adopt(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64, name: Name) -> io:
     let mut tail = Tail::new(dir, disk, segment_bytes, (name, file));
     tail.at = end;
     if let Err(err) = reserved {
-        tracing::warn!(error = %err, "the journal's disk is full");
-        (tail.capacity, tail.full) = (end, true);
+        tail.capacity = end;
+        tail.is_full(&err);
     }
     let open = unsettled(dir, name, &mut tail.last_started)?;
     settle(&mut tail, open);

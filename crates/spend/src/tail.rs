@@ -32,8 +32,10 @@ pub(crate) struct Tail {
     pub(crate) capacity: u64,
     /// The segment that comes next, made ahead so that a full disk is noticed while there is still room.
     pub(crate) spare: Option<(Name, File)>,
-    /// The last try to make a spare failed.
-    pub(crate) full: bool,
+    /// Why the last try to make a spare failed.
+    pub(crate) full: Option<String>,
+    /// Why the last write failed.
+    pub(crate) failing: Option<String>,
     /// Open attempts by the segment that they began in, oldest first.
     pub(crate) open: VecDeque<(u64, u64)>,
     pub(crate) last_started: u64,
@@ -63,7 +65,8 @@ impl Tail {
             at: 0,
             capacity: segment_bytes,
             spare: None,
-            full: false,
+            full: None,
+            failing: None,
             open: VecDeque::new(),
             last_started: 0,
             sealed: Vec::new(),
@@ -141,9 +144,24 @@ impl Tail {
         move || Ok((name, disk.create(&path, bytes)?))
     }
 
+    /// No next segment could be made.
+    pub(crate) fn is_full(&mut self, err: &io::Error) {
+        if self.full.replace(err.to_string()).is_none() {
+            tracing::error!(error = %err, "the journal has no next segment: this one is the last");
+        }
+    }
+
+    /// Finds out whether the disk takes writes again, with one that says nothing new.
+    pub(crate) fn probe(&mut self) {
+        if self.failing.is_some() {
+            let _ = self.mark(false);
+        }
+    }
+
     /// Whether the thread has something to do.
     pub(crate) fn has_work(&self) -> bool {
-        self.dirty || self.spare.is_none() || !self.sealed.is_empty() || !self.waiting.is_empty()
+        let behind = self.dirty || !self.sealed.is_empty() || !self.waiting.is_empty();
+        behind || self.spare.is_none() || self.failing.is_some()
     }
 
     /// Gives back the room that was reserved, once nothing more is written.
@@ -181,10 +199,10 @@ impl Tail {
 
     /// For whoever cannot wait for the thread that makes spares.
     fn make_spare(&mut self) -> io::Result<()> {
-        if self.full {
+        if self.full.is_some() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.spare = Some(self.maker()().inspect_err(|_| self.full = true)?);
+        self.spare = Some(self.maker()().inspect_err(|err| self.is_full(err))?);
         Ok(())
     }
 
@@ -204,13 +222,25 @@ impl Tail {
     fn write(&mut self, record: &mut Writer) -> io::Result<()> {
         let bytes = record.as_mut_slice();
         seal(bytes, self.name.salt, self.at);
-        let written = self.file.write_at(bytes, self.at)?;
-        if written < bytes.len() {
-            return Err(io::ErrorKind::StorageFull.into());
+        let written = match self.file.write_at(bytes, self.at) {
+            Ok(written) if written < bytes.len() => Err(io::ErrorKind::StorageFull.into()),
+            other => other,
+        };
+        match &written {
+            Ok(written) => {
+                self.at += *written as u64;
+                self.dirty = true;
+                if self.failing.take().is_some() {
+                    tracing::info!("the journal is written again");
+                }
+            }
+            Err(err) => {
+                if self.failing.replace(err.to_string()).is_none() {
+                    tracing::error!(error = %err, "the journal cannot be written");
+                }
+            }
         }
-        self.at += written as u64;
-        self.dirty = true;
-        Ok(())
+        written.map(drop)
     }
 
     fn close(&mut self, segment: u64) {
@@ -325,7 +355,7 @@ mod tests {
                     Err(err) => break assert_eq!(err.kind(), io::ErrorKind::StorageFull),
                 }
             }
-            assert!(journal.health().full);
+            assert!(journal.health().full.is_some());
             for (ticket, attempt) in running.drain(..) {
                 journal.settle(ticket, &settle(attempt));
             }

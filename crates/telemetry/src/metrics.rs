@@ -31,8 +31,10 @@ pub struct LedgerFigures {
     pub lost: u64,
     /// Times that the journal could not be forced to the disk.
     pub sync_failures: u64,
-    /// Whether the journal's disk is full.
+    /// Whether the journal has no next segment.
     pub full: bool,
+    /// Whether the journal cannot be written.
+    pub failing: bool,
 }
 
 impl LedgerFigures {
@@ -44,7 +46,8 @@ impl LedgerFigures {
             ("backlog_entries", "Entries that wait for the database, about", self.backlog),
             ("backlog_bytes", "Bytes of the journal that wait for the database", self.backlog_bytes),
             ("set_aside_entries", "Entries that the database will never take", self.set_aside),
-            ("journal_full", "Whether the journal's disk is full", u64::from(self.full)),
+            ("journal_full", "Whether the journal has no next segment", u64::from(self.full)),
+            ("journal_failing", "Whether the journal cannot be written", u64::from(self.failing)),
         ];
         for (name, help, value) in gauges {
             registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));

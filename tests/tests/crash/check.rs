@@ -59,7 +59,15 @@ fn same_as_the_journal(gateway: &Gateway, books: &Books) {
     journal.sort();
     let database: Vec<(String, i64, bool)> =
         books.entries.iter().map(|entry| (entry.attempt.clone(), entry.cost, entry.exact)).collect();
-    assert_eq!(journal, database, "the journal and the database");
+    let missing = |from: &[(String, i64, bool)], all: &[(String, i64, bool)]| -> Vec<_> {
+        all.iter().filter(|entry| !from.contains(entry)).cloned().collect()
+    };
+    assert!(
+        journal == database,
+        "only in the journal: {:?}; only in the database: {:?}",
+        missing(&database, &journal),
+        missing(&journal, &database)
+    );
 }
 
 fn check(calls: &[(u64, &Bill)], books: &Books, whole: &[u64]) -> Told {

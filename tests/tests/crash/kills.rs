@@ -28,11 +28,7 @@ fn check(database: &Database) {
     let kills = std::env::var("KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let (upstream, mut gateway, clients) = world(database, "");
     let load = Load::default();
-    std::thread::scope(|scope| {
-        for client in clients.iter().cycle().take(CLIENTS) {
-            let load = &load;
-            scope.spawn(move || load.ask(client));
-        }
+    load.during(&clients, CLIENTS, || {
         let mut random = Random(7);
         for _ in 0..kills {
             std::thread::sleep(Duration::from_millis(10 + random.below(300)));
@@ -45,7 +41,6 @@ fn check(database: &Database) {
             }
             gateway.restart();
         }
-        load.stop();
     });
     let whole = load.whole.into_inner().unwrap();
     let told = settle(&upstream, &mut gateway, database, &whole);

@@ -42,28 +42,56 @@ enum Fate {
     Cut,
 }
 
+/// Tells all clients that their call is the last.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A small generator, so that a run can be repeated.
 pub struct Random(pub u64);
 
 /// An upstream that serves any load, and a gateway with keys before it; `more` is for its `general_settings`.
 pub fn world(database: &Database, more: &str) -> (Upstream, Gateway, Vec<Client>) {
-    let upstream = Upstream::start();
-    upstream.choose(|seen| Some(script(seen)));
-    let prices = "input_cost_per_token: 0.000001, output_cost_per_token: 0.00001";
-    let models = ["openai/*", "anthropic/*"]
-        .map(|model| deployment(&format!("\"{model}\""), &format!("\"{model}\""), &upstream, prices));
-    let config = format!(
-        "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}{}",
-        models.concat(),
-        database.settings(more)
-    );
-    let gateway = Setup::new(config).start();
+    world_with(database, more, |setup| setup)
+}
+
+/// The same with a gateway that is set up in another way.
+pub fn world_with(
+    database: &Database,
+    more: &str,
+    set_up: impl FnOnce(Setup) -> Setup,
+) -> (Upstream, Gateway, Vec<Client>) {
+    let upstream = upstream();
+    let gateway = set_up(Setup::new(config(&upstream, database, more))).start();
     let clients = keys(&Client::of(&gateway));
     (upstream, gateway, clients)
 }
 
+/// An upstream that serves any load.
+pub fn upstream() -> Upstream {
+    let upstream = Upstream::start();
+    upstream.choose(|seen| Some(script(seen)));
+    upstream
+}
+
+/// The configuration of a gateway before it.
+pub fn config(upstream: &Upstream, database: &Database, more: &str) -> String {
+    let prices = "input_cost_per_token: 0.000001, output_cost_per_token: 0.00001";
+    let models = ["openai/*", "anthropic/*"]
+        .map(|model| deployment(&format!("\"{model}\""), &format!("\"{model}\""), upstream, prices));
+    format!(
+        "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}{}",
+        models.concat(),
+        database.settings(more)
+    )
+}
+
 /// A key of everything that a key can belong to, one that belongs to nobody, and the master key.
-fn keys(admin: &Client) -> Vec<Client> {
+pub fn keys(admin: &Client) -> Vec<Client> {
     let made = |path: &str, body: Value| -> Value {
         let told = admin.post(path, &body);
         assert_eq!(told.status, 200, "{path}: {}", told.text());
@@ -97,13 +125,20 @@ impl Load {
         Self { next: next.into(), ..Self::default() }
     }
 
-    /// Tells all clients that their call is the last.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+    /// Lets so many clients ask while something happens.
+    pub fn during(&self, clients: &[Client], count: usize, happens: impl FnOnce()) {
+        std::thread::scope(|scope| {
+            // Also where what happens is that the test fails.
+            let _stop = Stop(&self.stop);
+            for client in clients.iter().cycle().take(count) {
+                scope.spawn(move || self.ask(client));
+            }
+            happens();
+        });
     }
 
     /// Asks until told to stop.
-    pub fn ask(&self, client: &Client) {
+    fn ask(&self, client: &Client) {
         while !self.stop.load(Ordering::Relaxed) {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if self.call(client, number).is_none() {
@@ -112,16 +147,23 @@ impl Load {
         }
     }
 
+    /// One call that nothing happens to, whoever takes it and whatever it is answered.
+    pub fn once(&self, client: &Client) -> Response {
+        let number = loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if fate(number) == Fate::Whole {
+                break number;
+            }
+        };
+        let (path, body) = request(number);
+        let response = client.post(path, &body);
+        self.note(number, &response);
+        response
+    }
+
     /// One call; `None` where nobody was there to take it.
     fn call(&self, client: &Client, number: u64) -> Option<()> {
-        let stream = number.is_multiple_of(2);
-        let provider = if (number / 2).is_multiple_of(2) { "openai" } else { "anthropic" };
-        let model = format!("{provider}/call-{number}");
-        let more = json!({"stream": stream, "max_tokens": CAP});
-        let (path, body) = match number / 4 % 2 {
-            0 => ("/v1/chat/completions", chat(&model, "tell me something", more)),
-            _ => ("/v1/messages", message(&model, "tell me something", more)),
-        };
+        let (path, body) = request(number);
         let body = body.to_string();
         let mut random = Random::of(number);
         // From here on the gateway has accepted it.
@@ -147,11 +189,30 @@ impl Load {
         if !response.whole && fate(number) == Fate::Whole {
             self.cut.lock().unwrap().push((number, response.text()));
         }
-        if is_good(&response, stream) {
-            self.whole.lock().unwrap().push(number);
-        }
+        self.note(number, &response);
         Some(())
     }
+
+    fn note(&self, number: u64, response: &Response) {
+        if is_good(response, is_stream(number)) {
+            self.whole.lock().unwrap().push(number);
+        }
+    }
+}
+
+/// What is asked, and where.
+fn request(number: u64) -> (&'static str, Value) {
+    let provider = if (number / 2).is_multiple_of(2) { "openai" } else { "anthropic" };
+    let model = format!("{provider}/call-{number}");
+    let more = json!({"stream": is_stream(number), "max_tokens": CAP});
+    match number / 4 % 2 {
+        0 => ("/v1/chat/completions", chat(&model, "tell me something", more)),
+        _ => ("/v1/messages", message(&model, "tell me something", more)),
+    }
+}
+
+fn is_stream(number: u64) -> bool {
+    number.is_multiple_of(2)
 }
 
 /// Whether a client would take it for a whole answer.

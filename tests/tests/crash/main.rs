@@ -2,6 +2,7 @@
 //! bound that holds.
 
 mod check;
+mod full;
 mod kills;
 mod load;
 mod stops;

@@ -32,15 +32,10 @@ fn check(database: &Database) {
     let (mut random, mut whole, mut next) = (Random(11), Vec::new(), 0);
     for round in 0..stops {
         let load = Load::starting_at(next);
-        std::thread::scope(|scope| {
-            for client in clients.iter().cycle().take(if round % 2 == 0 { FEW } else { CLIENTS }) {
-                let load = &load;
-                scope.spawn(move || load.ask(client));
-            }
+        load.during(&clients, if round % 2 == 0 { FEW } else { CLIENTS }, || {
             std::thread::sleep(Duration::from_millis(100 + random.below(200)));
             gateway.terminate();
             assert!(gateway.wait_for_exit().success());
-            load.stop();
         });
         let cut = load.cut.into_inner().unwrap();
         assert!(cut.is_empty(), "round {round}: {} calls were cut: {:?}", cut.len(), cut.first());

@@ -49,9 +49,11 @@ impl Health for Observed {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.journal.health().full {
-            true => Err("the journal's disk is full".to_owned()),
-            false => Ok(()),
+        let health = self.journal.health();
+        match (health.failing, health.full) {
+            (Some(why), _) => Err(format!("the journal cannot be written: {why}")),
+            (None, Some(why)) => Err(format!("the journal has no next segment: {why}")),
+            (None, None) => Ok(()),
         }
     }
 

@@ -34,6 +34,8 @@ pub struct ProxyLimits {
 pub struct JournalSettings {
     /// The directory of all data of this gateway.
     pub data_dir: PathBuf,
+    /// How large each of its files is.
+    pub segment_bytes: u64,
     /// When records are forced to the disk.
     pub sync: Sync,
     /// What happens when the disk is full.
@@ -169,7 +171,23 @@ impl Sections<'_> {
             }
         };
         let data_dir = general.text("data_dir", problems).unwrap_or_else(|| "gatewright-data".to_owned());
-        JournalSettings { data_dir: data_dir.into(), sync, on_full }
+        JournalSettings {
+            data_dir: data_dir.into(),
+            segment_bytes: self.segment_kb(problems) << 10,
+            sync,
+            on_full,
+        }
+    }
+
+    /// How large each file of the journal is.
+    fn segment_kb(&self, problems: &mut Problems) -> u64 {
+        const KEY: &str = "journal_segment_kb";
+        const DEFAULT: u64 = 16 << 10;
+        match self.general.count(KEY, problems) {
+            None => DEFAULT,
+            Some(kb @ 64..=1_048_576) => kb,
+            Some(_) => self.general.wrong(KEY, "64 to 1048576", problems).unwrap_or(DEFAULT),
+        }
     }
 
     /// Who may call.
