@@ -3,8 +3,8 @@
 use std::fs;
 
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, deployment, model};
-use gatewright_tests::upstream::Upstream;
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, model};
+use gatewright_tests::upstream::{Gate, Pause, Script, Upstream};
 use serde_json::{Value, json};
 
 /// A gateway with two models, whose administrator asks.
@@ -148,4 +148,49 @@ fn what_a_body_gets_wrong_is_told_in_the_words_of_litellms_validator() {
     assert_eq!(told.header("x-frame-options"), "DENY", "the headers of every answer");
     assert_eq!(admin.get("/key/generate").status, 405);
     assert_eq!(admin.post("/key/none", &chat("smart", "hi", json!({}))).status, 404);
+}
+
+#[test]
+fn a_budget_that_cannot_be_counted_is_refused_and_none_is_made() {
+    let (_upstream, gateway) = start();
+    let admin = Client::of(&gateway);
+    for body in [
+        json!({"max_budget": 1e308}),
+        json!({"max_budget": "inf"}),
+        json!({"soft_budget": 1e11}),
+        json!({"model_max_budget": {"smart": {"budget_limit": 1e300}}}),
+        json!({"budget_limits": [{"budget_duration": "1d", "max_budget": 1e300}]}),
+    ] {
+        let told = admin.post("/key/generate", &body);
+        assert_eq!(told.status, 400, "{body}: {}", told.text());
+        assert!(told.text().contains("must be a finite amount"), "{body}: {}", told.text());
+    }
+    assert_eq!(admin.get("/key/list").json()["total_count"], 0);
+}
+
+#[test]
+fn a_call_takes_one_permit_where_the_key_and_the_proxy_limit_the_key() {
+    let (upstream, gate) = (Upstream::start(), Gate::default());
+    let config = format!(
+        "{}general_settings: {{master_key: {MASTER_KEY}, max_parallel_requests: 3}}\n",
+        model("smart", "openai/gpt-4o", &upstream)
+    );
+    let gateway = Setup::new(config).start();
+    let admin = Client::of(&gateway);
+    upstream.choose({
+        let gate = gate.clone();
+        move |_| Some(Script { before_head: Pause::Gate(gate.clone()), ..Script::default() })
+    });
+    for (own, together) in [(2, 2), (9, 3)] {
+        let before = upstream.seen().len();
+        let key = text(&admin.made("/key/generate", json!({"max_parallel_requests": own})), "key");
+        let client = Client::with_key(&gateway, &key);
+        let body = chat("smart", "hi", json!({})).to_string();
+        let running: Vec<_> =
+            (0..together).map(|_| client.send("POST", "/v1/chat/completions", body.as_bytes())).collect();
+        upstream.wait_for_requests(before + together);
+        assert_eq!(client.chat("smart", "hi").status, 429, "{together} run, and no more");
+        drop(running);
+    }
+    gate.open();
 }

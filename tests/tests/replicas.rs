@@ -58,3 +58,17 @@ fn what_is_changed_at_one_replica_is_obeyed_by_the_other() {
         until(&other, key, status);
     }
 }
+
+#[test]
+fn what_counts_as_spent_is_set_at_one_replica_and_counts_at_the_other() {
+    let (upstream, server) = (Upstream::start(), Postgres::start());
+    let (one, other) = (replica(&upstream, &server), replica(&upstream, &server));
+    let key = "sk-a-key-of-the-clients-own";
+    Client::of(&one).made("/key/generate", json!({"key": key, "max_budget": 100}));
+    until(&other, key, 200);
+    for (spend, status) in [(200, 422), (0, 200), (100, 422), (1, 200)] {
+        Client::of(&one).made("/key/update", json!({"key": key, "spend": spend}));
+        until(&one, key, status);
+        until(&other, key, status);
+    }
+}

@@ -256,3 +256,112 @@ fn an_administrator_sets_anew_what_counts_as_spent_and_the_next_call_obeys() {
     admin.made("/key/update", json!({"key": own, "max_budget": 0.001}));
     refused(&ask(&Client::with_key(&gateway, &own), json!({})));
 }
+
+/// How often the gateway's log says this.
+fn logged(gateway: &Gateway, words: &str) -> usize {
+    gateway.log().lines().filter(|line| line.contains(words)).count()
+}
+
+#[test]
+fn a_soft_budget_refuses_nobody_and_is_told_once_when_it_is_crossed() {
+    const CROSSED: &str = "a soft budget was crossed";
+    let (_upstream, gateway) = start("");
+    let admin = Client::of(&gateway);
+    let soft = json!({"soft_budget": 0.0101, "budget_duration": "1d"});
+    admin.made("/budget/new", json!({"budget_id": "shared", "soft_budget": 0.0101}));
+    admin.made("/team/new", json!({"team_id": "t", "soft_budget": 0.0101, "max_budget": 9}));
+    let mut crossed = 0;
+    for (body, scope) in
+        [(soft, "api_key"), (json!({"budget_id": "shared"}), "api_key"), (json!({"team_id": "t"}), "team")]
+    {
+        let key = text(&admin.made("/key/generate", body), "key");
+        let client = Client::with_key(&gateway, &key);
+        assert_eq!([1, 2].map(|_| ask(&client, json!({})).status), [200, 200]);
+        assert_eq!(logged(&gateway, CROSSED), crossed, "{scope}: not yet");
+        assert_eq!([1, 2, 3].map(|_| ask(&client, json!({})).status), [200; 3], "{scope}: calls go on");
+        crossed += 1;
+        assert_eq!(logged(&gateway, CROSSED), crossed, "{scope}: once");
+        assert_eq!(logged(&gateway, &key), 0, "no key is logged");
+        let metrics = admin.get("/metrics").text();
+        let count = if scope == "team" { 1 } else { crossed };
+        let line = format!("gatewright_budgets_soft_crossed_total{{scope=\"{scope}\"}} {count}");
+        assert!(metrics.contains(&line), "{line} is missing in {metrics}");
+        if scope == "api_key" {
+            let told = poll(Duration::from_secs(20), || {
+                let told = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
+                (told["soft_budget_cooldown"] == true).then_some(told)
+            });
+            assert_eq!(told.expect("it is over it")["soft_budget"], 0.0101);
+        }
+    }
+    assert_eq!(admin.get("/team/info?team_id=t").json()["team_info"]["soft_budget"], 0.0101);
+}
+
+#[test]
+fn an_update_says_what_counts_as_spent_and_the_next_call_obeys() {
+    let (_upstream, gateway) = start("");
+    let admin = Client::of(&gateway);
+    let small = 0.0051;
+    admin.made("/team/new", json!({"team_id": "t", "max_budget": small}));
+    admin.made("/user/new", json!({"user_id": "u", "max_budget": small, "auto_create_key": false}));
+    admin.made("/customer/new", json!({"user_id": "c", "max_budget": small}));
+    let window = json!([{"budget_duration": "1d", "max_budget": 1}]);
+    let own = json!({"max_budget": small, "budget_duration": "30d", "budget_limits": window});
+    for (body, more, path, named, table) in [
+        (own, json!({}), "/key/update", "key", "LiteLLM_VerificationToken"),
+        (json!({"team_id": "t"}), json!({}), "/team/update", "team_id", "LiteLLM_TeamTable"),
+        (json!({"user_id": "u"}), json!({}), "/user/update", "user_id", "LiteLLM_UserTable"),
+        (json!({}), json!({"user": "c"}), "/customer/update", "user_id", "LiteLLM_EndUserTable"),
+    ] {
+        let key = text(&admin.made("/key/generate", body), "key");
+        let client = Client::with_key(&gateway, &key);
+        let id = ["/key/update", "/team/update", "/user/update", "/customer/update"]
+            .iter()
+            .zip([&*key, "t", "u", "c"])
+            .find_map(|(other, id)| (*other == path).then_some(id))
+            .unwrap();
+        assert_eq!(ask(&client, more.clone()).status, 200, "{path}");
+        refused(&ask(&client, more.clone()));
+        booked(&admin, &key);
+        let sum = || admin.get("/global/spend").json()["spend"].clone();
+        let before = sum();
+        let set = |spend: f64| admin.made(path, json!({named: id, "spend": spend}));
+        set(0.0);
+        assert_eq!(ask(&client, more.clone()).status, 200, "{path}: nothing counts as spent");
+        set(3.5);
+        refused(&ask(&client, more.clone()));
+        let told = admin.get(&format!("/audit?table_name={table}")).text();
+        assert!(told.contains("spend_set_to") && told.contains("3.5"), "{path}: {told}");
+        let by_holder = client.post(path, &json!({named: id, "spend": 0}));
+        assert!([401, 403].contains(&by_holder.status), "{path}: {}", by_holder.text());
+        let grown = poll(Duration::from_secs(20), || (sum() != before).then(sum)).unwrap();
+        let difference = grown.as_f64().unwrap() - before.as_f64().unwrap();
+        assert!((difference - 0.005025).abs() < 1e-9, "{path}: the ledger knows calls only, {difference}");
+    }
+}
+
+#[test]
+fn what_a_member_has_spent_and_may_spend_is_set_back() {
+    let (_upstream, gateway) = start("");
+    let admin = Client::of(&gateway);
+    admin.made("/team/new", json!({"team_id": "t", "team_member_budget": 0.0102}));
+    let member = json!({"user_id": "m", "role": "user"});
+    admin.made("/team/member_add", json!({"team_id": "t", "member": member, "max_budget_in_team": 0.0051}));
+    let key = text(&admin.made("/key/generate", json!({"team_id": "t", "user_id": "m"})), "key");
+    let client = Client::with_key(&gateway, &key);
+    assert_eq!(ask(&client, json!({})).status, 200);
+    refused(&ask(&client, json!({})));
+    booked(&admin, &key);
+    let path = "/team/t/member/m/reset_spend";
+    assert_eq!(admin.post(path, &json!({"reset_to": 9})).status, 400, "nothing is spent by hand");
+    assert_eq!(client.post(path, &json!({"reset_to": 0})).status, 401, "not by the member");
+    let told = admin.made(path, json!({"reset_to": 0}));
+    assert_eq!((&told["spend"], &told["previous_spend"]), (&json!(0.0), &json!(0.005025)), "{told}");
+    assert_eq!(ask(&client, json!({})).status, 200);
+    refused(&ask(&client, json!({})));
+    let told = admin.made("/team/t/member/m/reset_budget", json!({}));
+    assert_eq!(told["budget_source"], "team_default", "{told}");
+    assert_eq!(ask(&client, json!({})).status, 200, "the team's members may spend more");
+    refused(&ask(&client, json!({})));
+    assert_eq!(admin.post("/team/t/member/nobody/reset_budget", &json!({})).status, 404);
+}

@@ -2,7 +2,7 @@
 
 use gatewright_auth::Joined;
 use gatewright_core::{CallService, layer};
-use gatewright_limits::{Counts, Fitted, Limits};
+use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
 use gatewright_spend::Ledgered;
@@ -13,6 +13,7 @@ use tower::ServiceBuilder;
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
     pub(crate) joined: Joined,
+    pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
@@ -39,6 +40,8 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         .layer(layer(policies.call_trace))
         // Whom a call is for has limits too; only now are they known, for the body names them.
         .layer(layer(policies.joined))
+        // Above the limits: it sees what a call cost that they let in, and refuses nothing.
+        .layer(layer(policies.soft_budgets))
         // One hold for the whole call, whatever happens below; retries do not count against the caller.
         .layer(layer(policies.call_limits))
         // The span of the choice: retries and fallbacks are its children.

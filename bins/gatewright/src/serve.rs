@@ -9,7 +9,7 @@ use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, check_exposure};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Gateway, Ports};
-use gatewright_limits::{Counts, Limits, Rules};
+use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
 use gatewright_spend::{Journal, Ledgered};
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::adapters::{
-    CallRules, Counted, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds,
+    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds,
     StoredKeys, StoredModels, StoredParties,
 };
 use crate::config::{Config, Environment};
@@ -199,9 +199,11 @@ fn assemble(
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
+    let crossed = Arc::new(Crossed::default());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,
+        soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
@@ -214,7 +216,7 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, journal, ledger }),
+        health: Arc::new(Observed { table, registry, journal, ledger, crossed }),
         document: openapi::document().to_string().into(),
     };
     (policies, ports)

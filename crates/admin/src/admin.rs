@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use gatewright_auth::{Asked, Authenticator, Credential, Peer};
 use gatewright_core::{Clock, Money, Usage};
-use gatewright_limits::Calendar;
+use gatewright_limits::{Calendar, Reset};
 use gatewright_store::Store;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 
@@ -51,7 +51,7 @@ pub struct Admin {
 /// Counts what is spent of budgets.
 pub trait Counts: Send + Sync + 'static {
     /// Sets what is spent of the budgets of one thing, in the times that run. The database says so already.
-    fn reset(&self, scope: &str, id: &str, spent: Money);
+    fn reset(&self, reset: Reset);
 }
 
 /// Knows what models cost.

@@ -1,5 +1,6 @@
 //! Whether a value has the form of its field; wrong ones are told in the words of LiteLLM's validator.
 
+use gatewright_core::Money;
 use serde_json::{Map, Value, json};
 
 use crate::calendar::{self, Period};
@@ -25,8 +26,15 @@ const NEGATIVE: Words = ("greater_than_equal", "Input should be greater than or 
 const SPAN: Words = ("value_error", "Value error, a duration is a number and one of s, m, h, d, w, mo");
 const MOMENT: Words = ("datetime_parsing", "Input should be a valid datetime");
 
+/// Fields whose values have amounts inside, and what those are called there.
+const WITH_AMOUNTS: [&str; 2] = ["model_max_budget", "budget_limits"];
+const INNER: [&str; 2] = ["max_budget", "budget_limit"];
+
 /// The value as it is kept: numbers and flags may come as texts.
 pub(crate) fn check(field: &Field, value: &Value) -> Result<Value> {
+    if WITH_AMOUNTS.contains(&field.name) {
+        inner_amounts(value)?;
+    }
     let wrong = |words: Words| Failure::form(&[field.name.into()], words, value);
     match field.form {
         Form::Any => Ok(value.clone()),
@@ -34,7 +42,7 @@ pub(crate) fn check(field: &Field, value: &Value) -> Result<Value> {
         Form::Map => value.as_object().map(|map| map.clone().into()).ok_or_else(|| wrong(MAP)),
         Form::Texts => each(field, value, Value::is_string, TEXT),
         Form::Maps => each(field, value, Value::is_object, MAP),
-        Form::Dollars => dollars(value).map_err(wrong),
+        Form::Dollars => fitting(field.name, dollars(value).map_err(wrong)?),
         Form::Count => count(value).map_err(wrong),
         Form::Flag => flag(value).map_err(wrong),
         Form::Span => {
@@ -74,16 +82,38 @@ fn each(field: &Field, value: &Value, fits: fn(&Value) -> bool, words: Words) ->
     }
 }
 
-fn dollars(value: &Value) -> Result<Value, Words> {
+fn dollars(value: &Value) -> Result<f64, Words> {
     let amount = match value {
         Value::Number(number) => number.as_f64().ok_or(NUMBER)?,
         Value::String(text) => text.trim().parse::<f64>().map_err(|_| NUMBER_TEXT)?,
         _ => return Err(NUMBER),
     };
-    match amount {
-        _ if !amount.is_finite() => Err(NUMBER),
-        _ if amount < 0.0 => Err(NEGATIVE),
-        _ => Ok(json!(amount)),
+    if amount < 0.0 { Err(NEGATIVE) } else { Ok(amount) }
+}
+
+/// An amount that can be counted: larger ones are refused, for none of them would be a budget.
+fn fitting(name: &str, amount: f64) -> Result<Value> {
+    let value = json!(amount);
+    match Money::parse_dollars(&value.to_string()) {
+        Some(_) => Ok(value),
+        None => {
+            let words = format!("{name} must be a finite amount of at most {} dollars", Money::MAX);
+            Err(Failure::bad(name, &words))
+        }
+    }
+}
+
+/// Amounts that stand inside of other values: those of single models, and of several windows.
+fn inner_amounts(value: &Value) -> Result<()> {
+    match value {
+        Value::Object(map) => map.iter().try_for_each(|(name, value)| match value {
+            Value::Number(number) if INNER.contains(&name.as_str()) => {
+                fitting(name, number.as_f64().unwrap_or(f64::INFINITY)).map(drop)
+            }
+            other => inner_amounts(other),
+        }),
+        Value::Array(items) => items.iter().try_for_each(inner_amounts),
+        _ => Ok(()),
     }
 }
 
@@ -141,7 +171,6 @@ mod tests {
             (Form::Dollars, json!(5), Ok(json!(5.0))),
             (Form::Dollars, json!("1e-05"), Ok(json!(0.00001))),
             (Form::Dollars, json!("much"), wrong("float_parsing")),
-            (Form::Dollars, json!("inf"), wrong("float_type")),
             (Form::Dollars, json!(-1), wrong("greater_than_equal")),
             (Form::Dollars, json!(true), wrong("float_type")),
             (Form::Count, json!(5), Ok(json!(5))),
@@ -172,5 +201,24 @@ mod tests {
             });
             assert_eq!(told, expected, "{form:?} {value}");
         }
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_counted_is_no_budget_and_refused() {
+        for (name, form, value) in [
+            ("max_budget", Form::Dollars, json!(1e308)),
+            ("max_budget", Form::Dollars, json!("inf")),
+            ("max_budget", Form::Dollars, json!("NaN")),
+            ("max_budget", Form::Dollars, json!(9_300_000_000.0)),
+            ("model_max_budget", Form::Map, json!({"m": {"budget_limit": 1e300, "time_period": "1d"}})),
+            ("budget_limits", Form::Any, json!([{"budget_duration": "1d", "max_budget": 1e10}])),
+        ] {
+            let failure = check(&Field::new(name, form), &value).unwrap_err();
+            assert_eq!(failure.status.as_u16(), 400, "{value}");
+            let words = failure.body["error"]["message"].to_string();
+            assert!(words.contains("at most 9223372036.854775807 dollars"), "{words}");
+        }
+        let most = json!(9_223_372_036.0);
+        assert_eq!(check(&Field::new("max_budget", Form::Dollars), &most).unwrap(), most);
     }
 }

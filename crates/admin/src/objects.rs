@@ -1,5 +1,7 @@
 //! What all kinds of objects have in common: made, found, changed, taken away.
 
+use std::future::ready;
+
 use gatewright_core::Money;
 use gatewright_store::{Column, Draft, Error as StoreError, Filter, Kind, Object, Parents, Query};
 use serde_json::{Map, Value, json};
@@ -8,9 +10,9 @@ use uuid::Uuid;
 use crate::ask::Ask;
 use crate::calendar::Times;
 use crate::failure::{Failure, Result};
-use crate::spent;
 use crate::table::{Table, View};
 use crate::tables::BUDGET;
+use crate::{resets, spent};
 
 /// How often a change is tried again because somebody else was faster.
 const TRIES: usize = 5;
@@ -28,7 +30,10 @@ pub(crate) async fn create(
     let mut draft = Draft::default();
     table.write(&mut draft, wishes, ask.times());
     ask.check(&belongs(table, id, &draft.parents))?;
-    insert(ask, table, id, draft).await
+    let spend = resets::wished(wishes);
+    resets::note(ask, &mut draft, spend);
+    let object = insert(ask, table, id, draft).await?;
+    resets::with_spend(ask, table, &object, spend, ready(Ok(object.clone()))).await
 }
 
 /// To whom something belongs: a team also to itself, and so on.
@@ -68,14 +73,19 @@ pub(crate) async fn change(
     id: &str,
     wishes: &Map<String, Value>,
 ) -> Result<Object> {
-    edit(ask, table, id, |before| {
+    let spend = resets::wished(wishes);
+    let edited = edit(ask, table, id, |before| {
         ask.check(&belongs(table, id, &before.draft.parents))?;
         let mut draft = before.draft.clone();
         table.write(&mut draft, wishes, ask.times());
+        resets::note(ask, &mut draft, spend);
         ask.check(&belongs(table, id, &draft.parents))?;
         Ok(draft)
-    })
-    .await
+    });
+    match spend {
+        None => edited.await,
+        Some(_) => resets::with_spend(ask, table, &find(ask, table, id).await?, spend, edited).await,
+    }
 }
 
 /// Changes one; again, where somebody else changed it meanwhile.
@@ -153,6 +163,9 @@ pub(crate) async fn shown_all(
         let budgets = with(ask, Kind::Budget, Column::Id, ids).await?;
         for (told, object) in all.iter_mut().zip(found) {
             told.insert("litellm_budget_table".into(), limits(table, object, &budgets, times));
+            if table.kind == Kind::Key {
+                tell_soft(told, object);
+            }
         }
     }
     Ok(all)
@@ -176,6 +189,18 @@ async fn spends(ask: &Ask, table: &Table, found: &[Object], all: &mut [Map<Strin
         }
     }
     Ok(())
+}
+
+/// A soft budget that a key has, and whether it is over it.
+fn tell_soft(told: &mut Map<String, Value>, object: &Object) {
+    let shared = told.get("litellm_budget_table").and_then(|budget| budget.get("soft_budget"));
+    let soft = object.draft.fields.get("soft_budget").or(shared).filter(|soft| !soft.is_null()).cloned();
+    let Some(soft) = soft else { return };
+    let over = told.get("spend").and_then(Value::as_f64) >= soft.as_f64();
+    if let Some(told) = told.get_mut("soft_budget_cooldown") {
+        *told = over.into();
+    }
+    told.insert("soft_budget".into(), soft);
 }
 
 /// An amount as JSON has it.

@@ -1,15 +1,24 @@
-//! `/key/{key}/reset_spend` and `/team/{team_id}/reset_spend`: what counts as spent in the time that runs is set anew.
+//! What counts as spent in the time that runs is set anew: by the routes that reset it, and by updates that say `spend`.
+//! What was booked stays as it is, and so does what was ever spent.
+
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use gatewright_core::Money;
-use gatewright_store::Object;
-use serde_json::{Value, json};
+use gatewright_limits::Reset;
+use gatewright_store::{Draft, Object};
+use serde_json::{Map, Value, json};
 
 use crate::ask::Ask;
 use crate::failure::{Failure, Result};
 use crate::objects::{self, dollars};
 use crate::table::{Table, View};
-use crate::tables::{KEY, TEAM};
+use crate::tables::{BUDGET, KEY, TEAM};
 use crate::{keys, spent};
+
+/// The fields of a row that tell what was set last, and in which turn.
+const SET_TO: &str = "spend_set_to";
+const TURN: &str = "spend_turn";
 
 /// `POST /key/{key}/reset_spend`.
 pub(crate) async fn key(ask: &mut Ask) -> Result<Value> {
@@ -26,24 +35,23 @@ pub(crate) async fn team(ask: &mut Ask) -> Result<Value> {
 }
 
 /// All of its budgets at once, and what is counted now. What attempts that still run will cost counts on top.
-async fn reset(ask: &Ask, table: &Table, object: Object, named: &str) -> Result<Value> {
-    let to = wished(ask)?;
+pub(crate) async fn reset(ask: &Ask, table: &Table, object: Object, named: &str) -> Result<Value> {
+    let to = to(ask)?;
     let Some((scope, id)) = spent::booked_as(table.kind, &object) else {
         return Err(Failure::missing(&format!("{} not found", table.word)));
     };
-    let balances = ask.store().balances();
-    let rows = balances.of(scope, &id).await?;
+    let rows = ask.store().balances().of(scope, &id).await?;
     let own = rows.iter().find(|row| row.period.is_empty()).map_or(Money::ZERO, |row| row.spent);
     if to > own {
         let words = format!("reset_to must not be more than what was spent ({own})");
         return Err(Failure::bad("reset_to", &words));
     }
-    for row in &rows {
-        balances.set(scope, &id, &row.period, to.min(row.spent)).await?;
-    }
-    // Nothing of the row changes, but everybody who remembers it hears of it, and the audit log tells who did it.
-    let object = objects::edit(ask, table, &object.id, |before| Ok(before.draft.clone())).await?;
-    ask.admin.counts.reset(scope.name(), &id, to);
+    let noted = objects::edit(ask, table, &object.id, |before| {
+        let mut draft = before.draft.clone();
+        note(ask, &mut draft, Some(to));
+        Ok(draft)
+    });
+    let object = with_spend(ask, table, &object, Some(to), noted).await?;
     let shown = table.show(&object, View::Told, ask.times());
     let field = |name: &str| shown.get(name).cloned().unwrap_or_default();
     Ok(json!({
@@ -52,7 +60,64 @@ async fn reset(ask: &Ask, table: &Table, object: Object, named: &str) -> Result<
     }))
 }
 
-fn wished(ask: &Ask) -> Result<Money> {
+/// What a body wants to count as spent.
+pub(crate) fn wished(wishes: &Map<String, Value>) -> Option<Money> {
+    match wishes.get("spend") {
+        Some(Value::Number(number)) => Money::parse_dollars(&number.to_string()),
+        None | Some(_) => None,
+    }
+}
+
+/// Notes in a row what counts as spent from now on: the audit log tells it, and replicas that count this by themselves
+/// begin with it, for the row is in a later turn then.
+pub(crate) fn note(ask: &Ask, draft: &mut Draft, spend: Option<Money>) {
+    let Some(to) = spend else { return };
+    let now = ask.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let turn = now.max(turn(draft).saturating_add(1));
+    draft.fields.insert(SET_TO.into(), dollars(to));
+    draft.fields.insert(TURN.into(), turn.into());
+}
+
+/// Changes a row that notes what counts as spent: in the database before, so that whoever hears of the row reads it, and
+/// in what is counted here afterwards.
+pub(crate) async fn with_spend(
+    ask: &Ask,
+    table: &Table,
+    object: &Object,
+    spend: Option<Money>,
+    change: impl Future<Output = Result<Object>>,
+) -> Result<Object> {
+    let Some((to, (scope, id))) = spend.zip(spent::booked_as(table.kind, object)) else {
+        return change.await;
+    };
+    let balances = ask.store().balances();
+    let rows = balances.of(scope, &id).await?;
+    balances.set(scope, &id, "", to).await?;
+    // Further windows never have more than that.
+    for row in rows.iter().filter(|row| !row.period.is_empty() && row.spent > to) {
+        balances.set(scope, &id, &row.period, to).await?;
+    }
+    let object = change.await?;
+    let period = own_period(ask, &object).await?;
+    ask.admin.counts.reset(Reset { scope: scope.name(), id, period, spent: to, turn: turn(&object.draft) });
+    Ok(object)
+}
+
+/// What the time is called that the object's own budget is for, which may be that of its shared budget.
+async fn own_period(ask: &Ask, object: &Object) -> Result<Option<Arc<str>>> {
+    let said = |draft: &Draft| Some(draft.fields.get("budget_duration")?.as_str()?.into());
+    match (said(&object.draft), &object.draft.parents.budget) {
+        (None, Some(budget)) => Ok(ask.rows(&BUDGET).find(budget).await?.and_then(|row| said(&row.draft))),
+        (own, _) => Ok(own),
+    }
+}
+
+fn turn(draft: &Draft) -> u64 {
+    draft.fields.get(TURN).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn to(ask: &Ask) -> Result<Money> {
     let wrong = || Failure::bad("reset_to", "reset_to must be an amount in dollars");
     let amount = match ask.body.get("reset_to") {
         Some(Value::Number(number)) => Money::parse_dollars(&number.to_string()),

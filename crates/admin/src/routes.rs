@@ -53,6 +53,12 @@ pub const ROUTES: &[Route] = &[
     post("/team/block", ORGANIZE, |ask| Box::pin(teams::block(ask))),
     post("/team/unblock", ORGANIZE, |ask| Box::pin(teams::unblock(ask))),
     post("/team/{team_id}/reset_spend", ADMIN, |ask| Box::pin(resets::team(ask))),
+    post("/team/{team_id}/member/{user_id}/reset_spend", LEAD, |ask| {
+        Box::pin(teams::member_reset_spend(ask))
+    }),
+    post("/team/{team_id}/member/{user_id}/reset_budget", LEAD, |ask| {
+        Box::pin(teams::member_reset_budget(ask))
+    }),
     post("/team/model/add", ORGANIZE, |ask| Box::pin(teams::model_add(ask))),
     post("/team/model/delete", ORGANIZE, |ask| Box::pin(teams::model_delete(ask))),
     post("/team/member_add", LEAD, |ask| Box::pin(teams::member_add(ask))),

@@ -259,10 +259,10 @@ mod tests {
         let times = Times { now: SystemTime::UNIX_EPOCH, calendar: &calendar };
         let said = body(json!({
             "key_alias": "ci", "team_id": "red", "models": ["a"], "max_budget": 1, "budget_duration": "30d",
-            "duration": "1h", "model_rpm_limit": {"a": 1}, "metadata": {"own": true}, "colour": "green", "spend": 5,
+            "duration": "1h", "model_rpm_limit": {"a": 1}, "metadata": {"own": true}, "colour": "green",
         }));
         let wishes = KEY.read(&said, false).unwrap();
-        assert_eq!(wishes.unknown, ["colour", "spend"], "kept out and told");
+        assert_eq!(wishes.unknown, ["colour"], "kept out and told");
         let mut draft = Draft::default();
         KEY.write(&mut draft, &wishes.values, times);
         let row = object(draft);
@@ -290,6 +290,7 @@ mod tests {
     fn what_only_administrators_write_is_not_written_through_metadata_either() {
         for said in [
             json!({"permissions": {}}),
+            json!({"spend": 0}),
             json!({"temp_budget_increase": 1}),
             json!({"metadata": {"temp_budget_increase": 1}}),
         ] {

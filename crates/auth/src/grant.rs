@@ -221,6 +221,7 @@ pub(crate) fn allowance(scope: &'static str, record: &Record, now: SystemTime) -
         tokens_a_day: count("tpd_limit"),
         parallel: count("max_parallel_requests"),
         budgets: budgets(record, now),
+        soft: dollars(record.fields.get("soft_budget")).map(|most| own_budget(record, most)),
     }
 }
 
@@ -228,20 +229,27 @@ fn budgets(record: &Record, now: SystemTime) -> Vec<Budget> {
     let fields = &record.fields;
     let mut all = Vec::new();
     if let Some(most) = dollars(fields.get("max_budget")) {
-        all.push(Budget {
-            most: most + increase(fields, now),
-            spent: record.spent,
-            duration: text(fields, "budget_duration").map(Into::into),
-            ends: record.resets_at,
-        });
+        all.push(own_budget(record, most + increase(fields, now)));
     }
     let windows = fields.get("budget_limits").and_then(Value::as_array).into_iter().flatten();
     all.extend(windows.filter_map(Value::as_object).filter_map(|window| {
         let duration: Arc<str> = text(window, "budget_duration")?.into();
         let most = dollars(window.get("max_budget"))?;
-        Some(Budget { most, spent: spent_in(record, &duration), duration: Some(duration), ends: None })
+        let spent = spent_in(record, &duration);
+        Some(Budget { most, spent, duration: Some(duration), ends: None, turn: turn(record) })
     }));
     all
+}
+
+/// So much in the time of the record's own budget.
+fn own_budget(record: &Record, most: Money) -> Budget {
+    let duration = text(&record.fields, "budget_duration").map(Into::into);
+    Budget { most, spent: record.spent, duration, ends: record.resets_at, turn: turn(record) }
+}
+
+/// What is set of the record's spend counts for all of its own budgets.
+fn turn(record: &Record) -> u64 {
+    record.fields.get("spend_turn").and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// A temporary increase, until it expires.
@@ -267,6 +275,7 @@ fn model_allowances(scope: &'static str, record: &Record) -> Vec<Allowance> {
         tokens: tokens.and_then(|map| map.get(model)?.as_u64()),
         tokens_a_day: None,
         parallel: None,
+        soft: None,
         budgets: money.and_then(|map| model_budget(record, model, map.get(model)?)).into_iter().collect(),
     };
     models.into_iter().map(of).collect()
@@ -276,7 +285,8 @@ fn model_budget(record: &Record, model: &str, limit: &Value) -> Option<Budget> {
     let limit = limit.as_object()?;
     let most = dollars(limit.get("budget_limit").or_else(|| limit.get("max_budget")))?;
     let duration = text(limit, "time_period").or_else(|| text(limit, "budget_duration"));
-    Some(Budget { most, spent: spent_in(record, model), duration: duration.map(Into::into), ends: None })
+    let duration = duration.map(Into::into);
+    Some(Budget { most, spent: spent_in(record, model), duration, ends: None, turn: 0 })
 }
 
 fn spent_in(record: &Record, name: &str) -> Money {
@@ -303,12 +313,12 @@ pub(crate) fn list(fields: &Map<String, Value>, field: &str) -> Vec<Arc<str>> {
     items.filter_map(Value::as_str).map(Into::into).collect()
 }
 
-/// An amount as it was written, without the detour over a binary fraction.
+/// An amount as it was written, without the detour over a binary fraction. A budget that was set is one: what is too large
+/// to be counted is the largest, what is less than nothing is nothing.
 fn dollars(value: Option<&Value>) -> Option<Money> {
-    match value? {
-        Value::Number(number) => Money::parse_dollars(&number.to_string()),
-        _ => None,
-    }
+    let Value::Number(number) = value? else { return None };
+    let bound = || if number.as_f64().is_some_and(|amount| amount < 0.0) { Money::ZERO } else { Money::MAX };
+    Some(Money::parse_dollars(&number.to_string()).unwrap_or_else(bound))
 }
 
 fn network(text: &str) -> Option<IpNet> {
@@ -429,6 +439,7 @@ mod tests {
             spent: Money(spent),
             duration: Some(duration.into()),
             ends: None,
+            turn: 0,
         };
         assert_eq!(all[0].budgets, [budget(1_000_200_000, 9, "monthly"), budget(10_000, 4, "1d")]);
         assert_eq!((all[0].requests, all[1].requests, all[2].tokens), (Some(5), Some(1), Some(7)));

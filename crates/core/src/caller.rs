@@ -56,6 +56,8 @@ pub struct Allowance {
     pub parallel: Option<u64>,
     /// Money.
     pub budgets: Vec<Budget>,
+    /// Money whose spending refuses nothing, but is told.
+    pub soft: Option<Budget>,
 }
 
 /// How much money may be spent.
@@ -69,6 +71,8 @@ pub struct Budget {
     pub duration: Option<Arc<str>>,
     /// When the time that runs ends.
     pub ends: Option<SystemTime>,
+    /// Grows each time that an administrator sets what is spent.
+    pub turn: u64,
 }
 
 // === impl Caller ===
@@ -138,7 +142,7 @@ impl Allowance {
     /// Whether it limits anything.
     pub fn says_anything(&self) -> bool {
         let counts = [self.requests, self.tokens, self.tokens_a_day, self.parallel];
-        counts.iter().any(Option::is_some) || !self.budgets.is_empty()
+        counts.iter().any(Option::is_some) || !self.budgets.is_empty() || self.soft.is_some()
     }
 }
 

@@ -36,6 +36,9 @@ impl Money {
     /// No money.
     pub const ZERO: Self = Self(0);
 
+    /// The largest amount.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// Rounds an exact cost to nano-dollars, half to even, once.
     pub fn from_femto(femto: u128) -> Self {
         Self(i64::try_from(half_even(femto, 1_000_000)).unwrap_or(i64::MAX))

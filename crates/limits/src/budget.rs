@@ -33,6 +33,8 @@ pub(crate) struct Budget {
     settled: u64,
     /// What it began with: what is known elsewhere too.
     seed: u64,
+    /// The turn in which what is spent was set last.
+    set_in: u64,
     held: u64,
     running: u32,
     ends: Ends,
@@ -78,17 +80,19 @@ impl Budget {
     /// As its rule knows it.
     pub(crate) fn new(rule: &Rule, now: Now) -> Self {
         let ends = Ends::of(&rule.window, now);
-        // What was spent in a period that is over says nothing about this one.
-        let seed = if ends.has_passed(now) { 0 } else { nano(rule.spent) };
+        let seed = seed(rule, ends, now);
         let (recent, queue) = (Recent::default(), BTreeMap::new());
-        Self { settled: seed, seed, held: 0, running: 0, ends, recent, queue }
+        Self { settled: seed, seed, set_in: rule.turn, held: 0, running: 0, ends, recent, queue }
     }
 
-    /// Begins the next period where this one is over. What is held goes over with it: it will be spent in the new one.
+    /// Begins the next period where this one is over, and anew where what is spent was set elsewhere. What is held goes over with it: it will be spent in the new one.
     pub(crate) fn turn(&mut self, rule: &Rule, now: Now) {
         let next = Ends::of(&rule.window, now);
         if self.ends.gives_way_to(next, now) {
             (self.settled, self.seed, self.ends) = (0, 0, next);
+        }
+        if rule.turn > self.set_in {
+            self.reset(seed(rule, next, now), rule.turn);
         }
     }
 
@@ -143,8 +147,12 @@ impl Budget {
     }
 
     /// Sets what is spent in this period.
-    pub(crate) fn reset(&mut self, spent: u64) {
-        (self.settled, self.seed) = (spent, spent);
+    pub(crate) fn reset(&mut self, spent: u64, turn: u64) {
+        (self.settled, self.seed, self.set_in) = (spent, spent, self.set_in.max(turn));
+    }
+
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
     }
 
     pub(crate) fn queue(&mut self, ticket: Ticket, waker: &Waker) {
@@ -224,6 +232,11 @@ impl Budget {
             (Some((first, _)), Some(own)) => *first < own,
         }
     }
+}
+
+/// What a rule knows to be spent. In a period that is over it says nothing about this one.
+fn seed(rule: &Rule, ends: Ends, now: Now) -> u64 {
+    if ends.has_passed(now) { 0 } else { nano(rule.spent) }
 }
 
 /// The fewest tokens that a budget of this size grants. A cap that a client chose is not touched.

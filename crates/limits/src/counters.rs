@@ -1,6 +1,7 @@
 //! Where counts are kept: in this process, or where several share them.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::{Error, Money};
@@ -44,7 +45,23 @@ pub trait Counters: Send + Sync + 'static {
 
     /// Sets what is spent of the budgets of one thing, in the periods that run. Those that are not counted yet begin with
     /// what their rules say, so whoever sets it there too does that first. No I/O, as above.
-    fn reset(&self, scope: &str, id: &str, spent: Money);
+    fn reset(&self, reset: Reset);
+}
+
+/// What an administrator has set to be spent of one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// What kind of thing it is.
+    pub scope: &'static str,
+    /// Which one.
+    pub id: Arc<str>,
+    /// What the period of its own budget is called; `None` where it never ends. Budgets of other periods keep what they
+    /// have where that is less.
+    pub period: Option<Arc<str>>,
+    /// What is spent.
+    pub spent: Money,
+    /// The turn that rules are in that know of it.
+    pub turn: u64,
 }
 
 /// What a hold covers.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatewright_core::{Error, ErrorKind, Money};
 
-use crate::counters::{Counters, Grant, Refused, Used};
+use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::local::{Local, LocalHold};
 use crate::need::Need;
 use crate::redis::{Shared, SharedHold};
@@ -87,10 +87,10 @@ impl Counters for Counts {
         }
     }
 
-    fn reset(&self, scope: &str, id: &str, spent: Money) {
+    fn reset(&self, reset: Reset) {
         match self {
-            Self::Local(local) => local.reset(scope, id, spent),
-            Self::Shared(shared) => shared.reset(scope, id, spent),
+            Self::Local(local) => local.reset(reset),
+            Self::Shared(shared) => shared.reset(reset),
         }
     }
 }

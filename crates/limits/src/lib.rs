@@ -7,7 +7,7 @@ mod need;
 pub use need::{Foresee, Need, Wanted};
 
 mod counters;
-pub use counters::{Counters, Grant, Refused, Used};
+pub use counters::{Counters, Grant, Refused, Reset, Used};
 
 mod local;
 pub use local::{Local, LocalHold, Spent};
@@ -29,6 +29,9 @@ pub use limits::Limits;
 
 mod fitted;
 pub use fitted::Fitted;
+
+mod soft;
+pub use soft::{Crossing, Crossings, SoftBudgets};
 
 mod attempt;
 mod claim;

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::attempt::{Attempt, Blocked, Had};
 use crate::budget::{Mode, Ticket};
 use crate::claim::Claim;
-use crate::counters::{Counters, Grant, Refused, Used};
+use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::need::Need;
 use crate::rule::{Counter, Rule, dollars, nano};
 use crate::shard::{Key, Shard, Span};
@@ -257,11 +257,14 @@ impl Counters for Local {
         }
     }
 
-    fn reset(&self, scope: &str, id: &str, spent: Money) {
-        let Some(mut shard) = self.shard(self.place(scope, id)) else { return };
+    fn reset(&self, reset: Reset) {
+        let Reset { scope, id, period, spent, turn } = reset;
+        let Some(mut shard) = self.shard(self.place(scope, &id)) else { return };
         let mut waiting: SmallVec<[Waker; 4]> = SmallVec::new();
-        for (_, budget) in shard.budgets_of(scope, id) {
-            budget.reset(nano(spent));
+        for (span, budget) in shard.budgets_of(scope, &id) {
+            let spent = nano(spent);
+            let spent = if span.is_called(period.as_deref()) { spent } else { spent.min(budget.settled()) };
+            budget.reset(spent, turn);
             waiting.extend(budget.first());
         }
         drop(shard);

@@ -16,6 +16,9 @@ pub trait Rules: Send + Sync + 'static {
         caller.may_use(model)
     }
 
+    /// Appends the soft budgets that apply, as rules of money.
+    fn soft(&self, _call: &Call, _out: &mut Ruling) {}
+
     /// Whether a caller has limits that only apply to some groups. Then an attempt at another group than the one that
     /// was asked for, which is a call with a target, is asked about again.
     fn differ_by_group(&self, _caller: &Caller) -> bool {
@@ -41,8 +44,11 @@ pub struct Rule {
     pub limit: u64,
     /// In which time. Parallel calls have none.
     pub window: Window,
-    /// What is known to be spent in this window already. Only a budget that is not counted here yet begins with it.
+    /// What is known to be spent in this window already. Only a budget that is not counted here yet begins with it, or one
+    /// whose turn is an older one.
     pub spent: Money,
+    /// Grows each time that an administrator sets what is spent.
+    pub turn: u64,
 }
 
 /// What is counted.
@@ -81,7 +87,7 @@ const MINUTE: Window = Window::Rolling(Duration::from_secs(60));
 impl Rule {
     /// A limit on one thing, with nothing spent.
     pub fn new(scope: &'static str, id: Arc<str>, counter: Counter, limit: u64, window: Window) -> Self {
-        Self { scope, id, label: None, counter, limit, window, spent: Money::ZERO }
+        Self { scope, id, label: None, counter, limit, window, spent: Money::ZERO, turn: 0 }
     }
 
     /// So many calls a minute.
@@ -108,6 +114,12 @@ impl Rule {
     #[must_use]
     pub fn spent(self, spent: Money) -> Self {
         Self { spent, ..self }
+    }
+
+    /// The same in this turn.
+    #[must_use]
+    pub fn in_turn(self, turn: u64) -> Self {
+        Self { turn, ..self }
     }
 
     /// The same under this name for clients.

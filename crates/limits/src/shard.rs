@@ -68,6 +68,15 @@ pub(crate) fn index(namespace: &str, scope: &str, id: &str) -> String {
 // === impl Span ===
 
 impl Span {
+    /// Whether a period of this name is it; nothing names all time.
+    pub(crate) fn is_called(&self, period: Option<&str>) -> bool {
+        match self {
+            Self::Period(name) => period == Some(name),
+            Self::Forever => period.is_none(),
+            Self::Rolling(_) => false,
+        }
+    }
+
     /// How long a window of it rolls.
     pub(crate) fn length(&self) -> Option<Duration> {
         match self {

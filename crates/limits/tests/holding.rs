@@ -17,7 +17,7 @@ use gatewright_core::{
     Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Usage,
 };
 use gatewright_limits::{
-    Counters, Foresee, Grant, Limits, Local, Need, Refused, Rule, Rules, Ruling, Used, Wanted,
+    Counters, Foresee, Grant, Limits, Local, Need, Refused, Reset, Rule, Rules, Ruling, Used, Wanted,
 };
 use tower::service_fn;
 
@@ -199,7 +199,7 @@ impl Counters for Untouchable {
         unreachable!("nothing was held")
     }
 
-    fn reset(&self, _: &str, _: &str, _: Money) {
+    fn reset(&self, _: Reset) {
         unreachable!("nobody asked")
     }
 }

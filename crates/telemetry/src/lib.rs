@@ -25,6 +25,6 @@ pub use guard::{Guard, InitError, init};
 mod export;
 
 mod metrics;
-pub use metrics::LedgerFigures;
+pub use metrics::{BudgetFigures, LedgerFigures, text};
 
 mod logs;

@@ -1,10 +1,13 @@
 //! What Prometheus is told.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use std::fmt;
 
 /// How the ledger does.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,10 +40,27 @@ pub struct LedgerFigures {
     pub failing: bool,
 }
 
+/// How budgets do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BudgetFigures {
+    /// Soft budgets that were crossed, by what they are of.
+    pub soft_crossed: BTreeMap<&'static str, u64>,
+}
+
+/// All figures as text for Prometheus.
+pub fn text(ledger: &LedgerFigures, budgets: &BudgetFigures) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    ledger.register(registry.sub_registry_with_prefix("gatewright_ledger"));
+    budgets.register(registry.sub_registry_with_prefix("gatewright_budgets"));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+// === impl LedgerFigures ===
+
 impl LedgerFigures {
-    /// As text for Prometheus.
-    pub fn text(&self) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("gatewright_ledger");
+    fn register(&self, registry: &mut Registry) {
         let gauges = [
             ("connected", "Whether the database answers", u64::from(self.connected)),
             ("backlog_entries", "Entries that wait for the database, about", self.backlog),
@@ -65,9 +85,19 @@ impl LedgerFigures {
         for (name, help, value) in counters {
             registry.register(name, help, ConstCounter::new(value));
         }
-        let mut text = String::new();
-        encode(&mut text, &registry)?;
-        Ok(text)
+    }
+}
+
+// === impl BudgetFigures ===
+
+impl BudgetFigures {
+    fn register(&self, registry: &mut Registry) {
+        let help = "Soft budgets that were crossed, once a period, by what they are of";
+        let crossed = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        for (scope, times) in &self.soft_crossed {
+            crossed.get_or_create(&[("scope", scope)]).inc_by(*times);
+        }
+        registry.register("soft_crossed", help, crossed);
     }
 }
 
@@ -78,12 +108,14 @@ mod tests {
     #[test]
     fn figures_stand_in_the_text_under_their_names() {
         let figures = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
-        let text = figures.text().unwrap();
+        let budgets = BudgetFigures { soft_crossed: [("api_key", 2)].into() };
+        let text = text(&figures, &budgets).unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
             "gatewright_ledger_backlog_oldest_seconds 1.5",
             "gatewright_ledger_shipped_entries_total 3",
+            "gatewright_budgets_soft_crossed_total{scope=\"api_key\"} 2",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is missing in {text}");
         }

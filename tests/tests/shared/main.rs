@@ -5,4 +5,5 @@ mod deaths;
 mod outages;
 mod rates;
 mod scene;
+mod set;
 mod wall;

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use gatewright_admin::Counts;
-use gatewright_core::Money;
-use gatewright_limits::Counters;
+use gatewright_limits::{Counters, Reset};
 
 /// The counters that calls are held against.
 pub(crate) struct Counted<C>(pub(crate) Arc<C>);
 
 impl<C: Counters> Counts for Counted<C> {
-    fn reset(&self, scope: &str, id: &str, spent: Money) {
-        self.0.reset(scope, id, spent);
+    fn reset(&self, reset: Reset) {
+        self.0.reset(reset);
     }
 }

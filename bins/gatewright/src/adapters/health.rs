@@ -7,9 +7,11 @@ use gatewright_gateway::{Health, LedgerHealth};
 use gatewright_providers::Registry;
 use gatewright_routing::LiveTable;
 use gatewright_spend::Journal;
+use gatewright_telemetry::text;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::Crossed;
 use crate::ledger::Watched;
 
 /// Health from the router's memory of failures, the deployments that cannot be called, and the journal.
@@ -18,6 +20,7 @@ pub(crate) struct Observed {
     pub(crate) registry: Arc<ArcSwap<Registry>>,
     pub(crate) journal: Journal,
     pub(crate) ledger: Watched,
+    pub(crate) crossed: Arc<Crossed>,
 }
 
 impl Observed {
@@ -63,6 +66,6 @@ impl Health for Observed {
 
     fn metrics(&self) -> String {
         // Writing into a string does not fail.
-        self.ledger.figures(&self.journal).text().unwrap_or_default()
+        text(&self.ledger.figures(&self.journal), &self.crossed.figures()).unwrap_or_default()
     }
 }

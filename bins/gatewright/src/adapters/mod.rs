@@ -3,6 +3,7 @@
 mod allowances;
 mod claimed;
 mod counts;
+mod crossings;
 mod directory;
 mod health;
 mod keys;
@@ -16,6 +17,7 @@ mod stored;
 
 pub(crate) use claimed::ProviderKeys;
 pub(crate) use counts::Counted;
+pub(crate) use crossings::Crossed;
 pub(crate) use directory::Models;
 pub(crate) use health::Observed;
 pub(crate) use keys::{Forgetting, StoredKeys};

@@ -65,7 +65,7 @@ impl Rules for CallRules {
             out.push(Rule::parallel("proxy", self.proxy.clone(), limit));
         }
         if let Some(limit) = self.limits.parallel_per_key {
-            out.push(Rule::parallel("api_key", call.caller.id.clone(), limit));
+            allowances::parallel("api_key", &call.caller.id, limit, out);
         }
         if self.budget.is_none() && call.caller.allowances.is_empty() {
             return;
@@ -77,6 +77,10 @@ impl Rules for CallRules {
 
     fn permits(&self, caller: &Caller, model: &str) -> bool {
         self.table.load().permits(caller, model)
+    }
+
+    fn soft(&self, call: &Call, out: &mut Ruling) {
+        allowances::soft(call, &self.calendar, self.clock.wall(), out);
     }
 
     fn differ_by_group(&self, caller: &Caller) -> bool {

@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::form;
 use crate::giver;
 use crate::objects;
+use crate::resets;
 use crate::table::View;
 use crate::tables::KEY;
 
@@ -37,10 +38,14 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     scope::untouched(ask, &before.draft.parents, &wishes)?;
     let mut draft = before.draft.clone();
     KEY.write(&mut draft, &wishes, ask.times());
+    let spend = resets::wished(&wishes);
+    resets::note(ask, &mut draft, spend);
     scope::settle(ask, &mut draft, before.draft.parents.user.as_deref()).await?;
     generate::free_alias(ask, draft.alias.as_deref(), Some(&before.id)).await?;
     // Its version says that nobody changed what the decisions above were made on.
-    let after = ask.rows(&KEY).update(&before.id, before.version, draft, &ask.actor.name()).await?;
+    let written =
+        async { Ok(ask.rows(&KEY).update(&before.id, before.version, draft, &ask.actor.name()).await?) };
+    let after = resets::with_spend(ask, &KEY, &before, spend, written).await?;
     let mut told = objects::shown(ask, &KEY, &after, View::Told).await?;
     told.insert("key".into(), key.into());
     Ok(told.into())

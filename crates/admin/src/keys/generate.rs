@@ -1,5 +1,7 @@
 //! `/key/generate`: a new key, shown once.
 
+use std::future::ready;
+
 use gatewright_store::{Column, Draft, Filter, Kind, Object, Query};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -9,6 +11,7 @@ use crate::ask::Ask;
 use crate::failure::{Failure, Result};
 use crate::giver;
 use crate::objects;
+use crate::resets;
 use crate::table::View;
 use crate::tables::KEY;
 
@@ -45,10 +48,13 @@ pub(crate) async fn grant(ask: &Ask, mut wishes: Map<String, Value>) -> Result<M
     routes_of_type(&mut wishes)?;
     let mut draft = Draft::default();
     KEY.write(&mut draft, &wishes, ask.times());
+    let spend = resets::wished(&wishes);
+    resets::note(ask, &mut draft, spend);
     scope::settle(ask, &mut draft, None).await?;
     free_alias(ask, draft.alias.as_deref(), None).await?;
     draft.fields.insert("key_name".into(), giver::name(&key).into());
     let object = objects::insert(ask, &KEY, &giver::hash(&key), draft).await?;
+    let object = resets::with_spend(ask, &KEY, &object, spend, ready(Ok(object.clone()))).await?;
     shown(ask, &object, &key).await
 }
 

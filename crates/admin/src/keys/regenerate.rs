@@ -11,6 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::form;
 use crate::giver;
 use crate::objects;
+use crate::resets;
 use crate::tables::KEY;
 
 /// What a body may say that is no field of a key.
@@ -35,15 +36,17 @@ pub(crate) async fn regenerate(ask: &mut Ask) -> Result<Value> {
         None => giver::fresh(),
     };
     let mut draft = successor(ask, &old, &wishes);
+    let spend = resets::wished(&wishes);
+    resets::note(ask, &mut draft, spend);
     scope::settle(ask, &mut draft, None).await?;
     draft.fields.insert("key_name".into(), giver::name(&key).into());
     let alias = draft.alias.take();
     generate::free_alias(ask, alias.as_deref(), Some(&old.id)).await?;
     let new = objects::insert(ask, &KEY, &giver::hash(&key), draft).await?;
     retire(ask, &old, grace).await?;
-    let new =
-        objects::edit(ask, &KEY, &new.id, |new| Ok(Draft { alias: alias.clone(), ..new.draft.clone() }))
-            .await?;
+    let named =
+        objects::edit(ask, &KEY, &new.id, |new| Ok(Draft { alias: alias.clone(), ..new.draft.clone() }));
+    let new = resets::with_spend(ask, &KEY, &new, spend, named).await?;
     Ok(generate::shown(ask, &new, &key).await?.into())
 }
 

@@ -26,7 +26,7 @@ pub(crate) const CUSTOMER: Table = Table {
         count("rpm_limit").shown(Shown::Never),
         count("max_parallel_requests").shown(Shown::Never),
         map("metadata").shown(Shown::Never),
-        read("spend").unset(Unset::Zero),
+        dollars("spend").at(Place::Answer).by(crate::field::Writer::Administrator).unset(Unset::Zero),
         read("litellm_budget_table"),
         read("object_permission_id"),
     ],

@@ -85,7 +85,7 @@ pub(crate) const KEY: Table = Table {
         text("created_by").at(Place::MadeBy).by(Writer::Nobody),
         text("updated_at").at(Place::Changed).by(Writer::Nobody),
         text("updated_by").at(Place::ChangedBy).by(Writer::Nobody),
-        read("spend").unset(Unset::Zero),
+        dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero),
         read("total_spend").unset(Unset::Zero).shown(Shown::Told),
         read("last_active").shown(Shown::Told),
         read("litellm_budget_table"),

@@ -58,7 +58,7 @@ pub(crate) const TEAM: Table = Table {
         text("created_at").at(Place::Made).by(Writer::Nobody),
         text("updated_at").at(Place::Changed).by(Writer::Nobody),
         read("members_with_roles").unset(Unset::List),
-        read("spend").unset(Unset::Zero),
+        dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero),
         // What LiteLLM's clients read and nothing here sets.
         read("admins").unset(Unset::List),
         read("members").unset(Unset::List),

@@ -42,7 +42,7 @@ pub(crate) const USER: Table = Table {
         text("created_at").at(Place::Made).by(Writer::Nobody),
         text("updated_at").at(Place::Changed).by(Writer::Nobody),
         read("teams").unset(Unset::List),
-        read("spend").unset(Unset::Zero),
+        dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero),
         // What LiteLLM's clients read and nothing here sets.
         read("team_id"),
         read("object_permission_id"),

@@ -8,6 +8,7 @@ use crate::ask::Ask;
 use crate::failure::{Failure, Result};
 use crate::members::{self, Named};
 use crate::objects;
+use crate::resets;
 use crate::table::View;
 use crate::tables::{MEMBER, TEAM, USER};
 
@@ -23,10 +24,14 @@ const LIMITS: [(&str, &str); 5] = [
     ("tpm_limit", "tpm_limit"),
 ];
 
+/// The budget of every member of a team where nothing else is said.
+const BUDGET_OF_TEAM: [(&str, &str); 2] =
+    [("team_member_budget", "max_budget"), ("team_member_budget_duration", "budget_duration")];
+
 /// What every member of a team gets where nothing else is said.
 const OF_TEAM: [(&str, &str); 5] = [
-    ("team_member_budget", "max_budget"),
-    ("team_member_budget_duration", "budget_duration"),
+    BUDGET_OF_TEAM[0],
+    BUDGET_OF_TEAM[1],
     ("team_member_rpm_limit", "rpm_limit"),
     ("team_member_tpm_limit", "tpm_limit"),
     ("default_team_member_models", "models"),
@@ -81,6 +86,49 @@ pub(crate) async fn member_delete(ask: &mut Ask) -> Result<Value> {
         ask.store().objects(Kind::Key).delete(&key.id, &ask.actor.name()).await?;
     }
     Ok(shown(ask, &team, View::Made).await?.into())
+}
+
+/// `POST /team/{team_id}/member/{user_id}/reset_spend`.
+pub(crate) async fn member_reset_spend(ask: &mut Ask) -> Result<Value> {
+    let (team, user, member) = named_by_path(ask).await?;
+    let told = resets::reset(ask, &MEMBER, member, "membership_id").await?;
+    let of = |name: &str| told.get(name).cloned().unwrap_or_default();
+    Ok(json!({
+        "team_id": team.id, "user_id": user, "spend": of("spend"), "previous_spend": of("previous_spend"),
+        "max_budget_in_team": of("max_budget"), "budget_reset_at": of("budget_reset_at"),
+    }))
+}
+
+/// `POST /team/{team_id}/member/{user_id}/reset_budget`: back to the budget that the team has for its members.
+pub(crate) async fn member_reset_budget(ask: &mut Ask) -> Result<Value> {
+    let (team, user, member) = named_by_path(ask).await?;
+    let of_team = |said: &str| team.draft.fields.get(said).cloned().unwrap_or_default();
+    let wishes: Map<String, Value> =
+        BUDGET_OF_TEAM.into_iter().map(|(said, name)| (name.to_owned(), of_team(said))).collect();
+    let previous = member.draft.parents.budget.clone();
+    let edited = objects::edit(ask, &MEMBER, &member.id, |before| {
+        let mut draft = before.draft.clone();
+        draft.parents.budget = None;
+        MEMBER.write(&mut draft, &wishes, ask.times());
+        Ok(draft)
+    });
+    let after = edited.await?;
+    let source = if after.draft.fields.contains_key("max_budget") { "team_default" } else { "none" };
+    Ok(json!({
+        "team_id": team.id, "user_id": user, "budget_id": null, "previous_budget_id": previous,
+        "budget_source": source,
+    }))
+}
+
+/// The team, the user and the membership that the path names.
+async fn named_by_path(ask: &Ask) -> Result<(Object, String, Object)> {
+    let (team, user) = (ask.required_param("team_id")?, ask.required_param("user_id")?.to_owned());
+    let team = objects::find(ask, &TEAM, team).await?;
+    ask.check(&objects::belongs(&TEAM, &team.id, &team.draft.parents))?;
+    let member = ask.rows(&MEMBER).find(&members::id(Kind::Team, &team.id, &user)).await?;
+    let missing = || Failure::missing(&format!("User not found in team={}", team.id));
+    let member = member.ok_or_else(missing)?;
+    Ok((team, user, member))
 }
 
 /// Makes a user a member, with the limits that the team has for its members.

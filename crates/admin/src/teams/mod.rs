@@ -9,4 +9,6 @@ pub(crate) use change::{
     block, delete, model_add, model_delete, new, permissions, permissions_update, unblock, update,
 };
 pub(crate) use list::{info, list, pages, told};
-pub(crate) use member::{join, member_add, member_delete, member_update, members_add};
+pub(crate) use member::{
+    join, member_add, member_delete, member_reset_budget, member_reset_spend, member_update, members_add,
+};

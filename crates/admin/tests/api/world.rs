@@ -101,7 +101,7 @@ impl Deployments for Nowhere {
 struct Uncounted;
 
 impl gatewright_admin::Counts for Uncounted {
-    fn reset(&self, _: &str, _: &str, _: Money) {}
+    fn reset(&self, _: gatewright_limits::Reset) {}
 }
 
 /// A model that costs a nano-dollar a token, and none that is known besides.

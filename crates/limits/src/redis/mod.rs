@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::budget::Mode;
-use crate::counters::{Counters, Grant, Refused, Used};
+use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::local::Local;
 use crate::need::Need;
 use crate::rule::{Rule, nano};
@@ -140,8 +140,8 @@ impl Counters for Shared {
         hold.0.end(Some(used));
     }
 
-    fn reset(&self, scope: &str, id: &str, spent: Money) {
-        self.0.books.lock().resets.push((scope.to_owned(), id.to_owned(), nano(spent)));
+    fn reset(&self, reset: Reset) {
+        self.0.books.lock().resets.push(reset);
         self.0.news.notify_one();
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::Gate;
+use crate::counters::Reset;
 use crate::recent::Recent;
 use crate::rule::Counter;
 use crate::shard::Key;
@@ -26,8 +27,8 @@ pub(super) struct Books {
     held: HashMap<Key, Ours>,
     /// What Redis has to be told about windows.
     pub(super) amends: HashMap<Key, Vec<Amend>>,
-    /// Budgets whose spend an administrator has set: scope, id, and what is spent.
-    pub(super) resets: Vec<(String, String, u64)>,
+    /// Budgets whose spend an administrator has set.
+    pub(super) resets: Vec<Reset>,
     swept: Option<Instant>,
 }
 

@@ -1,5 +1,6 @@
 //! One question to Redis, and what its answer means.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use redis::{Cmd, Script, Value};
@@ -11,10 +12,10 @@ use super::hold::Taken;
 use super::link::{AMEND, HOLD, RESET, TELL, Up};
 use super::ours::{Amend, Books, Known, Ours};
 use crate::budget::Mode;
-use crate::counters::{Grant, Refused};
+use crate::counters::{Grant, Refused, Reset};
 use crate::need::Need;
 use crate::rule::{Counter, Rule, Window, nano};
-use crate::shard::{Key, index};
+use crate::shard::{Key, Span, index};
 
 /// Whether all that a call needs is there.
 pub(super) enum Answer {
@@ -250,11 +251,14 @@ pub(super) fn amending(replica: &Replica, up: &Up, key: &Key, batch: u64, amends
 }
 
 /// Sets what is spent of the budgets of one thing.
-pub(super) fn resetting(replica: &Replica, up: &Up, (scope, id, spent): &(String, String, u64)) -> Cmd {
+pub(super) fn resetting(replica: &Replica, up: &Up, reset: &Reset) -> Cmd {
+    let Reset { scope, id, period, spent, .. } = reset;
     let mut command = begin(&RESET, 1);
     command.arg(index(&replica.settings.namespace, scope, id));
     introduce(replica, up, &mut command, Instant::now());
-    command.arg(*spent);
+    let span = period.as_ref().map_or(Span::Forever, |name| Span::Period(Arc::clone(name)));
+    let own = Key { scope, id: Arc::clone(id), counter: Counter::Money, span };
+    command.arg(nano(*spent)).arg(replica.name(&own));
     command
 }
 

@@ -1,10 +1,11 @@
--- Sets what is spent of all budgets of one thing, in the periods that run.
+-- Sets what is spent of the own budget of one thing in the period that runs; its others have no more than that.
 
-local spent = number()
+local spent, own = number(), text()
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   local raw = redis.call('HMGET', key, 's', 'b')
   if raw[1] then
-    redis.call('HSET', key, 's', whole(spent), 'b', whole(raw[2] + spent - raw[1]), 'g', whole(micros))
+    local to = key == own and spent or math.min(spent, tonumber(raw[1]))
+    redis.call('HSET', key, 's', whole(to), 'b', whole(raw[2] + to - raw[1]), 'g', whole(micros))
   else
     redis.call('SREM', KEYS[1], key)
   end

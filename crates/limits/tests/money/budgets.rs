@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Hands;
-use crate::costs::{budget, cost, figures, hold, tokens};
+use crate::costs::{budget, cost, figures, hold, nothing, tokens};
 use gatewright_core::{Clock, Money};
-use gatewright_limits::{Counters, Local, Mode, Need, Refused, Rule, Used, Window};
+use gatewright_limits::{Counters, Local, Mode, Need, Refused, Reset, Rule, Used, Window};
 
 #[test]
 fn a_hold_is_input_and_cap_at_the_price_rounded_up() {
@@ -222,13 +222,45 @@ fn an_admin_reads_and_sets_what_is_spent() {
     let (held, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
     local.settle(&held, cost(600));
     let (_held, _) = hold(&local, &rules, &tokens(300, 300)).unwrap();
-    local.reset("api_key", "k", Money::ZERO);
-    local.reset("team", "k", Money(77));
+    local.reset(nothing("api_key"));
+    local.reset(Reset { spent: Money(77), ..nothing("team") });
     let told = local.spent("api_key", "k");
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].settled, told[0].held, told[0].running), (Money::ZERO, Money(300), 1));
     assert_eq!(told[0].period, None);
     assert!(hold(&local, &rules, &tokens(700, 700)).is_ok());
+}
+
+#[test]
+fn what_is_set_is_of_the_own_budget_and_others_have_no_more() {
+    let clock = Hands::new();
+    let local = Local::new(clock.clone());
+    let both = [daily(&clock, 1, 0), [budget("k", 1_000)]].concat();
+    let (held, _) = hold(&local, &both, &tokens(300, 300)).unwrap();
+    local.settle(&held, cost(300));
+    for (spent, of_all_time, of_the_day) in [(900, 900, 300), (100, 100, 100)] {
+        local.reset(Reset { spent: Money(spent), ..nothing("api_key") });
+        let told = local.spent("api_key", "k");
+        let of = |daily: bool| told.iter().find(|one| one.period.is_some() == daily).unwrap().settled;
+        assert_eq!((of(false), of(true)), (Money(of_all_time), Money(of_the_day)));
+    }
+}
+
+#[test]
+fn what_was_set_elsewhere_counts_from_the_first_rule_that_knows_it() {
+    let local = Local::new(Hands::new());
+    let settle = |rule: Rule, size: u64| {
+        let (held, _) = hold(&local, &[rule], &tokens(size, size)).unwrap();
+        local.settle(&held, cost(i64::try_from(size).unwrap()));
+        figures(&local, "k").0
+    };
+    let rule = || budget("k", 1_000);
+    assert_eq!(settle(rule(), 600), 600);
+    assert_eq!(settle(rule().spent(Money(50)).in_turn(7), 10), 60);
+    assert_eq!(settle(rule().spent(Money(50)).in_turn(7), 10), 70, "once");
+    assert_eq!(settle(rule().spent(Money(900)), 10), 80, "an older rule says nothing");
+    local.reset(Reset { spent: Money(5), turn: 9, ..nothing("api_key") });
+    assert_eq!(settle(rule().spent(Money(500)).in_turn(9), 10), 15, "it was set here");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gatewright_core::{Money, Price};
-use gatewright_limits::{Counters, Grant, Local, LocalHold, Need, Refused, Rule, Used, Window};
+use gatewright_limits::{Counters, Grant, Local, LocalHold, Need, Refused, Reset, Rule, Used, Window};
 
 /// One nano-dollar.
 pub(crate) const NANO_A_TOKEN: Price = Price(1_000_000);
@@ -27,6 +27,11 @@ pub(crate) fn hold(local: &Local, rules: &[Rule], need: &Need) -> Result<(LocalH
 /// A call that cost this.
 pub(crate) fn cost(nano: i64) -> Used {
     Used { cost: Money(nano), ..Used::default() }
+}
+
+/// Nothing is spent of the budget for ever of this one's `k`.
+pub(crate) fn nothing(scope: &'static str) -> Reset {
+    Reset { scope, id: "k".into(), period: None, spent: Money::ZERO, turn: 0 }
 }
 
 /// Settled and held of a budget.

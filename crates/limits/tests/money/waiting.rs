@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::Hands;
-use crate::costs::{budget, cost, figures, hold, tokens};
+use crate::costs::{budget, cost, figures, hold, nothing, tokens};
 use gatewright_core::Money;
 use gatewright_limits::{Counters, Grant, Local, LocalHold, Refused, Rule};
 use tokio::time::Instant;
@@ -148,7 +148,7 @@ async fn an_admin_who_raises_a_budget_wakes_who_waits() {
     let need = tokens(200, 200);
     let raises = async {
         tokio::task::yield_now().await;
-        local.reset("api_key", "k", Money::ZERO);
+        local.reset(nothing("api_key"));
     };
     let (next, ()) = tokio::join!(local.hold(&rules, &need, LONG), raises);
     assert!(next.is_ok());
