@@ -57,7 +57,7 @@ mod id;
 pub use id::{AttemptId, CallId};
 
 mod text;
-pub use text::end_of_string;
+pub use text::{end_of_string, special};
 
 mod secret;
 pub use secret::Secret;

@@ -52,6 +52,14 @@ struct New {
     value: Bytes,
 }
 
+/// One field of an object as it stands.
+pub struct JsonField<'a> {
+    /// Its name.
+    pub key: Cow<'a, str>,
+    /// Its value's raw JSON text.
+    pub raw: &'a [u8],
+}
+
 /// Runs of source shorter than this are copied: an own piece in a vectored write costs more.
 const COPY_BELOW: usize = 4096;
 
@@ -87,11 +95,7 @@ impl Json {
 
     /// A field read as `T`; `None` where it is absent or `null`. Fails naming the field.
     pub fn get<'a, T: Deserialize<'a>>(&'a self, key: &str) -> Result<Option<T>> {
-        let Some(raw) = self.raw(key) else { return Ok(None) };
-        serde_json::from_slice(raw).map_err(|err| {
-            Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{key}': {}", in_words(&err)))
-                .with_param(key.to_owned())
-        })
+        self.raw(key).map_or(Ok(None), |raw| typed(key, raw))
     }
 
     /// A field that holds a string.
@@ -109,11 +113,7 @@ impl Json {
 
     /// A field that holds a boolean; absent and `null` are `false`.
     pub fn flag(&self, key: &str) -> Result<bool> {
-        match self.raw(key) {
-            None | Some(b"false" | b"null") => Ok(false),
-            Some(b"true") => Ok(true),
-            Some(_) => Ok(self.get::<bool>(key)?.unwrap_or_default()),
-        }
+        self.raw(key).map_or(Ok(false), |raw| flag(key, raw))
     }
 
     /// Whether the field is there and not `null`.
@@ -171,13 +171,18 @@ impl Json {
         self.source.len()
     }
 
+    /// The fields, in order.
+    pub fn fields(&self) -> impl Iterator<Item = JsonField<'_>> {
+        self.fields.iter().filter_map(|field| {
+            let raw = self.value_of(field)?;
+            let key = field.own_key().map_or_else(|| key_text(&self.source, field.at), Cow::Borrowed);
+            Some(JsonField { key, raw })
+        })
+    }
+
     /// The names of the fields, in order.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let left = self.fields.iter().filter(|field| !matches!(field.value, Value::Gone));
-        left.map(|field| match field.own_key() {
-            Some(key) => Cow::Borrowed(key),
-            None => key_text(&self.source, field.at),
-        })
+        self.fields().map(|field| field.key)
     }
 
     /// The whole object as it stands now, as pieces to be written one after the other. Long runs of the client's
@@ -260,6 +265,18 @@ impl Field {
     }
 }
 
+impl<'a> JsonField<'a> {
+    /// It read as `T`; `None` where it is `null`. Fails naming the field.
+    pub fn get<T: Deserialize<'a>>(&self) -> Result<Option<T>> {
+        typed(&self.key, self.raw)
+    }
+
+    /// It read as a boolean; `null` is `false`.
+    pub fn flag(&self) -> Result<bool> {
+        flag(&self.key, self.raw)
+    }
+}
+
 struct Pieces<'a> {
     source: &'a Bytes,
     done: SmallVec<[Bytes; 4]>,
@@ -275,6 +292,21 @@ impl Pieces<'_> {
         }
         self.done.push(self.scratch.split().freeze());
         self.done.push(self.source.slice(start as usize..end as usize));
+    }
+}
+
+fn typed<'a, T: Deserialize<'a>>(key: &str, raw: &'a [u8]) -> Result<Option<T>> {
+    serde_json::from_slice(raw).map_err(|err| {
+        Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{key}': {}", in_words(&err)))
+            .with_param(key.to_owned())
+    })
+}
+
+fn flag(key: &str, raw: &[u8]) -> Result<bool> {
+    match raw {
+        b"false" | b"null" => Ok(false),
+        b"true" => Ok(true),
+        _ => Ok(typed::<bool>(key, raw)?.unwrap_or_default()),
     }
 }
 

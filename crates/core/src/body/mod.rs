@@ -5,7 +5,7 @@ mod scan;
 
 use bytes::Bytes;
 
-pub use json::{Json, JsonLimits, in_words};
+pub use json::{Json, JsonField, JsonLimits, in_words};
 
 /// What a client sent, kept as bytes until someone asks.
 #[derive(Clone)]

@@ -4,10 +4,12 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::json::serialize_raw;
+
 /// A tool call's arguments: the API takes an object and nothing else. What is none, because the model wrote bad JSON,
 /// is kept as the text of one field, `invalid_arguments`: nothing is lost, and nobody takes it for an argument.
 pub(super) enum Arguments<'a> {
-    Object(&'a RawValue),
+    Object(&'a str),
     Empty,
     Invalid(&'a str),
 }
@@ -22,7 +24,7 @@ impl<'a> Arguments<'a> {
             return Self::Empty;
         }
         match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) if text.starts_with('{') => Self::Object(raw),
+            Ok(raw) if text.starts_with('{') => Self::Object(raw.get()),
             _ => Self::Invalid(text),
         }
     }
@@ -31,7 +33,7 @@ impl<'a> Arguments<'a> {
 impl Serialize for Arguments<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Object(raw) => raw.serialize(serializer),
+            Self::Object(json) => serialize_raw(json, serializer),
             Self::Empty => serializer.serialize_map(Some(0))?.end(),
             Self::Invalid(text) => {
                 let mut map = serializer.serialize_map(Some(1))?;

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Error, Result, Value};
 
 use super::words::CacheControl;
+use crate::scan::Scanner;
 
 /// Every block that is known, flattened: which fields are there depends on `type`. An enum with a tag would copy the
 /// block into a tree first.
@@ -82,19 +83,22 @@ impl<'de> Visitor<'de> for PartsVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> std::result::Result<Parts, A::Error> {
         let mut parts = Vec::new();
         while let Some(raw) = blocks.next_element::<&RawValue>()? {
-            parts.push(part(raw).map_err(|err| A::Error::custom(in_words(&err)))?);
+            parts.push(part(raw.get().as_bytes()).map_err(|err| A::Error::custom(in_words(&err)))?);
         }
         Ok(Parts(parts))
     }
 }
 
 /// One block. What is not known stands as it is.
-pub(super) fn part(raw: &RawValue) -> Result<Part> {
-    let block = match serde_json::from_str::<Block<'_>>(raw.get()) {
+pub(super) fn part(raw: &[u8]) -> Result<Part> {
+    if let Some(text) = Scanner::new(raw).plain_text() {
+        return Ok(Part::text(text));
+    }
+    let block = match serde_json::from_slice::<Block<'_>>(raw) {
         Ok(block) => block,
         // A block that is not known may use the same names for other things.
         Err(err) => {
-            let other: Value = serde_json::from_str(raw.get())?;
+            let other: Value = serde_json::from_slice(raw)?;
             return if is_known(&other) { Err(err) } else { Ok(Part::Other(other)) };
         }
     };
@@ -126,9 +130,9 @@ pub(super) fn part(raw: &RawValue) -> Result<Part> {
         }),
         "image" | "document" => match media(block)? {
             Some(media) => Part::Media(media),
-            None => Part::Other(serde_json::from_str(raw.get())?),
+            None => Part::Other(serde_json::from_slice(raw)?),
         },
-        _ => Part::Other(serde_json::from_str(raw.get())?),
+        _ => Part::Other(serde_json::from_slice(raw)?),
     })
 }
 

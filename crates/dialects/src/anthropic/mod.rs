@@ -58,7 +58,7 @@ impl Codec for Anthropic {
     }
 
     fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
-        request_encode::request(chat, model, losses)
+        Ok(request_encode::request(chat, model, losses))
     }
 
     fn opt_ins(&self, body: &Json) -> Vec<&'static str> {

@@ -12,6 +12,7 @@ use super::content_encode::Block;
 use super::reply_decode::refusal;
 use super::usage::UsageOut;
 use super::words;
+use crate::json::json;
 
 #[derive(Serialize)]
 struct Message<'a> {
@@ -50,7 +51,7 @@ pub(super) fn reply(answer: &Answer, style: &ReplyStyle) -> Bytes {
         container: answer.extra.get("container"),
         usage: UsageOut::new(&answer.usage.unwrap_or_default(), answer.service_tier.as_deref()),
     };
-    serde_json::to_vec(&message).map(Bytes::from).unwrap_or_default()
+    json(&message)
 }
 
 /// Clients of this dialect expect ids that begin with `msg_`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gatewright_core::chat::Chat;
-use gatewright_core::{Error, ErrorKind, Losses, ModelFacts, Result};
+use gatewright_core::{Losses, ModelFacts};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use super::output;
 use super::thinking::{self, Thinking};
 use super::tools::{self, Choice, ToolOut};
 use super::turns::{Dialogue, Message};
+use crate::json::json;
 
 /// Fields of other dialects' leftovers that the API itself knows, and that go on as they came.
 const OWN_FIELDS: [&str; 9] = [
@@ -81,7 +82,7 @@ struct Metadata<'a> {
 }
 
 /// Writes the request.
-pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
+pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Bytes {
     let mut dialogue = Dialogue::new(chat, losses);
     let thinking = thinking::Plan::new(chat, model, losses);
     let output = output::Plan::new(chat, model, thinking.is_on(), losses);
@@ -109,9 +110,7 @@ pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> R
         extra: own_fields(chat, losses),
     };
     report(chat, losses);
-    serde_json::to_vec(&request).map(Bytes::from).map_err(|err| {
-        Error::new(ErrorKind::Internal, "the request could not be written").with_detail(err.to_string())
-    })
+    json(&request)
 }
 
 // === impl OutputConfig ===

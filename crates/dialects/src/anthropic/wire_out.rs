@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::usage::UsageOut;
+use crate::json::put_json;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -84,7 +85,6 @@ pub(super) fn write(out: &mut BytesMut, name: &str, event: &Out<'_>) {
     out.put_slice(b"event: ");
     out.put_slice(name.as_bytes());
     out.put_slice(b"\ndata: ");
-    // Writing into memory does not fail, and no map here has keys that are not text.
-    drop(serde_json::to_writer((&mut *out).writer(), event));
+    put_json(out, event);
     out.put_slice(b"\n\n");
 }

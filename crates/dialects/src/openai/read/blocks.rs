@@ -4,12 +4,11 @@ use gatewright_core::chat::{Delta, Event, Finish, Part, PartKind};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::any::Any;
 use super::chunk::{RawCall, RawChoice, RawDelta, list, text, words};
-use super::part::Content;
 use super::reply::{call_id, citation};
-use super::thought;
+use super::{part, thought};
 use crate::openai::finish;
+use crate::scan::Scanner;
 
 /// What is open in one choice.
 #[derive(Default)]
@@ -143,8 +142,7 @@ impl Choice {
     }
 
     fn content_list(&mut self, raw: &str, out: &mut Vec<Event>) {
-        let Any(Content(parts)) = serde_json::from_str(raw).unwrap_or_default();
-        for part in parts {
+        for part in part::content(&mut Scanner::new(raw.as_bytes())).unwrap_or_default() {
             match part {
                 Part::Text { text, .. } => self.running(Running::Text, text, out),
                 thought => self.thought(thought, out),

@@ -1,6 +1,5 @@
 //! From OpenAI's wire to the canonical conversation.
 
-mod any;
 mod blocks;
 mod chunk;
 mod message;

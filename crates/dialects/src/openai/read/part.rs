@@ -1,34 +1,31 @@
 //! Pieces of content.
 
 use gatewright_core::chat::{CacheMark, Media, MediaKind, MediaSource, Part};
-use serde::de::SeqAccess;
 use serde_json::{Map, Value};
 
-use super::any::FromAny;
 use super::{extra_of, take_object, take_string, thought};
+use crate::scan::Scanner;
 
-/// The `content` of a message.
-#[derive(Default)]
-pub(super) struct Content(pub(super) Vec<Part>);
-
-impl FromAny for Content {
-    fn text(text: &str) -> Self {
-        Self(vec![Part::text(text)])
-    }
-
-    fn list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Self, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(item) = items.next_element()? {
-            parts.push(part(item));
+/// Reads the `content` of a message.
+pub(super) fn content(s: &mut Scanner<'_>) -> Option<Vec<Part>> {
+    match s.peek()? {
+        b'"' => Some(vec![Part::text(s.text()?)]),
+        b'[' => {
+            let mut parts = Vec::new();
+            s.array(|s| {
+                let plain = s.plain_text().map(Part::text);
+                parts.push(match plain {
+                    Some(text) => text,
+                    None => part(s.value()?),
+                });
+                Some(())
+            })?;
+            Some(parts)
         }
-        Ok(Self(parts))
-    }
-
-    fn tree(value: Value) -> Self {
-        match value {
-            Value::Null => Self::default(),
-            other => Self(vec![Part::text(other.to_string())]),
-        }
+        _ => match s.value()? {
+            Value::Null => Some(Vec::new()),
+            other => Some(vec![Part::text(other.to_string())]),
+        },
     }
 }
 

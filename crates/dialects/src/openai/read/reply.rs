@@ -1,57 +1,51 @@
 //! An upstream's whole answer.
 
+use std::borrow::Cow;
+
 use gatewright_core::Result;
 use gatewright_core::chat::{Answer, Choice, Finish, Part};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::any::Any;
 use super::whole::{RawAnswer, RawChoice};
-use super::{arguments, extra_of, take_list, take_object, take_string, thought, tool};
+use super::{arguments, take_list, take_object, take_string, thought, tool};
 use crate::openai::{fault, finish, relay, usage};
 
 /// Reads an answer. An error that came with a good status is an `Err`.
 pub(in crate::openai) fn read(body: &[u8]) -> Result<Answer> {
-    let Ok(Any(RawAnswer::Fields { choices, usage: used, rest: mut top })) = serde_json::from_slice(body)
-    else {
-        return Err(relay::unreadable());
-    };
+    let Some(answer) = RawAnswer::read(body) else { return Err(relay::unreadable()) };
+    let top = answer.rest;
     let failed = |value: &Value| !value.is_null() && value != &json!({}) && value != "";
-    if top.get("error").is_some_and(failed) || top.get("object").is_some_and(|object| object == "error") {
+    if top.get("error").is_some_and(failed) || answer.object.is_some_and(|object| object == "error") {
         return Err(fault::inside(body));
     }
-    let Some(choices) = choices else { return Err(relay::without_choices(body)) };
-    top.shift_remove("object");
-    let id = take_string(&mut top, "id").unwrap_or_default();
+    let Some(choices) = answer.choices else { return Err(relay::without_choices(body)) };
     let sources = sources(top.get("search_results"), top.get("citations"));
     let mut choices: Vec<Choice> =
-        choices.into_iter().zip(0..).map(|(choice, at)| read_choice(choice, at, &id)).collect();
+        choices.into_iter().zip(0..).map(|(choice, at)| read_choice(choice, at, &answer.id)).collect();
     if let Some(choice) = choices.first_mut() {
         cite_sources(&mut choice.parts, sources);
     }
     Ok(Answer {
-        model: take_string(&mut top, "model").unwrap_or_default(),
-        created: top.shift_remove("created").and_then(|at| at.as_u64()).unwrap_or_default(),
+        id: answer.id.into_owned(),
+        model: answer.model.into_owned(),
+        created: answer.created.unwrap_or_default(),
         choices,
-        usage: used.as_deref().map(RawValue::get).and_then(|usage| usage::read(usage.as_bytes())),
-        service_tier: take_string(&mut top, "service_tier"),
-        id,
-        extra: extra_of(top),
+        usage: answer.usage.and_then(usage::read),
+        service_tier: answer.service_tier.map(Cow::into_owned),
+        extra: top,
     })
 }
 
-fn read_choice(raw: RawChoice, at: u32, answer: &str) -> Choice {
-    let RawChoice { content, mut message, rest: mut choice } = raw;
-    let index =
-        choice.shift_remove("index").and_then(|index| u32::try_from(index.as_u64()?).ok()).unwrap_or(at);
-    let said = take_string(&mut choice, "finish_reason").unwrap_or_default();
-    let logprobs = choice.shift_remove("logprobs").filter(|value| !value.is_null());
-    let stop_sequence = take_string(&mut choice, "stop_reason");
-    let parts = read_parts(content, &mut message, index, answer);
-    choice.shift_remove("delta");
-    let mut extra = extra_of(message);
-    extra.append(&mut extra_of(choice));
-    Choice { index, finish: read_finish(&said, &parts), parts, stop_sequence, logprobs, extra }
+fn read_choice(raw: RawChoice<'_>, at: u32, answer: &str) -> Choice {
+    let RawChoice { content, message: mut extra, mut rest, .. } = raw;
+    let index = raw.index.unwrap_or(at);
+    let parts = read_parts(content, &mut extra, index, answer);
+    let logprobs = rest.shift_remove("logprobs");
+    rest.shift_remove("delta");
+    extra.append(&mut rest);
+    let finish = read_finish(&raw.finish_reason, &parts);
+    let stop_sequence = raw.stop_reason.map(Cow::into_owned);
+    Choice { index, finish, parts, stop_sequence, logprobs, extra }
 }
 
 /// Some providers say that they are done where they wait for a tool.

@@ -1,93 +1,87 @@
 //! A client's request.
 
-use gatewright_core::chat::{Chat, Effort, Output, Reasoning, Sampling};
+use gatewright_core::body::JsonField;
+use gatewright_core::chat::{Chat, Effort, Output, Reasoning, Turn};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde_json::{Map, Value};
 
-use super::any::Any;
 use super::message::Message;
 use super::turn::Turns;
 use super::{take_object, take_string, tool};
-
-/// Fields that have a place of their own in [`Chat`], or none at all behind the gateway.
-const KNOWN: &[&str] = &[
-    "model",
-    "messages",
-    "tools",
-    "functions",
-    "tool_choice",
-    "function_call",
-    "parallel_tool_calls",
-    "response_format",
-    "reasoning_effort",
-    "thinking",
-    "temperature",
-    "top_p",
-    "top_k",
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "n",
-    "stream",
-    "stream_options",
-    "user",
-    "service_tier",
-];
+use crate::scan::Scanner;
 
 /// Reads a request.
 pub(in crate::openai) fn read(body: &Json) -> Result<Chat> {
-    let Some(messages) = body.get::<Vec<Any<Message>>>("messages")? else {
-        return Err(
-            Error::new(ErrorKind::InvalidRequest, "missing required field 'messages'").with_param("messages")
-        );
-    };
-    let mut turns = Turns::default();
-    let mut chat = Chat {
-        turns: messages.into_iter().map(|Any(message)| turns.read(message)).collect::<Result<_>>()?,
-        parallel_tool_calls: body.get("parallel_tool_calls")?,
-        sampling: sampling(body)?,
-        n: body.get("n")?,
-        stream: body.flag("stream")?,
-        user: body.get("user")?,
-        service_tier: body.get("service_tier")?,
-        stop: stop(body)?,
-        ..Chat::default()
-    };
-    chat.max_output = match body.get("max_completion_tokens")? {
-        Some(most) => Some(most),
-        None => body.get("max_tokens")?,
-    };
-    read_tools(body, &mut chat)?;
-    read_output(body, &mut chat)?;
-    read_reasoning(body, &mut chat)?;
-    read_rest(body, &mut chat)?;
+    let mut chat = Chat { turns: turns(body)?, ..Chat::default() };
+    let (mut calls, mut thinks) = (false, false);
+    for field in body.fields() {
+        match &*field.key {
+            "tools" | "functions" | "tool_choice" | "function_call" => calls = true,
+            "reasoning_effort" | "thinking" => thinks = true,
+            _ => read_field(&field, &mut chat)?,
+        }
+    }
+    if calls {
+        read_tools(body, &mut chat)?;
+    }
+    if thinks {
+        read_reasoning(body, &mut chat)?;
+    }
     Ok(chat)
 }
 
-fn sampling(body: &Json) -> Result<Sampling> {
-    Ok(Sampling {
-        temperature: body.get("temperature")?,
-        top_p: body.get("top_p")?,
-        top_k: body.get("top_k")?,
-        frequency_penalty: body.get("frequency_penalty")?,
-        presence_penalty: body.get("presence_penalty")?,
-        seed: body.get("seed")?,
-        logprobs: body.get("logprobs")?,
-        top_logprobs: body.get("top_logprobs")?,
-        logit_bias: body.get("logit_bias")?,
-    })
+fn turns(body: &Json) -> Result<Vec<Turn>> {
+    let wrong = |text| Error::new(ErrorKind::InvalidRequest, text).with_param("messages");
+    let raw = body.raw("messages").filter(|raw| *raw != b"null");
+    let mut s = Scanner::new(raw.ok_or_else(|| wrong("missing required field 'messages'"))?);
+    let mut messages = Vec::new();
+    let read = s.array(|s| {
+        messages.push(Message::read(s)?);
+        Some(())
+    });
+    if read.is_none() {
+        // It knows what is wrong.
+        body.get::<Vec<Value>>("messages")?;
+        return Err(wrong("invalid value for 'messages'"));
+    }
+    let mut turns = Turns::default();
+    messages.into_iter().map(|message| turns.read(message)).collect()
 }
 
-fn stop(body: &Json) -> Result<Vec<String>> {
-    match body.raw("stop") {
-        Some([b'"', ..]) => Ok(body.get::<String>("stop")?.into_iter().collect()),
-        _ => Ok(body.get("stop")?.unwrap_or_default()),
+/// A field that says all by itself.
+fn read_field(field: &JsonField<'_>, chat: &mut Chat) -> Result<()> {
+    let sampling = &mut chat.sampling;
+    match &*field.key {
+        "model" | "messages" => {}
+        "temperature" => sampling.temperature = field.get()?,
+        "top_p" => sampling.top_p = field.get()?,
+        "top_k" => sampling.top_k = field.get()?,
+        "frequency_penalty" => sampling.frequency_penalty = field.get()?,
+        "presence_penalty" => sampling.presence_penalty = field.get()?,
+        "seed" => sampling.seed = field.get()?,
+        "logprobs" => sampling.logprobs = field.get()?,
+        "top_logprobs" => sampling.top_logprobs = field.get()?,
+        "logit_bias" => sampling.logit_bias = field.get()?,
+        "parallel_tool_calls" => chat.parallel_tool_calls = field.get()?,
+        // The newer one wins.
+        "max_completion_tokens" => chat.max_output = field.get()?.or(chat.max_output),
+        "max_tokens" => chat.max_output = chat.max_output.or(field.get()?),
+        "stop" => chat.stop = stop(field)?,
+        "n" => chat.n = field.get()?,
+        "stream" => chat.stream = field.flag()?,
+        "user" => chat.user = field.get()?,
+        "service_tier" => chat.service_tier = field.get()?,
+        "response_format" => read_output(field, chat)?,
+        "stream_options" => read_stream_options(field, chat)?,
+        key => chat.extra.extend(field.get::<Value>()?.map(|value| (key.to_owned(), value))),
+    }
+    Ok(())
+}
+
+fn stop(field: &JsonField<'_>) -> Result<Vec<String>> {
+    match field.raw {
+        [b'"', ..] => Ok(field.get()?.into_iter().collect()),
+        _ => Ok(field.get()?.unwrap_or_default()),
     }
 }
 
@@ -113,8 +107,8 @@ fn read_tools(body: &Json, chat: &mut Chat) -> Result<()> {
     Ok(())
 }
 
-fn read_output(body: &Json, chat: &mut Chat) -> Result<()> {
-    let Some(mut format) = body.get::<Map<String, Value>>("response_format")? else { return Ok(()) };
+fn read_output(field: &JsonField<'_>, chat: &mut Chat) -> Result<()> {
+    let Some(mut format) = field.get::<Map<String, Value>>()? else { return Ok(()) };
     match format.get("type").and_then(Value::as_str) {
         Some("text") => {}
         Some("json_object") => chat.output = Output::JsonObject,
@@ -159,21 +153,12 @@ fn read_reasoning(body: &Json, chat: &mut Chat) -> Result<()> {
     Ok(())
 }
 
-fn read_rest(body: &Json, chat: &mut Chat) -> Result<()> {
-    for key in body.keys() {
-        if KNOWN.contains(&key.as_ref()) {
-            continue;
-        }
-        if let Some(value) = body.get::<Value>(&key)? {
-            chat.extra.insert(key.into_owned(), value);
-        }
-    }
-    // Usage in a stream is the gateway's own affair; what else stands beside it is not.
-    if let Some(mut options) = body.get::<Map<String, Value>>("stream_options")? {
-        options.shift_remove("include_usage");
-        if !options.is_empty() {
-            chat.extra.insert("stream_options".into(), Value::Object(options));
-        }
+/// Usage in a stream is the gateway's own affair; what else stands beside it is not.
+fn read_stream_options(field: &JsonField<'_>, chat: &mut Chat) -> Result<()> {
+    let mut options = field.get::<Map<String, Value>>()?.unwrap_or_default();
+    options.shift_remove("include_usage");
+    if !options.is_empty() {
+        chat.extra.insert("stream_options".into(), Value::Object(options));
     }
     Ok(())
 }

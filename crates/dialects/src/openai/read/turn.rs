@@ -16,7 +16,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// The next message.
-    pub(super) fn read(&mut self, message: Message) -> Result<Turn> {
+    pub(super) fn read(&mut self, message: Message<'_>) -> Result<Turn> {
         let at = self.read;
         self.read += 1;
         let wrong = |what: &str, field: &str| {
@@ -29,10 +29,10 @@ impl Turns {
         let Message::Fields { role, content, rest } = message else {
             return Err(wrong("expected an object", ""));
         };
-        let Some(role) = role.as_str() else {
+        let Some(role) = role else {
             return Err(wrong("expected a role", ".role"));
         };
-        match role {
+        match &*role {
             "system" => Ok(turn(Role::System, content, rest)),
             "developer" => Ok(turn(Role::Developer, content, rest)),
             "user" => Ok(turn(Role::User, content, rest)),

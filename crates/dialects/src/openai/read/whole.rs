@@ -1,87 +1,99 @@
-//! The shape of a whole answer; what only some have stays a tree.
+//! The shape of a whole answer; what only some have becomes a tree.
+
+use std::borrow::Cow;
 
 use gatewright_core::chat::Part;
-use serde::de::{MapAccess, SeqAccess};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::any::{Any, FromAny, Key};
-use super::message::Message;
+use super::message::{Message, keep};
+use crate::scan::Scanner;
 
-/// An answer.
-pub(super) enum RawAnswer {
-    Fields {
-        /// `None` where they are no list.
-        choices: Option<Vec<RawChoice>>,
-        usage: Option<Box<RawValue>>,
-        rest: Map<String, Value>,
-    },
-    /// No answer at all.
-    Other,
+/// An answer. Fields of another kind than they should be stay in `rest`.
+#[derive(Default)]
+pub(super) struct RawAnswer<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) model: Cow<'a, str>,
+    pub(super) object: Option<Cow<'a, str>>,
+    pub(super) created: Option<u64>,
+    pub(super) service_tier: Option<Cow<'a, str>>,
+    pub(super) choices: Option<Vec<RawChoice<'a>>>,
+    pub(super) usage: Option<&'a [u8]>,
+    pub(super) rest: Map<String, Value>,
 }
 
 /// One of its choices, with what its message says.
 #[derive(Default)]
-pub(super) struct RawChoice {
+pub(super) struct RawChoice<'a> {
+    pub(super) index: Option<u32>,
+    pub(super) finish_reason: Cow<'a, str>,
+    pub(super) stop_reason: Option<Cow<'a, str>>,
     pub(super) content: Vec<Part>,
     /// What else the message has.
     pub(super) message: Map<String, Value>,
     pub(super) rest: Map<String, Value>,
 }
 
-struct Choices(Option<Vec<RawChoice>>);
+// === impl RawAnswer ===
 
-impl FromAny for RawAnswer {
-    fn object<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Self, A::Error> {
-        let (mut choices, mut usage, mut rest) = (Choices(None), None, Map::new());
-        while let Some(Key(key)) = fields.next_key()? {
-            match &*key {
-                "choices" => Any(choices) = fields.next_value()?,
-                "usage" => usage = fields.next_value()?,
-                _ => drop(rest.insert(key.into_owned(), fields.next_value()?)),
-            }
-        }
-        Ok(Self::Fields { choices: choices.0, usage, rest })
-    }
-
-    fn tree(_: Value) -> Self {
-        Self::Other
-    }
-}
-
-impl FromAny for Choices {
-    fn list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Self, A::Error> {
-        let mut choices = Vec::with_capacity(1);
-        while let Some(Any(choice)) = items.next_element()? {
-            choices.push(choice);
-        }
-        Ok(Self(Some(choices)))
-    }
-
-    fn tree(_: Value) -> Self {
-        Self(None)
-    }
-}
-
-impl FromAny for RawChoice {
-    fn object<'de, A: MapAccess<'de>>(mut fields: A) -> Result<Self, A::Error> {
-        let mut choice = Self::default();
-        while let Some(Key(key)) = fields.next_key()? {
-            if key != "message" {
-                choice.rest.insert(key.into_owned(), fields.next_value()?);
-                continue;
-            }
-            match fields.next_value()? {
-                Any(Message::Fields { content, rest, .. }) => {
-                    (choice.content, choice.message) = (content, rest)
+impl<'a> RawAnswer<'a> {
+    /// Reads one; `None` where it is no JSON object.
+    pub(super) fn read(body: &'a [u8]) -> Option<Self> {
+        let mut answer = Self::default();
+        let mut s = Scanner::new(body);
+        s.object(|s, field| {
+            match (&*field.name()?, s.peek()?) {
+                (b"id", b'"') => answer.id = s.text()?,
+                (b"model", b'"') => answer.model = s.text()?,
+                (b"service_tier", b'"') => answer.service_tier = Some(s.text()?),
+                (b"object", _) => answer.object = s.text_or_skip()?,
+                (b"created", _) => answer.created = s.value::<Value>()?.as_u64(),
+                (b"choices", b'[') => answer.choices = Some(choices(s)?),
+                (b"usage", _) => {
+                    let at = s.skip()?;
+                    answer.usage = Some(s.slice(&at));
                 }
-                Any(Message::Other(value)) => drop(choice.rest.insert(key.into_owned(), value)),
+                (key, _) => keep(&mut answer.rest, key, s)?,
             }
-        }
-        Ok(choice)
+            Some(())
+        })?;
+        s.end()?;
+        Some(answer)
     }
+}
 
-    fn tree(_: Value) -> Self {
-        Self::default()
+fn choices<'a>(s: &mut Scanner<'a>) -> Option<Vec<RawChoice<'a>>> {
+    let mut choices = Vec::with_capacity(1);
+    s.array(|s| {
+        choices.push(RawChoice::read(s)?);
+        Some(())
+    })?;
+    Some(choices)
+}
+
+// === impl RawChoice ===
+
+impl<'a> RawChoice<'a> {
+    fn read(s: &mut Scanner<'a>) -> Option<Self> {
+        let mut choice = Self::default();
+        if s.peek()? != b'{' {
+            return s.skip().map(|_| choice);
+        }
+        s.object(|s, field| {
+            match (&*field.name()?, s.peek()?) {
+                (b"index", _) => {
+                    choice.index = s.value::<Value>()?.as_u64().and_then(|index| index.try_into().ok())
+                }
+                (b"finish_reason", b'"') => choice.finish_reason = s.text()?,
+                (b"stop_reason", b'"') => choice.stop_reason = Some(s.text()?),
+                (b"message", b'{') => {
+                    if let Message::Fields { content, rest, .. } = Message::read(s)? {
+                        (choice.content, choice.message) = (content, rest);
+                    }
+                }
+                (key, _) => keep(&mut choice.rest, key, s)?,
+            }
+            Some(())
+        })?;
+        Some(choice)
     }
 }
