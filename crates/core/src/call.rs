@@ -47,6 +47,18 @@ pub struct Call {
     chat: Arc<OnceLock<Result<Chat>>>,
 }
 
+/// Whom a call comes from, and what came with its body.
+pub struct Origin {
+    /// Who is calling.
+    pub caller: Arc<Caller>,
+    /// The headers.
+    pub headers: Arc<HeaderMap>,
+    /// What is asked of the gateway itself.
+    pub controls: Arc<Controls>,
+    /// When the head was read.
+    pub received: Instant,
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -104,6 +116,17 @@ pub struct Target {
     pub deadline: Instant,
 }
 
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            caller: Arc::new(Caller::anonymous()),
+            headers: Arc::default(),
+            controls: Arc::default(),
+            received: Instant::now(),
+        }
+    }
+}
+
 // === impl Operation ===
 
 impl Operation {
@@ -119,24 +142,36 @@ impl Operation {
 // === impl Call ===
 
 impl Call {
-    /// A call with no controls, not yet routed.
+    /// A call of nobody in particular, with no controls, not yet routed.
     pub fn new(
         operation: Operation,
         codec: &'static dyn Codec,
         model: impl Into<Arc<str>>,
         body: Body,
     ) -> Self {
+        Self::by(Origin::default(), operation, codec, model.into(), body)
+    }
+
+    /// A call that came from there, not yet routed.
+    pub fn by(
+        origin: Origin,
+        operation: Operation,
+        codec: &'static dyn Codec,
+        model: Arc<str>,
+        body: Body,
+    ) -> Self {
+        let Origin { caller, headers, controls, received } = origin;
         Self {
             id: CallId::fresh(),
             operation,
             codec,
-            caller: Arc::new(Caller::anonymous()),
-            model: model.into(),
+            caller,
+            model,
             stream: false,
             body,
-            headers: Arc::default(),
-            controls: Arc::default(),
-            received: Instant::now(),
+            headers,
+            controls,
+            received,
             target: None,
             output_cap: None,
             tab: None,

@@ -11,16 +11,21 @@ use crate::watch::Watchers;
 use crate::{End, Error, Frame, Result};
 
 /// The frames of one reply. Settles its observers before the last frame leaves, on an error, and when dropped.
-pub struct Frames {
+///
+/// In a box: every layer hands a reply on by value, and this was the larger part of it.
+pub struct Frames(Box<Watched>);
+
+/// Where frames come from and who sees them.
+struct Watched {
     source: Source,
-    pub(crate) watchers: Watchers,
+    watchers: Watchers,
     ended: bool,
 }
 
 enum Source {
     One(Option<Frame>),
     Many(Pin<Box<dyn Stream<Item = Result<Frame>> + Send>>),
-    Held(VecDeque<Frame>, Box<Frames>),
+    Held(VecDeque<Frame>, Frames),
 }
 
 // === impl Frames ===
@@ -43,12 +48,12 @@ impl Frames {
 
     /// Whether this is one whole body, which is there already.
     pub fn is_one(&self) -> bool {
-        matches!(self.source, Source::One(_))
+        matches!(self.0.source, Source::One(_))
     }
 
     /// The whole body, where it is one and was not taken yet.
     pub fn peek_one(&self) -> Option<&Frame> {
-        match &self.source {
+        match &self.0.source {
             Source::One(frame) => frame.as_ref(),
             Source::Many(_) | Source::Held(..) => None,
         }
@@ -56,10 +61,11 @@ impl Frames {
 
     /// What [`Frames::next`] waits for.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame>>> {
-        if self.ended {
+        let watched = &mut *self.0;
+        if watched.ended {
             return Poll::Ready(None);
         }
-        let next = match &mut self.source {
+        let next = match &mut watched.source {
             Source::One(frame) => frame.take().map(Ok),
             Source::Many(stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Ready(next) => next,
@@ -73,9 +79,22 @@ impl Frames {
                 },
             },
         };
-        Poll::Ready(self.observe(next))
+        Poll::Ready(watched.observe(next))
     }
 
+    /// Those who see them.
+    pub(crate) fn watchers(&mut self) -> &mut Watchers {
+        &mut self.0.watchers
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self(Box::new(Watched { source, watchers: Watchers::default(), ended: false }))
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
     fn observe(&mut self, next: Option<Result<Frame>>) -> Option<Result<Frame>> {
         let seen = match next {
             Some(Ok(frame)) => self.watchers.frame(&frame).map(|()| frame),
@@ -98,10 +117,6 @@ impl Frames {
             }
         }
         Some(seen)
-    }
-
-    fn from_source(source: Source) -> Self {
-        Self { source, watchers: Watchers::default(), ended: false }
     }
 }
 
@@ -128,7 +143,7 @@ pub async fn hold_until_content(mut frames: Frames) -> Result<Frames> {
             break;
         }
     }
-    Ok(Frames::from_source(Source::Held(held, Box::new(frames))))
+    Ok(Frames::from_source(Source::Held(held, frames)))
 }
 
 /// Continues with other frames where these fail: `next` gets the error and answers the continuation, or the error

@@ -4,7 +4,7 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Tower, layer};
 
 mod call;
-pub use call::{Call, Controls, Operation, Target};
+pub use call::{Call, Controls, Operation, Origin, Target};
 
 mod caller;
 pub use caller::{Allowance, Budget, Caller};

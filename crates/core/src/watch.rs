@@ -74,7 +74,7 @@ impl<F: Future<Output = Result<Reply>>> Future for Watch<F> {
         let this = self.project();
         let mut result = ready!(this.reply.poll(cx));
         match &mut result {
-            Ok(reply) => reply.frames.watchers.join(this.armed),
+            Ok(reply) => reply.frames.watchers().join(this.armed),
             Err(err) => this.armed.settle(End::Failed(err)),
         }
         Poll::Ready(result)

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -46,9 +46,9 @@ pub(crate) struct Guarded {
     deadlines: Deadlines,
     phase: Phase,
     waiting: Waiting,
-    /// Requests that had begun when the clock was last set.
+    /// Requests that had begun when the silence was last a new one.
     begun: u32,
-    timer: Pin<Box<Sleep>>,
+    silence: Alarm,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -60,6 +60,15 @@ enum Waiting {
     Head,
     /// The first byte of the next request.
     Idle,
+}
+
+/// A deadline that moves with every request and hardly ever passes. The runtime's timer is only touched when it rings
+/// too early or would ring too late.
+struct Alarm {
+    /// Runs from the next time that somebody waits, for so long.
+    unset: Option<Duration>,
+    at: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 // === impl Phase ===
@@ -116,18 +125,17 @@ impl http_body::Body for BusyBody {
 impl Guarded {
     pub(crate) fn new(stream: TcpStream, deadlines: Deadlines, phase: Phase) -> Self {
         // A client that connects and says nothing is as slow as one that stops in the middle of a head.
-        let timer = Box::pin(tokio::time::sleep(deadlines.head));
+        let silence = Alarm::after(deadlines.head);
         let stream = TokioIo::new(stream);
-        Self { stream, deadlines, phase, waiting: Waiting::Head, begun: 0, timer, stalled: None }
+        Self { stream, deadlines, phase, waiting: Waiting::Head, begun: 0, silence, stalled: None }
     }
 
     fn wait_for(&mut self, next: Waiting) {
         self.waiting = next;
-        let after = match next {
+        self.silence.unset = Some(match next {
             Waiting::Head => self.deadlines.head,
             Waiting::Idle => self.deadlines.idle,
-        };
-        self.timer.as_mut().reset((Instant::now() + after).into());
+        });
     }
 
     /// Ready when the peer has been silent for too long while nobody is being answered.
@@ -141,7 +149,7 @@ impl Guarded {
             self.begun = begun;
             self.wait_for(Waiting::Idle);
         }
-        self.timer.as_mut().poll(cx)
+        self.silence.poll(cx)
     }
 
     /// What came of a write; an error when none came of any for too long.
@@ -153,6 +161,31 @@ impl Guarded {
         let patience = self.deadlines.write;
         let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+// === impl Alarm ===
+
+impl Alarm {
+    fn after(patience: Duration) -> Self {
+        let timer = Box::pin(tokio::time::sleep(patience));
+        Self { unset: None, at: timer.deadline().into_std(), timer }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(patience) = self.unset.take() {
+            self.at = Instant::now() + patience;
+            if self.timer.deadline().into_std() > self.at {
+                self.timer.as_mut().reset(self.at.into());
+            }
+        }
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.deadline().into_std() >= self.at {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(self.at.into());
+        }
     }
 }
 

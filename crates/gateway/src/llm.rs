@@ -10,7 +10,7 @@ use axum::response::Response;
 use gatewright_auth::Peer;
 use gatewright_core::{
     Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation,
-    Result,
+    Origin, Result,
 };
 use http::Request;
 use tracing::info;
@@ -110,19 +110,21 @@ impl Asked {
         if json.raw("messages").is_none() {
             return Err(missing(dialect, "messages"));
         }
-        if json.raw("max_tokens").is_none()
-            && dialect == Dialect::AnthropicMessages
+        if dialect == Dialect::AnthropicMessages
             && self.operation == Operation::Chat
+            && json.raw("max_tokens").is_none()
         {
             return Err(missing(dialect, "max_tokens"));
         }
         let stream = json.flag("stream")?;
-        let mut call = Call::new(self.operation, self.codec, model, CallBody::Json(json));
-        call.caller = self.caller;
+        let origin = Origin {
+            caller: self.caller,
+            headers: Arc::new(parts.headers),
+            controls: Arc::new(controls),
+            received: self.received,
+        };
+        let mut call = Call::by(origin, self.operation, self.codec, model, CallBody::Json(json));
         call.stream = stream;
-        call.headers = Arc::new(parts.headers);
-        call.controls = Arc::new(controls);
-        call.received = self.received;
         Ok((call, dropped))
     }
 }

@@ -1,7 +1,9 @@
 //! Answers as HTTP: LiteLLM's headers, bodies and error bodies.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -52,8 +54,7 @@ pub(crate) struct Told<'a> {
 /// A reply for the client.
 pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_>) -> Response {
     let Reply { head, mut frames } = reply;
-    let mut headers = HeaderMap::with_capacity(32);
-    base(&mut headers, told.id);
+    let mut headers = base(told.id);
     served(&mut headers, &head, &told);
     if told.settings.show_upstream_headers {
         upstream(&mut headers, &head.headers);
@@ -89,8 +90,7 @@ pub(crate) fn failed(err: &Error, codec: &dyn Codec, id: CallId, settings: &Sett
 
 /// An error in the client's dialect.
 pub(crate) fn error(err: &Error, codec: &dyn Codec, id: CallId) -> Response {
-    let mut headers = HeaderMap::with_capacity(16);
-    base(&mut headers, id);
+    let mut headers = base(id);
     headers.insert(CONTENT_TYPE, JSON);
     if let Some(by) = err.served_by() {
         put(&mut headers, name::MODEL_ID, &by.deployment);
@@ -144,11 +144,13 @@ fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
     response
 }
 
-fn base(headers: &mut HeaderMap, id: CallId) {
-    put(headers, name::CALL_ID, &id.to_string());
-    const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-    headers.insert(name::VERSION, VERSION);
-    secure(headers);
+/// What every answer to a call says.
+fn base(id: CallId) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(32);
+    put_text(&mut headers, name::CALL_ID, id.to_string());
+    headers.insert(name::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    secure(&mut headers);
+    headers
 }
 
 fn secure(headers: &mut HeaderMap) {
@@ -167,14 +169,14 @@ fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
     headers.insert(name::ATTEMPTED_RETRIES, HeaderValue::from(head.retries));
     headers.insert(name::ATTEMPTED_FALLBACKS, HeaderValue::from(head.fallbacks));
     if let Some(cost) = head.cost {
-        put(headers, name::RESPONSE_COST, &cost.to_string());
+        put_text(headers, name::RESPONSE_COST, cost.to_string());
     }
     let all = told.received.elapsed();
-    put(headers, name::RESPONSE_DURATION_MS, &millis(all));
-    put(headers, name::OVERHEAD_DURATION_MS, &millis(all.saturating_sub(head.waited)));
+    put_text(headers, name::RESPONSE_DURATION_MS, millis(all));
+    put_text(headers, name::OVERHEAD_DURATION_MS, millis(all.saturating_sub(head.waited)));
     if !told.dropped.is_empty() || !head.dropped.is_empty() {
         let all: Vec<&str> = told.dropped.iter().chain(&head.dropped).map(AsRef::as_ref).collect();
-        put(headers, name::DROPPED_PARAMS, &all.join(", "));
+        put_text(headers, name::DROPPED_PARAMS, all.join(", "));
     }
 }
 
@@ -189,15 +191,43 @@ fn upstream(headers: &mut HeaderMap, from: &HeaderMap) {
         if name.as_str().starts_with("x-ratelimit-") || *name == "request-id" {
             headers.insert(name.clone(), value.clone());
         }
-        if let Ok(prefixed) = HeaderName::try_from(format!("llm_provider-{name}")) {
+        if let Some(prefixed) = prefixed(name) {
             headers.insert(prefixed, value.clone());
         }
     }
 }
 
-fn millis(duration: std::time::Duration) -> String {
-    let micros = duration.as_micros();
-    format!("{}.{:03}", micros / 1000, micros % 1000)
+/// `llm_provider-…`, made once a thread. Upstreams choose the names, so not all are kept.
+fn prefixed(name: &HeaderName) -> Option<HeaderName> {
+    const MOST_KEPT: usize = 256;
+    thread_local! {
+        static KEPT: RefCell<HashMap<HeaderName, HeaderName>> = RefCell::default();
+    }
+    KEPT.with_borrow_mut(|kept| {
+        if let Some(known) = kept.get(name) {
+            return Some(known.clone());
+        }
+        let made = HeaderName::try_from(format!("llm_provider-{name}")).ok()?;
+        if kept.len() < MOST_KEPT {
+            kept.insert(name.clone(), made.clone());
+        }
+        Some(made)
+    })
+}
+
+/// Milliseconds with three decimals, digit by digit: the general way of formatting costs ten times as much.
+fn millis(duration: Duration) -> String {
+    let mut micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let mut reversed = Vec::with_capacity(24);
+    while micros > 0 || reversed.len() < 5 {
+        if reversed.len() == 3 {
+            reversed.push(b'.');
+        }
+        reversed.push(b'0' + (micros % 10) as u8);
+        micros /= 10;
+    }
+    reversed.reverse();
+    String::from_utf8(reversed).unwrap_or_default()
 }
 
 /// A value that is empty or cannot stand in a header is left out.
@@ -210,7 +240,47 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// The same where the text is nobody else's.
+fn put_text(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if value.is_empty() {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+        headers.insert(name, value);
+    }
+}
+
 /// Whether a call's reply needs its codec later.
 pub(crate) fn told<'a>(call: &Call, settings: &'a Settings, dropped: Vec<Cow<'static, str>>) -> Told<'a> {
     Told { id: call.id, received: call.received, settings, dropped }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_in_milliseconds_with_three_decimals() {
+        for (micros, told) in [
+            (0, "0.000"),
+            (7, "0.007"),
+            (999, "0.999"),
+            (1_000, "1.000"),
+            (60_010, "60.010"),
+            (123_456_789, "123456.789"),
+        ] {
+            assert_eq!(millis(Duration::from_micros(micros)), told);
+        }
+        assert_eq!(millis(Duration::MAX), "18446744073709551.615");
+    }
+
+    #[test]
+    fn an_upstreams_names_are_told_with_a_prefix_however_many_there_are() {
+        for round in 0..2 {
+            for n in 0..300 {
+                let name = HeaderName::try_from(format!("x-{n}")).unwrap();
+                assert_eq!(prefixed(&name).unwrap(), format!("llm_provider-x-{n}"), "round {round}");
+            }
+        }
+    }
 }

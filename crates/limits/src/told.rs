@@ -11,17 +11,39 @@ const OUTPUT_CAP: HeaderName = HeaderName::from_static("x-gatewright-output-cap"
 /// Tells limit and rest of every rate as LiteLLM does. Of several of one scope the tightest is told.
 pub(crate) fn tell_rates(rules: &[Rule], grant: &Grant, told: &mut HeaderMap) {
     for (rule, left) in rules.iter().zip(&grant.remaining) {
-        let (Counter::Requests | Counter::Tokens) = rule.counter else { continue };
-        let name = |what: &str| {
-            HeaderName::try_from(format!("x-ratelimit-{}-{what}-{}", rule.scope, rule.counter.name()))
-        };
-        let (Ok(limit), Ok(remaining)) = (name("limit"), name("remaining")) else { continue };
+        let Some([limit, remaining]) = names(rule.scope, rule.counter) else { continue };
         let known = told.get(&remaining).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if known.is_none_or(|known| *left < known) {
             told.insert(limit, HeaderValue::from(rule.limit));
             told.insert(remaining, HeaderValue::from(*left));
         }
     }
+}
+
+/// Under which names limit and rest of a rate are told; `None` for what is no rate. Those of the usual scopes are made
+/// by the compiler.
+fn names(scope: &str, counter: Counter) -> Option<[HeaderName; 2]> {
+    macro_rules! usual {
+        ($($usual:literal)*) => {
+            match (scope, counter) {
+                $(($usual, Counter::Requests) => return Some(usual!($usual, "requests")),
+                ($usual, Counter::Tokens) => return Some(usual!($usual, "tokens")),)*
+                (_, Counter::Requests | Counter::Tokens) => {}
+                (_, Counter::Parallel | Counter::Money) => return None,
+            }
+        };
+        ($usual:literal, $counted:literal) => {
+            const {
+                [
+                    HeaderName::from_static(concat!("x-ratelimit-", $usual, "-limit-", $counted)),
+                    HeaderName::from_static(concat!("x-ratelimit-", $usual, "-remaining-", $counted)),
+                ]
+            }
+        };
+    }
+    usual!("api_key" "model_per_key" "team" "team_member" "user" "organization" "project" "end_user");
+    let name = |what| HeaderName::try_from(format!("x-ratelimit-{scope}-{what}-{}", counter.name())).ok();
+    Some([name("limit")?, name("remaining")?])
 }
 
 /// Tells the cap, unless a tighter one was told below.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -51,6 +51,9 @@ struct Clocks {
     idle: Duration,
     deadline: Instant,
     started: bool,
+    /// When the wait that runs is over.
+    until: Instant,
+    /// Rings then or earlier: it follows when it rings, not with every event.
     timer: Pin<Box<Sleep>>,
 }
 
@@ -64,6 +67,7 @@ impl UpstreamStream {
             idle: target.idle,
             deadline: target.deadline,
             started: false,
+            until: first_content,
             timer: Box::pin(tokio::time::sleep_until(first_content.into())),
         };
         Self { body, splitter: Splitter::new(MAX_EVENT), relay, exchange, clocks, failed: None, done: false }
@@ -151,15 +155,21 @@ impl Clocks {
     fn advance(&mut self, content: bool) {
         self.started |= content;
         if self.started {
-            let next = (Instant::now() + self.idle).min(self.deadline);
-            self.timer.as_mut().reset(next.into());
+            self.until = (Instant::now() + self.idle).min(self.deadline);
+            if self.timer.deadline() > self.until.into() {
+                self.timer.as_mut().reset(self.until.into());
+            }
         }
     }
 
     /// Ready when the wait is over, with what was waited for.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
-        if self.timer.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.deadline() >= self.until.into() {
+                break;
+            }
+            self.timer.as_mut().reset(self.until.into());
         }
         let late = Instant::now() >= self.deadline;
         Poll::Ready(match self.started {

@@ -99,7 +99,8 @@ impl CallService for Upstream {
         match deployment.answerer(target)? {
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
             Answerer::Endpoint(endpoint) => {
-                let answer = self.exchange(&call, target, &deployment, endpoint).await;
+                // In a box: every layer above would carry it in its own future, and hand it on by value.
+                let answer = Box::pin(self.exchange(&call, target, &deployment, endpoint)).await;
                 answer.map_err(|err| err.with_served_by(deployment.served_by(target)))
             }
         }
