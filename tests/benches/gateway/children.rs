@@ -38,6 +38,11 @@ impl Process {
         (process, start.elapsed())
     }
 
+    /// The yardstick with the gateway's ledger and nothing else of it.
+    pub(crate) fn bookkeeper(upstream: &str) -> Self {
+        Self::told(Command::new(own()).args(["proxy", upstream, "--ledger"]))
+    }
+
     /// The gateway at its defaults but for the database, and how long it took from exec to its first answer.
     pub(crate) fn gateway(
         binary: &Path,

@@ -4,6 +4,7 @@
 //! the kernel tells what each of them spent. Nothing here can fail on a figure.
 
 mod answers;
+mod books;
 mod children;
 mod figures;
 mod load;
@@ -32,7 +33,7 @@ struct Arguments {
     /// Seconds of load for one figure.
     #[arg(long, default_value_t = 1.2)]
     seconds: f64,
-    /// Scenarios to run, by name, separated by commas; also `latency`, `memory`, `start`.
+    /// Scenarios to run, by name, separated by commas; also `floor`, `latency`, `memory`, `start`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// The gateway's binary; the release build where none is named.
@@ -51,7 +52,12 @@ enum Role {
     Mock,
     /// The yardstick: hyper in front, hyper behind.
     #[command(hide = true)]
-    Proxy { upstream: String },
+    Proxy {
+        upstream: String,
+        /// Writes every request down as the gateway does.
+        #[arg(long)]
+        ledger: bool,
+    },
     /// The clients.
     #[command(hide = true)]
     Load(load::Load),
@@ -61,7 +67,7 @@ fn main() {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::Mock) => mock::serve(),
-        Some(Role::Proxy { upstream }) => proxy::serve(upstream),
+        Some(Role::Proxy { upstream, ledger }) => proxy::serve(upstream, ledger),
         Some(Role::Load(load)) => load.run(),
         // `cargo test --all-targets` runs benches too, without saying so.
         None if !arguments.bench => println!("run with `cargo bench`, or with --bench"),

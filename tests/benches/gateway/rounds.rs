@@ -10,7 +10,7 @@ use crate::children::{Process, load, release_build};
 use crate::figures::{Latency, Series, Spent, quantile};
 use crate::load::{Came, KEY, Load};
 use crate::report;
-use crate::scenario::{ALL, Caller, Ledger, Scenario, Unit};
+use crate::scenario::{ALL, Caller, FLOOR, Ledger, Scenario, Unit};
 
 const RATE: f64 = 200.0;
 const STARTS: usize = 9;
@@ -62,6 +62,11 @@ pub(crate) fn run(arguments: &Arguments) {
         };
         report::scenario(scenario, cast.nothing(scenario, arguments), &spent);
     }
+    if wanted("floor") {
+        let bookkeeper = Process::bookkeeper(&cast.mock.address);
+        let spent = cast.against(Target::Straight(&bookkeeper), &FLOOR, arguments);
+        report::scenario(&FLOOR, cast.nothing(&FLOOR, arguments), &spent);
+    }
     if wanted("latency") {
         report::latency(&cast.latencies(arguments));
     }
@@ -107,9 +112,17 @@ impl Cast {
             }),
             (Caller::Master, _) | (_, None) => KEY.to_owned(),
         };
-        let targets = self.targets(gateway, &key);
+        self.of_all(&self.targets(gateway, &key), scenario, arguments)
+    }
+
+    /// The bare proxy, then another one.
+    fn against(&self, other: Target<'_>, scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
+        self.of_all(&[Target::Straight(&self.proxy), other], scenario, arguments)
+    }
+
+    fn of_all(&self, targets: &[Target<'_>], scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
         let mut spent = vec![Spent::default(); targets.len()];
-        for target in &targets {
+        for target in targets {
             load(&target.load(scenario, 0.2));
         }
         for round in 0..arguments.rounds {

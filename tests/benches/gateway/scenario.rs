@@ -63,6 +63,9 @@ pub(crate) const ALL: [Scenario; 9] = [
     limited("full-postgres", Ledger::Postgres, 1.6),
 ];
 
+/// What the bare proxy costs once it keeps the gateway's ledger: no gateway with that promise costs less.
+pub(crate) const FLOOR: Scenario = plain("floor-1k", "plain", OPENAI, 1_000, 1.3);
+
 const fn plain(
     name: &'static str,
     model: &'static str,
