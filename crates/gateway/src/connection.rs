@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// How long a connection may take.
 #[derive(Clone, Copy)]
@@ -169,22 +169,22 @@ impl Guarded {
 impl Alarm {
     fn after(patience: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(patience));
-        Self { unset: None, at: timer.deadline().into_std(), timer }
+        Self { unset: None, at: timer.deadline(), timer }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(patience) = self.unset.take() {
             self.at = Instant::now() + patience;
-            if self.timer.deadline().into_std() > self.at {
-                self.timer.as_mut().reset(self.at.into());
+            if self.timer.deadline() > self.at {
+                self.timer.as_mut().reset(self.at);
             }
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            if self.timer.deadline().into_std() >= self.at {
+            if self.timer.deadline() >= self.at {
                 return Poll::Ready(());
             }
-            self.timer.as_mut().reset(self.at.into());
+            self.timer.as_mut().reset(self.at);
         }
     }
 }
@@ -234,5 +234,35 @@ impl Write for Guarded {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
         self.written(cx, written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(5);
+    const IDLE: Duration = Duration::from_secs(75);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_when_it_was_last_set_to_whether_that_is_sooner_or_later() {
+        for waits in [&[HEAD] as &[_], &[HEAD, IDLE], &[HEAD, IDLE, HEAD], &[HEAD, IDLE, IDLE]] {
+            let mut alarm = Alarm::after(HEAD);
+            let mut set = Instant::now();
+            for wait in waits {
+                (alarm.unset, set) = (Some(*wait), Instant::now());
+                for _ in 0..2 {
+                    let rings = poll_fn(|cx| Poll::Ready(alarm.poll(cx).is_ready())).await;
+                    assert!(!rings, "{waits:?}");
+                    tokio::time::advance(*wait / 3).await;
+                }
+            }
+            poll_fn(|cx| alarm.poll(cx)).await;
+            let last = waits.last().copied().unwrap_or_default();
+            let late = set.elapsed().saturating_sub(last);
+            assert!(set.elapsed() >= last && late < Duration::from_millis(5), "{waits:?} {late:?}");
+        }
     }
 }

@@ -279,7 +279,8 @@ mod tests {
         for round in 0..2 {
             for n in 0..300 {
                 let name = HeaderName::try_from(format!("x-{n}")).unwrap();
-                assert_eq!(prefixed(&name).unwrap(), format!("llm_provider-x-{n}"), "round {round}");
+                let told = prefixed(&name).unwrap();
+                assert_eq!(told.as_str(), format!("llm_provider-x-{n}"), "round {round}");
             }
         }
     }
