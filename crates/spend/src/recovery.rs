@@ -22,9 +22,12 @@ pub(crate) struct Unsettled {
     pub(crate) checkpoint: Option<Checkpoint>,
 }
 
-/// Opens the end of the journal in a directory that this process holds, with the books of its predecessor closed.
+/// Opens the end of the journal in a directory that this process holds, with the books of its predecessor closed. What
+/// comes goes to a segment of its own, whose number was never used: the ledger may be ahead of what is left of the one
+/// before, and no new record may stand where it believes to have been.
 pub(crate) fn resume(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64) -> io::Result<Tail> {
     let mut names = instance::segments(dir)?;
+    let next = Name::fresh(names.last().map_or(1, |name| name.number + 1));
     // A spare that was never written to is made anew: it may have been made in another size.
     while let Some(last) = names.last().map(|name| name.path(dir)) {
         if last.metadata()?.len() > 0 {
@@ -34,8 +37,12 @@ pub(crate) fn resume(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64) -> io:
         names.pop();
     }
     match names.last() {
-        Some(last) => adopt(dir, disk, segment_bytes, *last),
-        None => start(dir, disk, segment_bytes),
+        Some(last) => adopt(dir, disk, segment_bytes, *last, next),
+        None => {
+            let mut tail = start(dir, disk, segment_bytes, next)?;
+            tail.mark(true)?;
+            Ok(tail)
+        }
     }
 }
 
@@ -70,32 +77,41 @@ impl Unsettled {
     }
 }
 
-fn start(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64) -> io::Result<Tail> {
-    let name = Name::fresh(1);
+fn start(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64, name: Name) -> io::Result<Tail> {
     let file = disk.create(&name.path(dir), segment_bytes)?;
-    let mut tail = Tail::new(dir, disk, segment_bytes, (name, file));
-    tail.mark(true)?;
-    Ok(tail)
+    Ok(Tail::new(dir, disk, segment_bytes, (name, file)))
 }
 
-fn adopt(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64, name: Name) -> io::Result<Tail> {
-    let path = name.path(dir);
-    let end = cut(&path, name)?;
-    let file = OpenOptions::new().read(true).write(true).open(&path)?;
-    let reserved = disk.reserve(&file, segment_bytes);
-    let mut tail = Tail::new(dir, disk, segment_bytes, (name, file));
-    tail.at = end;
-    if let Err(err) = reserved {
-        tail.capacity = end;
-        tail.is_full(&err);
-    }
-    let open = unsettled(dir, name, &mut tail.last_started)?;
+fn adopt(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64, last: Name, next: Name) -> io::Result<Tail> {
+    let path = last.path(dir);
+    let end = cut(&path, last)?;
+    let mut last_started = 0;
+    let open = unsettled(dir, last, &mut last_started)?;
+    let old = OpenOptions::new().read(true).write(true).open(&path)?;
+    let mut tail = match start(dir, Arc::clone(&disk), segment_bytes, next) {
+        Ok(tail) => {
+            // Gives back what was reserved behind the end.
+            old.set_len(end)?;
+            tail
+        }
+        // A full disk may still have room in the segment that is there.
+        Err(err) => stay(Tail::new(dir, disk, segment_bytes, (last, old)), end, &err),
+    };
+    tail.last_started = last_started;
     settle(&mut tail, open);
     // Where an end still waits for the disk, it is to come after all; a full disk takes no mark either.
     if tail.waiting.is_empty() {
         let _ = tail.mark(true);
     }
     Ok(tail)
+}
+
+/// Goes on behind the end of a segment that has no next one.
+fn stay(mut tail: Tail, end: u64, why: &io::Error) -> Tail {
+    let reserved = tail.disk.reserve(&tail.file, tail.segment_bytes);
+    (tail.at, tail.capacity) = (end, if reserved.is_ok() { tail.segment_bytes.max(end) } else { end });
+    tail.is_full(why);
+    tail
 }
 
 /// Takes off what stands behind the last record; answers where that ends.
@@ -161,6 +177,8 @@ fn settle(tail: &mut Tail, open: Vec<(u64, Unsettled)>) {
         }
     }
     tail.open = counts;
+    // A segment begins with where the oldest of them began.
+    let _ = tail.mark(false);
     for (segment, unsettled) in open {
         let settle = unsettled.interrupted();
         tail.settle(frame(|out| settle.encode(out)), segment);

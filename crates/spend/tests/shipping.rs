@@ -360,3 +360,30 @@ async fn what_the_ledger_never_takes_is_set_aside_and_holds_up_nothing() {
         .collect();
     assert_eq!((found, kept.lines().count()), (poison.iter().map(ToString::to_string).collect(), 4));
 }
+
+#[tokio::test]
+async fn what_comes_behind_a_lost_end_is_shipped_although_the_ledger_had_been_further() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let settings = Settings { segment_bytes: 1 << 20, ..settings(dir.path()) };
+        Journal::open(settings, Arc::new(SystemClock)).unwrap()
+    };
+    let write = |journal: &Journal, count: usize| {
+        (0..count).for_each(|_| end(journal, begin(journal)));
+    };
+    let (journal, memory) = (open(), Memory::default());
+    write(&journal, 3);
+    let newest = || segments(dir.path()).into_iter().filter(|path| path.metadata().unwrap().len() > 0).max();
+    let (newest, length) = (newest().unwrap(), newest().unwrap().metadata().unwrap().len());
+    write(&journal, 9);
+    ship(&journal, &memory).await;
+    drop(journal);
+    // The machine lost power: what the ledger got was not on the disk here.
+    std::fs::File::options().write(true).open(newest).unwrap().set_len(length).unwrap();
+    // The first that goes on here ends before it meets the ledger.
+    write(&open(), 6);
+    let journal = open();
+    write(&journal, 6);
+    ship(&journal, &memory).await;
+    assert_eq!(memory.0.lock().entries.len(), 3 + 9 + 6 + 6);
+}

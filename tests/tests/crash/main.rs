@@ -5,5 +5,7 @@ mod check;
 mod full;
 mod kills;
 mod load;
+mod starts;
 mod stops;
 mod streams;
+mod torn;
