@@ -67,6 +67,12 @@ impl Client {
         Self::new(gateway.addr()).header("authorization", &format!("Bearer {key}"))
     }
 
+    /// The same for somebody else.
+    #[must_use]
+    pub fn at(&self, addr: SocketAddr) -> Self {
+        Self { addr, headers: self.headers.clone() }
+    }
+
     /// Whom it asks.
     pub fn addr(&self) -> SocketAddr {
         self.addr

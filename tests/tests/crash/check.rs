@@ -27,12 +27,17 @@ pub fn settle(upstream: &Upstream, gateway: &mut Gateway, database: &Database, w
     gateway.terminate();
     assert!(gateway.wait_for_exit().success());
     let books = database.books(gateway);
-    books.check();
     same_as_the_journal(gateway, &books);
+    compare(upstream, &books, whole)
+}
+
+/// Compares the provider's bill with the database, and the database with itself.
+pub fn compare(upstream: &Upstream, books: &Books, whole: &[u64]) -> Told {
+    books.check();
     let bills = upstream.bills();
     let calls: Vec<(u64, &Bill)> =
         upstream.seen().iter().map(|seen| (number(seen), &bills[seen.number])).collect();
-    check(&calls, &books, whole)
+    check(&calls, books, whole)
 }
 
 /// Waits until no entry waits for the database.

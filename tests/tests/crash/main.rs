@@ -5,6 +5,7 @@ mod check;
 mod full;
 mod kills;
 mod load;
+mod replicas;
 mod starts;
 mod stops;
 mod streams;
