@@ -54,7 +54,7 @@ fn of_models(answers: &Answers) -> Value {
         Answers::Liveliness => ("health", "Whether the process lives", true),
         Answers::Readiness => ("health", "Whether it can serve", true),
         Answers::Health => ("health", "How the deployments do", false),
-        Answers::Metrics => ("health", "Figures for Prometheus", true),
+        Answers::Metrics => ("health", "Figures for Prometheus", false),
         Answers::About => ("documentation", "What this is", true),
         Answers::Document => ("documentation", "This document", true),
         Answers::Page(_) => ("documentation", "The page that shows it", true),

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use gatewright_admin::sealing_key;
 use gatewright_auth::{Authenticator, KeyHash, Remembered};
 use gatewright_core::Secret;
 use tokio::time::Instant;
@@ -24,8 +24,6 @@ const MARK: &[u8] = b"gatewright keys 1\n";
 
 /// Keeps the file's key apart from others that may be made of the same secret.
 const PURPOSE: &[u8] = b"gatewright: known keys at rest, 1";
-
-const KEY_BYTES: usize = 32;
 
 /// The largest file: the keys that were looked up last go in first.
 const MOST_BYTES: usize = 64 << 20;
@@ -48,10 +46,7 @@ pub(crate) struct SealedKeys {
 impl SealedKeys {
     /// The file in a data directory, under a key that is made of the operator's secret.
     pub(crate) fn new(folder: &Path, secret: &Secret) -> Result<Self, Unspecified> {
-        let mut key = [0; KEY_BYTES];
-        let made = Salt::new(HKDF_SHA256, b"").extract(secret.reveal().as_bytes());
-        made.expand(&[PURPOSE], KeyBytes)?.fill(&mut key)?;
-        Ok(Self { path: folder.join(NAME), key: RandomizedNonceKey::new(&AES_256_GCM, &key)? })
+        Ok(Self { path: folder.join(NAME), key: sealing_key(secret, PURPOSE)? })
     }
 
     /// The keys of the file; none where there is no file, and an error where it cannot be read.
@@ -126,15 +121,6 @@ impl SealedKeys {
         file.write_all(&[MARK, nonce.as_ref().as_slice(), &plain].concat())?;
         file.sync_data()?;
         fs::rename(&fresh, &self.path)
-    }
-}
-
-/// The length of the key, in the words of the derivation.
-struct KeyBytes;
-
-impl KeyType for KeyBytes {
-    fn len(&self) -> usize {
-        KEY_BYTES
     }
 }
 

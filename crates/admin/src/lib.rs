@@ -65,7 +65,7 @@ mod reports;
 mod audit;
 
 mod vault;
-pub use vault::{Unreadable, Vault};
+pub use vault::{Unreadable, Vault, sealing_key};
 
 mod secrets;
 pub use secrets::{opened, sealed};

@@ -1,5 +1,6 @@
 //! Parameters of deployments and credentials, as they are kept and as they are shown.
 
+use gatewright_core::shown_address;
 use serde_json::{Map, Value};
 
 use crate::vault::{Unreadable, Vault};
@@ -77,7 +78,7 @@ fn at(place: &str, name: &str) -> String {
 fn mask(name: &str, value: &Value) -> Value {
     match value {
         _ if is_plain(name, value) => value.clone(),
-        Value::String(text) if SHOWN.contains(&name) => without_password(text).into(),
+        Value::String(text) if SHOWN.contains(&name) => shown_address(text).into(),
         Value::String(text) if text.chars().count() >= LONG => {
             let letters: Vec<char> = text.chars().collect();
             let (start, end) = (&letters[..2], &letters[letters.len() - 2..]);
@@ -85,15 +86,6 @@ fn mask(name: &str, value: &Value) -> Value {
         }
         _ => "*****".into(),
     }
-}
-
-/// A URL without what stands before its host's `@` and behind its `?`.
-fn without_password(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,13 +31,7 @@ const KEY_BYTES: usize = 32;
 impl Vault {
     /// A vault whose key is made of the operator's secret.
     pub fn new(secret: &Secret) -> Result<Self, Unreadable> {
-        let mut key = [0; KEY_BYTES];
-        let made = Salt::new(HKDF_SHA256, b"").extract(secret.reveal().as_bytes());
-        let filled = made.expand(&[PURPOSE], KeyBytes).and_then(|okm| okm.fill(&mut key));
-        filled
-            .and_then(|()| RandomizedNonceKey::new(&AES_256_GCM, &key))
-            .map(|key| Self(Arc::new(key)))
-            .map_err(unreadable)
+        sealing_key(secret, PURPOSE).map(|key| Self(Arc::new(key))).map_err(unreadable)
     }
 
     /// Encrypts a text for a place: moved elsewhere it cannot be read any more.
@@ -62,6 +57,14 @@ impl Vault {
     }
 }
 
+/// A key for AES-256-GCM, made of the operator's secret for one purpose: what is sealed for another it does not open.
+pub fn sealing_key(secret: &Secret, purpose: &[u8]) -> Result<RandomizedNonceKey, Unspecified> {
+    let mut key = [0; KEY_BYTES];
+    let made = Salt::new(HKDF_SHA256, b"").extract(secret.reveal().as_bytes());
+    made.expand(&[purpose], KeyBytes)?.fill(&mut key)?;
+    RandomizedNonceKey::new(&AES_256_GCM, &key)
+}
+
 /// The length of the key, in the words of the derivation.
 struct KeyBytes;
 
@@ -79,7 +82,7 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-fn unreadable(_: aws_lc_rs::error::Unspecified) -> Unreadable {
+fn unreadable(_: Unspecified) -> Unreadable {
     Unreadable
 }
 

@@ -321,7 +321,7 @@ fn dollars(value: Option<&Value>) -> Option<Money> {
     Some(Money::parse_dollars(&number.to_string()).unwrap_or_else(bound))
 }
 
-fn network(text: &str) -> Option<IpNet> {
+pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| address.into()))
 }
 

@@ -19,6 +19,9 @@ pub use bearer::{BearerSettings, ClaimNames, Claimed, Fetch, Role, ScopeGrant};
 mod grant;
 pub use grant::{Asked, Grant, Peer};
 
+mod proxies;
+pub use proxies::TrustedProxies;
+
 mod joined;
 pub use joined::{Finding, Joined, Parties, Party};
 

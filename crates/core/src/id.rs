@@ -1,6 +1,7 @@
 //! Identities of calls and attempts: UUIDv7, so that they sort by time and name their own day.
 
 use std::fmt;
+use std::str::FromStr;
 
 use uuid::Uuid;
 
@@ -46,3 +47,12 @@ macro_rules! ids {
 }
 
 ids!(CallId, AttemptId);
+
+/// A client may have a name for its call that is one.
+impl FromStr for CallId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::try_parse(text).map(Self)
+    }
+}

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
+pub use address::{shown_address, without_user};
+
 mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Tower, layer};
 

@@ -10,7 +10,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
-use gatewright_auth::{Asked, Authenticator, Credential, Peer};
+use gatewright_auth::{Asked, Authenticator, Credential, Peer, TrustedProxies};
 use gatewright_core::{CallService, Caller, JsonLimits, Result};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
@@ -57,6 +57,10 @@ pub struct Settings {
     /// Whether pages of other origins may call from a browser. Never without a key: any page that somebody opens could
     /// spend the operator's money.
     pub cross_origin: bool,
+    /// Who is believed about where a request comes from.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether the figures for Prometheus are for holders of keys only.
+    pub metrics_need_key: bool,
 }
 
 impl Default for Settings {
@@ -76,6 +80,8 @@ impl Default for Settings {
             always_usage: false,
             show_upstream_headers: true,
             cross_origin: false,
+            trusted_proxies: TrustedProxies::default(),
+            metrics_need_key: true,
         }
     }
 }
@@ -123,6 +129,7 @@ impl<S: CallService> Front<S> {
     /// Answers one request. Calls at a fixed path do not go through axum, which boxes a request and moves it several
     /// times: 2 µs of 48.
     pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response {
+        let peer = self.gateway.settings.trusted_proxies.client(peer, request.headers());
         if let Some((operation, dialect)) = routes::call_at(request.method(), request.uri().path()) {
             let way = Way { operation, dialect, model: None, peer };
             return llm::answer(&self.gateway, way, request).await;
@@ -209,7 +216,7 @@ impl<S: CallService> Gateway<S> {
             Answers::Liveliness => health::liveliness(),
             Answers::Readiness => health::readiness(&self.ports),
             Answers::Health => health::deployments(&self.ports, &parts).await,
-            Answers::Metrics => health::metrics(&self.ports),
+            Answers::Metrics => health::metrics(&self.ports, &self.settings, &parts).await,
             Answers::About => health::about(),
             Answers::Document => docs::document(&self.ports.document),
             Answers::Page(page) => docs::asset(&page),

@@ -8,7 +8,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{Ports, models, respond};
+use crate::gateway::peer;
+use crate::{Ports, Settings, models, respond};
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -79,7 +80,12 @@ pub(crate) fn readiness(ports: &Ports) -> Response {
 }
 
 /// `GET /metrics`.
-pub(crate) fn metrics(ports: &Ports) -> Response {
+pub(crate) async fn metrics(ports: &Ports, settings: &Settings, request: &Parts) -> Response {
+    if settings.metrics_need_key
+        && let Err(err) = ports.caller(&request.headers, &request.uri, peer(request)).await
+    {
+        return models::refused(&err, request);
+    }
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, OPEN_METRICS)]);
     respond::file(headers, ports.health.metrics().into())
 }

@@ -19,6 +19,8 @@ pub use leave::OnLeave;
 
 mod llm;
 
+mod call_name;
+
 mod intake;
 
 mod controls;

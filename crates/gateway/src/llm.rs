@@ -16,7 +16,7 @@ use http::Request;
 use tracing::info;
 
 use crate::intake::ClientBody;
-use crate::{Gateway, controls, intake, respond};
+use crate::{Gateway, call_name, controls, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -40,20 +40,23 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     let received = Instant::now();
     let codec = gatewright_dialects::of(dialect);
     let (parts, body) = request.into_parts();
+    let said = call_name::said(&parts.headers);
     let caller = match gateway.ports.caller(&parts.headers, &parts.uri, peer).await {
         Ok(caller) => caller,
         // LiteLLM tells every client about its key in OpenAI's words; its clients read them.
         Err(err) => {
-            return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh());
+            let name = call_name::told(said, CallId::fresh());
+            return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), name);
         }
     };
     let asked = Asked { operation, codec, caller, received, model };
-    let (call, dropped) = match asked.into_call(gateway, parts, body).await {
+    let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
-        Err(err) => return respond::error(&err, codec, CallId::fresh()),
+        Err(err) => return respond::error(&err, codec, call_name::told(said, CallId::fresh())),
     };
-    let told = respond::told(&call, &gateway.settings, dropped);
-    let id = call.id;
+    call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
+    let name = call_name::told(said, call.id);
+    let told = respond::told(&call, name.clone(), &gateway.settings, dropped);
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
         Some(drains) => drains.answer(gateway, call).await,
@@ -62,8 +65,9 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         Ok(reply) => respond::reply(reply, codec, told).await,
         Err(err) => {
             // Not the message: a provider may quote the prompt in it.
-            info!(call = %id, kind = ?err.kind(), status = err.status().as_u16(), detail = err.detail(), "call failed");
-            respond::failed(&err, codec, id, &gateway.settings)
+            let call = name.to_str().unwrap_or_default();
+            info!(call, kind = ?err.kind(), status = err.status().as_u16(), detail = err.detail(), "call failed");
+            respond::failed(&err, codec, name, &gateway.settings)
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::gateway::peer;
 use crate::info::Asked;
-use crate::{Ports, respond};
+use crate::{Ports, call_name, respond};
 
 /// Which models there are.
 pub trait Directory: Send + Sync + 'static {
@@ -105,8 +105,14 @@ pub(crate) async fn with_caller(
     let caller = ports.caller(&request.headers, &request.uri, peer(request)).await;
     match caller.and_then(|caller| answer(&caller)) {
         Ok(value) => respond::json(StatusCode::OK, &value),
-        Err(err) => respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), CallId::fresh()),
+        Err(err) => refused(&err, request),
     }
+}
+
+/// A refusal in OpenAI's words.
+pub(crate) fn refused(err: &Error, request: &Parts) -> Response {
+    let name = call_name::told(call_name::said(&request.headers), CallId::fresh());
+    respond::error(err, gatewright_dialects::of(Dialect::OpenAiChat), name)
 }
 
 fn entry(model: &ModelEntry) -> Value {

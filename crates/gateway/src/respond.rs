@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gatewright_core::{Call, CallId, Codec, Error, Head, Reply};
+use gatewright_core::{Call, Codec, Error, Head, Reply};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::{StatusCode, header};
 
 use crate::Settings;
+use crate::call_name::CALL_ID;
 use crate::edge::EdgeBody;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -29,7 +30,6 @@ mod name {
     pub(super) const ATTEMPTED_FALLBACKS: HeaderName =
         HeaderName::from_static("x-litellm-attempted-fallbacks");
     pub(super) const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
-    pub(super) const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
     pub(super) const MODEL_API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
     pub(super) const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
     pub(super) const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -44,7 +44,8 @@ mod name {
 
 /// What is told about a request besides its answer.
 pub(crate) struct Told<'a> {
-    pub(crate) id: CallId,
+    /// What the call is called.
+    pub(crate) name: HeaderValue,
     pub(crate) received: Instant,
     pub(crate) settings: &'a Settings,
     /// Fields that were taken out of the client's request.
@@ -54,7 +55,7 @@ pub(crate) struct Told<'a> {
 /// A reply for the client.
 pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_>) -> Response {
     let Reply { head, mut frames } = reply;
-    let mut headers = base(told.id);
+    let mut headers = base(told.name.clone());
     served(&mut headers, &head, &told);
     if told.settings.show_upstream_headers {
         upstream(&mut headers, &head.headers);
@@ -71,7 +72,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
             headers.insert(CONTENT_TYPE, JSON);
             match frames.next().await {
                 Some(Ok(frame)) => Body::from(frame.data),
-                Some(Err(err)) => return failed(&err, codec, told.id, told.settings),
+                Some(Err(err)) => return failed(&err, codec, told.name, told.settings),
                 None => Body::empty(),
             }
         }
@@ -80,8 +81,8 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
 }
 
 /// A call that failed, with what the upstream's answer had in its head.
-pub(crate) fn failed(err: &Error, codec: &dyn Codec, id: CallId, settings: &Settings) -> Response {
-    let mut response = error(err, codec, id);
+pub(crate) fn failed(err: &Error, codec: &dyn Codec, name: HeaderValue, settings: &Settings) -> Response {
+    let mut response = error(err, codec, name);
     if settings.show_upstream_headers {
         upstream(response.headers_mut(), err.headers());
     }
@@ -89,8 +90,8 @@ pub(crate) fn failed(err: &Error, codec: &dyn Codec, id: CallId, settings: &Sett
 }
 
 /// An error in the client's dialect.
-pub(crate) fn error(err: &Error, codec: &dyn Codec, id: CallId) -> Response {
-    let mut headers = base(id);
+pub(crate) fn error(err: &Error, codec: &dyn Codec, name: HeaderValue) -> Response {
+    let mut headers = base(name);
     headers.insert(CONTENT_TYPE, JSON);
     if let Some(by) = err.served_by() {
         put(&mut headers, name::MODEL_ID, &by.deployment);
@@ -145,9 +146,9 @@ fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
 }
 
 /// What every answer to a call says.
-fn base(id: CallId) -> HeaderMap {
+fn base(name: HeaderValue) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(32);
-    put_text(&mut headers, name::CALL_ID, id.to_string());
+    headers.insert(CALL_ID, name);
     headers.insert(name::VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     secure(&mut headers);
     headers
@@ -251,8 +252,13 @@ fn put_text(headers: &mut HeaderMap, name: HeaderName, value: String) {
 }
 
 /// Whether a call's reply needs its codec later.
-pub(crate) fn told<'a>(call: &Call, settings: &'a Settings, dropped: Vec<Cow<'static, str>>) -> Told<'a> {
-    Told { id: call.id, received: call.received, settings, dropped }
+pub(crate) fn told<'a>(
+    call: &Call,
+    name: HeaderValue,
+    settings: &'a Settings,
+    dropped: Vec<Cow<'static, str>>,
+) -> Told<'a> {
+    Told { name, received: call.received, settings, dropped }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, ProviderRef, ProviderRow};
-use gatewright_core::{Error, ErrorKind, Result, Secret, ServedBy, Target};
+use gatewright_core::{Error, ErrorKind, Result, Secret, ServedBy, Target, shown_address};
 use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
@@ -106,7 +106,7 @@ impl Deployment {
         };
         let api_base = match &backend {
             Backend::Fixed(endpoint) => endpoint.shown_base(),
-            _ => params.api_base.clone().unwrap_or_default(),
+            _ => params.api_base.as_deref().map(shown_address).unwrap_or_default(),
         };
         let served_by = ServedBy {
             deployment: id.into(),

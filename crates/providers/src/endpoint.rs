@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
     Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage,
+    without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -42,7 +43,14 @@ impl Endpoint {
         let Some(base) = base else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
         };
+        let (base, user) = without_user(&base);
         let key = params.api_key.clone().or_else(|| first(&row.key_env).map(Secret::from));
+        let authorize = match (user.and_then(HeaderKey::basic), key) {
+            // As HTTP clients do: the address's user goes before a key in the same header.
+            (Some(user), None) => Some(Arc::new(user) as Arc<dyn Authorize>),
+            (Some(user), Some(_)) if row.auth == Auth::Bearer => Some(Arc::new(user) as Arc<dyn Authorize>),
+            (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
+        };
         let base = base.trim_end_matches('/');
         let (chat, count_tokens) = match row.dialect {
             Dialect::OpenAiChat => (address(base, "/chat/completions", row)?, None),
@@ -60,7 +68,7 @@ impl Endpoint {
             quirks: Quirks::new(row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
-            authorize: key.and_then(|key| authorize(&row.auth, &key)),
+            authorize,
             chat,
             count_tokens,
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gatewright_auth::{Claimed, Fetch, Holder, Part, Record};
-use gatewright_core::{Error, ErrorKind, Result};
+use gatewright_core::{Error, ErrorKind, Result, shown_address};
 use gatewright_store::{Draft, Error as StoreError, Kind, Object, Parents, Root};
 use gatewright_transport::{Request, Transport};
 use serde_json::{Map, json};
@@ -29,7 +29,8 @@ pub(crate) struct ProviderKeys(pub(crate) Transport);
 impl Fetch for ProviderKeys {
     fn fetch<'a>(&'a self, url: &'a str) -> Pin<Box<dyn Future<Output = Result<Bytes>> + Send + 'a>> {
         Box::pin(async move {
-            let failed = |why: String| Error::new(ErrorKind::Unavailable, format!("{url}: {why}"));
+            let failed =
+                |why: String| Error::new(ErrorKind::Unavailable, format!("{}: {why}", shown_address(url)));
             let uri = url.parse().map_err(|_| failed("no address".to_owned()))?;
             let fetched = timeout(PATIENCE, async {
                 let response =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatewright_catalogue::{Catalogue, ModelRow, Prices};
-use gatewright_core::Caller;
+use gatewright_core::{Caller, shown_address};
 use gatewright_gateway::{Described, Directory, ModelEntry};
 use gatewright_routing::LiveTable;
 use serde_json::{Map, Value, json};
@@ -158,7 +158,7 @@ impl Models {
                 params.insert(key.into(), value);
             }
         };
-        known("api_base", deployment.params.api_base.clone().map(Value::from));
+        known("api_base", deployment.params.api_base.as_deref().map(shown_address).map(Value::from));
         known("custom_llm_provider", deployment.params.provider.clone().map(Value::from));
         known("rpm", routing.rpm.map(Value::from));
         known("tpm", routing.tpm.map(Value::from));

@@ -3,6 +3,7 @@
 use std::fs;
 
 use bytes::Bytes;
+use gatewright_auth::TrustedProxies;
 use gatewright_transport::Proxies;
 use serde_json::Value;
 
@@ -47,6 +48,24 @@ pub(super) fn proxies(env: Env<'_>, problems: &mut Problems) -> Proxies {
     }
     let url = |found: Option<(&str, String)>| found.map(|(_, value)| value);
     Proxies { http: url(http), https: url(https), no_proxy: url(either("NO_PROXY")) }
+}
+
+/// Who is believed about where a request comes from: nobody, unless both keys say so.
+pub(super) fn trusted_proxies(general: &Section<'_>, problems: &mut Problems) -> TrustedProxies {
+    const ASKED: &str = "use_x_forwarded_for";
+    const RANGES: &str = "trusted_proxy_ranges";
+    let ranges = general.texts(RANGES, problems);
+    if general.flag(ASKED, problems) != Some(true) {
+        return TrustedProxies::default();
+    }
+    if ranges.is_empty() {
+        problems
+            .warn(general.at(ASKED), format!("it has no effect without `{RANGES}`: nobody's word is taken"));
+    }
+    TrustedProxies::new(&ranges).unwrap_or_else(|text| {
+        problems.error(general.at(RANGES), format!("'{text}' is neither an address nor a network"));
+        TrustedProxies::default()
+    })
 }
 
 /// Authorities from `ssl_verify`, `SSL_CERT_FILE` and the machine.

@@ -10,6 +10,7 @@ use gatewright_routing::{Alias, Rule};
 use gatewright_spend::{OnFull, Sync};
 use serde_json::{Map, Value};
 
+use super::network;
 use super::problem::Problems;
 use super::read::Section;
 
@@ -122,6 +123,11 @@ impl Sections<'_> {
             always_usage: general.flag("always_include_stream_usage", problems).unwrap_or(false),
             on_leave: self.on_leave(problems),
             cross_origin: defaults.cross_origin,
+            trusted_proxies: network::trusted_proxies(general, problems),
+            metrics_need_key: self
+                .litellm
+                .flag("require_auth_for_metrics_endpoint", problems)
+                .unwrap_or(true),
             show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
         }
     }
