@@ -107,6 +107,96 @@ fn an_administrators_token_manages_and_calls_no_model_and_others_manage_nothing(
 }
 
 #[test]
+fn of_several_teams_the_first_counts_that_may_use_the_model() {
+    let world = World::start();
+    for (team, models) in
+        [("red", json!(["other"])), ("blue", json!(["fast"])), ("green", json!(["fast", "other"]))]
+    {
+        world.made("/team/new", json!({"team_id": team, "models": models}));
+    }
+    let of = |groups: Value| world.rsa.sign(&world.claims(json!({"resource": {"groups": groups}})));
+    for (groups, status, team) in [
+        (json!(["red", "blue", "green"]), 200, "blue"),
+        (json!(["green", "blue"]), 200, "green"),
+        (json!(["none", "red", "green"]), 200, "green"),
+        (json!(["red"]), 403, ""),
+        (json!(["red", "none"]), 403, ""),
+    ] {
+        let before = world.upstream.seen().len();
+        let answer = world.with(&of(groups.clone())).chat("fast", "hi");
+        assert_eq!(answer.status, status, "{groups}: {}", answer.text());
+        if status == 200 {
+            let journal = world.gateway.journal_when("has the call", |entries| entries.len() == before + 1);
+            assert_eq!(journal[before].0["team"], team, "{groups}");
+        }
+    }
+    world.made("/team/block", json!({"team_id": "blue"}));
+    assert_eq!(world.status(&of(json!(["red", "blue"]))), 403, "a blocked team opens nothing");
+    assert_eq!(
+        world.with(MASTER_KEY).get("/team/info?team_id=none").status,
+        404,
+        "and none is made by looking"
+    );
+}
+
+#[test]
+fn a_token_of_a_user_manages_what_a_key_of_that_user_would() {
+    let world = World::start();
+    let token = |user: &str| world.rsa.sign(&world.claims(json!({"sub": user, "resource": null})));
+    let ann = token("ann");
+    assert_eq!(world.status(&ann), 200, "and ann is made");
+    world.made("/user/new", json!({"user_id": "bob", "auto_create_key": false}));
+    world.made(
+        "/user/new",
+        json!({"user_id": "vic", "user_role": "internal_user_viewer", "auto_create_key": false}),
+    );
+    world.made("/user/new", json!({"user_id": "eve", "models": ["other"], "auto_create_key": false}));
+    let bobs = world.made("/key/generate", json!({"user_id": "bob"}));
+    let ask = |token: &str, path: &str, body: Value| world.with(token).post(path, &body);
+    let made = ask(&ann, "/key/generate", json!({"user_id": "ann"}));
+    assert_eq!((made.status, &made.json()["user_id"]), (200, &json!("ann")), "{}", made.text());
+    assert_eq!(world.status(made.json()["key"].as_str().unwrap()), 200);
+    for (token, path, body, status) in [
+        (&ann, "/key/generate", json!({"user_id": "bob"}), 403),
+        (&ann, "/key/delete", json!({"keys": [bobs["key"]]}), 403),
+        (&ann, "/user/new", json!({"user_id": "new"}), 401),
+        (&ann, "/team/new", json!({}), 401),
+        (&token("vic"), "/key/generate", json!({"user_id": "vic"}), 401),
+        (&token("eve"), "/key/generate", json!({"user_id": "eve", "models": ["fast"]}), 403),
+    ] {
+        let answer = ask(token, path, body.clone());
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
+    }
+    let eves = ask(&token("eve"), "/key/generate", json!({"user_id": "eve"})).json();
+    assert_eq!(world.status(eves["key"].as_str().unwrap()), 403, "nor with no models named");
+    let listed = world.with(&ann).get("/key/list").json();
+    assert_eq!(listed["total_count"], 1, "{listed}");
+    world.made("/user/update", json!({"user_id": "ann", "user_role": "proxy_admin"}));
+    assert_eq!(ask(&ann, "/team/new", json!({})).status, 200, "a role is obeyed at once");
+}
+
+#[test]
+fn a_key_of_the_settings_that_does_nothing_stops_the_start_by_its_name() {
+    let upstream = Upstream::start();
+    for (key, starts) in [
+        ("enforce_team_based_model_access: true", true),
+        ("oidc_userinfo_enabled: false", true),
+        ("oidc_userinfo_enabled: true", false),
+        ("team_alias_jwt_field: team", false),
+        ("user_id_jwt_feild: sub", false),
+    ] {
+        let config = format!(
+            "{}general_settings:\n  master_key: {MASTER_KEY}\n  enable_jwt_auth: true\n  litellm_jwtauth: {{{key}}}\n",
+            model("fast", "openai/gpt-4o-mini", &upstream)
+        );
+        let setup = Setup::new(config).env("JWT_PUBLIC_KEY_URL", "http://127.0.0.1:9/");
+        let (good, told) = setup.arg("--config").arg("config.yaml").arg("--check").run();
+        let name = key.split(':').next().unwrap();
+        assert_eq!((good, told.contains(&format!("litellm_jwtauth.{name}"))), (starts, !starts), "{told}");
+    }
+}
+
+#[test]
 fn no_token_opens_that_is_not_genuine_not_for_us_or_not_of_now() {
     let world = World::start();
     world.made("/team/new", json!({"team_id": "red"}));

@@ -88,6 +88,38 @@ fn a_gateway_that_starts_without_its_database_knows_the_keys_that_it_knew() {
 }
 
 #[test]
+fn keys_that_nobody_can_look_up_call_models_only_where_the_file_says_so() {
+    let (upstream, mut server) = (Upstream::start(), Postgres::start());
+    let gateway = start(&upstream, &server, ", allow_requests_on_db_unavailable: true");
+    let narrow = "sk-known-but-narrow";
+    Client::of(&gateway).made("/key/generate", json!({"key": narrow, "models": ["other"]}));
+    let (known, unknown) =
+        (Client::with_key(&gateway, narrow), Client::with_key(&gateway, "sk-never-seen-here"));
+    assert_eq!((known.chat("fast", "hi").status, unknown.chat("fast", "hi").status), (403, 401));
+
+    server.crash();
+    // The wrong key is remembered as a wrong one; another is one that may be right.
+    let other = Client::with_key(&gateway, "sk-nor-this-one");
+    until("another key to be let in", || other.chat("fast", "hi").status == 200);
+    assert_eq!(known.chat("fast", "hi").status, 403, "what is known is obeyed");
+    for (path, body) in
+        [("/key/generate", json!({})), ("/model/new", json!({})), ("/key/delete", json!({"keys": []}))]
+    {
+        let answer = other.post(path, &body);
+        assert!(matches!(answer.status, 403 | 503), "{path}: {} {}", answer.status, answer.text());
+    }
+    assert_eq!(Client::with_key(&gateway, "no-key-at-all").chat("fast", "hi").status, 401);
+    assert_eq!(Client::new(gateway.addr()).chat("fast", "hi").status, 401);
+    let journal = gateway.journal_when("has the call", |entries| {
+        entries.iter().any(|one| one.caller() == "failed-to-connect-to-db")
+    });
+    assert!(journal.iter().all(|one| one.caller() != "master"), "{journal:?}");
+
+    server.resume();
+    until("the key to be a wrong one", || other.chat("fast", "hi").status == 401);
+}
+
+#[test]
 fn a_database_that_stops_under_load_fails_no_known_key_and_loses_nothing() {
     let (upstream, mut server) = (Upstream::start(), Postgres::start());
     // What is remembered grows old within the outage.

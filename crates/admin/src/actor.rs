@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_auth::{Credential, KeyHash};
+use gatewright_auth::{Claimed, Credential, KeyHash};
 use gatewright_core::Caller;
 use gatewright_store::{Column, Filter, Kind, Object, Parents, Query, Store};
 use http::StatusCode;
@@ -22,8 +22,10 @@ const MOST_MEMBERSHIPS: u64 = 10_000;
 pub(crate) struct Actor {
     /// What the data plane knows of the caller.
     pub(crate) caller: Arc<Caller>,
-    /// The row of its key; the master key has none.
+    /// The row of its key; the master key and tokens have none.
     pub(crate) key: Option<Object>,
+    /// What its token claims, where it has one in place of a key.
+    pub(crate) token: Option<Arc<Claimed>>,
     standings: Vec<Standing>,
     leads: Vec<String>,
     organizes: Vec<String>,
@@ -39,14 +41,7 @@ impl Actor {
         caller: Arc<Caller>,
         credential: Option<&Credential>,
     ) -> Result<Self> {
-        let mut actor = Self {
-            caller,
-            key: None,
-            standings: vec![Standing::ProxyAdmin],
-            leads: Vec::new(),
-            organizes: Vec::new(),
-            teams: Vec::new(),
-        };
+        let mut actor = Self::bare(caller);
         if actor.caller.admin {
             return Ok(actor);
         }
@@ -59,14 +54,36 @@ impl Actor {
             let words = "Authentication Error, Invalid API key provided.";
             return Err(Failure::new(StatusCode::UNAUTHORIZED, "token_not_found_in_db", Some("key"), words));
         }
-        actor.standings = vec![Standing::Keyholder];
-        let Some(user) = actor.caller.user.clone() else { return Ok(actor) };
+        actor.as_user(store).await
+    }
+
+    /// Whoever a token stands for that is no administrator's: it acts as a key of its user would.
+    pub(crate) async fn of_token(store: &Store, caller: Arc<Caller>, claimed: Arc<Claimed>) -> Result<Self> {
+        Self { token: Some(claimed), ..Self::bare(caller) }.as_user(store).await
+    }
+
+    fn bare(caller: Arc<Caller>) -> Self {
+        Self {
+            caller,
+            key: None,
+            token: None,
+            standings: vec![Standing::ProxyAdmin],
+            leads: Vec::new(),
+            organizes: Vec::new(),
+            teams: Vec::new(),
+        }
+    }
+
+    /// With the role and the memberships of its user, and no others.
+    async fn as_user(mut self, store: &Store) -> Result<Self> {
+        self.standings = vec![Standing::Keyholder];
+        let Some(user) = self.caller.user.clone() else { return Ok(self) };
         let row = store.objects(Kind::User).find(&user).await?;
         // A key may name a user that nobody made: it has no role.
-        let Some(row) = row else { return Ok(actor) };
-        actor.standings = vec![standing(row.draft.fields.get("user_role").and_then(Value::as_str))];
-        actor.join(&of_user(store, &user).await?);
-        Ok(actor)
+        let Some(row) = row.filter(|row| !row.draft.blocked) else { return Ok(self) };
+        self.standings = vec![standing(row.draft.fields.get("user_role").and_then(Value::as_str))];
+        self.join(&of_user(store, &user).await?);
+        Ok(self)
     }
 
     fn join(&mut self, memberships: &[Object]) {

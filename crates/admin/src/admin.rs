@@ -101,7 +101,14 @@ impl Admin {
         let peer = parts.extensions.get().copied().unwrap_or(Peer(Ipv6Addr::UNSPECIFIED.into()));
         let asked = Asked { path: parts.uri.path(), address: Some(peer.0) };
         let caller = self.authenticator.authenticate(credential.as_ref(), &asked).await?;
-        let actor = Actor::new(&self.store, caller, credential.as_ref()).await?;
+        let claimed = match &credential {
+            Some(credential) if !caller.admin => self.authenticator.claims(credential).await,
+            _ => None,
+        };
+        let actor = match claimed {
+            Some(claimed) => Actor::of_token(&self.store, caller, claimed).await?,
+            None => Actor::new(&self.store, caller, credential.as_ref()).await?,
+        };
         actor.enter(route.access, route.path)?;
         let ask = Ask::new(self, actor, (route.path, route.access));
         let ask = match RawPathParams::from_request_parts(&mut parts, &()).await {

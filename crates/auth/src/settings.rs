@@ -16,6 +16,8 @@ pub struct Settings {
     pub fresh: Duration,
     /// How long a key stays in force that cannot be looked up again.
     pub keep: Duration,
+    /// Whether keys that nobody can look up may call models while the database is away.
+    pub admit_unknown: bool,
     /// Whether what is remembered will be written down.
     pub recorded: bool,
 }
@@ -27,6 +29,7 @@ impl Default for Settings {
             key_header: None,
             fresh: Duration::from_secs(60),
             keep: Duration::from_secs(86_400),
+            admit_unknown: false,
             recorded: false,
         }
     }

@@ -153,6 +153,22 @@ impl Ports {
         self.authenticator.authenticate(credential.as_ref(), &asked).await
     }
 
+    /// The caller as a member of another team of its token's, in which it may use the model that it asks for.
+    pub(crate) async fn in_another_team(
+        &self,
+        parts: &Parts,
+        peer: Peer,
+        model: &str,
+    ) -> Option<Arc<Caller>> {
+        let credential = Credential::from_parts(&parts.headers, parts.uri.query(), &self.credentials);
+        let asked = Asked { path: parts.uri.path(), address: Some(peer.0) };
+        let suits = |caller: &Caller| {
+            let model = caller.meant_by(model).map_or(model, |meant| meant);
+            self.permits(caller, model)
+        };
+        self.authenticator.in_another_team(credential.as_ref(), &asked, suits).await
+    }
+
     /// Whether a caller may use this model. Most name it themselves; only others are looked for in the directory.
     pub(crate) fn permits(&self, caller: &Caller, model: &str) -> bool {
         caller.may_use(model) || self.directory.permits(caller, model)

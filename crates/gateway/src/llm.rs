@@ -16,7 +16,7 @@ use http::Request;
 use tracing::info;
 
 use crate::intake::ClientBody;
-use crate::{Gateway, call_name, controls, intake, respond};
+use crate::{Gateway, Ports, call_name, controls, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -49,7 +49,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
             return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), name);
         }
     };
-    let asked = Asked { operation, codec, caller, received, model };
+    let asked = Asked { operation, codec, caller, received, model, peer };
     let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
         Err(err) => return respond::error(&err, codec, call_name::told(said, CallId::fresh())),
@@ -79,6 +79,7 @@ struct Asked {
     caller: Arc<Caller>,
     received: Instant,
     model: Option<String>,
+    peer: Peer,
 }
 
 impl Asked {
@@ -106,11 +107,7 @@ impl Asked {
             let words = format!("the model's name is longer than {MAX_MODEL} bytes");
             return Err(Error::new(ErrorKind::InvalidRequest, words).with_param("model"));
         }
-        // Before the check: a name of a caller's own opens nothing that it may not use.
-        let model = self.caller.meant_by(&model).cloned().unwrap_or(model);
-        if !gateway.ports.permits(&self.caller, &model) {
-            return Err(model_denied(&model));
-        }
+        let (caller, model) = admitted(&gateway.ports, &parts, (self.caller, self.peer), model).await?;
         if json.raw("messages").is_none() {
             return Err(missing(dialect, "messages"));
         }
@@ -122,7 +119,7 @@ impl Asked {
         }
         let stream = json.flag("stream")?;
         let origin = Origin {
-            caller: self.caller,
+            caller,
             headers: Arc::new(parts.headers),
             controls: Arc::new(controls),
             received: self.received,
@@ -130,6 +127,29 @@ impl Asked {
         let mut call = Call::by(origin, self.operation, self.codec, model, CallBody::Json(json));
         call.stream = stream;
         Ok((call, dropped))
+    }
+}
+
+/// The caller and the model that it means, where it may use that.
+async fn admitted(
+    ports: &Ports,
+    parts: &Parts,
+    (caller, peer): (Arc<Caller>, Peer),
+    asked: Arc<str>,
+) -> Result<(Arc<Caller>, Arc<str>)> {
+    // Before the check: a name of a caller's own opens nothing that it may not use.
+    let meant = |caller: &Caller| caller.meant_by(&asked).cloned().unwrap_or_else(|| asked.clone());
+    let model = meant(&caller);
+    if ports.permits(&caller, &model) {
+        return Ok((caller, model));
+    }
+    // In a box: hardly any call comes here.
+    match Box::pin(ports.in_another_team(parts, peer, &asked)).await {
+        Some(caller) => {
+            let model = meant(&caller);
+            Ok((caller, model))
+        }
+        None => Err(model_denied(&model)),
     }
 }
 

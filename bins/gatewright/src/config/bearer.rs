@@ -9,27 +9,33 @@ use super::file::Env;
 use super::problem::Problems;
 use super::read::Section;
 
-/// Keys of LiteLLM's that would change who gets in, and do nothing here yet.
-const LATER: [&str; 19] = [
-    "team_alias_jwt_field",
-    "org_alias_jwt_field",
-    "agent_id_jwt_field",
-    "mcp_client_id_jwt_field",
-    "team_claim_fallback",
-    "fallback_to_db_teams",
-    "upsert_sso_user_to_team",
-    "sync_user_role_and_teams",
-    "jwt_litellm_role_map",
-    "custom_validate",
-    "oidc_userinfo_enabled",
-    "oidc_userinfo_endpoint",
-    "virtual_key_claim_field",
-    "unregistered_jwt_client_behavior",
-    "routing_overrides",
-    "issuers",
-    "id_jag_requesting_apps",
-    "public_allowed_routes",
-    "oidc_userinfo_cache_ttl",
+/// The keys that do something. Any other would change who gets in, and nobody would notice that it does not.
+const OBEYED: [&str; 25] = [
+    "public_key_ttl",
+    "public_key_stale_ttl",
+    "leeway",
+    "admin_jwt_scope",
+    "admin_allowed_routes",
+    "team_allowed_routes",
+    "team_id_default",
+    "user_id_upsert",
+    "team_id_upsert",
+    "user_allowed_email_domain",
+    "user_allowed_roles",
+    "role_mappings",
+    "enforce_rbac",
+    "scope_mappings",
+    "enforce_scope_based_access",
+    "enforce_team_based_model_access",
+    "user_id_jwt_field",
+    "user_email_jwt_field",
+    "team_id_jwt_field",
+    "team_ids_jwt_field",
+    "org_id_jwt_field",
+    "end_user_id_jwt_field",
+    "user_roles_jwt_field",
+    "roles_jwt_field",
+    "object_id_jwt_field",
 ];
 
 /// How tokens are checked, where they are accepted.
@@ -49,10 +55,9 @@ pub(super) fn settings(
         Some(_) => general.wrong(KEY, "keys and values", problems).unwrap_or(&empty),
     };
     let own = Section::new(general.at(KEY), map);
-    for key in
-        LATER.into_iter().filter(|key| own.value(key).is_some_and(|value| *value != Value::Bool(false)))
-    {
-        problems.error(own.at(key), "this is not supported yet; tokens would be judged without it");
+    let said = map.iter().filter(|(_, value)| !matches!(value, Value::Null | Value::Bool(false)));
+    for (key, _) in said.filter(|(key, _)| !OBEYED.contains(&key.as_str())) {
+        problems.error(own.at(key), "unknown, or not supported yet: tokens would be judged without it");
     }
     let list = |name: &str| -> Vec<String> {
         let text = env(name).unwrap_or_default();
@@ -94,6 +99,7 @@ impl Reading<'_> {
             team_routes: self.routes("team_allowed_routes", &defaults.team_routes, problems),
             claims: self.claims(problems),
             default_team: own.text("team_id_default", problems).map(Arc::from),
+            need_team: flag("enforce_team_based_model_access", problems),
             create_users: flag("user_id_upsert", problems),
             create_teams: flag("team_id_upsert", problems),
             email_domain: own.text("user_allowed_email_domain", problems),

@@ -210,6 +210,10 @@ impl Sections<'_> {
             key_header: header,
             fresh: seconds("user_api_key_cache_ttl", problems).unwrap_or(defaults.fresh),
             keep: seconds("key_outage_grace", problems).unwrap_or(defaults.keep),
+            admit_unknown: self
+                .general
+                .flag("allow_requests_on_db_unavailable", problems)
+                .unwrap_or(defaults.admit_unknown),
             recorded: defaults.recorded,
         }
     }

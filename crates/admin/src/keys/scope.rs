@@ -1,5 +1,7 @@
 //! For whom a key may be made or changed.
 
+use std::sync::Arc;
+
 use gatewright_store::{Draft, Parents};
 use serde_json::{Map, Value};
 
@@ -29,20 +31,12 @@ pub(crate) async fn settle(ask: &Ask, draft: &mut Draft, held_by: Option<&str>) 
     }
     allowed(ask, &draft.parents).await?;
     belongings(ask, &draft.parents).await?;
-    let Some(key) = &ask.actor.key else { return Ok(()) };
-    let mut fields = document(&KEY, key);
-    if let Some(id) = &key.draft.parents.budget
-        && let Some(budget) = ask.rows(&BUDGET).find(id).await?
-    {
-        for (name, value) in budget.draft.fields {
-            fields.entry(name).or_insert(value);
-        }
-    }
+    let fields = own(ask).await?;
     let giver = Giver {
         caller: &ask.actor.caller,
         deployments: &*ask.admin.deployments,
         fields: &fields,
-        expires_at: key.draft.expires_at,
+        expires_at: ask.actor.key.as_ref().and_then(|key| key.draft.expires_at),
     };
     giver.fit(draft)?;
     let user = draft.parents.user.as_deref();
@@ -51,6 +45,29 @@ pub(crate) async fn settle(ask: &Ask, draft: &mut Draft, held_by: Option<&str>) 
         draft.fields.insert("allowed_routes".into(), Value::from(vec!["llm_api_routes"]));
     }
     Ok(())
+}
+
+/// What the actor's key has, with what its budget sets; or what its token says.
+async fn own(ask: &Ask) -> Result<Map<String, Value>> {
+    let mut fields = match (&ask.actor.key, &ask.actor.token) {
+        (Some(key), _) => document(&KEY, key),
+        (None, Some(claimed)) => {
+            let list = |names: &[Arc<str>]| names.iter().map(|name| Value::from(&**name)).collect::<Value>();
+            let models = claimed.models.as_deref().map(|models| ("models".to_owned(), list(models)));
+            let routes = ("allowed_routes".to_owned(), list(&claimed.routes));
+            models.into_iter().chain([routes]).collect()
+        }
+        (None, None) => Map::new(),
+    };
+    let budget = ask.actor.key.as_ref().and_then(|key| key.draft.parents.budget.as_ref());
+    if let Some(id) = budget
+        && let Some(budget) = ask.rows(&BUDGET).find(id).await?
+    {
+        for (name, value) in budget.draft.fields {
+            fields.entry(name).or_insert(value);
+        }
+    }
+    Ok(fields)
 }
 
 /// Whether the actor may do what the route does to a key that belongs to these. Members of a team need its permission.

@@ -79,6 +79,9 @@ impl Claimed {
         if claimed.teams.is_empty() {
             claimed.teams.extend(settings.default_team.clone());
         }
+        if claimed.teams.is_empty() && settings.need_team {
+            return Err(forbidden("the token must belong to a team"));
+        }
         if claimed.teams.is_empty() && claimed.user.is_none() {
             return Err(forbidden("the token names neither a user nor a team that is known here"));
         }
@@ -207,6 +210,9 @@ mod tests {
         assert!(alone.routes.is_empty() && alone.teams.is_empty() && !alone.admin);
         assert!(claimed(&settings(), json!({})).is_err());
         assert!(claimed(&settings(), json!({"sub": "x".repeat(257)})).is_err());
+        let in_teams = BearerSettings { need_team: true, ..settings() };
+        assert!(claimed(&in_teams, json!({"sub": "ann"})).is_err());
+        assert!(claimed(&in_teams, json!({"sub": "ann", "client_id": "red"})).is_ok());
         let default = BearerSettings { default_team: Some("all".into()), ..settings() };
         assert_eq!(claimed(&default, json!({})).unwrap().teams, ["all".into()]);
     }

@@ -28,6 +28,8 @@ pub struct BearerSettings {
     pub claims: ClaimNames,
     /// The team of tokens that name none.
     pub default_team: Option<Arc<str>>,
+    /// Whether a token must name a team.
+    pub need_team: bool,
     /// Whether users that are not there yet are made.
     pub create_users: bool,
     /// Whether teams that are not there yet are made.
@@ -111,6 +113,7 @@ impl Default for BearerSettings {
             team_routes: texts(&["openai_routes", "info_routes", "mcp_routes"]),
             claims: ClaimNames::default(),
             default_team: None,
+            need_team: false,
             create_users: false,
             create_teams: false,
             email_domain: None,
