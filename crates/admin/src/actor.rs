@@ -54,12 +54,12 @@ impl Actor {
             let words = "Authentication Error, Invalid API key provided.";
             return Err(Failure::new(StatusCode::UNAUTHORIZED, "token_not_found_in_db", Some("key"), words));
         }
-        actor.as_user(store).await
+        actor.with_user(store).await
     }
 
     /// Whoever a token stands for that is no administrator's: it acts as a key of its user would.
     pub(crate) async fn of_token(store: &Store, caller: Arc<Caller>, claimed: Arc<Claimed>) -> Result<Self> {
-        Self { token: Some(claimed), ..Self::bare(caller) }.as_user(store).await
+        Self { token: Some(claimed), ..Self::bare(caller) }.with_user(store).await
     }
 
     fn bare(caller: Arc<Caller>) -> Self {
@@ -75,7 +75,7 @@ impl Actor {
     }
 
     /// With the role and the memberships of its user, and no others.
-    async fn as_user(mut self, store: &Store) -> Result<Self> {
+    async fn with_user(mut self, store: &Store) -> Result<Self> {
         self.standings = vec![Standing::Keyholder];
         let Some(user) = self.caller.user.clone() else { return Ok(self) };
         let row = store.objects(Kind::User).find(&user).await?;
