@@ -109,7 +109,7 @@ fn check(filling: &Filling, database: &Database) {
         until("calls are refused", || load.once(&clients[0]).status == 503);
     });
     refused(&load, &clients, &upstream);
-    let health = Client::new(gateway.addr());
+    let health = Client::of(&gateway);
     let told = health.get("/health/readiness");
     assert!(told.status == 503 && told.text().contains("the journal"), "{}", told.text());
     let metrics = health.get("/metrics").text();
