@@ -60,7 +60,7 @@ mod id;
 pub use id::{AttemptId, CallId};
 
 mod text;
-pub use text::{end_of_string, special};
+pub use text::{end_of_string, quote_or_escape, special};
 
 mod secret;
 pub use secret::Secret;

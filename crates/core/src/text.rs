@@ -19,6 +19,11 @@ pub fn end_of_string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// The first quote or backslash from `at` on: where a JSON string ends or does not go on as it stands.
+pub fn quote_or_escape(text: &[u8], at: usize) -> Option<usize> {
+    first::<false>(text, at)
+}
+
 /// The first byte from `at` on that a JSON string does not hold as it stands: a quote, a backslash, a control character.
 pub fn special(text: &[u8], at: usize) -> Option<usize> {
     first::<true>(text, at)

@@ -1,6 +1,7 @@
 //! Request bodies whose dialect nobody read.
 
 use gatewright_core::chat::MediaKind;
+use gatewright_core::quote_or_escape;
 
 use crate::chat::{CITATIONS, FRAME, SCHEMA, TOOLS};
 use crate::media;
@@ -59,12 +60,15 @@ pub fn estimate_bytes(body: &[u8]) -> u64 {
     let mut rest = body;
     while let Some(open) = memchr::memchr(b'"', rest) {
         rest = rest.get(open + 1..).unwrap_or_default();
-        rest = match media(rest) {
+        let run = next_run(rest);
+        let is_short = run < MEDIA_LEAST && rest.get(run) == Some(&b'"');
+        let media = if is_short { None } else { media(rest) };
+        rest = match media {
             Some((kind, length)) => {
                 seen.meter.add(media::embedded(kind, length));
                 rest.get(length + 1..).unwrap_or_default()
             }
-            None => seen.string(rest),
+            None => seen.string(rest, run),
         };
     }
     seen.finish()
@@ -73,9 +77,8 @@ pub fn estimate_bytes(body: &[u8]) -> u64 {
 // === impl Seen ===
 
 impl<'a> Seen<'a> {
-    /// Takes one string and answers what follows it.
-    fn string(&mut self, rest: &'a [u8]) -> &'a [u8] {
-        let run = next_run(rest);
+    /// Takes one string, of which `run` bytes stand as they are, and answers what follows it.
+    fn string(&mut self, rest: &'a [u8], run: usize) -> &'a [u8] {
         let begin = rest.get(..run).unwrap_or_default();
         let after = rest.get(run + 1..).unwrap_or_default();
         if rest.get(run) == Some(&b'"') && GRAMMAR.contains(&begin) {
@@ -91,7 +94,7 @@ impl<'a> Seen<'a> {
             self.meter.add(media::remote(MediaKind::Image));
         }
         self.word = b"";
-        count(rest, &mut self.meter)
+        count(rest, run, &mut self.meter)
     }
 
     fn finish(mut self) -> u64 {
@@ -123,8 +126,7 @@ fn is_base64(byte: u8) -> bool {
 }
 
 /// Counts one string and answers what follows it.
-fn count<'a>(mut rest: &'a [u8], meter: &mut Meter) -> &'a [u8] {
-    let mut run = next_run(rest);
+fn count<'a>(mut rest: &'a [u8], mut run: usize, meter: &mut Meter) -> &'a [u8] {
     meter.add(STRING);
     meter.part();
     loop {
@@ -140,7 +142,7 @@ fn count<'a>(mut rest: &'a [u8], meter: &mut Meter) -> &'a [u8] {
 
 /// How far a string goes on without a quote or an escape.
 fn next_run(rest: &[u8]) -> usize {
-    memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
+    quote_or_escape(rest, 0).unwrap_or(rest.len())
 }
 
 /// Counts what an escape stands for, and answers what follows it.

@@ -33,8 +33,7 @@ impl<'o> Fields<'o> {
     pub(crate) fn key(&mut self, key: &'static str) -> &mut BytesMut {
         separate(self.out, self.keys.len());
         self.keys.push(key);
-        put_text(self.out, key);
-        self.out.put_u8(b':');
+        put_key(self.out, key);
         self.out
     }
 
@@ -139,6 +138,13 @@ pub(crate) fn object(fields: &Map<String, Value>) -> Bytes {
     let mut out = BytesMut::with_capacity(1024);
     put_object(&mut out, fields);
     out.freeze()
+}
+
+/// Writes the name of a field, which holds nothing that has to be escaped.
+pub(crate) fn put_key(out: &mut BytesMut, key: &'static str) {
+    out.put_u8(b'"');
+    out.put_slice(key.as_bytes());
+    out.put_slice(b"\":");
 }
 
 /// Writes a text in quotes.

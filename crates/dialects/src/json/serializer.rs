@@ -9,7 +9,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::{put_number, put_text, separate};
+use super::{put_key, put_number, put_text, separate};
 
 /// The name of a newtype whose text is JSON already.
 const RAW: &str = "raw JSON";
@@ -237,8 +237,7 @@ impl Open<'_> {
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
         self.next();
-        put_text(self.out, key);
-        self.out.put_u8(b':');
+        put_key(self.out, key);
         value.serialize(Writer(self.out))
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::reply::{annotation, home, is_own};
-use crate::json::{put_json, put_text};
+use crate::json::{put_json, put_key, put_number, put_text};
 use crate::openai::relay::{DONE, answer_id};
 use crate::openai::{finish, usage};
 
@@ -109,7 +109,7 @@ impl Writer {
     fn chunk_with(&self, choice: u32, fields: impl FnOnce(&mut BytesMut), rest: &str, out: &mut BytesMut) {
         out.put_slice(&self.head);
         out.put_slice(b"{\"index\":");
-        put_json(out, &choice);
+        put_number(out, choice.into());
         out.put_slice(b",\"delta\":{");
         fields(out);
         out.put_slice(b"}");
@@ -117,7 +117,7 @@ impl Writer {
         out.put_slice(b"}]}\n\n");
     }
 
-    fn text_field(&self, choice: u32, key: &str, text: &str, out: &mut BytesMut) {
+    fn text_field(&self, choice: u32, key: &'static str, text: &str, out: &mut BytesMut) {
         let fields = |out: &mut BytesMut| {
             put_key(out, key);
             put_text(out, text);
@@ -125,7 +125,7 @@ impl Writer {
         self.chunk(choice, fields, out);
     }
 
-    fn field(&self, choice: u32, key: &str, value: &impl Serialize, out: &mut BytesMut) {
+    fn field(&self, choice: u32, key: &'static str, value: &impl Serialize, out: &mut BytesMut) {
         let fields = |out: &mut BytesMut| {
             put_key(out, key);
             put_json(out, value);
@@ -227,7 +227,7 @@ impl Writer {
         }
         let fields = |out: &mut BytesMut| {
             out.put_slice(b"\"tool_calls\":[{\"index\":");
-            put_json(out, &number);
+            put_number(out, number.into());
             out.put_slice(b",\"function\":{");
             put_key(out, "arguments");
             put_text(out, text);
@@ -303,10 +303,4 @@ impl Encode for Writer {
             Event::End => self.end(out),
         }
     }
-}
-
-fn put_key(out: &mut BytesMut, key: &str) {
-    out.put_u8(b'"');
-    out.put_slice(key.as_bytes());
-    out.put_slice(b"\":");
 }
