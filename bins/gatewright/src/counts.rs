@@ -1,16 +1,18 @@
 //! Where this gateway counts: in its own process, or in a Redis that it shares with other replicas.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use gatewright_core::Clock;
 use gatewright_limits::{Counts, Local, Shared, SharedSettings};
 use gatewright_spend::{InstanceId, Journal};
+use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
 
 use crate::StartError;
-use crate::config::Config;
+use crate::config::{Config, RedisSettings};
 
 /// Opens what the configuration names.
-pub(crate) fn open(
+pub(crate) async fn open(
     config: &Config,
     journal: &Journal,
     clock: Arc<dyn Clock>,
@@ -19,10 +21,33 @@ pub(crate) fn open(
     let Some(redis) = &config.redis else {
         return Ok(Arc::new(Counts::Local(Local::new(clock).holding(mode))));
     };
-    let client = redis::Client::open(redis.server.clone())
-        .map_err(|err| StartError::new("cannot use this redis", &err))?;
+    let client = client(redis)?;
+    if let Some(why) = Shared::unfit(&client).await {
+        return Err(StartError::new("cannot use this redis", &why));
+    }
     // A process that is started again on the same journal is the same replica.
     let replica = journal.instance().unwrap_or_else(InstanceId::fresh).to_string();
     let settings = SharedSettings { replica, mode, ..redis.sharing.clone() };
     Ok(Arc::new(Counts::Shared(Shared::start(client, settings, clock))))
+}
+
+fn client(settings: &RedisSettings) -> Result<redis::Client, StartError> {
+    let RedisSettings { server, certificates, .. } = settings;
+    let client = if let ConnectionAddr::TcpTls { .. } = server.addr() {
+        let own = certificates.own.as_ref().map(|(certificate, key)| -> Result<_, StartError> {
+            Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+        });
+        let root_cert = certificates.authorities.as_deref().map(read).transpose()?;
+        redis::Client::build_with_tls(
+            server.clone(),
+            TlsCertificates { client_tls: own.transpose()?, root_cert },
+        )
+    } else {
+        redis::Client::open(server.clone())
+    };
+    client.map_err(|err| StartError::new("cannot use this redis", &err))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, StartError> {
+    std::fs::read(file).map_err(|err| StartError::new(&format!("cannot read {}", file.display()), &err))
 }

@@ -133,7 +133,7 @@ pub async fn serve(
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
     ]);
-    let counters = counts::open(&config, &journal, clock.clone())?;
+    let counters = counts::open(&config, &journal, clock.clone()).await?;
     let admin = Admin {
         store,
         counts: Arc::new(Counted(counters.clone())),
@@ -216,7 +216,7 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, journal, ledger, crossed }),
+        health: Arc::new(Observed { table, registry, journal, ledger, crossed, counters }),
         document: openapi::document().to_string().into(),
     };
     (policies, ports)

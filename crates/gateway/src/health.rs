@@ -29,6 +29,10 @@ pub trait Health: Send + Sync + 'static {
     /// How the ledger does. Calls are served without it.
     fn ledger(&self) -> LedgerHealth;
 
+    /// Whether the Redis answers that replicas share their counts in; nothing where this process counts alone. Calls are
+    /// served without it.
+    fn redis(&self) -> Option<bool>;
+
     /// The same and more for Prometheus.
     fn metrics(&self) -> String;
 }
@@ -62,7 +66,6 @@ pub(crate) fn readiness(ports: &Ports) -> Response {
     match ports.health.ready() {
         Ok(()) => {
             let health = ports.health.ledger();
-            let db = if health.connected { "connected" } else { "Not connected" };
             let ledger = json!({
                 "backlog": health.backlog,
                 "backlog_bytes": health.backlog_bytes,
@@ -70,12 +73,31 @@ pub(crate) fn readiness(ports: &Ports) -> Response {
                 "refused": health.refused,
                 "set_aside": health.set_aside,
             });
-            let told = json!({"status": "healthy", "db": db, "keys": health.keys, "ledger": ledger});
+            let mut told = json!({
+                "status": "healthy",
+                "db": connected(health.connected),
+                "keys": health.keys,
+                "ledger": ledger,
+            });
+            tell_redis(ports, &mut told);
             respond::json(StatusCode::OK, &told)
         }
         Err(why) => {
             respond::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "unhealthy", "reason": why}))
         }
+    }
+}
+
+fn connected(is: bool) -> &'static str {
+    if is { "connected" } else { "Not connected" }
+}
+
+/// LiteLLM names the kind of its cache, which is its way to Redis.
+fn tell_redis(ports: &Ports, told: &mut Value) {
+    let redis = ports.health.redis();
+    told["cache"] = json!(redis.map(|_| "redis"));
+    if let Some(is) = redis {
+        told["redis"] = json!(connected(is));
     }
 }
 
@@ -94,12 +116,16 @@ pub(crate) async fn metrics(ports: &Ports, settings: &Settings, request: &Parts)
 pub(crate) async fn deployments(ports: &Ports, request: &Parts) -> Response {
     models::with_caller(ports, request, |_| {
         let (healthy, unhealthy) = (ports.health.healthy(), ports.health.unhealthy());
-        Ok(json!({
+        let mut told = json!({
             "healthy_count": healthy.len(),
             "unhealthy_count": unhealthy.len(),
             "healthy_endpoints": healthy,
             "unhealthy_endpoints": unhealthy,
-        }))
+        });
+        if let Some(is) = ports.health.redis() {
+            told["redis"] = json!(connected(is));
+        }
+        Ok(told)
     })
     .await
 }

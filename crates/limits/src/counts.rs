@@ -7,7 +7,7 @@ use gatewright_core::{Error, ErrorKind, Money};
 use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::local::{Local, LocalHold};
 use crate::need::Need;
-use crate::redis::{Shared, SharedHold};
+use crate::redis::{Shared, SharedHold, Sharing};
 use crate::rule::Rule;
 
 /// Where counts are kept.
@@ -30,6 +30,14 @@ pub enum CountsHold {
 // === impl Counts ===
 
 impl Counts {
+    /// How sharing goes, where counts are shared.
+    pub fn sharing(&self) -> Option<Sharing> {
+        match self {
+            Self::Local(_) => None,
+            Self::Shared(shared) => Some(shared.sharing()),
+        }
+    }
+
     /// Tells others what is left to tell.
     pub async fn stop(&self) {
         match self {

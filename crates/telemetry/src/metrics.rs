@@ -9,6 +9,28 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+/// What a gateway tells of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// How the ledger does.
+    pub ledger: LedgerFigures,
+    /// How budgets do.
+    pub budgets: BudgetFigures,
+    /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
+    pub redis: Option<RedisFigures>,
+}
+
+/// How the Redis does that replicas share their counts in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RedisFigures {
+    /// Whether it answers.
+    pub connected: bool,
+    /// How often it did not answer any more.
+    pub losses: u64,
+    /// Replicas that it heard of.
+    pub replicas: u64,
+}
+
 /// How the ledger does.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LedgerFigures {
@@ -47,14 +69,40 @@ pub struct BudgetFigures {
     pub soft_crossed: BTreeMap<&'static str, u64>,
 }
 
-/// All figures as text for Prometheus.
-pub fn text(ledger: &LedgerFigures, budgets: &BudgetFigures) -> Result<String, fmt::Error> {
-    let mut registry = Registry::default();
-    ledger.register(registry.sub_registry_with_prefix("gatewright_ledger"));
-    budgets.register(registry.sub_registry_with_prefix("gatewright_budgets"));
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+// === impl Figures ===
+
+impl Figures {
+    /// As text for Prometheus.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("gatewright");
+        self.ledger.register(registry.sub_registry_with_prefix("ledger"));
+        self.budgets.register(registry.sub_registry_with_prefix("budgets"));
+        if let Some(redis) = &self.redis {
+            redis.register(registry.sub_registry_with_prefix("redis"));
+        }
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+// === impl RedisFigures ===
+
+impl RedisFigures {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("connected", "Whether Redis answers", u64::from(self.connected)),
+            ("replicas", "Replicas that share their counts in Redis", self.replicas),
+        ];
+        for (name, help, value) in gauges {
+            registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
+        }
+        registry.register(
+            "losses",
+            "Times that Redis did not answer any more",
+            ConstCounter::new(self.losses),
+        );
+    }
 }
 
 // === impl LedgerFigures ===
@@ -107,18 +155,24 @@ mod tests {
 
     #[test]
     fn figures_stand_in_the_text_under_their_names() {
-        let figures = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
+        let ledger = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
         let budgets = BudgetFigures { soft_crossed: [("api_key", 2)].into() };
-        let text = text(&figures, &budgets).unwrap();
+        let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
+        let text = Figures { ledger, budgets, redis: Some(redis) }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
             "gatewright_ledger_backlog_oldest_seconds 1.5",
             "gatewright_ledger_shipped_entries_total 3",
             "gatewright_budgets_soft_crossed_total{scope=\"api_key\"} 2",
+            "gatewright_redis_connected 1",
+            "gatewright_redis_losses_total 2",
+            "gatewright_redis_replicas 3",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is missing in {text}");
         }
         assert!(text.ends_with("# EOF\n"));
+        let alone = Figures { ledger, ..Figures::default() }.text().unwrap();
+        assert!(!alone.contains("redis"), "{alone}");
     }
 }

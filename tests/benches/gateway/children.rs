@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::load::{Came, KEY, Load};
-use crate::scenario;
+use crate::scenario::{self, Servers};
 
 const READY: Duration = Duration::from_secs(15);
 
@@ -43,15 +43,11 @@ impl Process {
         Self::told(Command::new(own()).args(["proxy", upstream, "--ledger"]))
     }
 
-    /// The gateway at its defaults but for the database, and how long it took from exec to its first answer.
-    pub(crate) fn gateway(
-        binary: &Path,
-        mock: &str,
-        database: Option<&str>,
-    ) -> Result<(Self, Duration), String> {
+    /// The gateway at its defaults but for these servers, and how long it took from exec to its first answer.
+    pub(crate) fn gateway(binary: &Path, mock: &str, servers: &Servers) -> Result<(Self, Duration), String> {
         let folder = TempDir::new().map_err(|err| err.to_string())?;
         let config = folder.path().join("config.yaml");
-        fs::write(&config, scenario::config(mock, KEY, database)).map_err(|err| err.to_string())?;
+        fs::write(&config, scenario::config(mock, KEY, servers)).map_err(|err| err.to_string())?;
         let log = fs::File::create(folder.path().join("log")).map_err(|err| err.to_string())?;
         let port = free_port().to_string();
         let mut command = Command::new(binary);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gatewright_tests::postgres::Postgres;
+use gatewright_tests::redis::Redis;
 
 use crate::Arguments;
 use crate::answers::EVENTS;
@@ -10,7 +11,7 @@ use crate::children::{Process, load, release_build};
 use crate::figures::{Latency, Series, Spent, quantile};
 use crate::load::{Came, KEY, Load};
 use crate::report;
-use crate::scenario::{ALL, Caller, FLOOR, Ledger, Scenario, Unit};
+use crate::scenario::{ALL, Caller, FLOOR, Ledger, Scenario, Servers, Unit};
 
 const RATE: f64 = 200.0;
 const STARTS: usize = 9;
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) {
     let binary = arguments.gateway.clone().unwrap_or_else(release_build);
     let mock = Process::mock();
     let (proxy, _) = Process::proxy(&mock.address);
-    let gateway = match Process::gateway(&binary, &mock.address, None) {
+    let gateway = match Process::gateway(&binary, &mock.address, &Servers::default()) {
         Ok((gateway, _)) => Some(gateway),
         Err(why) => {
             println!("no gateway at {}: {why}\nonly the yardstick is measured\n", binary.display());
@@ -49,13 +50,15 @@ pub(crate) fn run(arguments: &Arguments) {
     report::heading(arguments);
     for scenario in ALL.iter().filter(|scenario| wanted(scenario.name)) {
         let spent = match scenario.caller {
-            Caller::Limited(Ledger::Postgres) => match on_postgres(&binary, &cast.mock.address) {
-                Ok((gateway, _server)) => cast.spent(Some(&gateway), scenario, arguments),
-                Err(why) => {
-                    println!("{:<17} no gateway: {why}", scenario.name);
-                    continue;
+            Caller::Limited(ledger @ (Ledger::Postgres | Ledger::Shared)) => {
+                match with_servers(&binary, &cast.mock.address, ledger == Ledger::Shared) {
+                    Ok((gateway, ..)) => cast.spent(Some(&gateway), scenario, arguments),
+                    Err(why) => {
+                        println!("{:<17} no gateway: {why}", scenario.name);
+                        continue;
+                    }
                 }
-            },
+            }
             Caller::Master | Caller::Limited(Ledger::Sqlite) => {
                 cast.spent(cast.gateway.as_ref(), scenario, arguments)
             }
@@ -78,10 +81,15 @@ pub(crate) fn run(arguments: &Arguments) {
     }
 }
 
-/// A gateway whose database is a server of its own.
-fn on_postgres(binary: &Path, mock: &str) -> Result<(Process, Postgres), String> {
-    let server = Postgres::start();
-    Ok((Process::gateway(binary, mock, Some(&server.url()))?.0, server))
+/// A gateway whose database is a server of its own, and with a Redis of its own where counts are shared.
+fn with_servers(
+    binary: &Path,
+    mock: &str,
+    shared: bool,
+) -> Result<(Process, Postgres, Option<Redis>), String> {
+    let (database, redis) = (Postgres::start(), shared.then(Redis::start));
+    let servers = Servers { database: Some(database.url()), redis: redis.as_ref().map(Redis::port) };
+    Ok((Process::gateway(binary, mock, &servers)?.0, database, redis))
 }
 
 // === impl Cast ===
@@ -204,8 +212,10 @@ fn starts(binary: &Path, cast: &Cast) -> Vec<Series> {
     for _ in 0..STARTS {
         let (_proxy, took) = Process::proxy(&cast.mock.address);
         starts[0].0.push(took.as_secs_f64() * 1e3);
-        let gateway =
-            cast.gateway.as_ref().and_then(|_| Process::gateway(binary, &cast.mock.address, None).ok());
+        let gateway = cast
+            .gateway
+            .as_ref()
+            .and_then(|_| Process::gateway(binary, &cast.mock.address, &Servers::default()).ok());
         if let (Some(starts), Some((_gateway, took))) = (starts.get_mut(1), gateway) {
             starts.0.push(took.as_secs_f64() * 1e3);
         }

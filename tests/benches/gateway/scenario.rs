@@ -45,13 +45,24 @@ pub(crate) enum Ledger {
     Sqlite,
     /// In a server.
     Postgres,
+    /// In a server, and what is counted in a Redis that replicas share.
+    Shared,
+}
+
+/// The servers that a gateway is told of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Servers {
+    /// The URL of a PostgreSQL.
+    pub(crate) database: Option<String>,
+    /// The port of a Redis.
+    pub(crate) redis: Option<u16>,
 }
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
 
 /// All of them, in the order of the report.
-pub(crate) const ALL: [Scenario; 9] = [
+pub(crate) const ALL: [Scenario; 10] = [
     plain("plain-1k", "plain", OPENAI, 1_000, 1.3),
     plain("plain-60k", "plain", OPENAI, 60_000, 1.5),
     stream("stream-paced", "paced", OPENAI, 100, 1.3),
@@ -61,6 +72,7 @@ pub(crate) const ALL: [Scenario; 9] = [
     stream("translated-burst", "translated-burst", ANTHROPIC, 16, 1.8),
     limited("full-sqlite", Ledger::Sqlite, 1.6),
     limited("full-postgres", Ledger::Postgres, 1.6),
+    limited("full-redis", Ledger::Shared, 1.6),
 ];
 
 /// What the bare proxy costs once it keeps the gateway's ledger: no gateway with that promise costs less.
@@ -122,7 +134,7 @@ impl Unit {
 }
 
 /// The gateway's configuration: one model for each of the mock's answers, everything else at its default.
-pub(crate) fn config(mock: &str, master_key: &str, database: Option<&str>) -> String {
+pub(crate) fn config(mock: &str, master_key: &str, servers: &Servers) -> String {
     let mut text = String::from("model_list:\n");
     for Scenario { model, upstream_path, .. } in ALL {
         let (name, base) = match upstream_path == OPENAI {
@@ -139,8 +151,11 @@ pub(crate) fn config(mock: &str, master_key: &str, database: Option<&str>) -> St
         ));
     }
     text.push_str(&format!("general_settings:\n  master_key: {master_key}\n"));
-    if let Some(url) = database {
+    if let Some(url) = &servers.database {
         text.push_str(&format!("  database_url: {url}\n"));
+    }
+    if let Some(port) = servers.redis {
+        text.push_str(&format!("router_settings:\n  redis_host: 127.0.0.1\n  redis_port: {port}\n"));
     }
     text
 }

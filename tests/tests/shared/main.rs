@@ -3,6 +3,7 @@
 
 mod deaths;
 mod outages;
+mod places;
 mod rates;
 mod scene;
 mod set;

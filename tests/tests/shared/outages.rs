@@ -16,11 +16,29 @@ const TOKENS: u64 = 1_000;
 /// Nano-dollars that a call really costs.
 const COST: i64 = 10_000_000;
 
-/// The callers that call all the time: without a limit, with rates, and with a budget.
+/// How often Redis hangs; `HANGS` sets another number.
+const HANGS: usize = 3;
+
+/// How often it dies; `DEATHS` sets another number.
+const DEATHS: usize = 2;
+
+/// Dollars that are soon spent.
+const SCARCE: f64 = 1.0;
+
+/// The callers that call all the time: without a limit, with rates, with a budget that lasts, and with one that does not.
 struct Callers {
     free: String,
     rated: String,
     funded: String,
+    scarce: String,
+}
+
+/// How often each status came, by caller.
+type Told = BTreeMap<(&'static str, u16), usize>;
+
+/// How often, where the environment says so.
+fn times(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |times| times.parse().unwrap())
 }
 
 // === impl Callers ===
@@ -31,18 +49,35 @@ impl Callers {
             free: scene.key(json!({})),
             rated: scene.key(json!({"rpm_limit": 1_000_000, "tpm_limit": 1_000_000_000})),
             funded: scene.key(json!({"max_budget": 1_000.0})),
+            scarce: scene.key(json!({"max_budget": SCARCE})),
+        }
+    }
+
+    /// Calls at each replica while Redis answers, so that it has a reserve of both budgets, if that is not spent.
+    fn meet(&self, scene: &Scene) {
+        for number in 0..scene.gateways.len() {
+            let call =
+                |key| scene.client(number, key).post("/v1/chat/completions", &body(false, TOKENS)).status;
+            call(&self.scarce);
+            assert!(poll(PATIENCE, || (call(&self.funded) == 200).then_some(())).is_some(), "no reserve");
         }
     }
 
     /// Calls with each of them at each replica, one after the other, until it is told to stop. Answers how often each
     /// status came.
-    fn call(&self, scene: &Scene, stop: &AtomicBool) -> BTreeMap<(&'static str, u16), usize> {
-        let mut told = BTreeMap::new();
+    fn call(&self, scene: &Scene, stop: &AtomicBool) -> Told {
+        let mut told = Told::new();
+        let callers = [
+            ("free", &self.free),
+            ("rated", &self.rated),
+            ("funded", &self.funded),
+            ("scarce", &self.scarce),
+        ];
         for number in 0.. {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            for (who, key) in [("free", &self.free), ("rated", &self.rated), ("funded", &self.funded)] {
+            for (who, key) in callers {
                 let answer = scene.client(number, key).post("/v1/chat/completions", &body(false, TOKENS));
                 *told.entry((who, answer.status)).or_default() += 1;
             }
@@ -51,21 +86,34 @@ impl Callers {
     }
 }
 
-fn under_load(scene: &mut Scene, disturb: impl FnOnce(&mut Scene, &Callers)) {
+/// Lets calls run through outages of a kind, so many times, and counts what became of them.
+fn under_load(kind: &str, rounds: usize, outage: impl Fn(&mut Scene, &Callers) -> Told) {
+    let mut scene = Scene::with(2, "");
     scene.upstream.choose(|_| Some(used(0, TOKENS)));
-    let callers = Callers::of(scene);
-    for number in 0..scene.gateways.len() {
-        let met = scene.client(number, &callers.funded).post("/v1/chat/completions", &body(false, TOKENS));
-        assert_eq!(met.status, 200, "each replica has a reserve: {}", met.text());
+    let callers = Callers::of(&scene);
+    let unknown = scene.key(json!({"max_budget": 5.0}));
+    let mut told = Told::new();
+    for _ in 0..rounds {
+        callers.meet(&scene);
+        for (what, count) in outage(&mut scene, &callers) {
+            *told.entry(what).or_default() += count;
+        }
+        counts_again(&scene, &unknown);
     }
-    disturb(scene, &callers);
     let asked = scene.upstream.seen().len();
     let ledger = scene.ledger(asked);
     assert_eq!(ledger, COST * i64::try_from(asked).unwrap(), "each call is booked once");
+    let spent = |key: &str| {
+        let info = Client::of(&scene.gateways[0]).get(&format!("/key/info?key={key}"));
+        info.json()["info"]["spend"].as_f64().unwrap()
+    };
+    let spent = spent(&callers.scarce);
+    assert!(spent <= SCARCE, "{spent} of {SCARCE}");
+    println!("{rounds} × {kind}: {told:?}; {asked} calls in the ledger; {spent} of {SCARCE} spent");
 }
 
-/// Lets calls run while `outage` happens, and holds them to it that all of them were served.
-fn served_throughout(scene: &Scene, callers: &Callers, outage: impl FnOnce()) {
+/// Lets calls run while `outage` happens, and holds them to it that all of those were served that may be.
+fn served_throughout(scene: &Scene, callers: &Callers, outage: impl FnOnce()) -> Told {
     let stop = AtomicBool::new(false);
     let told = thread::scope(|scope| {
         let calls = scope.spawn(|| callers.call(scene, &stop));
@@ -76,42 +124,38 @@ fn served_throughout(scene: &Scene, callers: &Callers, outage: impl FnOnce()) {
         assert!(went_on.is_some(), "calls do not go on");
         calls.join().unwrap()
     });
-    assert!(told.keys().all(|(_, status)| *status == 200), "{told:?}");
+    // One whose budget is nearly spent has no reserve at all, and is told to come again.
+    let may = |who: &str| if who == "scarce" { &[200, 422, 503][..] } else { &[200] };
+    assert!(told.keys().all(|(who, status)| may(who).contains(status)), "{told:?}");
+    told
 }
 
 /// A caller with a budget that no replica has a reserve of is told to come again, and not let in.
-fn nobody_spends_what_is_not_held(scene: &Scene, unknown: &str) {
-    let refused = scene.client(0, unknown).post("/v1/chat/completions", &body(false, TOKENS));
+fn nobody_spends_what_is_not_held(scene: &Scene) {
+    let unknown = scene.key(json!({"max_budget": 5.0}));
+    let refused = scene.client(0, &unknown).post("/v1/chat/completions", &body(false, TOKENS));
     assert_eq!((refused.status, kind(&refused).is_null()), (503, false), "{}", refused.text());
     assert!(!refused.header("retry-after").is_empty());
 }
 
 #[test]
 fn a_redis_that_hangs_fails_nobody_who_has_a_reserve_or_no_budget() {
-    let mut scene = Scene::with(2, "");
-    under_load(&mut scene, |scene, callers| {
-        let unknown = scene.key(json!({"max_budget": 5.0}));
-        for _ in 0..3 {
-            served_throughout(scene, callers, || scene.redis.hang());
-            nobody_spends_what_is_not_held(scene, &unknown);
-            scene.redis.go_on();
-            counts_again(scene, &unknown);
-        }
+    under_load("hung", times("HANGS", HANGS), |scene, callers| {
+        let told = served_throughout(scene, callers, || scene.redis.hang());
+        nobody_spends_what_is_not_held(scene);
+        scene.redis.go_on();
+        told
     });
 }
 
 #[test]
 fn a_redis_that_dies_with_all_it_knew_fails_nobody_who_has_a_reserve_or_no_budget() {
-    let mut scene = Scene::with(2, "");
-    under_load(&mut scene, |scene, callers| {
-        let unknown = scene.key(json!({"max_budget": 5.0}));
-        for _ in 0..2 {
-            scene.redis.crash();
-            served_throughout(scene, callers, || {});
-            nobody_spends_what_is_not_held(scene, &unknown);
-            scene.redis.resume();
-            counts_again(scene, &unknown);
-        }
+    under_load("dead", times("DEATHS", DEATHS), |scene, callers| {
+        scene.redis.crash();
+        let told = served_throughout(scene, callers, || {});
+        nobody_spends_what_is_not_held(scene);
+        scene.redis.resume();
+        told
     });
 }
 

@@ -1,6 +1,7 @@
 //! Rates and permits of a key are counted once for all replicas.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use gatewright_tests::client::{Client, Response, chat};
 use gatewright_tests::gateway::{Gateway, MASTER, Setup, deployment, poll};
@@ -11,7 +12,7 @@ use crate::scene::{PATIENCE, Scene, kind, used};
 
 #[test]
 fn a_burst_over_all_replicas_gets_exactly_what_the_limit_says() {
-    let scene = Scene::start(3);
+    let scene = Scene::with(3, "");
     let key = scene.key(json!({"rpm_limit": 60}));
     let answers = scene.at_once(200, &key, |_, client| client.chat("m", "hi"));
     let admitted = answers.iter().filter(|answer| answer.status == 200).count();
@@ -29,6 +30,47 @@ fn a_burst_over_all_replicas_gets_exactly_what_the_limit_says() {
         .map(|answer| answer.header("x-ratelimit-api_key-remaining-requests").parse().unwrap())
         .collect();
     assert_eq!(left, (0..60).collect(), "each is told what is left after it");
+}
+
+#[test]
+fn one_slow_answer_lets_nobody_in_beyond_the_limit() {
+    let scene = Scene::with(3, "");
+    let key = scene.key(json!({"rpm_limit": 60}));
+    let answers = std::thread::scope(|scope| {
+        // The server stands still in the middle of the burst, and for less than it may.
+        scope.spawn(|| {
+            scene.upstream.wait_for_requests(10);
+            scene.redis.hang();
+            std::thread::sleep(Duration::from_millis(500));
+            scene.redis.go_on();
+        });
+        scene.at_once(200, &key, |_, client| client.chat("m", "hi").status)
+    });
+    let admitted = answers.iter().filter(|status| **status == 200).count();
+    assert_eq!((admitted, scene.upstream.seen().len()), (60, 60));
+}
+
+#[test]
+fn without_redis_each_replica_lets_in_its_share() {
+    let scene = Scene::with(3, "");
+    let key = scene.key(json!({"rpm_limit": 60}));
+    for gateway in &scene.gateways {
+        let knows = || gateway_says(gateway, "gatewright_redis_replicas 3");
+        assert!(poll(PATIENCE, || knows().then_some(())).is_some(), "it does not know how many there are");
+    }
+    scene.redis.hang();
+    let answers = scene.at_once(200, &key, |_, client| client.chat("m", "hi"));
+    let admitted = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((admitted, scene.upstream.seen().len()), (60, 60));
+    let refused = answers.iter().find(|answer| answer.status != 200).unwrap();
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(refused.text().contains("Current limit: 60, Remaining: 0"), "{}", refused.text());
+    assert!(gateway_says(&scene.gateways[0], "gatewright_redis_connected 0"));
+    scene.redis.go_on();
+}
+
+fn gateway_says(gateway: &Gateway, line: &str) -> bool {
+    Client::of(gateway).get("/metrics").text().lines().any(|other| other == line)
 }
 
 #[test]

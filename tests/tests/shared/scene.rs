@@ -75,14 +75,19 @@ impl Scene {
     /// Waits until Redis has heard that nothing runs, and answers what it counts of the one budget of the key's scope:
     /// settled and held.
     pub(crate) fn settled_in_redis(&self, patience: Duration) -> (i64, i64) {
-        let figures = || {
-            let keys = self.redis.ask(&["KEYS", "*{api_key:*:budget*"]);
-            let told = self.redis.ask(&["HMGET", keys.lines().next()?, "s", "h", "n"]);
-            let numbers: Vec<i64> = told.lines().filter_map(|line| line.parse().ok()).collect();
-            let [settled, held, running] = numbers[..] else { return None };
+        let ended = || {
+            let [settled, held, running] = self.figures_in_redis()?;
             (running == 0).then_some((settled, held))
         };
-        poll(patience, figures).expect("calls never end in Redis")
+        poll(patience, ended).expect("calls never end in Redis")
+    }
+
+    /// What Redis counts of the one budget of the key's scope now: settled, held, and how many calls run.
+    pub(crate) fn figures_in_redis(&self) -> Option<[i64; 3]> {
+        let keys = self.redis.ask(&["KEYS", "*{api_key:*:budget*"]);
+        let told = self.redis.ask(&["HMGET", keys.lines().next()?, "s", "h", "n"]);
+        let numbers: Vec<i64> = told.lines().filter_map(|line| line.parse().ok()).collect();
+        numbers.try_into().ok()
     }
 
     /// What the ledger says that the key's calls cost, once all of them ended and are in the database.

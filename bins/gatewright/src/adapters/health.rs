@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatewright_gateway::{Health, LedgerHealth};
+use gatewright_limits::Counts;
 use gatewright_providers::Registry;
 use gatewright_routing::LiveTable;
 use gatewright_spend::Journal;
-use gatewright_telemetry::text;
+use gatewright_telemetry::{Figures, RedisFigures};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ pub(crate) struct Observed {
     pub(crate) journal: Journal,
     pub(crate) ledger: Watched,
     pub(crate) crossed: Arc<Crossed>,
+    pub(crate) counters: Arc<Counts>,
 }
 
 impl Observed {
@@ -64,8 +66,19 @@ impl Health for Observed {
         self.ledger.health()
     }
 
+    fn redis(&self) -> Option<bool> {
+        self.counters.sharing().map(|sharing| sharing.connected)
+    }
+
     fn metrics(&self) -> String {
+        let redis = self.counters.sharing().map(|sharing| RedisFigures {
+            connected: sharing.connected,
+            losses: sharing.losses,
+            replicas: sharing.replicas,
+        });
+        let figures =
+            Figures { ledger: self.ledger.figures(&self.journal), budgets: self.crossed.figures(), redis };
         // Writing into a string does not fail.
-        text(&self.ledger.figures(&self.journal), &self.crossed.figures()).unwrap_or_default()
+        figures.text().unwrap_or_default()
     }
 }

@@ -25,7 +25,7 @@ pub use file::{Env, Environment};
 pub use money::{CustomerDefaults, MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
-pub use redis::RedisSettings;
+pub use redis::{Certificates, RedisSettings};
 pub use settings::{JournalSettings, ProxyLimits};
 
 use read::Section;

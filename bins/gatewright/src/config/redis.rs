@@ -1,5 +1,6 @@
 //! The Redis that replicas share their counts in.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_limits::SharedSettings;
@@ -16,8 +17,19 @@ use super::settings::Sections;
 pub struct RedisSettings {
     /// Where it is.
     pub server: ConnectionInfo,
+    /// What TLS trusts and shows.
+    pub certificates: Certificates,
     /// How counts are shared.
     pub sharing: SharedSettings,
+}
+
+/// Files of certificates, in PEM.
+#[derive(Clone, Debug, Default)]
+pub struct Certificates {
+    /// The authorities that are trusted in place of the public ones.
+    pub authorities: Option<PathBuf>,
+    /// The gateway's own certificate, and its key.
+    pub own: Option<(PathBuf, PathBuf)>,
 }
 
 /// Where one place of the configuration says that it is.
@@ -30,7 +42,14 @@ struct Address {
     username: Option<String>,
     password: Option<String>,
     tls: Option<bool>,
+    authorities: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+    nodes: Option<&'static str>,
 }
+
+/// What names several servers, which are not used.
+const NODES: [&str; 2] = ["redis_startup_nodes", "sentinel_nodes"];
 
 impl Sections<'_> {
     /// The first place that names a server, in LiteLLM's order; the environment completes what it leaves out.
@@ -45,8 +64,13 @@ impl Sections<'_> {
         }
         let environment = Address::in_environment(env);
         let said = places.into_iter().find(Address::is_somewhere).unwrap_or_default();
-        let server = said.or(environment).into_server(problems)?;
-        Some(RedisSettings { server, sharing: self.sharing(cache.as_ref(), problems) })
+        let said = said.or(environment);
+        if let Some(nodes) = said.nodes {
+            problems.error(nodes, "one server is used, no cluster and no sentinels; name its `host`");
+        }
+        let certificates = said.certificates();
+        let server = said.into_server(problems)?;
+        Some(RedisSettings { server, certificates, sharing: self.sharing(cache.as_ref(), problems) })
     }
 
     fn sharing(&self, cache: Option<&Section<'_>>, problems: &mut Problems) -> SharedSettings {
@@ -77,7 +101,10 @@ impl Address {
         let mut count = |key: &str| section.count(&format!("{prefix}{key}"), problems);
         let (port, db) = (count("port"), count("db"));
         let tls = section.flag(&format!("{prefix}ssl"), problems);
-        Self { url, host, port, db, username, password, tls }
+        let mut text = |key: &str| section.text(&format!("{prefix}ssl_{key}"), problems);
+        let (authorities, certificate, key) = (text("ca_certs"), text("certfile"), text("keyfile"));
+        let nodes = NODES.into_iter().find(|nodes| section.value(nodes).is_some());
+        Self { url, host, port, db, username, password, tls, authorities, certificate, key, nodes }
     }
 
     fn in_environment(env: Env<'_>) -> Self {
@@ -91,11 +118,17 @@ impl Address {
             username: text("REDIS_USERNAME"),
             password: text("REDIS_PASSWORD"),
             tls: text("REDIS_SSL").map(|value| ["true", "1"].contains(&value.to_ascii_lowercase().as_str())),
+            authorities: text("REDIS_SSL_CA_CERTS"),
+            certificate: text("REDIS_SSL_CERTFILE"),
+            key: text("REDIS_SSL_KEYFILE"),
+            nodes: text("REDIS_CLUSTER_NODES")
+                .map(|_| "REDIS_CLUSTER_NODES")
+                .or_else(|| text("REDIS_SENTINEL_NODES").map(|_| "REDIS_SENTINEL_NODES")),
         }
     }
 
     fn is_somewhere(&self) -> bool {
-        self.url.is_some() || self.host.is_some()
+        self.url.is_some() || self.host.is_some() || self.nodes.is_some()
     }
 
     /// What it leaves out is as `other` says. A place is taken whole: the host of one and the URL of another do not mix.
@@ -110,6 +143,19 @@ impl Address {
             username: self.username.or(other.username),
             password: self.password.or(other.password),
             tls: self.tls.or(other.tls),
+            authorities: self.authorities.or(other.authorities),
+            certificate: self.certificate.or(other.certificate),
+            key: self.key.or(other.key),
+            // A server that is named is used, whatever the environment lists.
+            nodes: self.nodes.or(other.nodes.filter(|_| !somewhere)),
+        }
+    }
+
+    fn certificates(&self) -> Certificates {
+        let file = |name: &Option<String>| name.as_deref().map(PathBuf::from);
+        Certificates {
+            authorities: file(&self.authorities),
+            own: file(&self.certificate).zip(file(&self.key)),
         }
     }
 
@@ -201,6 +247,16 @@ mod tests {
         );
         // Kubernetes sets this one for a service of that name.
         check(read(none(), none(), none(), &[("REDIS_PORT", "tcp://10.0.0.1:6379")]), "");
+    }
+
+    #[test]
+    fn several_servers_are_refused() {
+        let nodes = json!([{"host": "a", "port": 7000}]);
+        let cache = json!({"cache_params": {"type": "redis", "redis_startup_nodes": nodes}});
+        assert_eq!(read(Value::Null, cache, Value::Null, &[]).1, 1);
+        let cache = json!({"cache_params": {"type": "redis", "sentinel_nodes": [["a", 1]]}});
+        assert_eq!(read(Value::Null, cache, Value::Null, &[]).1, 1);
+        assert_eq!(read(Value::Null, Value::Null, Value::Null, &[("REDIS_CLUSTER_NODES", "[]")]).1, 1);
     }
 
     #[test]

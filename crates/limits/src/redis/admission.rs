@@ -26,15 +26,30 @@ impl Replica {
         need: &Need,
         wait: Duration,
     ) -> Result<(SharedHold, Grant), Refused> {
-        let until = Instant::now() + wait;
         let mut turn: Option<Turn> = None;
-        let crowded = if wait.is_zero() || need.is_free() { None } else { self.crowded(rules) };
-        if let Some((key, gate)) = crowded {
-            turn = self.queue(&key, &gate, until).await;
+        let admitted = self.admit_in_turn(rules, need, Instant::now() + wait, &mut turn).await;
+        if turn.is_some() {
+            drop(turn);
+            // Others may go first now.
+            self.news.notify_one();
+        }
+        admitted
+    }
+
+    async fn admit_in_turn(
+        self: &Arc<Self>,
+        rules: &[Rule],
+        need: &Need,
+        until: Instant,
+        turn: &mut Option<Turn>,
+    ) -> Result<(SharedHold, Grant), Refused> {
+        let waits = Instant::now() < until && !need.is_free();
+        if let Some((key, gate)) = waits.then(|| self.crowded(rules)).flatten() {
+            *turn = self.queue(key, &gate, until).await;
         }
         loop {
             let over = Instant::now() >= until;
-            let denied = match self.ask(rules, need, turn.is_some()).await {
+            let denied = match self.ask(rules, need, turn.as_ref().map(Turn::budget)).await {
                 Ok(held) => return Ok(held),
                 Err(denied) => denied,
             };
@@ -53,7 +68,7 @@ impl Replica {
             };
             if turn.as_ref().is_none_or(|turn| !turn.is_at(&gate)) {
                 drop(turn.take());
-                turn = self.queue(&key, &gate, until).await;
+                *turn = self.queue(key, &gate, until).await;
             }
             // Who had to wait for its turn asks at once: the one before it may have found more than it needed.
             if let Some(turn) = turn.as_mut()
@@ -75,7 +90,7 @@ impl Replica {
         let before = stock.taken();
         let Some(up) = self.link.up() else { return self.fit_aside(stock, rules, need, spent) };
         let had = Some((&before[..], spent));
-        let question = Question::of_call(self, up, Wish { rules, need, first: false, had });
+        let question = Question::of_call(self, up, Wish { rules, need, first: None, had });
         let (replica, own) = (Arc::clone(self), Arc::clone(stock));
         let asked = self.tasks.spawn(async move {
             let answer = replica.link.ask(&question.up, &HOLD, &question.command).await;
@@ -101,7 +116,7 @@ impl Replica {
         self: &Arc<Self>,
         rules: &[Rule],
         need: &Need,
-        first: bool,
+        first: Option<&Key>,
     ) -> Result<(SharedHold, Grant), Answer> {
         let Some(up) = self.link.up() else { return Err(Answer::Away) };
         let question = Question::of_call(self, up, Wish { rules, need, first, had: None });
@@ -129,12 +144,9 @@ impl Replica {
     }
 
     /// Waits for its turn. Whoever leaves is told of, for others may go first then.
-    async fn queue(&self, key: &Key, gate: &Arc<Gate>, until: Instant) -> Option<Turn> {
-        let turn = gate.enter(until).await;
+    async fn queue(&self, key: Key, gate: &Arc<Gate>, until: Instant) -> Option<Turn> {
+        let turn = gate.enter(key, until).await;
         if turn.is_none() {
-            if let Some(ours) = self.books.lock().known(key) {
-                ours.touch();
-            }
             self.news.notify_one();
         }
         turn

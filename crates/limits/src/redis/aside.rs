@@ -1,6 +1,7 @@
 //! How a call is let in while Redis is away: rates are counted here, money comes from the reserve.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -26,7 +27,7 @@ impl Replica {
             return Err(away());
         }
         // Money first: a call that waits for Redis asks again and again, and must not use up its rates by that.
-        let (taken, output) = self.take_aside(Wish { rules, need, first: false, had: None })?;
+        let (taken, output) = self.take_aside(Wish { rules, need, first: None, had: None })?;
         match self.count_here(rules, need) {
             Ok(local) => {
                 let remaining = rules.iter().map(|rule| rule.limit).collect();
@@ -48,28 +49,44 @@ impl Replica {
         spent: u64,
     ) -> Result<u64, Refused> {
         let before = stock.taken();
-        let wish = Wish { rules, need, first: false, had: Some((&before, spent)) };
+        let wish = Wish { rules, need, first: None, had: Some((&before, spent)) };
         let (taken, output) = self.take_aside(wish)?;
         stock.turn(&before, taken, spent);
         Ok(output)
     }
 
+    /// Rates by this replica's share of them.
     fn count_here(&self, rules: &[Rule], need: &Need) -> Result<Option<LocalHold>, Refused> {
-        let (places, rates): (Vec<usize>, Vec<Rule>) = (0..)
+        let (places, rates): (Vec<usize>, Vec<&Rule>) = (0..)
             .zip(rules)
             .filter(|(_, rule)| matches!(rule.counter, Counter::Requests | Counter::Tokens))
-            .map(|(place, rule)| (place, rule.clone()))
             .unzip();
         if rates.is_empty() {
             return Ok(None);
         }
-        let held = self.local.attempt(&rates, need, &mut None, None);
-        held.map(|(hold, _)| Some(hold)).map_err(|blocked| match Blocked::into_refused(blocked) {
-            Refused::Full { rule, taken, resets_in } => {
-                Refused::Full { rule: places.get(rule).copied().unwrap_or(rule), taken, resets_in }
+        let replicas = self.replicas.load(Ordering::Relaxed);
+        let mut books = self.books.lock();
+        let share = |rule: &&Rule| Rule {
+            limit: books.rates.share(rule, rule.takes(need.tokens), replicas),
+            ..Rule::clone(rule)
+        };
+        let shares: Vec<Rule> = rates.iter().map(share).collect();
+        match self.local.attempt(&shares, need, &mut None, None) {
+            Ok((hold, _)) => {
+                rates.iter().for_each(|rule| books.let_in(Key::of(rule), rule.takes(need.tokens)));
+                Ok(Some(hold))
             }
-            Refused::Away(err) => Refused::Away(err),
-        })
+            Err(blocked) => Err(match Blocked::into_refused(blocked) {
+                Refused::Full { rule, taken, resets_in } => {
+                    // What others may let in is taken here.
+                    let others =
+                        rates.get(rule).zip(shares.get(rule)).map_or(0, |(all, own)| all.limit - own.limit);
+                    let rule = places.get(rule).copied().unwrap_or(rule);
+                    Refused::Full { rule, taken: taken + others, resets_in }
+                }
+                Refused::Away(err) => Refused::Away(err),
+            }),
+        }
     }
 
     /// Permits by what runs here, money from the reserve: of all rules or of none.

@@ -51,6 +51,7 @@ end
 --
 -- s settled, h held, n running, w waiting: the sums of all. b: what was settled before the rows began to count, so that
 -- s = b + what the rows settled. e: the period's end. g: when the budget was first seen. x: no row expires before.
+-- c: what the ledger is ahead, see there.
 -- A row an owner: what it took (the server adds), and what it says that it released, ended and settled since its life
 -- began. Saying so twice, or late, changes nothing.
 
@@ -69,9 +70,9 @@ end
 
 -- What an owner says of itself and of the count.
 local function statement()
-  return {index = text(), ends = number(), seed = number(), keep = number(), born = number(), base = number(), known_ends = number(),
-    life = number(), settled = number(), released = number(), ended = number(), held = number(), running = number(),
-    waiting = number()}
+  return {index = text(), ends = number(), seed = number(), news = number(), keep = number(), born = number(),
+    base = number(), known_ends = number(), life = number(), settled = number(), released = number(), ended = number(),
+    held = number(), running = number(), waiting = number()}
 end
 
 local function lose(count, row)
@@ -106,6 +107,51 @@ local function expire(count)
   count.gone = gone
 end
 
+-- What the ledger has booked is never more than what is taken here, but for what a replica that was killed had not told:
+-- its journal comes to the ledger later. Three numbers: by how much the ledger was ahead at least, since when, and what
+-- was added here because of that. It may also be ahead of a replica that is about to tell; so it has to be ahead for a
+-- while in which all that live have spoken. What running calls hold covers what their attempts have cost.
+local SETTLES, FLIGHT = 10000, 2000
+
+local function ahead_of(raw)
+  local n = {}
+  for word in string.gmatch(raw or '', '%S+') do n[#n + 1] = tonumber(word) end
+  return {by = n[1] or 0, since = n[2] or 0, added = n[3] or 0}
+end
+
+local function ahead_text(ahead)
+  return table.concat({whole(ahead.by), whole(ahead.since), whole(ahead.added)}, ' ')
+end
+
+local function all_spoke(count, since)
+  local all = redis.call('HGETALL', count.key)
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 2) == 'o:' and all[i] ~= owner then
+      local expires = row_of(all[i + 1]).expires
+      if expires > now and expires - lease < since + FLIGHT then return false end
+    end
+  end
+  return true
+end
+
+local function reconcile(count)
+  local said, ahead = count.said, count.ahead
+  if said.news == 0 or said.ends ~= count.e or not steady or now < ready then return end
+  local by = said.seed - count.s - (count.n > 0 and count.h or 0)
+  if by <= 0 then
+    -- What was looked up before the last calls of others may only seem to be behind.
+    if said.news == 2 then ahead.by, ahead.since = 0, 0 end
+  elseif ahead.since == 0 then
+    ahead.by, ahead.since = by, now
+  else
+    ahead.by = math.min(ahead.by, by)
+    if now >= ahead.since + SETTLES and all_spoke(count, ahead.since) then
+      count.s, count.b, ahead.added = count.s + ahead.by, count.b + ahead.by, ahead.added + ahead.by
+      ahead.by, ahead.since = 0, 0
+    end
+  end
+end
+
 -- Puts what the owner says into its row, and the difference into the sums. False where a later life or epoch of it has
 -- spoken already.
 local function hear(count)
@@ -131,19 +177,26 @@ local function hear(count)
   count.h = count.h + (after.taken - after.released) - (before.taken - before.released)
   count.n = count.n + (after.count - after.ended) - (before.count - before.ended)
   count.w = count.w + after.waiting - before.waiting
-  count.s = count.s + after.settled - before.settled
+  local settled = after.settled - before.settled
+  count.s = count.s + settled
+  if row and row.expires <= now then
+    -- Nobody waited for it, so the ledger may have told it before.
+    local known = math.min(settled, count.ahead.added)
+    count.s, count.b, count.ahead.added = count.s - known, count.b - known, count.ahead.added - known
+  end
   count.row = after
+  reconcile(count)
   return true
 end
 
 local function load_held(key, said)
-  local raw = redis.call('HMGET', key, 's', 'h', 'n', 'w', 'e', 'x', 'b', 'g', owner)
+  local raw = redis.call('HMGET', key, 's', 'h', 'n', 'w', 'e', 'x', 'b', 'g', 'c', owner)
   local knows = said.born > 0 and said.known_ends == said.ends
-  local count = {key = key, said = said}
+  local count = {key = key, said = said, ahead = ahead_of(raw[9])}
   if raw[1] then
     count.s, count.h, count.n, count.w = tonumber(raw[1]), tonumber(raw[2]), tonumber(raw[3]), tonumber(raw[4])
     count.e, count.x, count.b, count.g = tonumber(raw[5]), tonumber(raw[6]), tonumber(raw[7]), tonumber(raw[8])
-    count.row = row_of(raw[9])
+    count.row = row_of(raw[10])
     if knows and now < ready and count.e == said.ends
       and (said.born < count.g or (said.born == count.g and said.base > count.b)) then
       -- The server lost it, and somebody who knew less made it anew.
@@ -159,7 +212,7 @@ local function load_held(key, said)
   end
   if count.e > 0 and count.e <= now and said.ends > now then
     -- What is held goes over into the new period: it will be spent there.
-    count.b, count.s, count.e = count.b - count.s, 0, said.ends
+    count.b, count.s, count.e, count.ahead = count.b - count.s, 0, said.ends, ahead_of(nil)
   end
   expire(count)
   return count
@@ -170,7 +223,7 @@ local function store_held(count)
   if count.x == 0 or row.expires < count.x then count.x = row.expires end
   redis.call('HSET', count.key, 's', whole(count.s), 'h', whole(math.max(count.h, 0)), 'n', whole(math.max(count.n, 0)),
     'w', whole(math.max(count.w, 0)), 'e', whole(count.e), 'x', whole(count.x), 'b', whole(count.b),
-    'g', whole(count.g), owner, row_text(row))
+    'g', whole(count.g), 'c', ahead_text(count.ahead), owner, row_text(row))
   for field, row in pairs(count.gone or {}) do
     if row then redis.call('HSET', count.key, field, row) else redis.call('HDEL', count.key, field) end
   end

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::shard::Key;
+
 /// The place where calls wait for one budget.
 #[derive(Default)]
 pub(super) struct Gate {
@@ -19,6 +21,7 @@ pub(super) struct Gate {
 
 /// The first place at a gate.
 pub(super) struct Turn {
+    budget: Key,
     gate: Arc<Gate>,
     /// It waited for others, and has not asked since.
     new: bool,
@@ -41,14 +44,14 @@ impl Gate {
     }
 
     /// Waits until it is the first, but not beyond this moment.
-    pub(super) async fn enter(self: &Arc<Self>, until: Instant) -> Option<Turn> {
+    pub(super) async fn enter(self: &Arc<Self>, budget: Key, until: Instant) -> Option<Turn> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(self));
         let (new, first) = match Arc::clone(&self.first).try_lock_owned() {
             Ok(first) => (false, first),
             Err(_) => (true, timeout_at(until, Arc::clone(&self.first).lock_owned()).await.ok()?),
         };
-        Some(Turn { gate: Arc::clone(self), new, _first: first, _place: place })
+        Some(Turn { budget, gate: Arc::clone(self), new, _first: first, _place: place })
     }
 }
 
@@ -61,6 +64,11 @@ impl Drop for Place {
 // === impl Turn ===
 
 impl Turn {
+    /// What it waits for.
+    pub(super) fn budget(&self) -> &Key {
+        &self.budget
+    }
+
     pub(super) fn is_at(&self, gate: &Arc<Gate>) -> bool {
         Arc::ptr_eq(&self.gate, gate)
     }

@@ -25,6 +25,7 @@ for i = 1, #KEYS do
   if rule.kind == 'm' or rule.kind == 'p' then
     local said = statement()
     rule.lent, rule.held, rule.spent, rule.expected, rule.usual = number(), number(), number(), number(), number()
+    rule.first = number() == 1
     early = early or (rule.kind == 'm' and not free and now < ready)
     if not counts[key] then
       counts[key] = load_held(key, said)
@@ -98,7 +99,7 @@ local function offer(rule)
   local count, least, room = rule.count, least_of(rule.limit), room(rule)
   if fits then return tokens_in(rule, room, least, cap), false end
   if count.s + amount(rule, least) > rule.limit then return nil, false end
-  if count.said.waiting == 0 and count.w > 0 then return nil, true end
+  if count.w > 0 and not rule.first then return nil, true end
   return tokens_in(rule, room, least, share(rule, room, least)), true
 end
 

@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Replica;
-use super::link::{AMEND, RESET, TELL, Up};
+use super::link::{ALIVE, AMEND, RESET, TELL, Up};
 use super::ours::{Amend, Known};
-use super::question::{amending, resetting, telling};
+use super::question::{amending, living, resetting, telling};
 use crate::shard::Key;
 
 /// What ends together is told together.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Without anything to tell, the connection is tried so often.
+/// It is said so often that this replica lives.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// So many questions are on their way at once.
@@ -52,24 +53,34 @@ pub(super) async fn run(replica: Arc<Replica>) {
 }
 
 async fn work(replica: &Arc<Replica>, unheard: &mut Unheard) {
+    let mut lived = Instant::now();
     loop {
         let _ = timeout(IDLE, replica.news.notified()).await;
         sleep(GATHER).await;
         match replica.link.up() {
-            Some(up) => tell(replica, &up, unheard, false).await,
+            Some(up) => {
+                if lived.elapsed() >= IDLE {
+                    lived = Instant::now();
+                    live(replica, &up).await;
+                }
+                tell(replica, &up, unheard, false).await;
+            }
             // It is tried again once there is a connection; until then the books remember.
             None => sleep(GATHER).await,
         }
     }
 }
 
+/// Says that this replica lives, and hears how many do. So a server that hangs is noticed also while nobody calls.
+async fn live(replica: &Replica, up: &Up) {
+    let Some(answer) = replica.link.ask(up, &ALIVE, &living(replica)).await else { return };
+    if let Ok(replicas) = redis::from_redis_value::<u64>(answer) {
+        replica.replicas.store(replicas.max(1), Ordering::Relaxed);
+    }
+}
+
 async fn tell(replica: &Arc<Replica>, up: &Up, unheard: &mut Unheard, all: bool) {
     let due = replica.books.lock().due(Instant::now(), all);
-    if due.is_empty() {
-        // A server that hangs has to be noticed also while nobody calls.
-        let ping = redis::cmd("PING");
-        let _ = replica.link.ask(up, &TELL, &ping).await;
-    }
     for keys in due.chunks(AT_ONCE) {
         join_all(keys.iter().map(|key| tell_one(replica, up, key))).await;
     }
@@ -88,7 +99,7 @@ async fn reset(replica: &Replica, up: &Up) {
 
 async fn tell_one(replica: &Replica, up: &Up, key: &Key) {
     let sent = Instant::now();
-    let (command, version) = {
+    let (command, said) = {
         let mut books = replica.books.lock();
         let Some(ours) = books.known(key) else { return };
         telling(replica, up, key, ours)
@@ -98,7 +109,7 @@ async fn tell_one(replica: &Replica, up: &Up, key: &Key) {
     let [1, ends, born, base, others_wait] = *answer.as_slice() else { return };
     let mut books = replica.books.lock();
     let Some(ours) = books.known(key).filter(|_| replica.link.is_current(up)) else { return };
-    ours.heard(version, sent);
+    ours.heard(said, sent);
     ours.learn(Known { born, base, ends });
     if others_wait > 0 {
         ours.give_reserve();

@@ -1,5 +1,6 @@
 //! The connection to Redis: one for all calls, given up at its first failure and opened again beside the traffic.
 
+use std::pin::pin;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::SharedSettings;
+use super::question::millis;
 
 const COUNTS: &str = include_str!("counts.lua");
 
@@ -20,7 +22,11 @@ pub(super) static HOLD: LazyLock<Script> = LazyLock::new(|| script(include_str!(
 pub(super) static TELL: LazyLock<Script> = LazyLock::new(|| script(include_str!("tell.lua")));
 pub(super) static AMEND: LazyLock<Script> = LazyLock::new(|| script(include_str!("amend.lua")));
 pub(super) static RESET: LazyLock<Script> = LazyLock::new(|| script(include_str!("reset.lua")));
+pub(super) static ALIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("alive.lua")));
 static GREET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("greet.lua")));
+
+/// A call's rules lie in several slots.
+const CLUSTER: &str = "it is part of a cluster, and counts are kept in one server only";
 
 /// For so long after a server was started anew, replicas only tell it what they know.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,8 +34,13 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(100);
 
+const FIRST_EPOCH: u64 = 1;
+
 /// Connecting takes some round trips, and names may have to be resolved.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// A wait counts only what this process saw of it, in so many looks: where it got no processor itself, nobody is late.
+const LOOKS: u32 = 10;
 
 /// The way to Redis.
 pub(super) struct Link {
@@ -37,6 +48,8 @@ pub(super) struct Link {
     born: String,
     deadline: Duration,
     up: RwLock<Option<Up>>,
+    /// The server's time when it greeted last.
+    greeted: RwLock<Option<(Instant, i64)>>,
     epoch: AtomicU64,
     lost: Notify,
 }
@@ -61,7 +74,8 @@ impl Link {
             born: format!("{}:born", settings.namespace),
             deadline: settings.deadline,
             up: RwLock::default(),
-            epoch: AtomicU64::new(1),
+            greeted: RwLock::default(),
+            epoch: AtomicU64::new(FIRST_EPOCH),
             lost: Notify::new(),
         }
     }
@@ -75,15 +89,31 @@ impl Link {
         self.epoch.load(Ordering::Acquire) == up.epoch
     }
 
+    /// How often contact was lost.
+    pub(super) fn losses(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed) - FIRST_EPOCH
+    }
+
+    /// How far ahead a moment of the server is.
+    pub(super) fn ahead(&self, moment: i64) -> Option<Duration> {
+        let (then, time) = (*self.greeted.read())?;
+        let now = time.saturating_add(millis(then.elapsed()));
+        u64::try_from(moment.saturating_sub(now)).ok().filter(|ahead| *ahead > 0).map(Duration::from_millis)
+    }
+
     /// Asks within the deadline. A server that fails once is away until it has greeted again: whoever calls meanwhile
     /// does not wait for it.
     pub(super) async fn ask(&self, up: &Up, script: &Script, command: &Cmd) -> Option<Value> {
-        let answer = timeout(self.deadline, run(&mut up.connection.clone(), script, command)).await;
-        match answer {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(err)) => self.lose(up, &err),
-            Err(_) => self.lose(up, &"no answer in time"),
+        let mut connection = up.connection.clone();
+        let mut answer = pin!(run(&mut connection, script, command));
+        for _ in 0..LOOKS {
+            match timeout(self.deadline / LOOKS, answer.as_mut()).await {
+                Ok(Ok(value)) => return Some(value),
+                Ok(Err(err)) => return self.lose(up, &err),
+                Err(_) => {}
+            }
         }
+        self.lose(up, &"no answer in time")
     }
 
     fn lose(&self, up: &Up, why: &dyn std::fmt::Display) -> Option<Value> {
@@ -125,16 +155,34 @@ impl Link {
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let server: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+        if is_of_a_cluster(&server) {
+            return Err((redis::ErrorKind::InvalidClientConfig, CLUSTER).into());
+        }
         let run: String = server.get("run_id").unwrap_or_default();
-        for script in [&*HOLD, &*TELL, &*AMEND, &*RESET] {
+        for script in [&*HOLD, &*TELL, &*AMEND, &*RESET, &*ALIVE] {
             script.load_async(&mut connection).await?;
         }
         let mut greeting = GREET.key(&self.born);
         let greeting = greeting.arg(run).arg(i64::try_from(GRACE.as_millis()).unwrap_or(i64::MAX));
-        let (_, ready): (i64, i64) = greeting.invoke_async(&mut connection).await?;
-        let epoch = self.epoch.load(Ordering::Acquire);
-        Ok(Up { connection, epoch, since: Instant::now(), ready })
+        let (now, ready): (i64, i64) = greeting.invoke_async(&mut connection).await?;
+        let (epoch, since) = (self.epoch.load(Ordering::Acquire), Instant::now());
+        *self.greeted.write() = Some((since, now));
+        Ok(Up { connection, epoch, since, ready })
     }
+}
+
+/// Why this server can never be used; nothing where it can, or does not answer now.
+pub(super) async fn unfit(client: &Client) -> Option<&'static str> {
+    let asked = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd("INFO").arg("server").query_async::<redis::InfoDict>(&mut connection).await
+    };
+    let server = timeout(CONNECT, asked).await.ok()?.ok()?;
+    is_of_a_cluster(&server).then_some(CLUSTER)
+}
+
+fn is_of_a_cluster(server: &redis::InfoDict) -> bool {
+    server.get::<String>("redis_mode").is_some_and(|mode| mode == "cluster")
 }
 
 /// Scripts that a server has forgotten are loaded again.

@@ -8,6 +8,7 @@ mod keeper;
 mod link;
 mod ours;
 mod question;
+mod rates;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +49,7 @@ pub struct SharedSettings {
 
 /// Counts that several replicas share, in Redis: one round trip a call.
 ///
-/// While Redis is away rates are counted in this process, and money is spent only from what this replica has in reserve.
+/// While Redis is away each replica lets in its share of rates, and money is spent only from what it has in reserve.
 pub struct Shared(Arc<Replica>);
 
 /// One replica among those that share the counts.
@@ -64,6 +65,19 @@ struct Replica {
     stop: CancellationToken,
     clock: Arc<dyn Clock>,
     lives: AtomicU64,
+    /// How many share the counts, as far as is known.
+    replicas: AtomicU64,
+}
+
+/// How sharing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// Whether Redis answers.
+    pub connected: bool,
+    /// How often it did not answer any more.
+    pub losses: u64,
+    /// How many replicas it heard of.
+    pub replicas: u64,
 }
 
 // === impl SharedSettings ===
@@ -73,7 +87,7 @@ impl Default for SharedSettings {
         Self {
             namespace: "gatewright".to_owned(),
             replica: String::new(),
-            deadline: Duration::from_millis(250),
+            deadline: Duration::from_secs(1),
             lease: Duration::from_secs(60),
             fail_closed: false,
             mode: Mode::Strict,
@@ -94,6 +108,7 @@ impl Shared {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             lives: AtomicU64::new(0),
+            replicas: AtomicU64::new(1),
             settings,
             clock,
         });
@@ -101,9 +116,16 @@ impl Shared {
         Self(replica)
     }
 
-    /// Whether Redis answers.
-    pub fn is_connected(&self) -> bool {
-        self.0.link.up().is_some()
+    /// Why this server can never be used; nothing where it can, or does not answer now.
+    pub async fn unfit(client: &redis::Client) -> Option<&'static str> {
+        link::unfit(client).await
+    }
+
+    /// How it goes.
+    pub fn sharing(&self) -> Sharing {
+        let Replica { link, replicas, .. } = &*self.0;
+        let (connected, losses) = (link.up().is_some(), link.losses());
+        Sharing { connected, losses, replicas: replicas.load(Ordering::Relaxed) }
     }
 
     /// Tells Redis what is left to tell, and gives the reserves back.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::Gate;
+use super::rates::Rates;
 use crate::counters::Reset;
 use crate::recent::Recent;
 use crate::rule::Counter;
@@ -27,6 +28,8 @@ pub(super) struct Books {
     held: HashMap<Key, Ours>,
     /// What Redis has to be told about windows.
     pub(super) amends: HashMap<Key, Vec<Amend>>,
+    /// What Redis told of rates.
+    pub(super) rates: Rates,
     /// Budgets whose spend an administrator has set.
     pub(super) resets: Vec<Reset>,
     swept: Option<Instant>,
@@ -59,13 +62,17 @@ pub(super) struct Ours {
     lent: u64,
     pub(super) recent: Recent,
     pub(super) gate: Arc<Gate>,
-    /// Grows with every change; `told` is the one that Redis knows.
+    /// Grows with every change.
     version: u64,
-    told: u64,
+    /// What Redis knows.
+    told: Said,
     told_at: Option<Instant>,
     asked_at: Instant,
     ends: i64,
     seed: u64,
+    news: News,
+    /// What was settled when the seed came.
+    settled_before: u64,
 }
 
 /// What ended of a budget.
@@ -91,8 +98,27 @@ pub(super) struct Known {
 
 /// What a replica says of itself and of a count, in the order in which the scripts read it.
 pub(super) struct Statement {
-    pub(super) version: u64,
-    pub(super) numbers: [i64; 13],
+    pub(super) said: Said,
+    pub(super) numbers: [i64; 14],
+}
+
+/// Whether what the ledger says of a budget can be compared with what is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum News {
+    /// It was looked up before calls that are counted since.
+    #[default]
+    None = 0,
+    /// Nothing was settled here since it was looked up.
+    Unchanged = 1,
+    /// It was looked up just now.
+    Changed = 2,
+}
+
+/// Which state of a count was said, and how many waited then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    version: u64,
+    waiting: u32,
 }
 
 // === impl Books ===
@@ -127,15 +153,25 @@ impl Books {
         if difference == 0 {
             return;
         }
-        let excess = used.saturating_sub(counted);
+        self.put_right(key, Amend { taken_in, difference, excess: used.saturating_sub(counted) });
+    }
+
+    fn put_right(&mut self, key: Key, amend: Amend) {
         let amends = self.amends.entry(key).or_default();
-        match amends.iter_mut().find(|amend| amend.taken_in == taken_in) {
-            Some(amend) => {
-                amend.difference = amend.difference.saturating_add(difference);
-                amend.excess = amend.excess.saturating_add(excess);
+        match amends.iter_mut().find(|other| other.taken_in == amend.taken_in) {
+            Some(other) => {
+                other.difference = other.difference.saturating_add(amend.difference);
+                other.excess = other.excess.saturating_add(amend.excess);
             }
-            None => amends.push(Amend { taken_in, difference, excess }),
+            None => amends.push(amend),
         }
+    }
+
+    /// What was let in without asking counts in its window, if that still runs when Redis hears of it.
+    pub(super) fn let_in(&mut self, key: Key, amount: u64) {
+        let Some(taken_in) = self.rates.ends(&key) else { return };
+        let difference = i64::try_from(amount).unwrap_or(i64::MAX);
+        self.put_right(key, Amend { taken_in, difference, excess: 0 });
     }
 
     pub(super) fn give_permit(&mut self, key: &Key) {
@@ -169,6 +205,7 @@ impl Books {
             return;
         }
         self.swept = Some(now);
+        self.rates.sweep();
         self.held.retain(|_, ours| ours.matters(now));
     }
 }
@@ -190,21 +227,31 @@ impl Ours {
             recent: Recent::default(),
             gate: Arc::default(),
             version: 0,
-            told: 0,
+            told: Said::default(),
             told_at: None,
             asked_at: now,
             ends: 0,
             seed: 0,
+            news: News::None,
+            settled_before: 0,
         }
     }
 
     /// What a rule says of it: when it ends, and what was spent.
     pub(super) fn ruled(&mut self, ends: i64, seed: u64) {
+        self.news = match (seed == self.seed, self.settled == self.settled_before) {
+            (false, _) => News::Changed,
+            (true, true) => News::Unchanged,
+            (true, false) => News::None,
+        };
+        if self.news == News::Changed {
+            self.settled_before = self.settled;
+        }
         (self.ends, self.seed) = (ends, seed);
     }
 
-    /// What it says of itself; `waiting` calls wait for it here.
-    pub(super) fn statement(&self, counter: Counter, waiting: u32) -> Statement {
+    /// What it says of itself.
+    pub(super) fn statement(&mut self, counter: Counter) -> Statement {
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let keep = match counter {
             Counter::Money => 7 * 86_400_000,
@@ -212,9 +259,11 @@ impl Ours {
         };
         let Known { born, base, ends } = self.known;
         let held = self.held.saturating_add(self.reserve).saturating_add(self.lent);
+        let said = self.to_say();
         let numbers = [
             self.ends,
             signed(self.seed),
+            std::mem::take(&mut self.news) as i64,
             keep,
             born,
             base,
@@ -225,9 +274,9 @@ impl Ours {
             signed(self.ended),
             signed(held),
             signed(self.running),
-            i64::from(waiting),
+            i64::from(said.waiting),
         ];
-        Statement { version: self.version, numbers }
+        Statement { said, numbers }
     }
 
     /// Puts the reserve into a question.
@@ -280,19 +329,14 @@ impl Ours {
         }
     }
 
-    /// Redis has heard this version.
-    pub(super) fn heard(&mut self, version: u64, sent: Instant) {
-        self.told = self.told.max(version);
+    /// Redis has heard this.
+    pub(super) fn heard(&mut self, said: Said, sent: Instant) {
+        self.told = Said { version: self.told.version.max(said.version), ..said };
         self.told_at = self.told_at.max(Some(sent));
     }
 
     pub(super) fn learn(&mut self, known: Known) {
         self.known = known;
-    }
-
-    /// There is something to tell although nothing was settled.
-    pub(super) fn touch(&mut self) {
-        self.version += 1;
     }
 
     /// What may be spent without asking, as long as nobody may think that this replica is gone.
@@ -305,14 +349,18 @@ impl Ours {
         self.running
     }
 
+    fn to_say(&self) -> Said {
+        Said { version: self.version, waiting: self.gate.waiting() }
+    }
+
     fn is_due(&self, now: Instant) -> bool {
         let holds = self.running > 0 || self.reserve > 0 || self.gate.waiting() > 0;
         let renews = holds && self.told_at.is_none_or(|told| now.duration_since(told) >= RENEW);
-        self.version != self.told || renews
+        self.to_say() != self.told || renews
     }
 
     fn matters(&self, now: Instant) -> bool {
-        self.version != self.told
+        self.to_say() != self.told
             || self.running > 0
             || self.reserve > 0
             || self.lent > 0

@@ -7,10 +7,11 @@ use redis::{Cmd, Script, Value};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::Replica;
 use super::hold::Taken;
-use super::link::{AMEND, HOLD, RESET, TELL, Up};
-use super::ours::{Amend, Books, Known, Ours};
+use super::link::{ALIVE, AMEND, HOLD, RESET, TELL, Up};
+use super::ours::{Amend, Books, Known, Ours, Said};
+use super::rates::Seen;
+use super::{Replica, SharedSettings};
 use crate::budget::Mode;
 use crate::counters::{Grant, Refused, Reset};
 use crate::need::Need;
@@ -47,16 +48,17 @@ pub(super) struct Question {
 pub(super) struct Wish<'a> {
     pub(super) rules: &'a [Rule],
     pub(super) need: &'a Need,
-    /// Whether it is the first of those that wait here.
-    pub(super) first: bool,
+    /// The budget that it is the first to wait for here.
+    pub(super) first: Option<&'a Key>,
     /// What a call that runs has, and what its attempts have cost.
     pub(super) had: Option<(&'a [Taken], u64)>,
 }
 
 struct Asked {
     key: Key,
+    limit: u64,
     lent: u64,
-    version: u64,
+    said: Said,
     had: Option<Taken>,
     /// What the call had spent.
     spent: u64,
@@ -65,6 +67,11 @@ struct Asked {
 /// Numbers of Redis that are counted here.
 fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+/// Milliseconds of Redis, where it knows any.
+fn natural_time(millis: i64) -> Option<Duration> {
+    u64::try_from(millis).ok().map(Duration::from_millis)
 }
 
 // === impl Question ===
@@ -101,20 +108,20 @@ impl Question {
             }
             let ours = books.of(&asked.key, || replica.new_life(), now);
             ours.ruled(ends, nano(rule.spent));
-            let waiting = if first { ours.gate.waiting() } else { 0 };
             // Said before the loan: it is part of what is held.
-            let said = ours.statement(rule.counter, waiting);
-            asked.version = said.version;
+            let statement = ours.statement(rule.counter);
+            asked.said = statement.said;
             if rule.counter == Counter::Money && !need.is_free() {
                 asked.lent = ours.lend();
             }
             let (held, since) = asked.had.as_ref().map_or((0, asked.spent), |had| (had.amount, had.since));
-            command.arg(replica.index(&asked.key)).arg(&said.numbers[..]).arg(asked.lent);
+            command.arg(replica.index(&asked.key)).arg(&statement.numbers[..]).arg(asked.lent);
             command.arg(held).arg(asked.spent.saturating_sub(since));
             let high = ours.recent.high();
             let expected = high.filter(|_| replica.settings.mode == Mode::Expected);
             command.arg(expected.map_or(-1, |tokens| i64::try_from(tokens).unwrap_or(i64::MAX)));
             command.arg(high.map_or(0, |tokens| tokens.saturating_mul(2)));
+            command.arg(i32::from(first == Some(&asked.key)));
         }
     }
 
@@ -125,11 +132,17 @@ impl Question {
         let answer = answer.filter(|_| replica.link.is_current(&self.up)).unwrap_or_default();
         match answer.as_slice() {
             [1, output, figures @ ..] => {
+                self.see_all(replica, &mut books, figures);
                 let (taken, remaining) = self.granted(&mut books, figures);
                 Answer::Granted { taken, grant: Grant { output: natural(*output), remaining } }
             }
             [code, rule, taken, resets] => {
                 self.denied(&mut books, *code);
+                if *code == REFUSED
+                    && let Some(asked) = usize::try_from(*rule).ok().and_then(|place| self.asked.get(place))
+                {
+                    books.rates.see(&asked.key, Seen::until(natural(*taken), 0, natural_time(*resets)));
+                }
                 refusal([*code, *rule, *taken, *resets])
             }
             _ => {
@@ -154,13 +167,13 @@ impl Question {
                         let before = had.map_or(0, |had| had.amount);
                         ours.granted(asked.lent, [before, amount], natural(extra));
                     }
-                    ours.heard(asked.version, self.sent);
+                    ours.heard(asked.said, self.sent);
                 }
                 (Counter::Parallel, Some(ours)) => {
                     if had.is_none() {
                         ours.permitted();
                     }
-                    ours.heard(asked.version, self.sent);
+                    ours.heard(asked.said, self.sent);
                 }
                 _ => {}
             }
@@ -174,13 +187,23 @@ impl Question {
         (taken, remaining)
     }
 
+    /// Remembers how far rates were used, for the time when Redis does not tell.
+    fn see_all(&self, replica: &Replica, books: &mut Books, figures: &[i64]) {
+        for (asked, figures) in self.asked.iter().zip(figures.chunks_exact(FIGURES)) {
+            if let (Counter::Requests | Counter::Tokens, [left, _, ends, ..]) = (asked.key.counter, figures) {
+                let used = asked.limit.saturating_sub(natural(*left));
+                books.rates.see(&asked.key, Seen::until(used, *ends, replica.link.ahead(*ends)));
+            }
+        }
+    }
+
     /// It took nothing.
     fn denied(&self, books: &mut Books, code: i64) {
         for asked in &self.asked {
             let Some(ours) = books.known(&asked.key) else { continue };
             ours.return_loan(asked.lent);
             if code != STALE {
-                ours.heard(asked.version, self.sent);
+                ours.heard(asked.said, self.sent);
             }
             // What did not suffice here may be what somebody else waits for.
             if code == LATER && asked.lent > 0 {
@@ -197,21 +220,22 @@ impl Wish<'_> {
         let key = Key::of(rule);
         let (had, spent) = self.had.unwrap_or_default();
         let had = had.iter().find(|had| had.key == key).cloned();
-        Asked { key, lent: 0, version: 0, had, spent }
+        Asked { key, limit: rule.limit, lent: 0, said: Said::default(), had, spent }
     }
 }
 
 /// What the script answers where it does not grant: see there.
+const REFUSED: i64 = 0;
 const LATER: i64 = 2;
 const STALE: i64 = 3;
 const EARLY: i64 = 4;
 
 fn refusal([code, rule, taken, resets]: [i64; 4]) -> Answer {
     let rule = usize::try_from(rule).unwrap_or(usize::MAX);
-    let resets_in = u64::try_from(resets).ok().map(Duration::from_millis);
+    let resets_in = natural_time(resets);
     let full = |resets_in| Refused::Full { rule, taken: natural(taken), resets_in };
     match code {
-        0 => Answer::Refused(full(resets_in)),
+        REFUSED => Answer::Refused(full(resets_in)),
         LATER => Answer::Later { rule, refused: full(Some(ASK_AGAIN)) },
         EARLY => Answer::Early,
         _ => Answer::Away,
@@ -224,14 +248,22 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// So many numbers of a granted question are about each rule.
 const FIGURES: usize = 6;
 
-/// Tells what this replica holds of one count; answers the version that is told.
-pub(super) fn telling(replica: &Replica, up: &Up, key: &Key, ours: &Ours) -> (Cmd, u64) {
+/// Tells what this replica holds of one count; answers what is told.
+pub(super) fn telling(replica: &Replica, up: &Up, key: &Key, ours: &mut Ours) -> (Cmd, Said) {
     let mut command = begin(&TELL, 1);
     command.arg(replica.name(key));
     introduce(replica, up, &mut command, Instant::now());
-    let said = ours.statement(key.counter, ours.gate.waiting());
-    command.arg(replica.index(key)).arg(&said.numbers[..]);
-    (command, said.version)
+    let statement = ours.statement(key.counter);
+    command.arg(replica.index(key)).arg(&statement.numbers[..]);
+    (command, statement.said)
+}
+
+/// Says that this replica lives.
+pub(super) fn living(replica: &Replica) -> Cmd {
+    let mut command = begin(&ALIVE, 1);
+    let SharedSettings { namespace, replica, lease, .. } = &replica.settings;
+    command.arg(format!("{namespace}:replicas")).arg(replica).arg(millis(*lease));
+    command
 }
 
 /// Puts right what was counted in windows.

@@ -4,6 +4,7 @@ local spent, own = number(), text()
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   local raw = redis.call('HMGET', key, 's', 'b')
   if raw[1] then
+    redis.call('HDEL', key, 'c')
     local to = key == own and spent or math.min(spent, tonumber(raw[1]))
     redis.call('HSET', key, 's', whole(to), 'b', whole(raw[2] + to - raw[1]), 'g', whole(micros))
   else
