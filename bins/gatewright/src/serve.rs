@@ -94,8 +94,9 @@ pub async fn serve(
         lanes: std::thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES),
         ..gatewright_spend::Settings::at(config.journal.data_dir.join(journal::FOLDER))
     };
+    let place = format!("cannot open the journal in {}", settings.dir.display());
     let journal = Journal::open(settings, Arc::new(SystemClock))
-        .map_err(|err: io::Error| StartError::new("cannot open the journal", &err))?;
+        .map_err(|err: io::Error| StartError::new(&place, &err))?;
     let clock = Arc::new(SystemClock);
     let store = Store::open(config.database.clone(), clock.clone())
         .await

@@ -5,24 +5,28 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use crate::gone;
+use crate::instance::Instance;
 use crate::journal::{Shared, Sync};
 
 /// How long a disk that took no more is left alone.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs until the journal is dropped.
-pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    Builder::new().name("journal".into()).spawn(move || run(&shared))
+pub(crate) fn start(shared: Arc<Shared>, instance: Arc<Instance>) -> io::Result<JoinHandle<()>> {
+    Builder::new().name("journal".into()).spawn(move || run(&shared, instance))
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &Shared, mut instance: Arc<Instance>) {
     while rest(shared) {
+        gone::put_back(&mut shared.tail.lock(), &mut instance);
         sync(shared);
         prepare(shared);
         let mut tail = shared.tail.lock();
         tail.probe();
         tail.write_waiting();
     }
+    gone::put_back(&mut shared.tail.lock(), &mut instance);
     shared.tail.lock().write_waiting();
     sync(shared);
     shared.tail.lock().release();
@@ -56,7 +60,7 @@ fn sync(shared: &Shared) {
         return;
     }
     // Older segments first: what is on the disk is then always the beginning of what was written.
-    for file in sealed.iter().chain(dirty.then_some(&file)) {
+    for file in sealed.iter().map(|(_, file)| file).chain(dirty.then_some(&file)) {
         let _ = shared.force(file);
     }
 }

@@ -72,14 +72,18 @@ impl Follower {
             };
             let at = reader.position();
             let line = match reader.line() {
-                None => {
-                    self.reader = Some(reader.again()?);
-                    break;
-                }
+                None => match reader.again() {
+                    Ok(reader) => {
+                        self.reader = Some(reader);
+                        break;
+                    }
+                    Err(err) => return so_far(entries, err),
+                },
                 Some(Ok(line)) => line,
                 // The reader would go on behind it, and it may be readable again.
                 Some(Err(Damage::Unreadable(path, err))) => {
-                    return Err(io::Error::new(err.kind(), format!("{}: {err}", path.display())));
+                    let err = io::Error::new(err.kind(), format!("{}: {err}", path.display()));
+                    return so_far(entries, err);
                 }
                 Some(Err(damage)) => {
                     self.damage(&damage);
@@ -164,6 +168,11 @@ impl Follower {
         self.trimmed.get_or_insert(0);
         tracing::error!(%damage, "the journal is damaged");
     }
+}
+
+/// What was read is not read again, so it goes on its way; what failed fails the next time too.
+fn so_far(entries: Vec<Entry>, err: io::Error) -> io::Result<Vec<Entry>> {
+    if entries.is_empty() { Err(err) } else { Ok(entries) }
 }
 
 /// Takes the instances that no live process holds and that grew beyond what is known of them, and closes their books.

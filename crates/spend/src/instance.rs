@@ -1,8 +1,9 @@
 //! Directories of the journal: one an instance, held by a lock that dies with its process.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gatewright_core::AttemptId;
@@ -22,7 +23,28 @@ pub struct InstanceId([u8; 16]);
 pub(crate) struct Instance {
     pub(crate) path: PathBuf,
     pub(crate) id: InstanceId,
-    _lock: File,
+    lock: File,
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Takes the directory anew where it is gone, or the lock in it; nothing where both are there.
+    pub(crate) fn again(&self) -> io::Result<Option<Self>> {
+        std::fs::create_dir_all(&self.path)?;
+        if !self.path.join("id").exists() {
+            keep(&self.path, self.id)?;
+        }
+        let ours = self.lock.metadata()?;
+        let is_ours = |there: Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
+        if std::fs::metadata(lock_path(&self.path)).is_ok_and(is_ours) {
+            return Ok(None);
+        }
+        match claim_one(self.path.clone())? {
+            Some(anew) if anew.id == self.id => Ok(Some(anew)),
+            Some(_) | None => Err(io::Error::other("another process has the directory")),
+        }
+    }
 }
 
 // === impl InstanceId ===
@@ -61,7 +83,7 @@ pub(crate) fn claim(dir: &Path) -> io::Result<Instance> {
 pub(crate) fn claim_one(path: PathBuf) -> io::Result<Option<Instance>> {
     let lock = OpenOptions::new().write(true).create(true).truncate(false).open(lock_path(&path))?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Instance { id: identity(&path)?, path, _lock: lock })),
+        Ok(()) => Ok(Some(Instance { id: identity(&path)?, path, lock })),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(err) => Err(err.into()),
     }
@@ -70,21 +92,26 @@ pub(crate) fn claim_one(path: PathBuf) -> io::Result<Option<Instance>> {
 /// The id in the directory, which whoever holds it makes where there is none.
 fn identity(instance: &Path) -> io::Result<InstanceId> {
     let path = instance.join("id");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
+    let text = match std::fs::read(&path) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(err) if err.kind() == io::ErrorKind::NotFound => String::new(),
         Err(err) => return Err(err),
     };
     if let Ok(id) = u128::from_str_radix(text.trim(), 16) {
         return Ok(InstanceId(id.to_be_bytes()));
     }
-    let (id, new) = (InstanceId::fresh(), instance.join("id.new"));
+    let id = InstanceId::fresh();
+    keep(instance, id)?;
+    Ok(id)
+}
+
+fn keep(instance: &Path, id: InstanceId) -> io::Result<()> {
+    let new = instance.join("id.new");
     let mut file = File::create(&new)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;
-    std::fs::rename(new, path)?;
-    File::open(instance)?.sync_all()?;
-    Ok(id)
+    std::fs::rename(new, instance.join("id"))?;
+    File::open(instance)?.sync_all()
 }
 
 /// The directories of all instances there ever were.

@@ -99,7 +99,7 @@ pub struct Journal(Arc<[Lane]>, Arc<Settings>);
 pub(crate) struct Lane {
     pub(crate) shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    instance: Instance,
+    instance: Arc<Instance>,
 }
 
 /// What the callers and the thread share.
@@ -242,7 +242,7 @@ impl Journal {
 
 impl Lane {
     fn open(disk: Arc<dyn Disk>, settings: &Settings, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let instance = instance::claim(&settings.dir)?;
+        let instance = Arc::new(instance::claim(&settings.dir)?);
         let tail = recovery::resume(&instance.path, disk, settings.segment_bytes)?;
         let shared = Arc::new(Shared {
             tail: Mutex::new(tail),
@@ -255,7 +255,7 @@ impl Lane {
             unjournalled_cost: AtomicI64::new(0),
             lost: AtomicU64::new(0),
         });
-        let thread = flusher::start(Arc::clone(&shared))?;
+        let thread = flusher::start(Arc::clone(&shared), Arc::clone(&instance))?;
         Ok(Self { shared, thread: Some(thread), instance })
     }
 
@@ -264,7 +264,8 @@ impl Lane {
         let tail = shared.tail.lock();
         health.instances.push(self.instance.path.clone());
         health.full = health.full.take().or_else(|| tail.full.clone());
-        health.failing = health.failing.take().or_else(|| tail.failing.clone());
+        let failing = tail.gone.as_ref().or(tail.failing.as_ref());
+        health.failing = health.failing.take().or_else(|| failing.cloned());
         health.open += tail.open_attempts();
         health.waiting += tail.waiting.len() as u64;
         health.unjournalled += shared.unjournalled.load(Ordering::Relaxed);
@@ -302,11 +303,11 @@ impl Shared {
         if self.sync != Sync::Always {
             return changed;
         }
+        // It stays dirty, so that the thread comes by and looks whether all is in place.
         let sealed = std::mem::take(&mut tail.sealed);
-        tail.dirty = false;
         let file = Arc::clone(&tail.file);
         drop(tail);
-        sealed.iter().chain([&file]).try_for_each(|file| self.force(file))?;
+        sealed.iter().map(|(_, file)| file).chain([&file]).try_for_each(|file| self.force(file))?;
         changed
     }
 

@@ -9,6 +9,8 @@ mod segment;
 
 mod disk;
 
+mod gone;
+
 mod instance;
 pub use instance::InstanceId;
 

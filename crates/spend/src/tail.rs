@@ -36,11 +36,13 @@ pub(crate) struct Tail {
     pub(crate) full: Option<String>,
     /// Why the last write failed.
     pub(crate) failing: Option<String>,
+    /// Why what is written is not where it belongs. Nothing begins then; what ends goes to the file that is still open.
+    pub(crate) gone: Option<String>,
     /// Open attempts by the segment that they began in, oldest first.
     pub(crate) open: VecDeque<(u64, u64)>,
     pub(crate) last_started: u64,
     /// Segments that were filled and not yet synced.
-    pub(crate) sealed: Vec<Arc<File>>,
+    pub(crate) sealed: Vec<(Name, Arc<File>)>,
     pub(crate) dirty: bool,
     pub(crate) waiting: VecDeque<(Writer, u64)>,
     pub(crate) stopping: bool,
@@ -67,6 +69,7 @@ impl Tail {
             spare: None,
             full: None,
             failing: None,
+            gone: None,
             open: VecDeque::new(),
             last_started: 0,
             sealed: Vec::new(),
@@ -78,6 +81,9 @@ impl Tail {
 
     /// Writes a beginning, answers the segment it went to.
     pub(crate) fn begin(&mut self, record: &mut Writer, now_micros: u64) -> io::Result<u64> {
+        if let Some(why) = &self.gone {
+            return Err(io::Error::new(io::ErrorKind::NotFound, why.clone()));
+        }
         self.make_unpromised_room(record.as_mut_slice().len() as u64, self.open_attempts() + 1)?;
         self.last_started = self.last_started.max(now_micros);
         if let Some(started) =
@@ -161,7 +167,7 @@ impl Tail {
     /// Whether the thread has something to do.
     pub(crate) fn has_work(&self) -> bool {
         let behind = self.dirty || !self.sealed.is_empty() || !self.waiting.is_empty();
-        behind || self.spare.is_none() || self.failing.is_some()
+        behind || self.spare.is_none() || self.failing.is_some() || self.gone.is_some()
     }
 
     /// Gives back the room that was reserved, once nothing more is written.
@@ -213,7 +219,7 @@ impl Tail {
         let Some((name, file)) = self.spare.take() else { return Ok(()) };
         // Gives back the room behind the end, and takes off what a failed write may have left there.
         let _ = self.file.set_len(self.at);
-        self.sealed.push(std::mem::replace(&mut self.file, Arc::new(file)));
+        self.sealed.push((self.name, std::mem::replace(&mut self.file, Arc::new(file))));
         (self.name, self.at, self.capacity) = (name, 0, self.segment_bytes);
         self.mark(false)
     }

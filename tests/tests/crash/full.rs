@@ -138,7 +138,7 @@ fn check(filling: &Filling, database: &Database) {
 }
 
 /// Fills what is left of the last segments, and then sees call after call refused, and none of them upstream.
-fn refused(load: &Load, clients: &[Client], upstream: &Upstream) {
+pub fn refused(load: &Load, clients: &[Client], upstream: &Upstream) {
     upstream.wait_until_idle();
     let mut in_a_row = 0;
     for client in clients.iter().cycle().take(10_000) {
@@ -169,6 +169,6 @@ fn is_refusal(answer: &Response) -> bool {
     answer.status == 503 && kind && message.contains("the spend journal takes no more calls")
 }
 
-fn until(what: &str, mut check: impl FnMut() -> bool) {
+pub fn until(what: &str, mut check: impl FnMut() -> bool) {
     assert!(poll(PATIENCE, || check().then_some(())).is_some(), "waited in vain: {what}");
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod full;
+mod gone;
 mod kills;
 mod load;
 mod replicas;
