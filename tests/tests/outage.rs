@@ -176,3 +176,42 @@ fn a_database_that_stops_under_load_fails_no_known_key_and_loses_nothing() {
         "counters are the sums of their entries"
     );
 }
+
+#[test]
+fn without_a_database_end_users_and_tags_pass_that_were_known_and_no_others() {
+    let (upstream, mut server) = (Upstream::start(), Postgres::start());
+    let (closed, open) =
+        (start(&upstream, &server, ""), start(&upstream, &server, ", fail_closed_budget_enforcement: false"));
+    let key = "sk-known-key-of-a-client";
+    Client::of(&closed).made("/key/generate", json!({"key": key}));
+    Client::of(&closed).made("/customer/new", json!({"user_id": "made", "max_budget": 5}));
+    let ask = |gateway: &Gateway, more: &Value| {
+        let mut body = chat("fast", "hi", json!({}));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Client::with_key(gateway, key).post("/v1/chat/completions", &body)
+    };
+    let (made, seen, tagged) = (json!({"user": "made"}), json!({"user": "seen"}), json!({"tags": ["t"]}));
+    // What is heard of last: whatever was changed before has been forgotten by then.
+    Client::of(&closed).made("/customer/block", json!({"user_ids": ["gone"]}));
+    until("all changes to be heard", || ask(&open, &json!({"user": "gone"})).status == 400);
+    assert_eq!(ask(&open, &json!({})).status, 200);
+    for more in [&made, &seen, &tagged] {
+        assert_eq!(ask(&closed, more).status, 200);
+    }
+    server.crash();
+    until("the outage to be noticed", || ready(&closed)["db"] == "Not connected");
+    for more in [&made, &seen, &tagged, &json!({})] {
+        let told = ask(&closed, more);
+        assert_eq!(told.status, 200, "{more}: {}", told.text());
+    }
+    for (more, whose) in [(json!({"user": "new"}), "end user"), (json!({"tags": ["new"]}), "tags")] {
+        let told = ask(&closed, &more);
+        assert_eq!((told.status, told.header("retry-after")), (503, "1"), "{}", told.text());
+        let words = format!("The limits of this call's {whose} cannot be looked up now");
+        assert!(told.text().contains(&words), "{}", told.text());
+        let told = ask(&open, &more);
+        assert_eq!(told.status, 200, "it was told to let them pass: {}", told.text());
+    }
+    server.resume();
+    until("new ones to pass again", || ask(&closed, &json!({"user": "new"})).status == 200);
+}

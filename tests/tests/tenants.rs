@@ -365,3 +365,64 @@ fn what_a_member_has_spent_and_may_spend_is_set_back() {
     refused(&ask(&client, json!({})));
     assert_eq!(admin.post("/team/t/member/nobody/reset_budget", &json!({})).status, 404);
 }
+
+#[test]
+fn a_keys_budget_for_end_users_comes_before_that_of_all() {
+    let (_upstream, gateway) = start("litellm_settings: {max_end_user_budget_id: every}\n");
+    let admin = Client::of(&gateway);
+    admin.made("/budget/new", json!({"budget_id": "every", "max_budget": 9}));
+    admin.made("/budget/new", json!({"budget_id": "small", "max_budget": 0.0051}));
+    admin.made("/customer/new", json!({"user_id": "rich", "max_budget": 9}));
+    let key = text(&admin.made("/key/generate", json!({"end_user_budget_id": "small"})), "key");
+    let client = Client::with_key(&gateway, &key);
+    assert_eq!(ask(&client, json!({"user": "one"})).status, 200);
+    refused(&ask(&client, json!({"user": "one"})));
+    assert_eq!(ask(&admin, json!({"user": "one"})).status, 200, "with another key");
+    let rich = [1, 2].map(|_| ask(&client, json!({"user": "rich"})).status);
+    assert_eq!(rich, [200, 200], "one with a budget of its own");
+    let made = admin.made("/user/new", json!({"user_id": "u", "user_role": "internal_user"}));
+    let user = Client::with_key(&gateway, &text(&made, "key"));
+    let told = user.post("/key/generate", &json!({"end_user_budget_id": "every"}));
+    assert_eq!(told.status, 403, "only administrators give it: {}", told.text());
+}
+
+#[test]
+fn users_and_end_users_have_budgets_for_single_models() {
+    let upstream = Upstream::start();
+    upstream.choose(|_| Some(used(10, 500)));
+    let models = ["m", "n"].map(|name| deployment(name, "openai/gpt-4o", &upstream, ""));
+    let gateway = Gateway::start(&format!("model_list:\n{}", models.concat()));
+    let admin = Client::of(&gateway);
+    let small = json!({"m": {"budget_limit": 0.0051, "time_period": "1d"}});
+    let user = json!({"user_id": "u", "model_max_budget": small, "auto_create_key": false});
+    admin.made("/user/new", user);
+    admin.made("/customer/new", json!({"user_id": "c", "model_max_budget": small}));
+    let told = admin.get("/customer/info?end_user_id=c").json();
+    assert_eq!(told["litellm_budget_table"]["model_max_budget"], small, "{told}");
+    for (body, more, words) in [
+        (json!({"user_id": "u"}), json!({}), "Model Per User=u:m"),
+        (json!({}), json!({"user": "c"}), "Model Per End User=c:m"),
+    ] {
+        let client = Client::with_key(&gateway, &text(&admin.made("/key/generate", body), "key"));
+        assert_eq!(ask(&client, more.clone()).status, 200, "{words}");
+        let told = refused(&ask(&client, more.clone()));
+        assert!(told.contains(words), "{words}: {told}");
+        let mut other = more;
+        other["model"] = "n".into();
+        assert_eq!([1, 2].map(|_| ask(&client, other.clone()).status), [200, 200], "{words}: another model");
+    }
+}
+
+#[test]
+fn end_users_whom_nobody_made_may_be_refused() {
+    let more = "litellm_settings: {validate_end_user_id_in_db: true, max_end_user_budget: 9}\n";
+    let (upstream, gateway) = start(more);
+    let admin = Client::of(&gateway);
+    let told = ask(&admin, json!({"user": "c"}));
+    assert_eq!((told.status, &told.json()["error"]["param"]), (400, &json!("user")), "{}", told.text());
+    assert!(told.text().contains("User=c is not known here"), "{}", told.text());
+    assert_eq!(upstream.seen().len(), 0);
+    assert_eq!(ask(&admin, json!({"tags": ["t"]})).status, 200, "nobody's");
+    admin.made("/customer/new", json!({"user_id": "c"}));
+    assert_eq!(ask(&admin, json!({"user": "c"})).status, 200);
+}

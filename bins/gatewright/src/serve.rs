@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_admin::{Admin, Vault};
-use gatewright_auth::{Authenticator, Joined, check_exposure};
+use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Gateway, Ports};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
@@ -128,7 +128,7 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let joined = Joined::new(Arc::new(StoredParties::of(&config.money, &store, &clock)), clock.clone());
+    let joined = joined(&config, &store, &clock);
     let changes = ledger.follow(vec![
         Arc::new(Forgetting(authenticator.clone())),
         Arc::new(ForgettingParties(joined.clone())),
@@ -181,6 +181,17 @@ fn authenticator(
         }
         None => known,
     }
+}
+
+/// Knows the database's end users and tags.
+fn joined(config: &Config, store: &Store, clock: &Arc<SystemClock>) -> Joined {
+    let customers = &config.money.customers;
+    let settings = JoinedSettings {
+        keep: config.access.keep,
+        fail_open: customers.fail_open,
+        known_only: customers.known_only,
+    };
+    Joined::new(Arc::new(StoredParties::of(&config.money, store, clock)), settings, clock.clone())
 }
 
 fn assemble(

@@ -215,7 +215,8 @@ fn limits(table: &Table, object: &Object, budgets: &[Object], times: Times<'_>) 
         return budget.map_or(Value::Null, |budget| BUDGET.show(budget, View::Told, times).into());
     }
     let own = |name: &str| object.draft.fields.get(name).cloned();
-    let any = ["max_budget", "soft_budget", "tpm_limit", "rpm_limit", "max_parallel_requests"];
+    let any =
+        ["max_budget", "soft_budget", "model_max_budget", "tpm_limit", "rpm_limit", "max_parallel_requests"];
     // A key shows its own limits by itself.
     if table.kind == Kind::Key || any.into_iter().all(|name| own(name).is_none()) {
         return Value::Null;

@@ -179,6 +179,8 @@ fn of_model(scope: Scope) -> Option<Scope> {
     match scope {
         Scope::Key => Some(Scope::KeyModel),
         Scope::Team => Some(Scope::TeamModel),
+        Scope::User => Some(Scope::UserModel),
+        Scope::Customer => Some(Scope::CustomerModel),
         Scope::Project => Some(Scope::ProjectModel),
         Scope::Organization => Some(Scope::OrganizationModel),
         _ => None,

@@ -106,6 +106,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         organization: id(&holder.organization),
         project: id(&holder.project),
         end_user: text(&key.fields, "end_user").map(Into::into),
+        end_user_budget: text(&key.fields, "end_user_budget_id").map(Into::into),
         tags: tags(holder),
         budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),
@@ -195,7 +196,7 @@ fn allowances(holder: &Holder, now: SystemTime) -> Vec<Allowance> {
         ("api_key", Some("model_per_key"), Some(&holder.key)),
         ("team_member", None, holder.member.as_ref()),
         ("team", Some("model_per_team"), holder.team.as_ref()),
-        ("user", None, user),
+        ("user", Some("model_per_user"), user),
         ("project", Some("model_per_project"), holder.project.as_ref()),
         ("organization", Some("model_per_organization"), holder.organization.as_ref()),
     ];
@@ -260,7 +261,7 @@ fn increase(fields: &Map<String, Value>, now: SystemTime) -> Money {
 }
 
 /// What single models may be used for: `model_rpm_limit`, `model_tpm_limit`, `model_max_budget`.
-fn model_allowances(scope: &'static str, record: &Record) -> Vec<Allowance> {
+pub(crate) fn model_allowances(scope: &'static str, record: &Record) -> Vec<Allowance> {
     let maps = ["model_rpm_limit", "model_tpm_limit", "model_max_budget"]
         .map(|field| record.fields.get(field).and_then(Value::as_object));
     let [requests, tokens, money] = maps;

@@ -23,7 +23,7 @@ mod proxies;
 pub use proxies::TrustedProxies;
 
 mod joined;
-pub use joined::{Finding, Joined, Parties, Party};
+pub use joined::{Finding, Joined, JoinedSettings, Parties, Party};
 
 mod routes;
 

@@ -5,9 +5,9 @@
 mod call;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use gatewright_auth::{Finding, Joined, Parties, Party, Record};
+use gatewright_auth::{Finding, Joined, JoinedSettings, Parties, Party, Record};
 use gatewright_core::{
     Call, CallService, Controls, Error, ErrorKind, Frame, Frames, Head, Middleware, Reply, Result,
     SystemClock,
@@ -19,26 +19,31 @@ use tower::service_fn;
 #[derive(Default)]
 struct Book {
     asked: AtomicU32,
+    /// Nobody can say anything.
+    away: AtomicBool,
 }
 
 impl Parties for Book {
     fn find(&self, party: Party) -> Finding<'_> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
+            if self.away.load(Ordering::SeqCst) {
+                return Err(Error::new(ErrorKind::Unavailable, "the database is away"));
+            }
             let fields = |fields: serde_json::Value| fields.as_object().cloned().unwrap_or_default();
             match party {
-                Party::Customer(id) if &*id == "away" => {
+                Party::Customer { id, .. } if &*id == "away" => {
                     Err(Error::new(ErrorKind::Unavailable, "the database is away"))
                 }
-                Party::Customer(id) if &*id == "hangs" => std::future::pending().await,
-                Party::Customer(id) if &*id == "limited" => {
+                Party::Customer { id, .. } if &*id == "hangs" => std::future::pending().await,
+                Party::Customer { id, .. } if &*id == "limited" => {
                     let fields = fields(json!({"rpm_limit": 5, "models": ["fast"]}));
                     Ok(Some(Record { id, fields, ..Record::default() }))
                 }
                 Party::Tag(id) if &*id == "dear" => {
                     Ok(Some(Record { id, fields: fields(json!({"max_budget": 1})), ..Record::default() }))
                 }
-                Party::Customer(_) | Party::Tag(_) => Ok(None),
+                Party::Customer { .. } | Party::Tag(_) => Ok(None),
             }
         })
     }
@@ -67,23 +72,38 @@ async fn ask(joined: &Joined, customer: &str, tags: &[&str]) -> Result<String> {
 #[tokio::test(start_paused = true)]
 async fn whoever_a_call_names_is_asked_about_once_and_joins_its_caller() {
     let book = Arc::new(Book::default());
-    let joined = Joined::new(book.clone(), Arc::new(SystemClock));
+    let joined = Joined::new(book.clone(), JoinedSettings::default(), Arc::new(SystemClock));
     for (customer, tags, scopes, asked) in [
         ("", &[] as &[&str], "", 0),
         ("limited", &[], "end_user", 1),
         ("limited", &["dear", "dear", "cheap"], "end_user tag", 3),
         ("nobody", &["cheap"], "", 4),
         ("nobody", &["dear"], "tag", 4),
-        // Nobody answers: it passes, and nobody is asked again for a while.
-        ("away", &[], "", 5),
-        ("away", &[], "", 5),
-        ("hangs", &["dear"], "tag", 6),
-        ("hangs", &["dear"], "tag", 6),
     ] {
         assert_eq!(ask(&joined, customer, tags).await.unwrap(), scopes, "{customer} {tags:?}");
         assert_eq!(book.asked.load(Ordering::SeqCst), asked, "{customer} {tags:?}");
     }
     joined.forget_all();
     assert_eq!(ask(&joined, "limited", &[]).await.unwrap(), "end_user");
-    assert_eq!(book.asked.load(Ordering::SeqCst), 7, "it may have changed");
+    assert_eq!(book.asked.load(Ordering::SeqCst), 5, "it may have changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_nobody_can_say_anything_of_is_refused_unless_something_was_known_or_all_pass() {
+    for (fail_open, expected) in [(false, 503), (true, 200)] {
+        let book = Arc::new(Book::default());
+        let settings = JoinedSettings { fail_open, ..JoinedSettings::default() };
+        let joined = Joined::new(book.clone(), settings, Arc::new(SystemClock));
+        for (customer, asked) in [("away", 1), ("away", 1), ("hangs", 2), ("hangs", 2)] {
+            let status = ask(&joined, customer, &[]).await.map_or_else(|err| err.status().as_u16(), |_| 200);
+            assert_eq!((status, book.asked.load(Ordering::SeqCst)), (expected, asked), "{customer}");
+        }
+        assert_eq!(ask(&joined, "limited", &[]).await.unwrap(), "end_user");
+        book.away.store(true, Ordering::SeqCst);
+        joined.doubt();
+        assert_eq!(ask(&joined, "limited", &[]).await.unwrap(), "end_user", "what was known last holds");
+        joined.forget_all();
+        let after = ask(&joined, "limited", &[]).await;
+        assert_eq!(after.is_ok(), fail_open, "what was changed is not known");
+    }
 }

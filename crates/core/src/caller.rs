@@ -29,6 +29,8 @@ pub struct Caller {
     pub project: Option<Arc<str>>,
     /// The end user, where the credential itself names one.
     pub end_user: Option<Arc<str>>,
+    /// The budget that end users have who have none of their own.
+    pub end_user_budget: Option<Arc<str>>,
     /// Tags of every call, for routing and the ledger.
     pub tags: Vec<Arc<str>>,
     /// Cheaper models in place of one that no budget covers any more, in their order.
@@ -91,6 +93,7 @@ impl Caller {
             organization: None,
             project: None,
             end_user: None,
+            end_user_budget: None,
             tags: Vec::new(),
             budget_fallbacks: Vec::new(),
             allowances: Vec::new(),

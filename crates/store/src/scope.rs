@@ -27,6 +27,10 @@ pub enum Scope {
     KeyModel,
     /// A model group for a team, by `team:model`.
     TeamModel,
+    /// A model group for a user, by `user:model`.
+    UserModel,
+    /// A model group for the end user of a client, by `end user:model`.
+    CustomerModel,
     /// A model group for a project, by `project:model`.
     ProjectModel,
     /// A model group for an organization, by `organization:model`.
@@ -51,7 +55,7 @@ pub fn member_id(user: &str, team: &str) -> String {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Key,
         Self::Team,
         Self::User,
@@ -62,6 +66,8 @@ impl Scope {
         Self::Tag,
         Self::KeyModel,
         Self::TeamModel,
+        Self::UserModel,
+        Self::CustomerModel,
         Self::ProjectModel,
         Self::OrganizationModel,
         Self::Proxy,
@@ -82,6 +88,8 @@ impl Scope {
             Self::Tag => "tag",
             Self::KeyModel => "model_per_key",
             Self::TeamModel => "model_per_team",
+            Self::UserModel => "model_per_user",
+            Self::CustomerModel => "model_per_end_user",
             Self::ProjectModel => "model_per_project",
             Self::OrganizationModel => "model_per_organization",
             Self::Proxy => PROXY,
@@ -115,6 +123,8 @@ pub(crate) fn of(entry: &Entry) -> Vec<(Scope, Arc<str>)> {
     let models = [
         (Scope::KeyModel, Some(&begin.caller)),
         (Scope::TeamModel, tenant.team.as_ref()),
+        (Scope::UserModel, tenant.user.as_ref()),
+        (Scope::CustomerModel, tenant.customer.as_ref()),
         (Scope::ProjectModel, tenant.project.as_ref()),
         (Scope::OrganizationModel, tenant.organization.as_ref()),
     ];

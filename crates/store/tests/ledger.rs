@@ -169,6 +169,8 @@ async fn check(store: &Store, entries: &[Entry]) {
             (Scope::Customer, tenant.customer.clone()),
             (Scope::KeyModel, Some(of_model(&begin.caller))),
             (Scope::TeamModel, tenant.team.as_ref().map(of_model)),
+            (Scope::UserModel, tenant.user.as_ref().map(of_model)),
+            (Scope::CustomerModel, tenant.customer.as_ref().map(of_model)),
             (Scope::ProjectModel, tenant.project.as_ref().map(of_model)),
             (Scope::OrganizationModel, tenant.organization.as_ref().map(of_model)),
             (Scope::Proxy, Some("proxy".into())),

@@ -38,11 +38,14 @@ impl StoredParties {
 
     /// An end user without a budget of its own has the one that all have.
     async fn party(&self, party: &Party) -> Result<Option<Record>, StoreError> {
-        let (kind, scope, id) = match party {
-            Party::Customer(id) => (Kind::Customer, Scope::Customer, id),
-            Party::Tag(name) => (Kind::Tag, Scope::Tag, name),
+        let (kind, scope, id, of_key) = match party {
+            Party::Customer { id, budget } => (Kind::Customer, Scope::Customer, id, budget.as_deref()),
+            Party::Tag(name) => (Kind::Tag, Scope::Tag, name, None),
         };
         let object = self.row(kind, Some(id)).await?;
+        if kind == Kind::Customer && object.is_none() && self.customers.known_only {
+            return Ok(None);
+        }
         let mut fields = match &object {
             Some(object) => {
                 let budget = self.row(Kind::Budget, object.draft.parents.budget.as_deref()).await?;
@@ -51,7 +54,7 @@ impl StoredParties {
             None => Map::new(),
         };
         if kind == Kind::Customer && !fields.contains_key("max_budget") {
-            self.add_defaults(&mut fields).await?;
+            self.add_defaults(&mut fields, of_key).await?;
         }
         if object.is_none() && fields.is_empty() {
             return Ok(None);
@@ -62,8 +65,13 @@ impl StoredParties {
         Ok(Some(Record { id: Arc::clone(id), fields, spent, spent_in, resets_at }))
     }
 
-    async fn add_defaults(&self, fields: &mut Map<String, Value>) -> Result<(), StoreError> {
-        if let Some(budget) = self.row(Kind::Budget, self.customers.budget.as_deref()).await? {
+    /// The key's budget for end users comes before that of all.
+    async fn add_defaults(
+        &self,
+        fields: &mut Map<String, Value>,
+        of_key: Option<&str>,
+    ) -> Result<(), StoreError> {
+        if let Some(budget) = self.row(Kind::Budget, of_key.or(self.customers.budget.as_deref())).await? {
             inherit(fields, &budget.draft.fields);
         }
         if let Some(most) = self.customers.most.and_then(|most| most.to_string().parse().ok()) {
@@ -86,12 +94,12 @@ pub(crate) struct ForgettingParties(pub(crate) Joined);
 impl Follow for ForgettingParties {
     fn hear<'a>(&'a self, news: &'a News) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         let theirs = |kind| matches!(kind, Kind::Customer | Kind::Tag | Kind::Budget);
-        let forgets = match news {
-            News::Anything => true,
-            News::Changes(changes) => changes.iter().any(|change| theirs(change.kind)),
-        };
-        if forgets {
-            self.0.forget_all();
+        match news {
+            News::Anything => self.0.doubt(),
+            News::Changes(changes) if changes.iter().any(|change| theirs(change.kind)) => {
+                self.0.forget_all();
+            }
+            News::Changes(_) => {}
         }
         Box::pin(std::future::ready(true))
     }

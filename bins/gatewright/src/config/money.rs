@@ -28,6 +28,10 @@ pub struct CustomerDefaults {
     pub most: Option<Money>,
     /// The id of a budget that was made over HTTP.
     pub budget: Option<String>,
+    /// Whether those are refused that were not made over HTTP.
+    pub known_only: bool,
+    /// Whether those pass, and tags, that nobody can say anything of while the database is away.
+    pub fail_open: bool,
 }
 
 /// Budgets that hold for all callers, and how money is held.
@@ -70,6 +74,8 @@ impl Sections<'_> {
             customers: CustomerDefaults {
                 most: amount(litellm, "max_end_user_budget", problems),
                 budget: litellm.text("max_end_user_budget_id", problems),
+                known_only: litellm.flag("validate_end_user_id_in_db", problems).unwrap_or(false),
+                fail_open: general.flag("fail_closed_budget_enforcement", problems) == Some(false),
             },
             calendar: calendar(litellm, problems),
             mode,

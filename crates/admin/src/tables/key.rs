@@ -69,7 +69,7 @@ pub(crate) const KEY: Table = Table {
         inside(flag("throttle_on_budget_exceeded")),
         inside(dollars("temp_budget_increase")).by(Writer::Administrator).shown(Shown::Never),
         inside(Field::new("temp_budget_expiry", Form::Moment)).by(Writer::Administrator).shown(Shown::Never),
-        inside(text("end_user_budget_id")),
+        inside(text("end_user_budget_id")).by(Writer::Administrator),
         inside(count("default_estimated_output_tokens")),
         inside(map("default_estimated_output_tokens_per_model")),
         // What is known of it.
