@@ -171,6 +171,7 @@ mod tests {
         let key = &document["components"]["schemas"]["Key"]["properties"];
         assert_eq!(key["max_budget"]["minimum"], 0);
         assert_eq!(key["permissions"]["description"], "Only proxy administrators write it.");
-        assert!(key.get("spend").is_none());
+        assert_eq!(key["spend"]["description"], "Only proxy administrators write it.");
+        assert!(key.get("created_by").is_none());
     }
 }
