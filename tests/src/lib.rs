@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod books;
 pub mod client;
+pub mod dashboard;
 pub mod disk;
 pub mod gateway;
 pub mod issuer;

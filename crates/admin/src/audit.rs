@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 
 use crate::ask::Ask;
 use crate::calendar;
-use crate::failure::Result;
-use crate::objects::MOST;
+use crate::failure::{Failure, Result};
 use crate::page::Page;
+
+/// The most changes that are counted.
+const MOST_COUNTED: u64 = 100_000;
 
 /// LiteLLM's names for the tables of what was changed.
 const TABLES: [(Kind, &str); 11] = [
@@ -27,22 +29,20 @@ const TABLES: [(Kind, &str); 11] = [
 /// `GET /audit`: pages of changes, the latest first.
 pub(crate) async fn list(ask: &mut Ask) -> Result<Value> {
     let page = Page::read(ask, "page_size", 10)?;
+    let text = |name: &str| ask.param(name).map(str::to_owned);
     let kind = ask.param("table_name").and_then(|name| TABLES.iter().find(|(_, table)| *table == name));
     let query = AuditQuery {
         kind: kind.map(|(kind, _)| *kind),
-        object_id: ask.param("object_id").map(str::to_owned),
-        actor: ask.param("changed_by").map(str::to_owned),
-        before: None,
-        limit: MOST,
+        object_id: text("object_id"),
+        actor: text("changed_by"),
+        action: text("action"),
+        skip: page.skip(),
+        limit: page.size,
+        ..AuditQuery::default()
     };
-    let mut changes = ask.store().audits(&query).await?;
-    if let Some(action) = ask.param("action") {
-        changes.retain(|change| change.action == action);
-    }
-    let total = changes.len() as u64;
-    let skip = usize::try_from(page.query().skip).unwrap_or(usize::MAX);
-    let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-    let told: Vec<Value> = changes.iter().skip(skip).take(size).map(shown).collect();
+    let total = ask.store().count_audits(&query, MOST_COUNTED).await?;
+    let changes = ask.store().audits(&query).await?;
+    let told: Vec<Value> = changes.iter().map(shown).collect();
     Ok(json!({
         "audit_logs": told, "total": total, "page": page.number, "page_size": page.size,
         "total_pages": page.of(total),
@@ -51,10 +51,10 @@ pub(crate) async fn list(ask: &mut Ask) -> Result<Value> {
 
 /// `GET /audit/{id}`.
 pub(crate) async fn info(ask: &mut Ask) -> Result<Value> {
-    let id = ask.required_param("id")?.to_owned();
-    let changes = ask.store().audits(&AuditQuery { limit: MOST, ..AuditQuery::default() }).await?;
-    let found = changes.iter().find(|change| change.id.to_string() == id);
-    found.map(shown).ok_or_else(|| crate::failure::Failure::missing("no such line in the audit log"))
+    let missing = || Failure::missing("no such line in the audit log");
+    let id = ask.required_param("id")?.parse().map_err(|_| missing())?;
+    let query = AuditQuery { id: Some(id), limit: 1, ..AuditQuery::default() };
+    ask.store().audits(&query).await?.first().map(shown).ok_or_else(missing)
 }
 
 fn shown(change: &Audit) -> Value {

@@ -21,6 +21,11 @@ pub(crate) struct Page {
 impl Page {
     /// Reads `page` and the parameter that has its size.
     pub(crate) fn read(ask: &Ask, size: &str, default: u64) -> Result<Self> {
+        Self::read_up_to(ask, size, default, MOST)
+    }
+
+    /// The same where a page may be longer, or not as long.
+    pub(crate) fn read_up_to(ask: &Ask, size: &str, default: u64, most: u64) -> Result<Self> {
         let count = |name: &str, default: u64| match ask.param(name).map(str::parse::<u64>) {
             None => Ok(default),
             Some(Ok(number)) if number > 0 => Ok(number),
@@ -31,13 +36,17 @@ impl Page {
                 Err(failure)
             }
         };
-        Ok(Self { number: count("page", 1)?, size: count(size, default)?.min(MOST) })
+        Ok(Self { number: count("page", 1)?, size: count(size, default)?.min(most) })
+    }
+
+    /// The rows before this page.
+    pub(crate) fn skip(self) -> u64 {
+        (self.number - 1).saturating_mul(self.size)
     }
 
     /// The rows of this page, the newest first.
     pub(crate) fn query(self) -> Query {
-        let skip = (self.number - 1).saturating_mul(self.size);
-        Query { order: Order::Newest, skip, limit: self.size, ..Query::default() }
+        Query { order: Order::Newest, skip: self.skip(), limit: self.size, ..Query::default() }
     }
 
     /// How many pages so many rows are.

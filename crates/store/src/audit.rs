@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::database::{Row, Transaction};
 use crate::moment::{micros, moment};
-use crate::query::Condition;
+use crate::query::{Condition, whole};
 use crate::{Kind, Object, Result, Store};
 
 /// One change.
@@ -34,14 +34,20 @@ pub struct Audit {
 /// Which changes, the latest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuditQuery {
+    /// The one with this id.
+    pub id: Option<Uuid>,
     /// Of this kind.
     pub kind: Option<Kind>,
     /// Of what has this id.
     pub object_id: Option<String>,
     /// By this one.
     pub actor: Option<String>,
+    /// What was done: `created`, `updated` or `deleted`.
+    pub action: Option<String>,
     /// Only before this one: the last one of the page before.
     pub before: Option<Uuid>,
+    /// So many are left out first.
+    pub skip: u64,
     /// The most that are wanted.
     pub limit: u64,
 }
@@ -66,28 +72,51 @@ pub(crate) enum Action<'a> {
 impl Store {
     /// Some changes, the latest first.
     pub async fn audits(&self, query: &AuditQuery) -> Result<Vec<Audit>> {
-        let mut condition = Condition::default();
-        if let Some(kind) = query.kind {
-            condition.push("kind = ?", [kind.name().into()]);
-        }
-        if let Some(id) = &query.object_id {
-            condition.push("object_id = ?", [id.as_str().into()]);
-        }
-        if let Some(actor) = &query.actor {
-            condition.push("actor = ?", [actor.as_str().into()]);
-        }
-        if let Some(before) = query.before {
-            condition.push("id < ?", [before.into()]);
-        }
+        let condition = query.condition();
         let sql = format!(
-            "SELECT id, at, actor, action, kind, object_id, before, after FROM audit{} ORDER BY id DESC LIMIT {}",
-            condition.sql, query.limit
+            "SELECT id, at, actor, action, kind, object_id, before, after FROM audit{} \
+             ORDER BY id DESC LIMIT {} OFFSET {}",
+            condition.sql,
+            whole(query.limit),
+            whole(query.skip)
         );
         let work = async {
             let rows = self.read().await?.rows(&sql, condition.values).await?;
             rows.iter().map(read).collect()
         };
         self.database().in_time(work).await
+    }
+
+    /// How many changes there are, counted up to this number.
+    pub async fn count_audits(&self, query: &AuditQuery, most: u64) -> Result<u64> {
+        let work = async { self.read().await?.count("audit", query.condition(), most).await };
+        self.database().in_time(work).await
+    }
+}
+
+// === impl AuditQuery ===
+
+impl AuditQuery {
+    fn condition(&self) -> Condition {
+        let mut condition = Condition::default();
+        let kind = self.kind.map(Kind::name);
+        for (column, text) in [
+            ("kind", kind),
+            ("object_id", self.object_id.as_deref()),
+            ("actor", self.actor.as_deref()),
+            ("action", self.action.as_deref()),
+        ] {
+            if let Some(text) = text {
+                condition.push(&format!("{column} = ?"), [text.into()]);
+            }
+        }
+        if let Some(id) = self.id {
+            condition.push("id = ?", [id.into()]);
+        }
+        if let Some(before) = self.before {
+            condition.push("id < ?", [before.into()]);
+        }
+        condition
     }
 }
 

@@ -10,8 +10,7 @@ use sea_orm::Value;
 use crate::database::Transaction;
 use crate::moment::micros;
 use crate::names::NOBODY;
-use crate::rollups::{self, Sums};
-use crate::{Result, Scope, Store};
+use crate::{Result, Scope, Store, Sums, rollups};
 
 /// What somebody has spent elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

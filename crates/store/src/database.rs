@@ -12,6 +12,7 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use crate::insert::{self, Rows};
+use crate::query::{Condition, whole};
 use crate::{Error, Place, Result, Settings};
 
 /// Statements that SQLite keeps prepared. The largest takes 100 KB, so this bounds their memory.
@@ -62,8 +63,10 @@ impl Database {
                 let writer = Orm::connect(postgres(settings, url)).await?;
                 let statement = settings.statement.as_millis();
                 // The driver names every statement that it prepares, and counts from one on every connection: behind a
-                // pooler, those that somebody else left in the server's session would collide.
-                let preamble = format!("DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}");
+                // pooler, those that somebody else left in the server's session would collide. Compiling a report takes
+                // longer than reading it.
+                let preamble =
+                    format!("DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}; SET LOCAL jit = off");
                 Ok(Self {
                     readers: writer.clone(),
                     writer,
@@ -166,6 +169,15 @@ impl Transaction {
     /// The first row of a query.
     pub(crate) async fn row(&self, sql: &str, values: Vec<Value>) -> Result<Option<Row>> {
         Ok(self.inner.query_one_raw(self.statement(sql, values)).await?.map(Row))
+    }
+
+    /// How many rows of a table fit, counted up to this number.
+    pub(crate) async fn count(&self, table: &str, condition: Condition, most: u64) -> Result<u64> {
+        let most = whole(most);
+        let sql =
+            format!("SELECT COUNT(*) FROM (SELECT 1 FROM {table}{} LIMIT {most}) counted", condition.sql);
+        let row = self.row(&sql, condition.values).await?;
+        Ok(row.map_or(Ok(0), |row| row.at::<i64>(0))?.unsigned_abs())
     }
 
     /// Makes it last.

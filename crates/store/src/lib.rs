@@ -48,11 +48,23 @@ pub use balances::{Balance, Balances};
 
 mod entries;
 
+mod line;
+
 mod recall;
 pub use recall::EntryQuery;
 
+mod pages;
+pub use pages::EntryPage;
+
+mod sums;
+pub use sums::{Dimension, Sums};
+
 mod rollups;
-pub use rollups::{Dimension, Report, ReportQuery, Sums};
+
+mod sheets;
+
+mod report;
+pub use report::{Rank, Report, ReportQuery, RollupQuery};
 
 mod ledger;
 

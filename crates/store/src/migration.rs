@@ -48,6 +48,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0005-carried.sql"),
         runs: Runs::Everywhere,
     },
+    Migration {
+        name: "0006-sheets",
+        sql: include_str!("../migrations/0006-sheets.sql"),
+        runs: Runs::Everywhere,
+    },
 ];
 
 /// Any number will do, as long as all replicas take the same.

@@ -18,8 +18,12 @@ pub(crate) const NOBODY: i64 = 0;
 
 /// What is known of names without asking.
 #[derive(Default)]
-pub(crate) struct Names {
-    numbers: Mutex<HashMap<Arc<str>, i64>>,
+pub(crate) struct Names(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    numbers: HashMap<Arc<str>, i64>,
+    names: HashMap<i64, Arc<str>>,
 }
 
 // === impl Names ===
@@ -27,7 +31,18 @@ pub(crate) struct Names {
 impl Names {
     /// Looks at what is known.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&HashMap<Arc<str>, i64>) -> T) -> T {
-        look(&self.numbers.lock())
+        look(&self.0.lock().numbers)
+    }
+
+    fn remember<'a>(&self, fresh: impl Iterator<Item = (&'a Arc<str>, i64)>) {
+        let mut known = self.0.lock();
+        if known.numbers.len() > MOST {
+            *known = Known::default();
+        }
+        for (name, number) in fresh {
+            known.numbers.insert(Arc::clone(name), number);
+            known.names.insert(number, Arc::clone(name));
+        }
     }
 }
 
@@ -38,13 +53,12 @@ impl Store {
         names.sort_unstable();
         names.dedup();
         let mut found = HashMap::with_capacity(names.len());
-        {
-            let known = self.names().numbers.lock();
+        self.names().with(|known| {
             names.retain(|name| match known.get(name) {
                 Some(number) => found.insert(Arc::clone(name), *number).is_some(),
                 None => true,
             });
-        }
+        });
         if names.is_empty() {
             return Ok(found);
         }
@@ -73,11 +87,7 @@ impl Store {
         if let Some(lost) = names.iter().find(|name| !found.contains_key(*name)) {
             return Err(Error::Unfit(format!("no number for {lost}")));
         }
-        let mut known = self.names().numbers.lock();
-        if known.len() > MOST {
-            known.clear();
-        }
-        known.extend(names.into_iter().filter_map(|name| Some((Arc::clone(&name), *found.get(&name)?))));
+        self.names().remember(names.iter().filter_map(|name| Some((name, *found.get(name)?))));
         Ok(found)
     }
 
@@ -85,19 +95,35 @@ impl Store {
     pub(crate) async fn named(&self, mut numbers: Vec<i64>) -> Result<HashMap<i64, Arc<str>>> {
         numbers.sort_unstable();
         numbers.dedup();
-        let transaction = self.read().await?;
         let mut named = HashMap::with_capacity(numbers.len());
+        {
+            let known = self.names().0.lock();
+            numbers.retain(|number| match known.names.get(number) {
+                Some(name) => named.insert(*number, Arc::clone(name)).is_some(),
+                None => true,
+            });
+        }
+        if numbers.is_empty() {
+            return Ok(named);
+        }
+        let transaction = self.read().await?;
+        let mut fresh: Vec<(Arc<str>, i64)> = Vec::with_capacity(numbers.len());
         for numbers in numbers.chunks(1000) {
             let values = numbers.iter().map(|number| (*number).into()).collect();
             for row in listed(&transaction, "id", values).await? {
-                named.insert(row.at(0)?, row.at::<String>(1)?.into());
+                fresh.push((row.at::<String>(1)?.into(), row.at(0)?));
             }
         }
+        self.names().remember(fresh.iter().map(|(name, number)| (name, *number)));
+        named.extend(fresh.into_iter().map(|(name, number)| (number, name)));
         Ok(named)
     }
 
     /// The number of one name, where it has one.
     pub(crate) async fn number(&self, name: &str) -> Result<Option<i64>> {
+        if let Some(number) = self.names().with(|known| known.get(name).copied()) {
+            return Ok(Some(number));
+        }
         let transaction = self.read().await?;
         let rows = listed(&transaction, "name", vec![name.into()]).await?;
         rows.first().map(|row| row.at(0)).transpose()

@@ -85,8 +85,13 @@ pub struct Cursor {
     pub id: String,
 }
 
+/// A number of rows as SQL takes it.
+pub(crate) fn whole(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
 /// A condition being written, with its values.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Condition {
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
@@ -128,7 +133,6 @@ impl Query {
             Order::Oldest => " ORDER BY created_at, id",
             Order::Newest => " ORDER BY created_at DESC, id DESC",
         });
-        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let _ = write!(page.sql, " LIMIT {} OFFSET {}", whole(self.limit), whole(self.skip));
         page
     }

@@ -1,7 +1,5 @@
 //! Takes entries away whose time is over.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use crate::{Result, Store, recall};
 
 /// Entries that go in one transaction, so that nobody waits long for it.
@@ -11,7 +9,7 @@ impl Store {
     /// Removes entries of days that are no longer kept; answers how many. Sums and balances stay.
     pub async fn expire(&self) -> Result<u64> {
         // The time is at the front of an attempt's id, so the oldest are at the front of the table's key.
-        let bound = recall::at(UNIX_EPOCH + Duration::from_secs(self.first_day() * 86_400));
+        let bound = recall::at(recall::begin(self.first_day()));
         let sql = format!(
             "DELETE FROM entries WHERE attempt IN \
              (SELECT attempt FROM entries WHERE attempt < $1 ORDER BY attempt LIMIT {BATCH})"

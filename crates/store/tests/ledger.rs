@@ -12,7 +12,9 @@ use gatewright_core::{AttemptId, CallId, Clock, Money, SystemClock, Usage};
 use gatewright_spend::{
     Applied, Batch, Begin, Certainty, Ending, Entry, InstanceId, Ledger, Position, Receipt, State, Tenant,
 };
-use gatewright_store::{Dimension, EntryQuery, ReportQuery, Scope, Settings, Store, Sums, member_id};
+use gatewright_store::{
+    Dimension, EntryQuery, Rank, ReportQuery, RollupQuery, Scope, Settings, Store, Sums, member_id,
+};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use support::{Base, on_all};
 
@@ -25,6 +27,9 @@ on_all!(
     entries_of_days_that_are_gone_are_refused,
     positions_are_kept_with_the_entries,
     reports_tell_the_sums_page_by_page,
+    every_sheet_says_what_the_rollups_say,
+    a_page_of_entries_is_found_by_the_sums_of_its_days,
+    an_entry_is_found_by_any_of_its_ids,
     an_entry_is_short,
 );
 
@@ -54,7 +59,7 @@ fn entry(random: &mut Random, ago: u64) -> Entry {
     let cost = Money(i64::try_from(random.below(1_000_000)).unwrap());
     let state = match random.below(4) {
         0 => Ending::Complete,
-        1 => Ending::Failed { kind: "Timeout".into(), status: 408 },
+        1 => Ending::Failed { kind: "Timeout".into(), status: 400 + random.below(200) as u16 },
         2 => Ending::Abandoned,
         _ => Ending::Interrupted,
     };
@@ -75,9 +80,9 @@ fn entry(random: &mut Random, ago: u64) -> Entry {
                 tags: [random.name("a", 2), random.name("b", 2)].into_iter().flatten().collect(),
             },
             group: random.name("group", 3).unwrap_or_else(|| "fast".into()),
-            deployment: "deployment".into(),
-            provider: "openai".into(),
-            model: "gpt-4o-mini".into(),
+            deployment: random.name("deployment", 2).unwrap_or_else(|| "deployment".into()),
+            provider: random.name("provider", 2).unwrap_or_else(|| "openai".into()),
+            model: random.name("model", 2).unwrap_or_else(|| "gpt-4o-mini".into()),
             started: u64::try_from(made.as_micros()).unwrap(),
             input_estimate: 0,
             output_cap: 0,
@@ -90,17 +95,21 @@ fn entry(random: &mut Random, ago: u64) -> Entry {
             input: random.below(100_000),
             output: random.below(4_000),
             cache_read: random.below(3) * 1000,
+            cache_write_5m: random.below(3) * 55,
             cache_write_1h: random.below(2) * 77,
             reasoning: random.below(2) * 500,
+            audio_input: random.below(3) * 31,
+            audio_output: random.below(3) * 37,
+            image_input: random.below(3) * 41,
+            image_output: random.below(3) * 43,
             web_searches: random.below(2),
             cache_in_input: random.below(2) == 0,
-            reported_cost: (random.below(3) == 0).then_some(Money(-5)),
-            ..Usage::default()
+            reported_cost: (random.below(3) == 0).then(|| Money(-5 - random.below(9) as i64)),
         },
         cost,
         bound,
-        first_content: (random.below(2) == 0).then(|| Duration::from_millis(412)),
-        duration: (random.below(5) > 0).then(|| Duration::from_millis(5120)),
+        first_content: (random.below(2) == 0).then(|| Duration::from_millis(412 + random.below(99))),
+        duration: (random.below(5) > 0).then(|| Duration::from_millis(5120 + random.below(999))),
         response: random.name("chatcmpl", 999),
     }
 }
@@ -122,9 +131,14 @@ async fn everything(store: &Store) -> Vec<Entry> {
     store.entries(&EntryQuery { limit: 100_000, ..EntryQuery::default() }).await.unwrap()
 }
 
+/// A report of all days.
+fn report(filters: Vec<(Dimension, String)>, by: Vec<Dimension>, limit: u64) -> ReportQuery {
+    ReportQuery { days: 0..=u32::MAX, filters, by, order: Rank::Place, after: None, limit }
+}
+
 /// The sums of everything in the ledger.
 async fn sums(store: &Store) -> Sums {
-    let query = ReportQuery { days: 0..=u32::MAX, filters: vec![], by: vec![], after: None, limit: 10 };
+    let query = report(vec![], vec![], 10);
     store.report(&query).await.unwrap()[0].sums
 }
 
@@ -189,6 +203,7 @@ async fn check(store: &Store, entries: &[Entry]) {
     assert_eq!(found, want);
 }
 
+/// Whatever is in it: every field of [`entry`] is another in every entry.
 async fn an_entry_comes_back_as_it_was_written(base: Base) {
     let store = base.open().await;
     let mut all = some(300, 1);
@@ -362,7 +377,7 @@ async fn reports_tell_the_sums_page_by_page(base: Base) {
     };
     store.apply(&batch(&all)).await.unwrap();
     let by = vec![Dimension::Day, Dimension::Team, Dimension::Group];
-    let whole = ReportQuery { days: 0..=u32::MAX, filters: vec![], by: by.clone(), after: None, limit: 9999 };
+    let whole = report(vec![], by.clone(), 9999);
     let mut want = BTreeMap::<_, Vec<Entry>>::new();
     for entry in &all {
         let day = entry.begin.attempt.unix_millis() / 86_400_000;
@@ -394,6 +409,114 @@ async fn reports_tell_the_sums_page_by_page(base: Base) {
     }
     let nobody = ReportQuery { filters: vec![(Dimension::Team, "none".into())], ..whole };
     assert_eq!(store.report(&nobody).await.unwrap(), []);
+}
+
+/// What one dimension is asked for is read off its sheet, two of them off the rollups: they must agree.
+async fn every_sheet_says_what_the_rollups_say(base: Base) {
+    let store = base.open().await;
+    let mut random = Random(10);
+    for _ in 0..4 {
+        let all: Vec<Entry> = (0..120).map(|n| entry(&mut random, n * 1000)).collect();
+        store.apply(&batch(&all)).await.unwrap();
+    }
+    sheets_agree(&store).await;
+    // A database that was filled before there were sheets is given them when it is opened.
+    run(&base, "DROP TABLE sheets").await;
+    run(&base, "DELETE FROM migrations WHERE name = '0006-sheets'").await;
+    let store = base.open().await;
+    sheets_agree(&store).await;
+    let mut dearest = report(vec![], vec![Dimension::Customer], 3);
+    dearest.order = Rank::Cost;
+    let mut all = store.report(&report(vec![], vec![Dimension::Customer], 9999)).await.unwrap();
+    all.sort_by_key(|row| std::cmp::Reverse(row.sums.cost));
+    assert_eq!(store.report(&dearest).await.unwrap(), all[..3]);
+    let rows = RollupQuery {
+        days: 0..=u32::MAX,
+        filters: vec![],
+        by: vec![Dimension::Day, Dimension::Caller],
+        skip: 0,
+        limit: 9999,
+    };
+    let kept = store.rollups(&rows).await.unwrap();
+    assert_eq!(kept.iter().map(|row| row.sums).sum::<Sums>(), self::sums(&store).await);
+    assert!(kept.is_sorted_by(|one, next| one.place >= next.place), "the latest first");
+    assert_eq!(store.count_rollups(&rows, 9999).await.unwrap(), kept.len() as u64);
+    assert_eq!(store.count_rollups(&rows, 5).await.unwrap(), 5);
+    let page = store.rollups(&RollupQuery { skip: 11, limit: 7, ..rows }).await.unwrap();
+    assert_eq!(page, kept[11..18]);
+}
+
+async fn sheets_agree(store: &Store) {
+    let dimensions = [
+        Dimension::Caller,
+        Dimension::Team,
+        Dimension::User,
+        Dimension::Organization,
+        Dimension::Project,
+        Dimension::Customer,
+        Dimension::Tags,
+        Dimension::Group,
+        Dimension::Provider,
+        Dimension::Model,
+    ];
+    for one in dimensions {
+        let narrow = store.report(&report(vec![], vec![Dimension::Day, one], 9999)).await.unwrap();
+        let other = if one == Dimension::Caller { Dimension::Customer } else { Dimension::Caller };
+        let wide = store.report(&report(vec![], vec![Dimension::Day, one, other], 9999)).await.unwrap();
+        let mut sums: BTreeMap<Vec<i64>, Sums> = BTreeMap::new();
+        for row in &wide {
+            *sums.entry(row.place[..2].to_vec()).or_default() += row.sums;
+        }
+        let narrow: BTreeMap<Vec<i64>, Sums> = narrow.into_iter().map(|row| (row.place, row.sums)).collect();
+        assert!(wide.len() > narrow.len() && narrow == sums, "{one:?}");
+    }
+}
+
+async fn a_page_of_entries_is_found_by_the_sums_of_its_days(base: Base) {
+    let store = base.open().await;
+    let mut random = Random(11);
+    let all: Vec<Entry> = (0..400).map(|n| entry(&mut random, n * 1500)).collect();
+    store.apply(&batch(&all)).await.unwrap();
+    for filters in
+        [vec![], vec![(Dimension::Caller, "key-2".to_owned())], vec![(Dimension::Team, String::new())]]
+    {
+        let query = EntryQuery { filters: filters.clone(), limit: 999, ..EntryQuery::default() };
+        let want = store.entries(&query).await.unwrap();
+        for size in [1, 7, 50] {
+            let mut paged = Vec::new();
+            loop {
+                let skip = paged.len() as u64;
+                let page = store.entry_page(0..=u32::MAX, filters.clone(), skip, size).await.unwrap();
+                assert_eq!(page.total, want.len() as u64);
+                if page.entries.is_empty() {
+                    break;
+                }
+                paged.extend(page.entries);
+            }
+            assert!(paged == want, "{filters:?} by {size}");
+        }
+    }
+    let nothing = store.entry_page(0..=1, vec![], 0, 9).await.unwrap();
+    assert_eq!((nothing.entries.len(), nothing.total), (0, 0));
+}
+
+async fn an_entry_is_found_by_any_of_its_ids(base: Base) {
+    let store = base.open().await;
+    let mut all = some(40, 12);
+    all[5].response = Some("chatcmpl-the-one".into());
+    all[6].response = Some("0af76519-16cd-43dd-8448-eb211c80319c".into());
+    store.apply(&batch(&all)).await.unwrap();
+    let query = EntryQuery { limit: 9, ..EntryQuery::default() };
+    for (id, want) in [
+        (all[3].begin.attempt.to_string(), Some(&all[3])),
+        (all[4].begin.call.to_string(), Some(&all[4])),
+        ("chatcmpl-the-one".to_owned(), Some(&all[5])),
+        (all[6].response.as_deref().unwrap().to_owned(), Some(&all[6])),
+        ("chatcmpl-nobody's".to_owned(), None),
+    ] {
+        let found = store.entries_named(&id, &query).await.unwrap();
+        assert_eq!(found.iter().collect::<Vec<_>>(), want.into_iter().collect::<Vec<_>>(), "{id}");
+    }
 }
 
 /// A typical attempt of a key with a team, a user, an organization and an end user; ids as long as providers make them.
@@ -437,6 +560,17 @@ async fn an_entry_is_short(base: Base) {
     let bytes = bytes(&base).await;
     println!("an entry takes {} bytes", bytes / COUNT);
     assert!(bytes / COUNT <= 300, "{}", bytes / COUNT);
+}
+
+/// Runs a statement beside the store.
+async fn run(base: &Base, sql: &str) {
+    let dir = match base {
+        Base::Postgres(server) => return drop(server.sql(sql).unwrap()),
+        Base::Pooled(pooler) => return drop(pooler.server().sql(sql).unwrap()),
+        Base::Sqlite(dir) => dir,
+    };
+    let url = format!("sqlite://{}", dir.path().join("gatewright.db").display());
+    Database::connect(url).await.unwrap().execute_unprepared(sql).await.unwrap();
 }
 
 /// The bytes that the entries and their indexes take.

@@ -11,7 +11,7 @@ use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
 use gatewright_spend::{
     Begin, Certainty, Ending, Journal, Settings, Settle, Shipper, Shipping, State, Tenant, entries,
 };
-use gatewright_store::{EntryQuery, ReportQuery, Scope, Store};
+use gatewright_store::{EntryQuery, Rank, ReportQuery, Scope, Store};
 use support::{Base, on_all};
 
 on_all!(what_a_journal_says_is_in_the_database, two_gateways_share_a_database);
@@ -78,7 +78,8 @@ async fn check(store: &Store, dirs: &[&Path]) {
     });
     assert!(same, "entry by entry");
     let total: Money = want.iter().map(|entry| entry.cost).sum();
-    let query = ReportQuery { days: 0..=u32::MAX, filters: vec![], by: vec![], after: None, limit: 1 };
+    let (days, order) = (0..=u32::MAX, Rank::Place);
+    let query = ReportQuery { days, filters: vec![], by: vec![], order, after: None, limit: 1 };
     let sums = store.report(&query).await.unwrap()[0].sums;
     assert_eq!((sums.cost, sums.succeeded + sums.failed), (total, i64::try_from(want.len()).unwrap()));
     for (scope, name, count) in [(Scope::Key, "key", 7), (Scope::Team, "team", 3)] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_store::{Dimension, Report, Sums};
+use gatewright_store::{Dimension, Report, RollupQuery, Sums};
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +10,7 @@ use super::{days, tags};
 use crate::ask::Ask;
 use crate::failure::{Failure, Result};
 use crate::objects::dollars;
+use crate::page::Page;
 
 /// What a day is broken down by: LiteLLM's names, and where each stands in a row.
 const BREAKDOWN: [(&str, usize); 4] = [("models", 3), ("model_groups", 4), ("providers", 2), ("api_keys", 1)];
@@ -17,6 +18,12 @@ const BREAKDOWN: [(&str, usize); 4] = [("models", 3), ("model_groups", 4), ("pro
 /// The dimensions of a row before that of whose activity it is.
 const BY: [Dimension; 5] =
     [Dimension::Day, Dimension::Caller, Dimension::Provider, Dimension::Model, Dimension::Group];
+
+/// The most sums that a page is made of. LiteLLM's clients ask for all pages and add them up.
+const MOST_ROWS: u64 = 1_000;
+
+/// The most sums that are counted for the number of pages.
+const MOST_COUNTED: u64 = 1_000_000;
 
 /// What is not counted here, and what LiteLLM's clients read all the same.
 const NOT_COUNTED: [&str; 7] = [
@@ -95,16 +102,22 @@ pub(crate) async fn by_tag(ask: &mut Ask) -> Result<Value> {
 
 async fn told(ask: &Ask, whose: Dimension, filters: Vec<(Dimension, String)>) -> Result<Value> {
     let by: Vec<Dimension> = BY.into_iter().chain([whose]).collect();
-    let rows = days::sums_with(ask, days::required(ask)?, &by, filters).await?;
-    let mut groups = days::grouped(&rows, |row| days::name(row, 0));
-    groups.reverse();
+    let page = Page::read_up_to(ask, "page_size", MOST_ROWS, MOST_ROWS)?;
+    let (days, skip, limit) = (days::required(ask)?, page.skip(), page.size);
+    let query = RollupQuery { days, filters, by, skip, limit };
+    let total = ask.store().count_rollups(&query, MOST_COUNTED).await?;
+    let rows = ask.store().rollups(&query).await?;
+    let groups = days::grouped(&rows, |row| days::name(row, 0));
     let results: Vec<Value> = groups.iter().map(|(_, rows)| day(rows, whose)).collect();
     let all = sum(rows.iter());
     let mut metadata = Map::new();
     for (name, value) in metrics(&all) {
         metadata.insert(format!("total_{}", name.trim_start_matches("total_")), value);
     }
-    for (name, value) in [("page", json!(1)), ("total_pages", json!(1)), ("has_more", json!(false))] {
+    let has_more = page.number < page.of(total);
+    for (name, value) in
+        [("page", json!(page.number)), ("total_pages", json!(page.of(total))), ("has_more", json!(has_more))]
+    {
         metadata.insert(name.into(), value);
     }
     Ok(json!({"results": results, "metadata": metadata}))
@@ -184,10 +197,7 @@ fn metrics(sums: &Sums) -> Map<String, Value> {
 }
 
 fn sum<'a>(rows: impl Iterator<Item = &'a Report>) -> Sums {
-    rows.fold(Sums::default(), |mut all, row| {
-        days::add(&mut all, &row.sums);
-        all
-    })
+    rows.map(|row| row.sums).sum()
 }
 
 fn daily(rows: &[&Report], group: Option<&str>) -> Map<String, Value> {

@@ -5,14 +5,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gatewright_store::{Dimension, Report, ReportQuery, Sums};
+use gatewright_store::{Dimension, Rank, Report, ReportQuery};
 use http::StatusCode;
 
 use crate::ask::Ask;
 use crate::calendar;
 use crate::failure::{Failure, Result};
-use crate::giver;
-use crate::objects::MOST;
+use crate::{giver, objects};
+
+/// The most sums that one answer is made of.
+const MOST: u64 = 200_000;
 
 /// Parameters that narrow a report.
 const CONDITIONS: [(&str, Dimension); 8] = [
@@ -43,7 +45,22 @@ pub(crate) async fn sums_with(
     by: &[Dimension],
     filters: Vec<(Dimension, String)>,
 ) -> Result<Vec<Report>> {
-    let query = ReportQuery { days, filters, by: by.to_vec(), after: None, limit: MOST };
+    let (by, limit) = (by.to_vec(), MOST + 1);
+    let query = ReportQuery { days, filters, by, order: Rank::Place, after: None, limit };
+    let rows = ask.store().report(&query).await?;
+    if rows.len() as u64 > MOST {
+        let words =
+            format!("these are more than {MOST} sums: ask for fewer days, or for one key, team or user");
+        return Err(Failure::bad("start_date", &words));
+    }
+    Ok(rows)
+}
+
+/// The sums of those that cost most.
+pub(crate) async fn dearest(ask: &Ask, by: &[Dimension]) -> Result<Vec<Report>> {
+    let limit = ask.param("limit").and_then(|text| text.parse().ok()).unwrap_or(100).min(objects::MOST);
+    let (days, filters, by) = (asked(ask)?, conditions(ask), by.to_vec());
+    let query = ReportQuery { days, filters, by, order: Rank::Cost, after: None, limit };
     Ok(ask.store().report(&query).await?)
 }
 
@@ -98,18 +115,6 @@ pub(crate) fn of(row: &Report) -> u32 {
 /// The name of a row's dimension; empty for nobody.
 pub(crate) fn name(row: &Report, place: usize) -> Arc<str> {
     row.by.get(place).cloned().flatten().unwrap_or_default()
-}
-
-/// One sum of several.
-pub(crate) fn add(to: &mut Sums, more: &Sums) {
-    to.succeeded += more.succeeded;
-    to.failed += more.failed;
-    to.input += more.input;
-    to.output += more.output;
-    to.cache_read += more.cache_read;
-    to.cache_write += more.cache_write;
-    to.reasoning += more.reasoning;
-    to.cost += more.cost;
 }
 
 /// Rows that belong together, in the order in which they came.

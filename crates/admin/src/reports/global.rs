@@ -1,6 +1,7 @@
 //! `/global/spend*`: what everybody spent.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gatewright_core::Money;
@@ -44,7 +45,7 @@ pub(crate) async fn spend_by_day(ask: &mut Ask) -> Result<Value> {
 
 /// `GET /global/spend/keys`: the keys that spent most.
 pub(crate) async fn keys(ask: &mut Ask) -> Result<Value> {
-    let rows = most(ask, Dimension::Caller).await?;
+    let rows = days::dearest(ask, &[Dimension::Caller]).await?;
     let ids: Vec<String> = rows.iter().map(|row| days::name(row, 0).to_string()).collect();
     let known = ask.store().objects(Kind::Key).find_many(&ids).await?;
     let one = |row: &Report| {
@@ -61,13 +62,12 @@ pub(crate) async fn keys(ask: &mut Ask) -> Result<Value> {
 
 /// `GET /global/spend/models`.
 pub(crate) async fn models(ask: &mut Ask) -> Result<Value> {
-    let mut rows = days::sums(ask, days::asked(ask)?, &[Dimension::Provider, Dimension::Model]).await?;
-    rows.sort_by_key(|row| Reverse(row.sums.cost));
+    let rows = days::dearest(ask, &[Dimension::Provider, Dimension::Model]).await?;
     let one = |row: &Report| {
         let model = format!("{}/{}", days::name(row, 0), days::name(row, 1));
         json!({"model": model, "total_spend": dollars(row.sums.cost)})
     };
-    Ok(rows.iter().take(limit(ask)).map(one).collect())
+    Ok(rows.iter().map(one).collect())
 }
 
 /// `GET /global/spend/provider`.
@@ -79,7 +79,7 @@ pub(crate) async fn providers(ask: &mut Ask) -> Result<Value> {
 
 /// `POST /global/spend/end_users`.
 pub(crate) async fn end_users(ask: &mut Ask) -> Result<Value> {
-    let rows = most(ask, Dimension::Customer).await?;
+    let rows = days::dearest(ask, &[Dimension::Customer]).await?;
     let one = |row: &Report| {
         json!({
             "end_user": days::name(row, 0), "total_count": row.sums.succeeded + row.sums.failed,
@@ -92,7 +92,8 @@ pub(crate) async fn end_users(ask: &mut Ask) -> Result<Value> {
 /// `GET /global/spend/teams`: by day and team.
 pub(crate) async fn teams(ask: &mut Ask) -> Result<Value> {
     let rows = days::sums(ask, days::asked(ask)?, &[Dimension::Day, Dimension::Team]).await?;
-    let ids: Vec<String> = rows.iter().map(|row| days::name(row, 1).to_string()).collect();
+    let ids: BTreeSet<String> = rows.iter().map(|row| days::name(row, 1).to_string()).collect();
+    let ids = ids.into_iter().collect();
     let known = crate::objects::with(ask, Kind::Team, gatewright_store::Column::Id, ids).await?;
     let mut daily = Vec::new();
     for (_, of_day) in days::grouped(&rows, |row| days::name(row, 0)) {
@@ -144,17 +145,6 @@ pub(crate) async fn report(ask: &mut Ask) -> Result<Value> {
         told.push(json!({"group_by_day": date, (format!("{name}s")): groups}));
     }
     Ok(told.into())
-}
-
-async fn most(ask: &Ask, by: Dimension) -> Result<Vec<Report>> {
-    let mut rows = days::sums(ask, days::asked(ask)?, &[by]).await?;
-    rows.sort_by_key(|row| Reverse(row.sums.cost));
-    rows.truncate(limit(ask));
-    Ok(rows)
-}
-
-fn limit(ask: &Ask) -> usize {
-    ask.param("limit").and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 fn team(known: &[Object], id: &Arc<str>) -> String {

@@ -1,20 +1,22 @@
 //! `/spend/logs`: days in short, or the attempts themselves.
 
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatewright_core::Money;
 use gatewright_spend::{Ending, Entry, State};
-use gatewright_store::{Dimension, EntryQuery, Report};
+use gatewright_store::{Dimension, EntryPage, EntryQuery, Report};
 use serde_json::{Map, Value, json};
 
 use super::days;
 use crate::ask::Ask;
 use crate::calendar;
 use crate::failure::Result;
-use crate::objects::{MOST, dollars};
+use crate::objects::dollars;
 use crate::page::Page;
 
-/// The most attempts that an answer without pages has.
+/// The most attempts that one answer has.
 const MOST_ROWS: u64 = 1000;
 
 /// `GET /spend/logs`: with dates one row a day, else the attempts.
@@ -23,70 +25,87 @@ pub(crate) async fn logs(ask: &mut Ask) -> Result<Value> {
     if dated && !matches!(ask.param("summarize"), Some("false" | "False")) {
         return summary(ask).await;
     }
-    let entries = ask.store().entries(&query(ask, MOST_ROWS)?).await?;
-    let wanted = ask.param("request_id");
-    let entries = entries.iter().filter(|entry| wanted.is_none_or(|id| is_named(entry, id)));
-    Ok(entries.map(shown).collect())
+    let query = query(ask, MOST_ROWS)?;
+    let entries = match ask.param("request_id") {
+        Some(id) => ask.store().entries_named(id, &query).await?,
+        None => ask.store().entries(&query).await?,
+    };
+    Ok(entries.iter().map(shown).collect())
 }
 
 /// `GET /spend/logs/v2`: pages of attempts.
 pub(crate) async fn pages(ask: &mut Ask) -> Result<Value> {
-    let page = Page::read(ask, "page_size", 50)?;
-    let entries = ask.store().entries(&query(ask, MOST)?).await?;
-    let wanted = ask.param("request_id");
-    let found: Vec<&Entry> =
-        entries.iter().filter(|entry| wanted.is_none_or(|id| is_named(entry, id))).collect();
-    let total = found.len() as u64;
-    let skip = usize::try_from(page.query().skip).unwrap_or(usize::MAX);
-    let size = usize::try_from(page.size).unwrap_or(usize::MAX);
-    let told: Vec<Value> = found.into_iter().skip(skip).take(size).map(shown).collect();
+    let page = Page::read_up_to(ask, "page_size", 50, MOST_ROWS)?;
+    let EntryPage { entries, total } = match ask.param("request_id") {
+        Some(id) => {
+            let mut entries = ask.store().entries_named(id, &query(ask, MOST_ROWS)?).await?;
+            let total = entries.len() as u64;
+            let place = |rows: u64| usize::try_from(rows.min(total)).unwrap_or(entries.len());
+            let rows = place(page.skip())..place(page.skip().saturating_add(page.size));
+            EntryPage { entries: entries.drain(rows).collect(), total }
+        }
+        None => {
+            let days = dated(ask)?.unwrap_or_else(days::all);
+            ask.store().entry_page(days, narrowed(ask), page.skip(), page.size).await?
+        }
+    };
     Ok(json!({
-        "data": told, "total": total, "page": page.number, "page_size": page.size, "total_pages": page.of(total),
+        "data": entries.iter().map(shown).collect::<Vec<_>>(), "total": total, "page": page.number,
+        "page_size": page.size, "total_pages": page.of(total),
     }))
 }
 
 async fn summary(ask: &Ask) -> Result<Value> {
     let asked = days::required(ask)?;
-    let by = [Dimension::Day, Dimension::Caller, Dimension::User, Dimension::Provider, Dimension::Model];
-    let rows = days::sums_with(ask, asked.clone(), &by, narrowed(ask)).await?;
     // As many days as an answer may have, whatever was asked for.
     let last = (*asked.end()).min(asked.start().saturating_add(366));
-    let told = (*asked.start()..=last).map(|day| {
-        let of_day: Vec<&Report> = rows.iter().filter(|row| days::of(row) == day).collect();
-        let (mut users, mut models, mut told) = (Map::new(), Map::new(), Map::new());
-        let mut all = Money::ZERO;
-        for row in of_day {
-            let model = format!("{}/{}", days::name(row, 3), days::name(row, 4));
-            all += row.sums.cost;
-            add(&mut told, &days::name(row, 1), row.sums.cost);
-            add(&mut users, &days::name(row, 2), row.sums.cost);
-            add(&mut models, &model, row.sums.cost);
-        }
+    let days = *asked.start()..=last;
+    let sums = async |by: &[Dimension]| days::sums_with(ask, days.clone(), by, narrowed(ask)).await;
+    let callers = sums(&[Dimension::Day, Dimension::Caller]).await?;
+    let users = sums(&[Dimension::Day, Dimension::User]).await?;
+    let models = sums(&[Dimension::Day, Dimension::Provider, Dimension::Model]).await?;
+    let named = |row: &Report| days::name(row, 1).to_string();
+    let model = |row: &Report| format!("{}/{}", days::name(row, 1), days::name(row, 2));
+    let (callers, users, models) = (by_day(&callers, named), by_day(&users, named), by_day(&models, model));
+    let told = days.map(|day| {
+        let (mut told, spent) = callers.get(&day).cloned().unwrap_or_default();
+        let of_day = |all: &Days| all.get(&day).cloned().unwrap_or_default().0;
         told.insert("startTime".into(), days::printed(day).into());
-        told.insert("spend".into(), dollars(all));
-        told.insert("users".into(), users.into());
-        told.insert("models".into(), models.into());
+        told.insert("spend".into(), dollars(spent));
+        told.insert("users".into(), of_day(&users).into());
+        told.insert("models".into(), of_day(&models).into());
         Value::Object(told)
     });
     Ok(told.collect())
 }
 
-fn add(to: &mut Map<String, Value>, name: &str, more: Money) {
-    let had = to.get(name).and_then(|value| Money::parse_dollars(&value.to_string())).unwrap_or(Money::ZERO);
-    to.insert(name.to_owned(), dollars(had + more));
+/// What was spent by name, and in all, by day.
+type Days = HashMap<u32, (Map<String, Value>, Money)>;
+
+fn by_day(rows: &[Report], name: impl Fn(&Report) -> String) -> Days {
+    let mut all = Days::new();
+    for row in rows {
+        let (told, spent) = all.entry(days::of(row)).or_default();
+        told.insert(name(row), dollars(row.sums.cost));
+        *spent += row.sums.cost;
+    }
+    all
 }
 
 /// Which attempts: as asked for, of the actor's own where it does not see all.
 fn query(ask: &Ask, limit: u64) -> Result<EntryQuery> {
-    let dated = ask.param("start_date").or(ask.param("end_date")).is_some();
-    let (since, until) = match dated {
-        true => {
-            let asked = days::asked(ask)?;
-            (Some(days::begin(*asked.start())), Some(days::begin(asked.end().saturating_add(1))))
-        }
-        false => (None, None),
-    };
+    let days = dated(ask)?;
+    let since = days.as_ref().map(|days| days::begin(*days.start()));
+    let until = days.as_ref().map(|days| days::begin(days.end().saturating_add(1)));
     Ok(EntryQuery { since, until, filters: narrowed(ask), limit, ..EntryQuery::default() })
+}
+
+/// The days that are asked for, where any are.
+fn dated(ask: &Ask) -> Result<Option<RangeInclusive<u32>>> {
+    match ask.param("start_date").or(ask.param("end_date")) {
+        Some(_) => days::asked(ask).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn narrowed(ask: &Ask) -> Vec<(Dimension, String)> {
@@ -98,11 +117,6 @@ fn narrowed(ask: &Ask) -> Vec<(Dimension, String)> {
         });
     }
     filters
-}
-
-fn is_named(entry: &Entry, id: &str) -> bool {
-    let begin = &entry.begin;
-    entry.response.as_deref() == Some(id) || begin.attempt.to_string() == id || begin.call.to_string() == id
 }
 
 fn shown(entry: &Entry) -> Value {

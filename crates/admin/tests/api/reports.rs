@@ -125,6 +125,42 @@ async fn reports_are_the_sums_of_what_was_booked() {
 }
 
 #[tokio::test]
+async fn pages_of_reports_add_up_to_everything() {
+    let world = World::new().await;
+    for n in 0..3 {
+        world.told("POST", "/team/new", json!({"team_id": format!("team-{n}")})).await;
+        let tenant = tenant(Some(&format!("team-{n}")), None, &[]);
+        booked(&world, vec![entry("k", tenant.clone(), 1_000), entry("k", tenant, 500)]).await;
+    }
+    world.told("POST", "/team/delete", json!({"team_ids": ["team-1"]})).await;
+    let (mut spent, mut ids) = (0.0, Vec::new());
+    for page in 1..=3 {
+        let activity = told(&world, &format!("/team/daily/activity?{{dates}}&page_size=1&page={page}")).await;
+        let metadata = &activity["metadata"];
+        assert_eq!((&metadata["total_pages"], &metadata["has_more"]), (&json!(3), &json!(page < 3)));
+        spent += metadata["total_spend"].as_f64().unwrap();
+        let logs = told(&world, &format!("/spend/logs/v2?{{dates}}&page_size=2&page={page}")).await;
+        assert_eq!((&logs["total"], &logs["total_pages"]), (&json!(6), &json!(3)));
+        ids.extend(logs["data"].as_array().unwrap().iter().map(|log| text(log, "request_id")));
+        let made = told(
+            &world,
+            &format!("/audit?table_name=LiteLLM_TeamTable&action=created&page_size=1&page={page}"),
+        )
+        .await;
+        assert_eq!(
+            (&made["total"], &made["audit_logs"][0]["object_id"]),
+            (&json!(3), &json!(format!("team-{}", 3 - page)))
+        );
+        let id = text(&made["audit_logs"][0], "id");
+        assert_eq!(told(&world, &format!("/audit/{id}")).await, made["audit_logs"][0]);
+    }
+    assert!((spent - 0.0000045).abs() < 1e-12, "{spent}");
+    assert!(ids.len() == 6 && ids.is_sorted_by(|one, next| one > next), "{ids:?}");
+    let (status, _) = world.ask(MASTER, "GET", "/audit/nothing", Value::Null).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
 async fn a_call_is_priced_before_and_after_it_is_made() {
     let world = World::new().await;
     let answer = json!({"model": "smart", "usage": {"prompt_tokens": 8, "completion_tokens": 2}});

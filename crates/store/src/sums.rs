@@ -1,0 +1,154 @@
+//! What sums are kept by, and what attempts come to.
+
+use std::iter::Sum;
+use std::ops::AddAssign;
+
+use gatewright_core::Money;
+use gatewright_spend::{Ending, Entry, State};
+use sea_orm::Value;
+
+use crate::Result;
+use crate::database::Row;
+use crate::entries::whole;
+
+/// What sums are kept by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dimension {
+    /// The day, in days since 1970 (UTC).
+    Day,
+    /// The key, by its hash.
+    Caller,
+    /// The team.
+    Team,
+    /// The user.
+    User,
+    /// The organization.
+    Organization,
+    /// The project.
+    Project,
+    /// The end user of a client.
+    Customer,
+    /// All tags of a call together, as a JSON list: so that nothing counts twice.
+    Tags,
+    /// The model group.
+    Group,
+    /// The provider.
+    Provider,
+    /// The model's name at the provider.
+    Model,
+}
+
+/// What attempts come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Attempts that were whole.
+    pub succeeded: i64,
+    /// The others.
+    pub failed: i64,
+    /// Input tokens, cached ones included.
+    pub input: i64,
+    /// Output tokens.
+    pub output: i64,
+    /// Input tokens read from a provider's cache.
+    pub cache_read: i64,
+    /// Input tokens written to a provider's cache.
+    pub cache_write: i64,
+    /// Output tokens spent on reasoning.
+    pub reasoning: i64,
+    /// What they cost.
+    pub cost: Money,
+}
+
+/// The columns of [`Sums`].
+pub(crate) const SUMMED: [&str; 8] =
+    ["succeeded", "failed", "input", "output", "cache_read", "cache_write", "reasoning", "cost"];
+
+// === impl Dimension ===
+
+impl Dimension {
+    pub(crate) fn column(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Caller => "caller",
+            Self::Team => "team",
+            Self::User => "user_name",
+            Self::Organization => "organization",
+            Self::Project => "project",
+            Self::Customer => "customer",
+            Self::Tags => "tags",
+            Self::Group => "model_group",
+            Self::Provider => "provider",
+            Self::Model => "model",
+        }
+    }
+}
+
+// === impl Sums ===
+
+impl Sums {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let (usage, complete) = (&entry.usage, matches!(entry.state, State::Ended(Ending::Complete)));
+        Self {
+            succeeded: i64::from(complete),
+            failed: i64::from(!complete),
+            input: whole(usage.total_input()),
+            output: whole(usage.output),
+            cache_read: whole(usage.cache_read),
+            cache_write: whole(usage.cache_write()),
+            reasoning: whole(usage.reasoning),
+            cost: entry.cost,
+        }
+    }
+
+    /// All attempts.
+    pub fn attempts(&self) -> i64 {
+        self.succeeded.saturating_add(self.failed)
+    }
+
+    /// In the order of [`SUMMED`].
+    pub(crate) fn values(self) -> [Value; SUMMED.len()] {
+        let Self { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = self;
+        [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0].map(Value::from)
+    }
+
+    /// Reads them behind so many other columns.
+    pub(crate) fn read(row: &Row, behind: usize) -> Result<Self> {
+        let at = |place: usize| row.at::<i64>(behind + place);
+        Ok(Self {
+            succeeded: at(0)?,
+            failed: at(1)?,
+            input: at(2)?,
+            output: at(3)?,
+            cache_read: at(4)?,
+            cache_write: at(5)?,
+            reasoning: at(6)?,
+            cost: Money(at(7)?),
+        })
+    }
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, more: Self) {
+        for (sum, number) in [
+            (&mut self.succeeded, more.succeeded),
+            (&mut self.failed, more.failed),
+            (&mut self.input, more.input),
+            (&mut self.output, more.output),
+            (&mut self.cache_read, more.cache_read),
+            (&mut self.cache_write, more.cache_write),
+            (&mut self.reasoning, more.reasoning),
+        ] {
+            *sum = sum.saturating_add(number);
+        }
+        self.cost += more.cost;
+    }
+}
+
+impl Sum for Sums {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, more| {
+            sum += more;
+            sum
+        })
+    }
+}
