@@ -62,21 +62,14 @@ async fn open(url: &str) -> Store {
     Store::open(settings, Arc::new(SystemClock)).await.unwrap()
 }
 
-/// `LOADED_DATABASE` names a database that [`load`] has filled already.
 #[tokio::test]
 #[ignore = "takes ten minutes: cargo test -p gatewright-store --test writing -- --ignored --nocapture"]
 async fn a_batch_beside_ten_million_entries() {
     let (few, many) = (Postgres::start(), Postgres::start());
     let empty = open(&few.url()).await;
-    let url = std::env::var("LOADED_DATABASE").ok();
-    let full = match &url {
-        Some(url) => open(url).await,
-        None => {
-            open(&many.url()).await;
-            load(&many);
-            open(&many.url()).await
-        }
-    };
+    open(&many.url()).await;
+    load(&many);
+    let full = open(&many.url()).await;
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
         let first = usize::from(round % 2 == 0);
