@@ -562,7 +562,8 @@ async fn an_entry_is_short(base: Base) {
     assert!(bytes / COUNT <= 300, "{}", bytes / COUNT);
 }
 
-/// Runs a statement beside the store. Not by a program that this thread would wait for: connections of the store give back what they have read meanwhile.
+/// Runs a statement beside the store. Not by a program that this thread would wait for: connections of the store give
+/// back what they have read meanwhile.
 async fn run(base: &Base, sql: &str) {
     let url = match base {
         Base::Postgres(server) => server.url(),
