@@ -253,6 +253,8 @@ impl Booked {
             ("model_per_team", TEAM, GROUP),
             ("model_per_project", PROJECT, GROUP),
             ("model_per_organization", ORGANIZATION, GROUP),
+            ("model_per_user", USER, GROUP),
+            ("model_per_end_user", CUSTOMER, GROUP),
         ];
         let name = |at: usize| self.names[at].clone();
         let single = single.into_iter().filter_map(|(scope, at)| Some((scope.to_owned(), name(at)?)));

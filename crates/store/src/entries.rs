@@ -147,8 +147,8 @@ impl<'a> Numbered<'a> {
     }
 }
 
-/// What PostgreSQL cannot keep in a text is replaced.
-pub(crate) fn clean(text: &Arc<str>) -> Arc<str> {
+/// A name as it is kept: what PostgreSQL cannot keep in a text is replaced.
+pub fn clean(text: &Arc<str>) -> Arc<str> {
     if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { Arc::clone(text) }
 }
 

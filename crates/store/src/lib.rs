@@ -47,6 +47,7 @@ mod balances;
 pub use balances::{Balance, Balances};
 
 mod entries;
+pub use entries::clean;
 
 mod line;
 

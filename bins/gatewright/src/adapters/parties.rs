@@ -7,7 +7,7 @@ use gatewright_admin::{Times, spent_by};
 use gatewright_auth::{Finding, Joined, Parties, Party, Record};
 use gatewright_core::{Clock, SystemClock};
 use gatewright_limits::Calendar;
-use gatewright_store::{Error as StoreError, Kind, News, Object, Scope, Store};
+use gatewright_store::{Error as StoreError, Kind, News, Object, Scope, Store, clean};
 use serde_json::{Map, Value};
 
 use super::keys::{away, inherit, obeyed};
@@ -42,6 +42,8 @@ impl StoredParties {
             Party::Customer { id, budget } => (Kind::Customer, Scope::Customer, id, budget.as_deref()),
             Party::Tag(name) => (Kind::Tag, Scope::Tag, name, None),
         };
+        // The ledger books to the name that can be kept, so that one is meant.
+        let id = &clean(id);
         let object = self.row(kind, Some(id)).await?;
         if kind == Kind::Customer && object.is_none() && self.customers.known_only {
             return Ok(None);
