@@ -42,8 +42,9 @@ fn without_a_database_of_its_own_a_gateway_keeps_a_file() {
 fn a_database_that_is_away_stops_nothing_and_misses_nothing() {
     let (upstream, mut server) = (Upstream::start(), Postgres::start());
     server.crash();
+    // Its calls name an end user, of whom nobody knows anything yet.
     let config = format!(
-        "{}general_settings: {{master_key: {MASTER_KEY}, database_url: \"{}\"}}\n",
+        "{}general_settings: {{master_key: {MASTER_KEY}, database_url: \"{}\", fail_closed_budget_enforcement: false}}\n",
         model("fast", "openai/gpt-4o-mini", &upstream),
         server.url()
     );
