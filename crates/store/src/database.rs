@@ -15,6 +15,9 @@ use crate::insert::{self, Rows};
 use crate::query::{Condition, whole};
 use crate::{Error, Place, Result, Settings};
 
+/// The memory that PostgreSQL may sort or hash one report in.
+const SORTING: &str = "64MB";
+
 /// Statements that SQLite keeps prepared. The largest takes 100 KB, so this bounds their memory.
 const PREPARED: usize = 32;
 
@@ -64,9 +67,11 @@ impl Database {
                 let statement = settings.statement.as_millis();
                 // The driver names every statement that it prepares, and counts from one on every connection: behind a
                 // pooler, those that somebody else left in the server's session would collide. Compiling a report takes
-                // longer than reading it.
-                let preamble =
-                    format!("DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}; SET LOCAL jit = off");
+                // longer than reading it, and what the server gives it by itself is too little to sort a month in.
+                let preamble = format!(
+                    "DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}; SET LOCAL jit = off; \
+                     SET LOCAL work_mem = '{SORTING}'"
+                );
                 Ok(Self {
                     readers: writer.clone(),
                     writer,

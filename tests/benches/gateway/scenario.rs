@@ -72,7 +72,7 @@ pub(crate) const ALL: [Scenario; 10] = [
     stream("translated-burst", "translated-burst", ANTHROPIC, 16, 1.8),
     limited("full-sqlite", Ledger::Sqlite, 1.6),
     limited("full-postgres", Ledger::Postgres, 1.6),
-    limited("full-redis", Ledger::Shared, 1.6),
+    limited("full-redis", Ledger::Shared, 2.2),
 ];
 
 /// What the bare proxy costs once it keeps the gateway's ledger: no gateway with that promise costs less.
