@@ -87,16 +87,7 @@ pub async fn serve(
     let transport = Transport::new(transport).map_err(|err| StartError::new("cannot make requests", &err))?;
     let telemetry = gatewright_telemetry::init(&config.telemetry, transport.clone())
         .map_err(|err| StartError::new("cannot trace", &err))?;
-    let settings = gatewright_spend::Settings {
-        segment_bytes: config.journal.segment_bytes,
-        sync: config.journal.sync,
-        on_full: config.journal.on_full,
-        lanes: std::thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES),
-        ..gatewright_spend::Settings::at(config.journal.data_dir.join(journal::FOLDER))
-    };
-    let place = format!("cannot open the journal in {}", settings.dir.display());
-    let journal = Journal::open(settings, Arc::new(SystemClock))
-        .map_err(|err: io::Error| StartError::new(&place, &err))?;
+    let journal = open_journal(&config)?;
     let clock = Arc::new(SystemClock);
     let store = Store::open(config.database.clone(), clock.clone())
         .await
@@ -162,6 +153,19 @@ pub async fn serve(
         warn!("the last spans did not reach their receiver in time");
     }
     Ok(())
+}
+
+/// A directory of it for every core.
+fn open_journal(config: &Config) -> Result<Journal, StartError> {
+    let settings = gatewright_spend::Settings {
+        segment_bytes: config.journal.segment_bytes,
+        sync: config.journal.sync,
+        on_full: config.journal.on_full,
+        lanes: std::thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES),
+        ..gatewright_spend::Settings::at(config.journal.data_dir.join(journal::FOLDER))
+    };
+    let place = format!("cannot open the journal in {}", settings.dir.display());
+    Journal::open(settings, Arc::new(SystemClock)).map_err(|err: io::Error| StartError::new(&place, &err))
 }
 
 /// Knows the master key, the database's keys, and tokens where they are accepted.

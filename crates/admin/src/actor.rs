@@ -43,7 +43,7 @@ impl Actor {
     ) -> Result<Self> {
         let mut actor = Self::bare(caller);
         if actor.caller.admin {
-            return Ok(actor);
+            return Ok(Self { standings: vec![Standing::ProxyAdmin], ..actor });
         }
         if let Some(credential) = credential {
             let hash = KeyHash::of(credential.reveal()).to_string();
@@ -62,12 +62,13 @@ impl Actor {
         Self { token: Some(claimed), ..Self::bare(caller) }.with_user(store).await
     }
 
+    /// A caller of which nothing else is known yet.
     fn bare(caller: Arc<Caller>) -> Self {
         Self {
             caller,
             key: None,
             token: None,
-            standings: vec![Standing::ProxyAdmin],
+            standings: vec![Standing::Keyholder],
             leads: Vec::new(),
             organizes: Vec::new(),
             teams: Vec::new(),
@@ -76,7 +77,6 @@ impl Actor {
 
     /// With the role and the memberships of its user, and no others.
     async fn with_user(mut self, store: &Store) -> Result<Self> {
-        self.standings = vec![Standing::Keyholder];
         let Some(user) = self.caller.user.clone() else { return Ok(self) };
         let row = store.objects(Kind::User).find(&user).await?;
         // A key may name a user that nobody made: it has no role.

@@ -15,6 +15,8 @@ pub struct Field {
     pub writer: Writer,
     /// In which answers it is shown.
     pub shown: Shown,
+    /// Whether its value has amounts inside: those of single models, or of several windows.
+    pub has_amounts: bool,
 }
 
 /// The JSON that a field takes.
@@ -128,7 +130,8 @@ impl Field {
     /// A field that whoever may write the object may write, kept by its name, shown everywhere, `null` when unset.
     pub(crate) const fn new(name: &'static str, form: Form) -> Self {
         let (unset, place) = (Unset::Null, Place::Own);
-        Self { name, form, unset, place, writer: Writer::Anyone, shown: Shown::Always }
+        let (writer, shown) = (Writer::Anyone, Shown::Always);
+        Self { name, form, unset, place, writer, shown, has_amounts: false }
     }
 
     pub(crate) const fn unset(self, unset: Unset) -> Self {
@@ -141,6 +144,10 @@ impl Field {
 
     pub(crate) const fn shown(self, shown: Shown) -> Self {
         Self { shown, ..self }
+    }
+
+    pub(crate) const fn with_amounts(self) -> Self {
+        Self { has_amounts: true, ..self }
     }
 
     pub(crate) const fn by(self, writer: Writer) -> Self {
@@ -185,6 +192,11 @@ pub(crate) const fn any(name: &'static str) -> Field {
 /// A field inside `metadata`; at the top of an answer it is `null`, as with LiteLLM.
 pub(crate) const fn inside(field: Field) -> Field {
     field.unset(Unset::Null).at(Place::Metadata).shown(Shown::Made)
+}
+
+/// What counts as spent in the time that runs, which administrators set.
+pub(crate) const fn spend() -> Field {
+    dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero)
 }
 
 /// What is only read.

@@ -26,13 +26,12 @@ const NEGATIVE: Words = ("greater_than_equal", "Input should be greater than or 
 const SPAN: Words = ("value_error", "Value error, a duration is a number and one of s, m, h, d, w, mo");
 const MOMENT: Words = ("datetime_parsing", "Input should be a valid datetime");
 
-/// Fields whose values have amounts inside, and what those are called there.
-const WITH_AMOUNTS: [&str; 2] = ["model_max_budget", "budget_limits"];
+/// What amounts inside of values are called.
 const INNER: [&str; 2] = ["max_budget", "budget_limit"];
 
 /// The value as it is kept: numbers and flags may come as texts.
 pub(crate) fn check(field: &Field, value: &Value) -> Result<Value> {
-    if WITH_AMOUNTS.contains(&field.name) {
+    if field.has_amounts {
         inner_amounts(value)?;
     }
     let wrong = |words: Words| Failure::form(&[field.name.into()], words, value);
@@ -103,7 +102,7 @@ fn fitting(name: &str, amount: f64) -> Result<Value> {
     }
 }
 
-/// Amounts that stand inside of other values: those of single models, and of several windows.
+/// Amounts that stand inside of other values.
 fn inner_amounts(value: &Value) -> Result<()> {
     match value {
         Value::Object(map) => map.iter().try_for_each(|(name, value)| match value {
@@ -213,7 +212,9 @@ mod tests {
             ("model_max_budget", Form::Map, json!({"m": {"budget_limit": 1e300, "time_period": "1d"}})),
             ("budget_limits", Form::Any, json!([{"budget_duration": "1d", "max_budget": 1e10}])),
         ] {
-            let failure = check(&Field::new(name, form), &value).unwrap_err();
+            let field = Field::new(name, form);
+            let field = if form == Form::Dollars { field } else { field.with_amounts() };
+            let failure = check(&field, &value).unwrap_err();
             assert_eq!(failure.status.as_u16(), 400, "{value}");
             let words = failure.body["error"]["message"].to_string();
             assert!(words.contains("at most 9223372036.854775807 dollars"), "{words}");

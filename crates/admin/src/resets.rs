@@ -62,10 +62,7 @@ pub(crate) async fn reset(ask: &Ask, table: &Table, object: Object, named: &str)
 
 /// What a body wants to count as spent.
 pub(crate) fn wished(wishes: &Map<String, Value>) -> Option<Money> {
-    match wishes.get("spend") {
-        Some(Value::Number(number)) => Money::parse_dollars(&number.to_string()),
-        None | Some(_) => None,
-    }
+    amount(wishes, "spend")
 }
 
 /// Notes in a row what counts as spent from now on: the audit log tells it, and replicas that count this by themselves
@@ -119,9 +116,13 @@ fn turn(draft: &Draft) -> u64 {
 
 fn to(ask: &Ask) -> Result<Money> {
     let wrong = || Failure::bad("reset_to", "reset_to must be an amount in dollars");
-    let amount = match ask.body.get("reset_to") {
+    amount(&ask.body, "reset_to").filter(|amount| *amount >= Money::ZERO).ok_or_else(wrong)
+}
+
+/// An amount of a body, in dollars.
+fn amount(body: &Map<String, Value>, name: &str) -> Option<Money> {
+    match body.get(name) {
         Some(Value::Number(number)) => Money::parse_dollars(&number.to_string()),
         None | Some(_) => None,
-    };
-    amount.filter(|amount| *amount >= Money::ZERO).ok_or_else(wrong)
+    }
 }

@@ -75,11 +75,11 @@ impl Authenticator {
             let words = "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.";
             return Err(refused(words));
         }
-        let wrong = refused("Authentication Error, Invalid API key provided.");
-        let Some(virtual_keys) = &self.virtual_keys else { return Err(wrong) };
+        let wrong = || refused("Authentication Error, Invalid API key provided.");
+        let virtual_keys = self.virtual_keys.as_ref().ok_or_else(wrong)?;
         match virtual_keys.known.find(Sought::Key(hash)).await {
             Ok(Some(grant)) => grant.admit(asked, virtual_keys.clock.wall()),
-            Ok(None) => Err(wrong.with_type("token_not_found_in_db").with_param("key")),
+            Ok(None) => Err(wrong().with_type("token_not_found_in_db").with_param("key")),
             Err(err) if err.kind() == ErrorKind::Unavailable && self.admit_unknown => unknown(asked),
             Err(err) => Err(err),
         }
@@ -93,14 +93,13 @@ impl Authenticator {
         asked: &Asked<'_>,
         suits: impl Fn(&Caller) -> bool + Send,
     ) -> Option<Arc<Caller>> {
-        let known = &self.virtual_keys.as_ref()?.known;
+        let VirtualKeys { known, clock } = self.virtual_keys.as_ref()?;
         let claimed = self.claims(credential?).await.filter(|claimed| !claimed.admin)?;
         for team in claimed.teams.iter().filter(|_| claimed.teams.len() > 1) {
             // A look at a team makes none.
             let one = Claimed { teams: vec![team.clone()], create_team: false, ..(*claimed).clone() };
             let Ok(Some(grant)) = known.find(Sought::claimed(Arc::new(one))).await else { continue };
-            let now = self.virtual_keys.as_ref()?.clock.wall();
-            match grant.admit(asked, now) {
+            match grant.admit(asked, clock.wall()) {
                 Ok(caller) if suits(&caller) => return Some(caller),
                 Ok(_) | Err(_) => {}
             }

@@ -16,6 +16,7 @@ use http::Request;
 use tracing::info;
 
 use crate::intake::ClientBody;
+use crate::respond::Told;
 use crate::{Gateway, Ports, call_name, controls, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
@@ -56,7 +57,8 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
     let name = call_name::told(said, call.id);
-    let told = respond::told(&call, name.clone(), &gateway.settings, dropped);
+    let (received, settings) = (call.received, &gateway.settings);
+    let told = Told { name: name.clone(), received, settings, dropped };
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
         Some(drains) => drains.answer(gateway, call).await,
@@ -67,7 +69,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
             // Not the message: a provider may quote the prompt in it.
             let call = name.to_str().unwrap_or_default();
             info!(call, kind = ?err.kind(), status = err.status().as_u16(), detail = err.detail(), "call failed");
-            respond::failed(&err, codec, name, &gateway.settings)
+            respond::failed(&err, codec, name, settings)
         }
     }
 }

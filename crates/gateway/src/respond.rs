@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gatewright_core::{Call, Codec, Error, Head, Reply};
+use gatewright_core::{Codec, Error, Head, Reply};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
@@ -249,16 +249,6 @@ fn put_text(headers: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
         headers.insert(name, value);
     }
-}
-
-/// Whether a call's reply needs its codec later.
-pub(crate) fn told<'a>(
-    call: &Call,
-    name: HeaderValue,
-    settings: &'a Settings,
-    dropped: Vec<Cow<'static, str>>,
-) -> Told<'a> {
-    Told { name, received: call.received, settings, dropped }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::time::{Ends, Now};
 
 /// When a call that found no permit, or no money that others do not hold, should ask again: nobody knows when that
 /// comes back.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Takes from all rules or from none.
 pub(crate) struct Attempt<'a, 'l> {

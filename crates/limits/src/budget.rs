@@ -85,7 +85,8 @@ impl Budget {
         Self { settled: seed, seed, set_in: rule.turn, held: 0, running: 0, ends, recent, queue }
     }
 
-    /// Begins the next period where this one is over, and anew where what is spent was set elsewhere. What is held goes over with it: it will be spent in the new one.
+    /// Begins the next period where this one is over, and anew where what is spent was set elsewhere. What is held goes
+    /// over with it: it will be spent in the new one.
     pub(crate) fn turn(&mut self, rule: &Rule, now: Now) {
         let next = Ends::of(&rule.window, now);
         if self.ends.gives_way_to(next, now) {
@@ -235,7 +236,7 @@ impl Budget {
 }
 
 /// What a rule knows to be spent. In a period that is over it says nothing about this one.
-fn seed(rule: &Rule, ends: Ends, now: Now) -> u64 {
+pub(crate) fn seed(rule: &Rule, ends: Ends, now: Now) -> u64 {
     if ends.has_passed(now) { 0 } else { nano(rule.spent) }
 }
 

@@ -8,6 +8,7 @@ use gatewright_core::{
 };
 use parking_lot::Mutex;
 
+use crate::budget::seed;
 use crate::rule::{Rule, Rules, Ruling, Window, dollars, nano};
 use crate::shard::Key;
 use crate::time::{Ends, Now};
@@ -147,8 +148,7 @@ impl Standing {
         if self.ends.gives_way_to(next, now) || rule.turn > self.turn {
             *self = Self { spent: 0, ends: next, turn: rule.turn, told: false };
         }
-        let known = if next.has_passed(now) { 0 } else { nano(rule.spent) };
-        self.spent = self.spent.max(known).saturating_add(cost);
+        self.spent = self.spent.max(seed(rule, next, now)).saturating_add(cost);
         let over = self.spent >= rule.limit;
         let tells = over && !self.told;
         self.told = over;

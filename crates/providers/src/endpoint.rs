@@ -47,8 +47,9 @@ impl Endpoint {
         let key = params.api_key.clone().or_else(|| first(&row.key_env).map(Secret::from));
         let authorize = match (user.and_then(HeaderKey::basic), key) {
             // As HTTP clients do: the address's user goes before a key in the same header.
-            (Some(user), None) => Some(Arc::new(user) as Arc<dyn Authorize>),
-            (Some(user), Some(_)) if row.auth == Auth::Bearer => Some(Arc::new(user) as Arc<dyn Authorize>),
+            (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
+                Some(Arc::new(user) as Arc<dyn Authorize>)
+            }
             (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
         };
         let base = base.trim_end_matches('/');

@@ -3,11 +3,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, is_same};
 use crate::tail::Tail;
 
 /// Looks whether the files are where they belong, and puts them back where they are not. Until that succeeds nothing
@@ -31,9 +31,8 @@ pub(crate) fn put_back(tail: &mut Tail, instance: &mut Arc<Instance>) {
 }
 
 fn is_in_place(tail: &Tail) -> bool {
-    let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
     match (tail.file.metadata(), fs::metadata(tail.name.path(&tail.dir))) {
-        (Ok(ours), Ok(there)) => of(ours) == of(there),
+        (Ok(ours), Ok(there)) => is_same(&ours, &there),
         (_, Err(err)) => !matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         (Err(_), Ok(_)) => true,
     }

@@ -36,8 +36,7 @@ impl Instance {
             keep(&self.path, self.id)?;
         }
         let ours = self.lock.metadata()?;
-        let is_ours = |there: Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
-        if std::fs::metadata(lock_path(&self.path)).is_ok_and(is_ours) {
+        if std::fs::metadata(lock_path(&self.path)).is_ok_and(|there| is_same(&there, &ours)) {
             return Ok(None);
         }
         match claim_one(self.path.clone())? {
@@ -127,6 +126,11 @@ pub(crate) fn all(dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether both are of one file, whatever it is called.
+pub(crate) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// Whether a live process holds it.

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::database::{Row, Transaction};
 use crate::moment::{micros, moment};
-use crate::query::{Condition, whole};
+use crate::query::Condition;
+use crate::value::whole;
 use crate::{Kind, Object, Result, Store};
 
 /// One change.

@@ -9,9 +9,10 @@ use gatewright_spend::Entry;
 use sea_orm::Value;
 
 use crate::database::{Row, Transaction, padded};
-use crate::entries::{Numbered, clean, whole};
+use crate::entries::Numbered;
 use crate::insert::Rows;
 use crate::moment::{micros, moment};
+use crate::value::{clean, whole};
 use crate::{Result, Scope, Store, scope};
 
 /// What one of them has spent.

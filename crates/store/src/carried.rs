@@ -89,7 +89,7 @@ impl Store {
             let mut fresh: BTreeMap<[i64; rollups::KEY], Sums> = BTreeMap::new();
             let mut changed = 0;
             for one in days {
-                let sums = list(one.sums);
+                let sums = one.sums.numbers();
                 let before = known.get(&what(one)).cloned().unwrap_or_default();
                 if before == sums {
                     continue;
@@ -109,7 +109,8 @@ impl Store {
                     provider,
                     model,
                 ];
-                raise(fresh.entry(place).or_default(), &sums, &before);
+                let more = std::array::from_fn(|n| since(&sums, &before, n));
+                *fresh.entry(place).or_default() += Sums::of_numbers(more);
                 remember(&transaction, &what(one), &sums).await?;
                 changed += 1;
             }
@@ -167,23 +168,7 @@ async fn begin_anew(transaction: &Transaction, one: &CarriedBalance, before: &Be
     transaction.run(sql, values).await.map(drop)
 }
 
-fn list(sums: Sums) -> Vec<i64> {
-    let Sums { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = sums;
-    vec![succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0]
-}
-
-/// Adds what came since.
-fn raise(into: &mut Sums, sums: &[i64], before: &[i64]) {
-    into.succeeded += since(sums, before, 0);
-    into.failed += since(sums, before, 1);
-    into.input += since(sums, before, 2);
-    into.output += since(sums, before, 3);
-    into.cache_read += since(sums, before, 4);
-    into.cache_write += since(sums, before, 5);
-    into.reasoning += since(sums, before, 6);
-    into.cost += Money(since(sums, before, 7));
-}
-
+/// What came since to one number.
 fn since(sums: &[i64], before: &[i64], n: usize) -> i64 {
     let at = |list: &[i64]| list.get(n).copied().unwrap_or_default();
     at(sums).saturating_sub(at(before))

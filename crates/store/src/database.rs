@@ -12,7 +12,8 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use crate::insert::{self, Rows};
-use crate::query::{Condition, whole};
+use crate::query::Condition;
+use crate::value::whole;
 use crate::{Error, Place, Result, Settings};
 
 /// The memory that PostgreSQL may sort or hash one report in.

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use gatewright_core::AttemptId;
 use gatewright_spend::{Ending, Entry, State};
 use uuid::Uuid;
 
@@ -11,6 +10,7 @@ use crate::database::Transaction;
 use crate::insert::Rows;
 use crate::line::{COLUMNS, Line};
 use crate::names::NOBODY;
+use crate::value::{clean, uuid};
 use crate::{Result, Store};
 
 /// An entry with the numbers of its names; [`NOBODY`] where it has none.
@@ -145,19 +145,4 @@ impl<'a> Numbered<'a> {
         let Self { caller, group, team, user, organization, project, customer, tags, .. } = *self;
         [caller, group, team, user, organization, project, customer, tags]
     }
-}
-
-/// A name as it is kept: what PostgreSQL cannot keep in a text is replaced.
-pub fn clean(text: &Arc<str>) -> Arc<str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { Arc::clone(text) }
-}
-
-/// The id as the databases keep it.
-pub(crate) fn uuid(attempt: AttemptId) -> Uuid {
-    Uuid::from_bytes(attempt.to_bytes())
-}
-
-/// As much of a number as the databases can keep.
-pub(crate) fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

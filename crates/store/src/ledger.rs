@@ -5,9 +5,10 @@ use sea_orm::Value;
 use uuid::Uuid;
 
 use crate::database::Transaction;
-use crate::entries::{self, whole};
+use crate::entries;
 use crate::insert::Rows;
 use crate::moment::micros;
+use crate::value::whole;
 use crate::{Error, Result, Store, balances, rollups};
 
 const DAY_MILLIS: u64 = 86_400_000;

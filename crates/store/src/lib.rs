@@ -8,6 +8,9 @@ pub use error::{Error, Result};
 
 mod moment;
 
+mod value;
+pub use value::clean;
+
 mod database;
 
 mod insert;
@@ -47,7 +50,6 @@ mod balances;
 pub use balances::{Balance, Balances};
 
 mod entries;
-pub use entries::clean;
 
 mod line;
 

@@ -10,8 +10,9 @@ use sea_orm::Value;
 use uuid::Uuid;
 
 use crate::database::Row;
-use crate::entries::{Numbered, clean, uuid, whole};
+use crate::entries::Numbered;
 use crate::names::NOBODY;
+use crate::value::{clean, uuid, whole};
 use crate::{Error, Result};
 
 /// How a type of column is asked for.

@@ -3,6 +3,7 @@
 
 use sea_orm::Value;
 
+use crate::database::Transaction;
 use crate::moment::micros;
 use crate::{Kind, Result, Store};
 
@@ -69,8 +70,7 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
     transaction
         .script("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)")
         .await?;
-    let rows = transaction.rows("SELECT name FROM migrations", Vec::new()).await?;
-    let applied: Vec<String> = rows.iter().map(|row| row.at(0)).collect::<Result<_>>()?;
+    let applied = applied(&transaction).await?;
     for unknown in applied.iter().filter(|name| MIGRATIONS.iter().all(|known| known.name != **name)) {
         tracing::info!(migration = %unknown, "the database was used by a newer release");
     }
@@ -81,6 +81,24 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
         tracing::info!(migration = migration.name, "the schema was changed");
     }
     transaction.commit().await
+}
+
+/// Whether nothing is missing; asks without making anything.
+pub(crate) async fn is_complete(transaction: &Transaction) -> Result<bool> {
+    let sql = match transaction.is_postgres() {
+        true => "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'migrations'",
+        false => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'",
+    };
+    if transaction.row(sql, Vec::new()).await?.is_none() {
+        return Ok(false);
+    }
+    let applied = applied(transaction).await?;
+    Ok(MIGRATIONS.iter().all(|known| applied.iter().any(|name| name == known.name)))
+}
+
+async fn applied(transaction: &Transaction) -> Result<Vec<String>> {
+    let rows = transaction.rows("SELECT name FROM migrations", Vec::new()).await?;
+    rows.iter().map(|row| row.at(0)).collect()
 }
 
 // === impl Migration ===

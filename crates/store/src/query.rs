@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use sea_orm::Value;
 
 use crate::moment::micros;
+use crate::value::whole;
 
 /// Which rows, in which order, and how many.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,11 +84,6 @@ pub struct Cursor {
     pub created_at: SystemTime,
     /// Its id.
     pub id: String,
-}
-
-/// A number of rows as SQL takes it.
-pub(crate) fn whole(rows: u64) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// A condition being written, with its values.

@@ -6,9 +6,9 @@ use gatewright_core::{AttemptId, CallId};
 use gatewright_spend::Entry;
 use uuid::Uuid;
 
-use crate::entries::uuid;
 use crate::line::Line;
-use crate::query::{Condition, whole};
+use crate::query::Condition;
+use crate::value::{uuid, whole};
 use crate::{Dimension, Result, Store};
 
 /// The latest entries among which a provider's id is looked for: no index has it.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::database::Row;
 use crate::names::NOBODY;
-use crate::query::{Condition, whole};
-use crate::rollups::{self, COLUMNS};
+use crate::query::Condition;
+use crate::rollups;
 use crate::sheets::Source;
 use crate::sums::SUMMED;
+use crate::value::whole;
 use crate::{Dimension, Result, Store, Sums};
 
 /// What is wanted of the sums.
@@ -130,8 +131,7 @@ impl Store {
             return Ok(Vec::new());
         };
         let columns: Vec<&str> = query.by.iter().map(|dimension| source.column(*dimension)).collect();
-        let key = COLUMNS.iter().take(rollups::KEY);
-        let order: Vec<String> = key.map(|column| format!("rollups.{column} DESC")).collect();
+        let order = rollups::COLUMNS.map(|column| format!("rollups.{column} DESC"));
         let sql = format!(
             "SELECT {} FROM {}{} ORDER BY {} LIMIT {} OFFSET {}",
             selected(&columns, SUMMED.iter().map(|column| (*column).to_owned())),

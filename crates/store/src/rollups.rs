@@ -6,17 +6,18 @@ use sea_orm::Value;
 
 use crate::Result;
 use crate::database::Transaction;
-use crate::entries::{Numbered, whole};
+use crate::entries::Numbered;
 use crate::insert::Rows;
 use crate::ledger;
 use crate::sheets::{self, SHEETS};
 use crate::sums::{SUMMED, Sums};
+use crate::value::whole;
 
 /// How many columns are the key.
 pub(crate) const KEY: usize = 11;
 
-/// The columns: those of the key, then those of [`Sums`].
-pub(crate) const COLUMNS: [&str; KEY + SUMMED.len()] = [
+/// Those columns. Behind them stand those of [`Sums`].
+pub(crate) const COLUMNS: [&str; KEY] = [
     "day",
     "caller",
     "team",
@@ -28,14 +29,6 @@ pub(crate) const COLUMNS: [&str; KEY + SUMMED.len()] = [
     "model_group",
     "provider",
     "model",
-    "succeeded",
-    "failed",
-    "input",
-    "output",
-    "cache_read",
-    "cache_write",
-    "reasoning",
-    "cost",
 ];
 
 /// Adds entries to the sums of their days.
@@ -55,17 +48,20 @@ pub(crate) async fn raise(transaction: &Transaction, sums: BTreeMap<[i64; KEY], 
             *narrow.entry(sheet.key(key)).or_default() += *sums;
         }
     }
-    upsert(transaction, "rollups", &COLUMNS, sums).await?;
-    upsert(transaction, "sheets", &sheets::COLUMNS, narrow).await
+    upsert::<_, { KEY + SUMMED.len() }>(transaction, "rollups", &COLUMNS, sums).await?;
+    upsert::<_, { sheets::KEY + SUMMED.len() }>(transaction, "sheets", &sheets::COLUMNS, narrow).await
 }
 
+/// Writes rows of a key of `K` columns, `N` with the sums.
 async fn upsert<const K: usize, const N: usize>(
     transaction: &Transaction,
     table: &str,
-    columns: &[&str; N],
+    key: &[&'static str; K],
     sums: BTreeMap<[i64; K], Sums>,
 ) -> Result<()> {
-    let key = columns.get(..K).unwrap_or_default().join(", ");
+    let mut columns = key.iter().chain(&SUMMED).copied();
+    let columns: [&str; N] = std::array::from_fn(|_| columns.next().unwrap_or_default());
+    let key = key.join(", ");
     let adds = SUMMED.map(|column| format!("{column} = {table}.{column} + excluded.{column}"));
     let tail = format!("ON CONFLICT ({key}) DO UPDATE SET {}", adds.join(", "));
     let row = |(key, sums): ([i64; K], Sums)| {
@@ -73,7 +69,7 @@ async fn upsert<const K: usize, const N: usize>(
         std::array::from_fn(|_| values.next().unwrap_or(Value::BigInt(None)))
     };
     let rows = Box::new(sums.into_iter().map(row));
-    transaction.insert(Rows { table, columns, rows, tail: &tail }).await.map(drop)
+    transaction.insert(Rows { table, columns: &columns, rows, tail: &tail }).await.map(drop)
 }
 
 fn key(numbered: &Numbered<'_>) -> [i64; KEY] {

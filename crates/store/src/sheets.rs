@@ -2,27 +2,13 @@
 
 use crate::query::Condition;
 use crate::rollups;
-use crate::sums::{Dimension, SUMMED};
+use crate::sums::Dimension;
 
 /// How many columns are the key.
 pub(crate) const KEY: usize = 5;
 
-/// The columns: those of the key, then those of the sums.
-pub(crate) const COLUMNS: [&str; KEY + SUMMED.len()] = [
-    "sheet",
-    "day",
-    "name",
-    "provider",
-    "model",
-    "succeeded",
-    "failed",
-    "input",
-    "output",
-    "cache_read",
-    "cache_write",
-    "reasoning",
-    "cost",
-];
+/// Those columns. Behind them stand those of the sums.
+pub(crate) const COLUMNS: [&str; KEY] = ["sheet", "day", "name", "provider", "model"];
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]

@@ -68,13 +68,7 @@ impl Store {
         }
         let work = async {
             let transaction = self.0.database.read().await?;
-            let sql = match transaction.is_postgres() {
-                true => {
-                    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'carried'"
-                }
-                false => "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'carried'",
-            };
-            Ok(transaction.row(sql, Vec::new()).await?.is_some())
+            migration::is_complete(&transaction).await
         };
         self.database().in_time(work).await
     }

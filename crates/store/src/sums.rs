@@ -9,7 +9,7 @@ use sea_orm::Value;
 
 use crate::Result;
 use crate::database::Row;
-use crate::entries::whole;
+use crate::value::whole;
 
 /// What sums are kept by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,23 +107,29 @@ impl Sums {
 
     /// In the order of [`SUMMED`].
     pub(crate) fn values(self) -> [Value; SUMMED.len()] {
+        self.numbers().map(Value::from)
+    }
+
+    /// In the order of [`SUMMED`].
+    pub(crate) fn numbers(self) -> [i64; SUMMED.len()] {
         let Self { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = self;
-        [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0].map(Value::from)
+        [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0]
+    }
+
+    /// Takes them in the order of [`SUMMED`].
+    pub(crate) fn of_numbers(numbers: [i64; SUMMED.len()]) -> Self {
+        let [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost] = numbers;
+        let cost = Money(cost);
+        Self { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost }
     }
 
     /// Reads them behind so many other columns.
     pub(crate) fn read(row: &Row, behind: usize) -> Result<Self> {
-        let at = |place: usize| row.at::<i64>(behind + place);
-        Ok(Self {
-            succeeded: at(0)?,
-            failed: at(1)?,
-            input: at(2)?,
-            output: at(3)?,
-            cache_read: at(4)?,
-            cache_write: at(5)?,
-            reasoning: at(6)?,
-            cost: Money(at(7)?),
-        })
+        let mut numbers = [0; SUMMED.len()];
+        for (place, number) in numbers.iter_mut().enumerate() {
+            *number = row.at(behind + place)?;
+        }
+        Ok(Self::of_numbers(numbers))
     }
 }
 

@@ -421,8 +421,10 @@ async fn every_sheet_says_what_the_rollups_say(base: Base) {
     }
     sheets_agree(&store).await;
     // A database that was filled before there were sheets is given them when it is opened.
+    assert!(store.is_made().await.unwrap());
     run(&base, "DROP TABLE sheets").await;
     run(&base, "DELETE FROM migrations WHERE name = '0006-sheets'").await;
+    assert!(!store.is_made().await.unwrap(), "one change is missing");
     let store = base.open().await;
     sheets_agree(&store).await;
     let mut dearest = report(vec![], vec![Dimension::Customer], 3);

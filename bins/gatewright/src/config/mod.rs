@@ -285,7 +285,8 @@ mod tests {
     #[test]
     fn settings_mean_what_they_say() {
         let config = load(
-            "model_list:\n- model_name: m\n  litellm_params: {model: openai/x, api_key: os.environ/KEY, temperature: 0.5, weight: 2}\n\
+            "model_list:\n- model_name: m\n\
+             \x20 litellm_params: {model: openai/x, api_key: os.environ/KEY, temperature: 0.5, weight: 2}\n\
              router_settings:\n  num_retries: 7\n  fallbacks: [{m: [n]}]\n  model_group_alias: {x: m}\n\
              general_settings: {master_key: sk-abc, max_request_size_mb: 1}\n",
         );

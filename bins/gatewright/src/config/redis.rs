@@ -68,7 +68,7 @@ impl Sections<'_> {
         if let Some(nodes) = said.nodes {
             problems.error(nodes, "one server is used, no cluster and no sentinels; name its `host`");
         }
-        let certificates = said.certificates();
+        let certificates = said.certificates(problems);
         let server = said.into_server(problems)?;
         Some(RedisSettings { server, certificates, sharing: self.sharing(cache.as_ref(), problems) })
     }
@@ -151,8 +151,11 @@ impl Address {
         }
     }
 
-    fn certificates(&self) -> Certificates {
+    fn certificates(&self, problems: &mut Problems) -> Certificates {
         let file = |name: &Option<String>| name.as_deref().map(PathBuf::from);
+        if self.certificate.is_some() != self.key.is_some() {
+            problems.error("ssl_certfile", "a certificate and its key go together: name `ssl_keyfile` too");
+        }
         Certificates {
             authorities: file(&self.authorities),
             own: file(&self.certificate).zip(file(&self.key)),
@@ -169,7 +172,10 @@ impl Address {
             return server.ok();
         }
         let host = self.host?;
-        let port = u16::try_from(self.port.unwrap_or(6379)).unwrap_or(6379);
+        let Ok(port) = u16::try_from(self.port.unwrap_or(6379)) else {
+            problems.error("redis_port", "expected a port, at most 65535");
+            return None;
+        };
         let tls = self.tls.unwrap_or(false);
         let place = match tls {
             true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
@@ -264,5 +270,14 @@ mod tests {
         assert_eq!(read(json!({"redis_url": "http://a"}), Value::Null, Value::Null, &[]).1, 1);
         assert_eq!(read(Value::Null, Value::Null, json!({"coordination_redis": 5}), &[]).1, 1);
         assert_eq!(read(json!({"redis_host": "a", "redis_port": "x"}), Value::Null, Value::Null, &[]).1, 1);
+        let too_high = ("".to_owned(), 1);
+        assert_eq!(
+            read(json!({"redis_host": "a", "redis_port": 65536}), Value::Null, Value::Null, &[]),
+            too_high
+        );
+        for alone in ["redis_ssl_certfile", "redis_ssl_keyfile"] {
+            let router = json!({"redis_host": "a", "redis_ssl": true, (alone): "/x.pem"});
+            assert_eq!(read(router, Value::Null, Value::Null, &[]).1, 1, "{alone}");
+        }
     }
 }

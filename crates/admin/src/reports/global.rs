@@ -131,9 +131,8 @@ pub(crate) async fn report(ask: &mut Ask) -> Result<Value> {
         let mut groups = Vec::new();
         for (id, rows) in days::grouped(&of_day, |row| days::name(row, 1)) {
             let model = |row: &&Report| {
-                json!({
-                    "model": days::name(row, 2), "spend": dollars(row.sums.cost), "total_tokens": row.sums.input + row.sums.output,
-                })
+                let tokens = row.sums.input + row.sums.output;
+                json!({"model": days::name(row, 2), "spend": dollars(row.sums.cost), "total_tokens": tokens})
             };
             let all: Money = rows.iter().map(|row| row.sums.cost).sum();
             let mut group = Map::new();

@@ -20,7 +20,7 @@ pub(crate) const BUDGET: Table = Table {
         count("tpm_limit"),
         count("rpm_limit"),
         count("tpd_limit"),
-        any("model_max_budget"),
+        any("model_max_budget").with_amounts(),
         texts("allowed_models"),
         dollars("temp_budget_increase"),
         Field::new("temp_budget_expiry", Form::Moment),

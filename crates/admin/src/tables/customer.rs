@@ -3,7 +3,7 @@
 use gatewright_store::Kind;
 
 use crate::Table;
-use crate::field::{Place, Shown, Unset, any, count, dollars, flag, map, read, span, text, texts};
+use crate::field::{Place, Shown, any, count, dollars, flag, map, read, span, spend, text, texts};
 
 /// The end user of a client, by the name that calls give in `user`.
 pub(crate) const CUSTOMER: Table = Table {
@@ -21,12 +21,12 @@ pub(crate) const CUSTOMER: Table = Table {
         any("object_permission"),
         dollars("max_budget").shown(Shown::Never),
         span("budget_duration").shown(Shown::Never),
-        map("model_max_budget").shown(Shown::Never),
+        map("model_max_budget").with_amounts().shown(Shown::Never),
         count("tpm_limit").shown(Shown::Never),
         count("rpm_limit").shown(Shown::Never),
         count("max_parallel_requests").shown(Shown::Never),
         map("metadata").shown(Shown::Never),
-        dollars("spend").at(Place::Answer).by(crate::field::Writer::Administrator).unset(Unset::Zero),
+        spend(),
         read("litellm_budget_table"),
         read("object_permission_id"),
     ],

@@ -4,7 +4,8 @@ use gatewright_store::Kind;
 
 use crate::Table;
 use crate::field::{
-    Field, Form, Place, Shown, Unset, Writer, any, count, dollars, flag, inside, map, read, span, text, texts,
+    Field, Form, Place, Shown, Unset, Writer, any, count, dollars, flag, inside, map, read, span, spend,
+    text, texts,
 };
 
 /// A key. Its id is the hash; the key itself is only ever in the answer to who made it.
@@ -53,8 +54,8 @@ pub(crate) const KEY: Table = Table {
         dollars("soft_budget").shown(Shown::Never),
         span("budget_duration"),
         Field::new("budget_reset_at", Form::Moment).shown(Shown::Told).by(Writer::Administrator),
-        any("budget_limits"),
-        map("model_max_budget"),
+        any("budget_limits").with_amounts(),
+        map("model_max_budget").with_amounts(),
         map("budget_fallbacks"),
         count("tpm_limit"),
         count("rpm_limit"),
@@ -85,7 +86,7 @@ pub(crate) const KEY: Table = Table {
         text("created_by").at(Place::MadeBy).by(Writer::Nobody),
         text("updated_at").at(Place::Changed).by(Writer::Nobody),
         text("updated_by").at(Place::ChangedBy).by(Writer::Nobody),
-        dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero),
+        spend(),
         read("total_spend").unset(Unset::Zero).shown(Shown::Told),
         read("last_active").shown(Shown::Told),
         read("litellm_budget_table"),

@@ -23,7 +23,7 @@ pub(crate) const ORGANIZATION: Table = Table {
         dollars("soft_budget").by(Writer::Administrator),
         span("budget_duration").by(Writer::Administrator),
         Field::new("budget_reset_at", Form::Moment).by(Writer::Administrator),
-        map("model_max_budget").by(Writer::Administrator),
+        map("model_max_budget").with_amounts().by(Writer::Administrator),
         count("tpm_limit").by(Writer::Administrator),
         count("rpm_limit").by(Writer::Administrator),
         count("max_parallel_requests").by(Writer::Administrator),

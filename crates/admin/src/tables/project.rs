@@ -25,7 +25,7 @@ pub(crate) const PROJECT: Table = Table {
         dollars("soft_budget"),
         span("budget_duration"),
         Field::new("budget_reset_at", Form::Moment).by(Writer::Administrator),
-        map("model_max_budget"),
+        map("model_max_budget").with_amounts(),
         count("tpm_limit"),
         count("rpm_limit"),
         count("max_parallel_requests"),

@@ -19,7 +19,7 @@ pub(crate) const TAG: Table = Table {
         dollars("max_budget").shown(Shown::Never),
         dollars("soft_budget").shown(Shown::Never),
         span("budget_duration").shown(Shown::Never),
-        map("model_max_budget").shown(Shown::Never),
+        map("model_max_budget").with_amounts().shown(Shown::Never),
         count("tpm_limit").shown(Shown::Never),
         count("rpm_limit").shown(Shown::Never),
         count("max_parallel_requests").shown(Shown::Never),

@@ -4,7 +4,8 @@ use gatewright_store::Kind;
 
 use crate::Table;
 use crate::field::{
-    Field, Form, Place, Shown, Unset, Writer, any, count, dollars, flag, inside, map, read, span, text, texts,
+    Field, Form, Place, Shown, Unset, Writer, any, count, dollars, flag, inside, map, read, span, spend,
+    text, texts,
 };
 
 /// A team. Its members are rows of their own.
@@ -38,8 +39,8 @@ pub(crate) const TEAM: Table = Table {
         dollars("soft_budget"),
         span("budget_duration"),
         Field::new("budget_reset_at", Form::Moment).by(Writer::Administrator),
-        any("budget_limits"),
-        map("model_max_budget"),
+        any("budget_limits").with_amounts(),
+        map("model_max_budget").with_amounts(),
         count("tpm_limit"),
         count("rpm_limit"),
         count("tpd_limit"),
@@ -58,7 +59,7 @@ pub(crate) const TEAM: Table = Table {
         text("created_at").at(Place::Made).by(Writer::Nobody),
         text("updated_at").at(Place::Changed).by(Writer::Nobody),
         read("members_with_roles").unset(Unset::List),
-        dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero),
+        spend(),
         // What LiteLLM's clients read and nothing here sets.
         read("admins").unset(Unset::List),
         read("members").unset(Unset::List),

@@ -4,7 +4,8 @@ use gatewright_store::Kind;
 
 use crate::Table;
 use crate::field::{
-    Field, Form, Place, Shown, Unset, Writer, any, count, dollars, flag, inside, map, read, span, text, texts,
+    Field, Form, Place, Shown, Unset, Writer, any, count, dollars, flag, inside, map, read, span, spend,
+    text, texts,
 };
 
 /// A person or a service.
@@ -31,7 +32,7 @@ pub(crate) const USER: Table = Table {
         dollars("soft_budget").by(Writer::Administrator).shown(Shown::Never),
         span("budget_duration").by(Writer::Administrator),
         Field::new("budget_reset_at", Form::Moment).by(Writer::Administrator),
-        map("model_max_budget").by(Writer::Administrator),
+        map("model_max_budget").with_amounts().by(Writer::Administrator),
         count("tpm_limit").by(Writer::Administrator),
         count("rpm_limit").by(Writer::Administrator),
         count("max_parallel_requests").by(Writer::Administrator),
@@ -42,7 +43,7 @@ pub(crate) const USER: Table = Table {
         text("created_at").at(Place::Made).by(Writer::Nobody),
         text("updated_at").at(Place::Changed).by(Writer::Nobody),
         read("teams").unset(Unset::List),
-        dollars("spend").at(Place::Answer).by(Writer::Administrator).unset(Unset::Zero),
+        spend(),
         // What LiteLLM's clients read and nothing here sets.
         read("team_id"),
         read("object_permission_id"),

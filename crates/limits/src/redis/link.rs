@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Script, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, InfoDict, RedisError, RedisResult, Script, Value};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
@@ -102,8 +102,11 @@ impl Link {
     }
 
     /// Asks within the deadline. A server that fails once is away until it has greeted again: whoever calls meanwhile
-    /// does not wait for it.
+    /// does not wait for it, nor does whoever works through a list on a connection that is lost by now.
     pub(super) async fn ask(&self, up: &Up, script: &Script, command: &Cmd) -> Option<Value> {
+        if !self.is_current(up) {
+            return None;
+        }
         let mut connection = up.connection.clone();
         let mut answer = pin!(run(&mut connection, script, command));
         for _ in 0..LOOKS {
@@ -154,7 +157,7 @@ impl Link {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let server: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+        let server = server(&mut connection).await?;
         if is_of_a_cluster(&server) {
             return Err((redis::ErrorKind::InvalidClientConfig, CLUSTER).into());
         }
@@ -175,13 +178,18 @@ impl Link {
 pub(super) async fn unfit(client: &Client) -> Option<&'static str> {
     let asked = async {
         let mut connection = client.get_multiplexed_async_connection().await?;
-        redis::cmd("INFO").arg("server").query_async::<redis::InfoDict>(&mut connection).await
+        server(&mut connection).await
     };
     let server = timeout(CONNECT, asked).await.ok()?.ok()?;
     is_of_a_cluster(&server).then_some(CLUSTER)
 }
 
-fn is_of_a_cluster(server: &redis::InfoDict) -> bool {
+/// What a server says of itself.
+async fn server(connection: &mut MultiplexedConnection) -> RedisResult<InfoDict> {
+    redis::cmd("INFO").arg("server").query_async(connection).await
+}
+
+fn is_of_a_cluster(server: &InfoDict) -> bool {
     server.get::<String>("redis_mode").is_some_and(|mode| mode == "cluster")
 }
 

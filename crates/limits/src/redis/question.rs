@@ -12,6 +12,7 @@ use super::link::{ALIVE, AMEND, HOLD, RESET, TELL, Up};
 use super::ours::{Amend, Books, Known, Ours, Said};
 use super::rates::Seen;
 use super::{Replica, SharedSettings};
+use crate::attempt::ASK_AGAIN;
 use crate::budget::Mode;
 use crate::counters::{Grant, Refused, Reset};
 use crate::need::Need;
@@ -241,9 +242,6 @@ fn refusal([code, rule, taken, resets]: [i64; 4]) -> Answer {
         _ => Answer::Away,
     }
 }
-
-/// When a call should ask again that found what others hold.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// So many numbers of a granted question are about each rule.
 const FIGURES: usize = 6;
