@@ -34,7 +34,7 @@ conformance: build
 	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance -- --nocapture
 
 # Load through nothing, a bare proxy and the gateway; every figure as a ratio to the bare proxy.
-bench: postgresql
+bench: databases
 	$(CARGO) build --release --locked --package gatewright
 	$(CARGO) bench --locked --package gatewright-tests --bench gateway -- $(ARGS)
 

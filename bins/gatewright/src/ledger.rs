@@ -132,6 +132,7 @@ impl Watched {
             set_aside: shipping.set_aside,
             damaged: shipping.damaged,
             unjournalled: journal.unjournalled,
+            unjournalled_dollars: journal.unjournalled_cost.0 as f64 / 1e9,
             lost: journal.lost,
             sync_failures: journal.sync_failures,
             full: journal.full.is_some(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
 use gatewright_core::SystemClock;
-use gatewright_gateway::{Gateway, Ports};
+use gatewright_gateway::{Gateway, Ports, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
@@ -67,11 +67,12 @@ impl StartError {
     }
 }
 
-/// Serves `config` on `listener` until `shutdown` is ready; answers when all open calls have ended.
+/// Serves `config` on `listener` until `shutdown` is ready; answers when all open calls have ended. Calls are answered by
+/// `workers`, everything else happens on the runtime of whoever asks.
 pub async fn serve(
     config: Config,
     env: Environment,
-    listener: TcpListener,
+    (workers, listener): (&Workers, TcpListener),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(|err| StartError::new("cannot listen", &err))?;
@@ -146,7 +147,7 @@ pub async fn serve(
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
-    gateway.beside(admin.router()).serve(listener, shutdown).await;
+    gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
     counters.stop().await;
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
+use gatewright_gateway::WorkerThreads;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -86,11 +89,11 @@ fn checked(config: &Config) -> ExitCode {
 fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartError> {
     // Whoever links a second TLS provider in would otherwise make rustls panic at the first connection.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = args.workers.filter(|n| *n > 0) {
-        runtime.worker_threads(workers);
-    }
-    let runtime = runtime.enable_all().build().map_err(|err| StartError::new("cannot start", &err))?;
+    let count = args.workers.and_then(NonZeroUsize::new);
+    let count = count.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+    let threads = WorkerThreads::start(count).map_err(|err| StartError::new("cannot start", &err))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|err| StartError::new("cannot start", &err))?;
     let variables = config.variables.clone();
     let env: Environment = Arc::new(move |name| {
         variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).or_else(|| env(name))
@@ -102,7 +105,7 @@ fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartErro
             .map_err(|err| StartError::new(&format!("cannot listen on {address}"), &err))?;
         let shown = listener.local_addr().unwrap_or(address);
         greet(&config, shown);
-        serve(config, env, listener, stop_signal()).await
+        serve(config, env, (threads.workers(), listener), stop_signal()).await
     })
 }
 

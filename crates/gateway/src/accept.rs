@@ -11,7 +11,7 @@ use gatewright_core::CallService;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,7 +23,8 @@ use tracing::{debug, warn};
 use crate::connection::{BusyBody, Deadlines, Guarded, Phase};
 use crate::gateway::Front;
 use crate::pump::pumped;
-use crate::{Settings, cors};
+use crate::workers::Spread;
+use crate::{Settings, Workers, cors};
 
 /// How long a connection that has not said anything yet may still begin, once the gateway stops.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -32,13 +33,13 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub(crate) async fn serve<S: CallService>(
     front: Front<S>,
     listener: TcpListener,
-    (settings, tasks): (Settings, TaskTracker),
+    (settings, tasks, workers): (Settings, TaskTracker, Workers),
     shutdown: impl Future<Output = ()>,
 ) {
     let stopping = CancellationToken::new();
     let places = Arc::new(Semaphore::new(settings.max_connections));
-    let (grace, builder) = (settings.grace, connection_builder(&settings));
-    let begin = |(stream, peer): (TcpStream, Peer), place: Option<OwnedSemaphorePermit>| {
+    let (grace, builder) = (settings.grace, connection_builder(&settings, &workers));
+    let begin = |(stream, peer): (std::net::TcpStream, Peer), place: Option<OwnedSemaphorePermit>| {
         let visit = Visit {
             front: front.clone(),
             settings: settings.clone(),
@@ -46,10 +47,16 @@ pub(crate) async fn serve<S: CallService>(
             builder: builder.clone(),
             stopping: stopping.clone(),
         };
-        tasks.spawn(async move {
-            visit.serve(stream, peer).await;
-            drop(place);
-        });
+        let seat = workers.seat();
+        let runtime = seat.runtime().clone();
+        let visited = async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => visit.serve(stream, peer).await,
+                Err(err) => warn!(%err, "cannot serve a connection"),
+            }
+            drop((place, seat));
+        };
+        tasks.spawn_on(visited, &runtime);
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -77,7 +84,7 @@ struct Visit<S> {
     front: Front<S>,
     settings: Settings,
     tasks: TaskTracker,
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<Spread>,
     stopping: CancellationToken,
 }
 
@@ -152,8 +159,8 @@ impl<S: CallService> Exchange<S> {
     }
 }
 
-fn connection_builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn connection_builder(settings: &Settings, workers: &Workers) -> auto::Builder<Spread> {
+    let mut builder = auto::Builder::new(workers.spread());
     // Head and idle deadlines are kept by `Guarded`: hyper's own timer cannot tell a slow head from an idle connection.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder
@@ -176,26 +183,28 @@ async fn speaks(stream: &TcpStream, patience: Duration, stopping: &CancellationT
 }
 
 /// Connections that nobody has accepted yet. The listener ends with that.
-fn waiting(listener: TcpListener) -> Vec<(TcpStream, Peer)> {
+fn waiting(listener: TcpListener) -> Vec<(std::net::TcpStream, Peer)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     std::iter::from_fn(|| listener.accept().ok())
         .filter_map(|(stream, address)| {
             stream.set_nonblocking(true).ok()?;
-            Some(begun(TcpStream::from_std(stream).ok()?, address))
+            Some(begun(stream, address))
         })
         .collect()
 }
 
-fn begun(stream: TcpStream, address: SocketAddr) -> (TcpStream, Peer) {
+fn begun(stream: std::net::TcpStream, address: SocketAddr) -> (std::net::TcpStream, Peer) {
     let _ = stream.set_nodelay(true);
     (stream, Peer(address.ip().to_canonical()))
 }
 
-/// The next connection. Errors of `accept` belong to one connection or pass by themselves (no descriptors left).
-async fn accepted(listener: &TcpListener) -> (TcpStream, Peer) {
+/// The next connection, known to no runtime yet. Errors of `accept` belong to one connection or pass by themselves (no
+/// descriptors left).
+async fn accepted(listener: &TcpListener) -> (std::net::TcpStream, Peer) {
     loop {
-        match listener.accept().await {
-            Ok((stream, address)) => return begun(stream, address),
+        let accepted = listener.accept().await;
+        match accepted.and_then(|(stream, address)| Ok(begun(stream.into_std()?, address))) {
+            Ok(begun) => return begun,
             Err(err) => {
                 warn!(%err, "cannot accept a connection");
                 sleep(Duration::from_millis(50)).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
@@ -16,13 +16,15 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
+use tokio::runtime::Handle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::Service;
 
 use crate::leave::{Drains, OnLeave};
 use crate::llm::Way;
 use crate::{
-    Answers, Directory, Health, ROUTES, Route, accept, docs, health, info, llm, models, respond, routes,
+    Answers, Directory, Health, ROUTES, Route, Workers, accept, docs, health, info, llm, models, respond,
+    routes,
 };
 
 /// Limits of the HTTP surface.
@@ -108,6 +110,8 @@ pub struct Gateway<S> {
     pub(crate) drains: Option<Drains>,
     /// Everything that must end before the gateway does.
     tasks: TaskTracker,
+    /// Who answers; the runtime that serves where nobody else is named.
+    workers: Option<Workers>,
     beside: Router,
 }
 
@@ -182,10 +186,16 @@ impl<S: CallService> Gateway<S> {
     pub fn new(stack: S, ports: Ports, settings: Settings) -> Self {
         let tasks = TaskTracker::new();
         let drains = Drains::new(settings.on_leave, &tasks);
-        Self { stack, ports, settings, drains, tasks, beside: Router::new() }
+        Self { stack, ports, settings, drains, tasks, workers: None, beside: Router::new() }
     }
 
-    /// Answers these routes too, on the same listener.
+    /// Lets these answer what comes, in place of the runtime that serves.
+    pub fn by(self, workers: Workers) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+
+    /// Answers these routes too, on the same listener. They run on the runtime that serves, whoever else answers calls: a
+    /// long report keeps no call waiting.
     pub fn beside(self, routes: Router) -> Self {
         Self { beside: self.beside.merge(routes), ..self }
     }
@@ -193,13 +203,16 @@ impl<S: CallService> Gateway<S> {
     /// Serves until `shutdown` is ready; then takes no more requests and lets open answers end within the grace.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (settings, tasks) = (self.settings.clone(), self.tasks.clone());
+        let workers = self.workers.clone().unwrap_or_else(Workers::here);
         let gateway = Arc::new(self);
         let front = Front { router: gateway.clone().router(), gateway };
-        accept::serve(front, listener, (settings, tasks), shutdown).await;
+        accept::serve(front, listener, (settings, tasks, workers), shutdown).await;
     }
 
     fn router(self: Arc<Self>) -> Router {
-        let mut router = self.beside.clone().layer(map_response(respond::secured));
+        let here = Handle::current();
+        let aside = from_fn(move |request, next: Next| aside(here.clone(), next.run(request)));
+        let mut router = self.beside.clone().layer(map_response(respond::secured)).layer(aside);
         for route in ROUTES {
             router = router.route(route.path, self.clone().endpoint(route));
         }
@@ -237,6 +250,18 @@ impl<S: CallService> Gateway<S> {
             Answers::Document => docs::document(&self.ports.document),
             Answers::Page(page) => docs::asset(&page),
         }
+    }
+}
+
+/// Answers on another runtime. Dropped, it is not answered.
+async fn aside(runtime: Handle, answer: impl Future<Output = Response> + Send + 'static) -> Response {
+    match AbortOnDropHandle::new(runtime.spawn(answer)).await {
+        Ok(response) => response,
+        Err(err) => match err.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this connection with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -6,6 +6,9 @@ pub use routes::{Answers, ROUTES, Route};
 mod gateway;
 pub use gateway::{Gateway, Ports, Settings};
 
+mod workers;
+pub use workers::{WorkerThreads, Workers};
+
 mod accept;
 
 mod connection;

@@ -104,7 +104,7 @@ impl Entry {
         let (usage, cost) = unsettled.known();
         Self {
             bound: unsettled.begin.bound.max(cost),
-            begin: unsettled.begin,
+            begin: *unsettled.begin,
             state: State::Running,
             certainty: Certainty::Estimated,
             usage,
@@ -162,11 +162,11 @@ impl Joined {
             Line::Begin(begin) => {
                 let place = self.first + self.window.len() as u64;
                 self.places.insert(begin.attempt, place);
-                self.window.push_back(Slot { unsettled: Unsettled::new(*begin), settle: None });
+                self.window.push_back(Slot { unsettled: Unsettled::new(begin), settle: None });
             }
             Line::Checkpoint(checkpoint) => {
                 if let Some(slot) = self.slot(&checkpoint.attempt) {
-                    slot.unsettled.checkpoint = Some(checkpoint);
+                    slot.unsettled.checkpoint = Some(Box::new(checkpoint));
                 }
             }
             Line::Settle(settle) if !self.places.contains_key(&settle.attempt) => {
@@ -195,9 +195,9 @@ impl Joined {
         self.first += 1;
         self.places.remove(&unsettled.begin.attempt);
         Some(match settle {
-            Some(settle) => Entry::settled(unsettled.begin, settle),
+            Some(settle) => Entry::settled(*unsettled.begin, settle),
             None if self.held => Entry::running(unsettled),
-            None => Entry::settled(unsettled.begin.clone(), unsettled.interrupted()),
+            None => Entry::settled(*unsettled.begin.clone(), unsettled.interrupted()),
         })
     }
 }

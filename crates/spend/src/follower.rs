@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -62,41 +63,52 @@ impl Follower {
         Applied { whole, read: self.read.max(self.known) }
     }
 
-    /// Entries that ended and that the ledger does not have: at least so many, or all there are now.
-    pub(crate) fn entries(&mut self, enough: usize) -> io::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+    /// Adds entries that ended and that the ledger does not have, until there are enough or no more. What was read is not
+    /// read again, so an error is told only where nothing came before it; what failed fails the next time too.
+    pub(crate) fn read(&mut self, entries: &mut Vec<Entry>, enough: usize) -> io::Result<()> {
+        let before = entries.len();
         while entries.len() < enough {
-            let mut reader = match self.reader.take() {
+            match self.line() {
+                Ok(Some((line, span))) => self.take(line, span, entries),
+                Ok(None) => break,
+                Err(_) if entries.len() > before => break,
+                Err(err) => return Err(err),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next record, and from where to where it reaches; damage is told and passed over.
+    fn line(&mut self) -> io::Result<Option<(Line, Range<Position>)>> {
+        loop {
+            let reader = match &mut self.reader {
                 Some(reader) => reader,
-                None => Reader::from(&self.path, self.read)?,
+                None => self.reader.insert(Reader::from(&self.path, self.read)?),
             };
-            let at = reader.position();
-            let line = match reader.line() {
-                None => match reader.again() {
-                    Ok(reader) => {
-                        self.reader = Some(reader);
-                        break;
-                    }
-                    Err(err) => return so_far(entries, err),
-                },
-                Some(Ok(line)) => line,
+            let at = Reader::position(reader);
+            let line = reader.line();
+            let end = Reader::position(reader);
+            match line {
+                None => {
+                    self.reader = self.reader.take().map(Reader::again).transpose()?;
+                    return Ok(None);
+                }
                 // The reader would go on behind it, and it may be readable again.
                 Some(Err(Damage::Unreadable(path, err))) => {
-                    let err = io::Error::new(err.kind(), format!("{}: {err}", path.display()));
-                    return so_far(entries, err);
+                    self.reader = None;
+                    return Err(io::Error::new(err.kind(), format!("{}: {err}", path.display())));
                 }
                 Some(Err(damage)) => {
+                    self.read = end;
                     self.damage(&damage);
-                    self.pass(reader);
-                    continue;
                 }
-            };
-            // Ahead of the first record of a segment, the position is still at the end of the one before.
-            let here = reader.position();
-            self.take(line, at, here, &mut entries);
-            self.pass(reader);
+                // Ahead of the first record of a segment, the position is still at the end of the one before.
+                Some(Ok(line)) => {
+                    self.read = end;
+                    return Ok(Some((line, at..end)));
+                }
+            }
         }
-        Ok(entries)
     }
 
     /// Bytes of the journal that were not read yet.
@@ -117,29 +129,24 @@ impl Follower {
         Ok(())
     }
 
-    fn pass(&mut self, reader: Reader) {
-        self.read = reader.position();
-        self.reader = Some(reader);
-    }
-
-    fn take(&mut self, line: Line, at: Position, end: Position, entries: &mut Vec<Entry>) {
-        let known = end <= self.known;
+    fn take(&mut self, line: Line, span: Range<Position>, entries: &mut Vec<Entry>) {
+        let known = span.end <= self.known;
         self.trimmed.get_or_insert(line.trimmed());
         match line {
             Line::Begin(begin) => {
-                self.begins.insert(at, begin.attempt);
-                self.open.insert(begin.attempt, (at, Unsettled::new(*begin)));
+                self.begins.insert(span.start, begin.attempt);
+                self.open.insert(begin.attempt, (span.start, Unsettled::new(begin)));
             }
             Line::Checkpoint(checkpoint) => {
                 if let Some((_, unsettled)) = self.open.get_mut(&checkpoint.attempt) {
-                    unsettled.checkpoint = Some(checkpoint);
+                    unsettled.checkpoint = Some(Box::new(checkpoint));
                 }
             }
             Line::Settle(settle) => match self.open.remove(&settle.attempt) {
                 Some((begin, unsettled)) => {
                     self.begins.remove(&begin);
                     if !known {
-                        entries.push(Entry::settled(unsettled.begin, settle));
+                        entries.push(Entry::settled(*unsettled.begin, settle));
                     }
                 }
                 None if known || settle.began_by(self.trimmed) => {}
@@ -158,7 +165,7 @@ impl Follower {
         let open = begins.values().filter_map(|attempt| self.open.remove(attempt));
         let ended = open.map(|(_, unsettled)| {
             let settle = unsettled.interrupted();
-            Entry::settled(unsettled.begin, settle)
+            Entry::settled(*unsettled.begin, settle)
         });
         ended.collect()
     }
@@ -168,11 +175,6 @@ impl Follower {
         self.trimmed.get_or_insert(0);
         tracing::error!(%damage, "the journal is damaged");
     }
-}
-
-/// What was read is not read again, so it goes on its way; what failed fails the next time too.
-fn so_far(entries: Vec<Entry>, err: io::Error) -> io::Result<Vec<Entry>> {
-    if entries.is_empty() { Err(err) } else { Ok(entries) }
 }
 
 /// Takes the instances that no live process holds and that grew beyond what is known of them, and closes their books.

@@ -112,31 +112,28 @@ impl Reader {
     /// The next record, marks included.
     pub(crate) fn line(&mut self) -> Option<Result<Line, Damage>> {
         loop {
-            let mut loaded = match self.current.take() {
+            let loaded = match &mut self.current {
                 Some(loaded) => loaded,
                 None => match self.load()? {
-                    Ok(loaded) => loaded,
+                    Ok(loaded) => self.current.insert(loaded),
                     Err(damage) => return Some(Err(damage)),
                 },
             };
             let found = loaded.line(&self.instance, &mut self.known);
             self.position = Position { segment: loaded.name.number, offset: loaded.base + loaded.at as u64 };
             match (&found, loaded.rest) {
-                (None, Rest::Nothing) => continue,
-                // Whoever reads on looks for what came since then with a new reader.
-                (None, Rest::Open) => {}
+                (None, Rest::Nothing) => self.current = None,
                 (None, Rest::Unread) => {
-                    let open = self.rest_is_empty();
+                    let open = rest_is_empty(&self.names, &self.instance);
                     if let Err(err) = loaded.read(open) {
-                        return Some(Err(Damage::Unreadable(loaded.name.path(&self.instance), err)));
+                        let path = loaded.name.path(&self.instance);
+                        self.current = None;
+                        return Some(Err(Damage::Unreadable(path, err)));
                     }
-                    self.current = Some(loaded);
-                    continue;
                 }
-                (Some(_), _) => {}
+                // Whoever reads on looks for what came since then with a new reader.
+                (None, Rest::Open) | (Some(_), _) => return found,
             }
-            self.current = Some(loaded);
-            return found;
         }
     }
 
@@ -145,12 +142,6 @@ impl Reader {
         let base = if name.number == self.position.segment { self.position.offset } else { 0 };
         let path = name.path(&self.instance);
         Some(Loaded::open(name, &path, base).map_err(|err| Damage::Unreadable(path, err)))
-    }
-
-    /// Behind the segment that is written to stands at most the empty one that comes next.
-    fn rest_is_empty(&self) -> bool {
-        let written = |name: &Name| name.path(&self.instance).metadata().is_ok_and(|meta| meta.len() > 0);
-        !self.names.as_slice().iter().any(written)
     }
 }
 
@@ -184,6 +175,8 @@ impl Loaded {
         self.bytes.drain(..self.at);
         self.base += self.at as u64;
         self.at = 0;
+        let left = self.file.metadata()?.len().saturating_sub(self.base + self.bytes.len() as u64);
+        self.bytes.reserve(left.min(WINDOW) as usize);
         let read = Read::by_ref(&mut self.file).take(WINDOW).read_to_end(&mut self.bytes)?;
         self.rest = match (read as u64 == WINDOW, open) {
             (true, _) => Rest::Unread,
@@ -213,6 +206,12 @@ impl Loaded {
         self.at += (scan.offset() - offset) as usize;
         Some(Err(Damage::Corrupt { path: self.name.path(instance), offset, bytes }))
     }
+}
+
+/// Behind the segment that is written to stands at most the empty one that comes next.
+fn rest_is_empty(names: &vec::IntoIter<Name>, instance: &Path) -> bool {
+    let written = |name: &Name| name.path(instance).metadata().is_ok_and(|meta| meta.len() > 0);
+    !names.as_slice().iter().any(written)
 }
 
 // === impl Damage ===

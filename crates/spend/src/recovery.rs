@@ -18,8 +18,8 @@ use crate::tail::Tail;
 
 /// An attempt without an end, and how far it is known to have come.
 pub(crate) struct Unsettled {
-    pub(crate) begin: Begin,
-    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) begin: Box<Begin>,
+    pub(crate) checkpoint: Option<Box<Checkpoint>>,
 }
 
 /// Opens the end of the journal in a directory that this process holds, with the books of its predecessor closed. What
@@ -49,7 +49,7 @@ pub(crate) fn resume(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64) -> io:
 // === impl Unsettled ===
 
 impl Unsettled {
-    pub(crate) fn new(begin: Begin) -> Self {
+    pub(crate) fn new(begin: Box<Begin>) -> Self {
         Self { begin, checkpoint: None }
     }
 
@@ -146,11 +146,11 @@ fn unsettled(dir: &Path, newest: Name, last_started: &mut u64) -> io::Result<Vec
             Ok(Line::Begin(begin)) => {
                 *last_started = begin.started.max(*last_started);
                 let segment = reader.position().segment;
-                open.entry(begin.attempt).or_insert((segment, Unsettled::new(*begin)));
+                open.entry(begin.attempt).or_insert((segment, Unsettled::new(begin)));
             }
             Ok(Line::Checkpoint(checkpoint)) => {
                 if let Some((_, unsettled)) = open.get_mut(&checkpoint.attempt) {
-                    unsettled.checkpoint = Some(checkpoint);
+                    unsettled.checkpoint = Some(Box::new(checkpoint));
                 }
             }
             Ok(Line::Settle(settle)) => {

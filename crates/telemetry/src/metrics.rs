@@ -52,6 +52,8 @@ pub struct LedgerFigures {
     pub damaged: u64,
     /// Attempts that were let pass while the disk was full.
     pub unjournalled: u64,
+    /// What those cost, in dollars.
+    pub unjournalled_dollars: f64,
     /// Ends that were lost while the disk was full.
     pub lost: u64,
     /// Times that the journal could not be forced to the disk.
@@ -133,6 +135,8 @@ impl LedgerFigures {
         for (name, help, value) in counters {
             registry.register(name, help, ConstCounter::new(value));
         }
+        let (name, help) = ("unjournalled_dollars", "What attempts cost that passed while the disk was full");
+        registry.register(name, help, ConstCounter::new(self.unjournalled_dollars));
     }
 }
 

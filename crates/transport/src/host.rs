@@ -212,18 +212,21 @@ impl Host {
         self.slot(usize::MAX).map(Way::Slot)
     }
 
-    /// The connection that was used last, if it still lives as far as is known.
+    /// The connection that was used last, if it still lives as far as is known; one of this thread's where there is one.
     fn rested_line(self: &Arc<Self>) -> Option<Box<Line>> {
         let now = Instant::now();
+        let lives = |line: &Line| now.duration_since(line.rested) <= self.limits.idle_timeout;
         let mut idle = self.idle.lock();
-        let mut line = idle.pop_back()?;
-        if now.duration_since(line.rested) > self.limits.idle_timeout {
+        if !lives(idle.back()?) {
             // All that rest below it rest even longer.
             let stale = std::mem::take(&mut *idle);
             drop(idle);
             drop(stale);
             return None;
         }
+        let at_home = idle.iter().rev().take_while(|line| lives(line)).position(|line| line.is_at_home());
+        let place = idle.len() - 1 - at_home.unwrap_or_default();
+        let mut line = idle.remove(place)?;
         drop(idle);
         line.wake(now, self.clone());
         Some(line)

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -34,6 +35,8 @@ pub(crate) struct Line {
     host: Option<Arc<Host>>,
     /// When it was last used.
     pub(crate) rested: Instant,
+    /// The thread that opened it, whose runtime hears from its socket.
+    home: ThreadId,
 }
 
 /// The connection's own future.
@@ -67,7 +70,14 @@ impl Line {
             .map_err(|error| Failure::unsent(FailureKind::Connect, error.to_string()))?;
         let waker = Waker::from(link.clone());
         let driver = Driver { connection: Some(connection), link, dry: false };
-        Ok(Box::new(Self { sender, driver, waker, host: Some(host), rested: Instant::now() }))
+        Ok(Box::new(Self {
+            sender,
+            driver,
+            waker,
+            host: Some(host),
+            rested: Instant::now(),
+            home: thread::current().id(),
+        }))
     }
 
     /// Sends a request and waits for the head of the answer. Dropping the future closes the connection.
@@ -130,6 +140,11 @@ impl Line {
         if self.is_ready() {
             self.release();
         }
+    }
+
+    /// Whether this thread opened it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.home == thread::current().id()
     }
 
     /// Before it is used again at `now`.

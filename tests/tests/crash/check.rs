@@ -126,7 +126,8 @@ fn judge(number: u64, bill: &Bill, entry: &Booked) {
     }
 }
 
-fn cost(bill: &Bill) -> i64 {
+/// What the provider bills, in nano-dollars.
+pub fn cost(bill: &Bill) -> i64 {
     let tokens = |count: u64| i64::try_from(count).unwrap();
     tokens(bill.input) * INPUT_PRICE + tokens(bill.output) * OUTPUT_PRICE
 }

@@ -1,6 +1,8 @@
 //! The journal's disk fills up under load: calls are refused, nothing goes out that is not written down, and when there is
 //! room again everything goes on.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +33,8 @@ const CLIENTS: usize = 6;
 enum Filling {
     /// A small one is filled: no segment can be made.
     Disk(SmallDisk),
+    /// The journal's directories become read-only: no segment can be made.
+    Lock,
     /// The process may write no further into any file: a segment that is there takes nothing.
     Limit,
 }
@@ -39,6 +43,11 @@ impl Filling {
     fn set_up(&self, setup: Setup) -> Setup {
         match self {
             Self::Disk(disk) => setup.data(disk.path().join("data")),
+            // Who may do everything, may write to what is read-only too.
+            Self::Lock if rustix::process::geteuid().is_root() => {
+                setup.under(&["setpriv", "--bounding-set=-dac_override"])
+            }
+            Self::Lock => setup,
             // Whoever writes too far is told, not ended.
             Self::Limit => setup.under(&["/bin/sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]),
         }
@@ -47,13 +56,14 @@ impl Filling {
     fn fill(&self, gateway: &Gateway) {
         match self {
             Self::Disk(disk) => disk.fill(),
+            Self::Lock => lock(gateway, 0o555),
             Self::Limit => limit(gateway, "1"),
         }
     }
 
     fn metric(&self) -> &'static str {
         match self {
-            Self::Disk(_) => "gatewright_ledger_journal_full",
+            Self::Disk(_) | Self::Lock => "gatewright_ledger_journal_full",
             Self::Limit => "gatewright_ledger_journal_failing",
         }
     }
@@ -61,6 +71,7 @@ impl Filling {
     fn clear(&self, gateway: &Gateway) {
         match self {
             Self::Disk(disk) => disk.clear(),
+            Self::Lock => lock(gateway, 0o755),
             Self::Limit => limit(gateway, "unlimited"),
         }
     }
@@ -73,6 +84,16 @@ fn limit(gateway: &Gateway, bytes: &str) {
     assert!(command.status().unwrap().success());
 }
 
+/// Says who may do what in the journal's directories.
+fn lock(gateway: &Gateway, mode: u32) {
+    let journal = gateway.dir().join("gatewright-data/journal");
+    let below =
+        fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    for directory in below.chain([journal.clone()]) {
+        fs::set_permissions(directory, Permissions::from_mode(mode)).unwrap();
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_calls_and_loses_none() {
     on_a_small_disk(&Database::Sqlite);
@@ -81,6 +102,11 @@ fn a_full_disk_refuses_calls_and_loses_none() {
 #[test]
 fn nor_with_postgresql() {
     on_a_small_disk(&Database::Postgres(Postgres::start()));
+}
+
+#[test]
+fn a_directory_that_becomes_read_only_refuses_calls_and_loses_none() {
+    check(&Filling::Lock, &Database::Sqlite);
 }
 
 #[test]
@@ -131,14 +157,14 @@ fn check(filling: &Filling, database: &Database) {
         gateway.kill();
     });
     gateway.restart();
-    if let Filling::Disk(_) = filling {
+    if let Filling::Disk(_) | Filling::Lock = filling {
         refused(&load, &clients, &upstream);
         filling.clear(&gateway);
     }
     until("calls are taken", || load.once(&clients[0]).status == 200);
     // A full disk takes the ends of what has begun; one that takes nothing does not, and they died with the process.
     let whole = match filling {
-        Filling::Disk(_) => load.whole.into_inner().unwrap(),
+        Filling::Disk(_) | Filling::Lock => load.whole.into_inner().unwrap(),
         Filling::Limit => written,
     };
     let told = settle(&upstream, &mut gateway, database, &whole);

@@ -11,3 +11,4 @@ mod starts;
 mod stops;
 mod streams;
 mod torn;
+mod uncounted;
