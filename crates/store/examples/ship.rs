@@ -18,8 +18,6 @@ const ATTEMPTS: u64 = 100_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // As the gateway does.
-    rustix::thread::disable_transparent_huge_pages(true)?;
     let dir = tempfile::tempdir_in(".")?;
     let clock = Arc::new(SystemClock);
     let place = match std::env::args().nth(1) {
