@@ -1,11 +1,14 @@
 //! HTTP/1.1 against scripted servers: reuse, retries, bursts, cancellation, limits.
 
 use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::support::{Peer, client, listen, post, run, url};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use gatewright_transport::{FailureKind, Pieces, Request, Settings};
+use gatewright_transport::{FailureKind, Pieces, Request, Settings, Transport};
 use http::Method;
 use tokio::sync::oneshot;
 
@@ -64,6 +67,64 @@ async fn a_connection_is_used_again_once_its_answer_is_read() {
         assert_eq!(response.body.collect(100).await.unwrap(), wanted);
     }
     peer.await.unwrap();
+}
+
+/// A runtime hears from the sockets that were opened on it: others' would have to be told across threads.
+#[test]
+fn a_thread_takes_its_own_connection_first() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime();
+    let (listener, address) = server.block_on(listen());
+    // Each connection says its number; the first answers come when both threads have asked.
+    let serving = thread::spawn(move || {
+        server.block_on(async move {
+            let mut peers = [Peer::accept(&listener).await, Peer::accept(&listener).await];
+            for peer in &mut peers {
+                peer.request().await;
+            }
+            let [first, second] = &mut peers;
+            let serve = async |peer: &mut Peer, number: &str| {
+                peer.answer(number).await;
+                for _ in 0..3 {
+                    peer.request().await;
+                    peer.answer(number).await;
+                }
+            };
+            tokio::join!(serve(first, "0"), serve(second, "1"));
+        });
+    });
+    let client = client();
+    let asking = |client: Transport| {
+        let (go, gone) = mpsc::channel::<mpsc::Sender<String>>();
+        let asking = thread::spawn(move || {
+            let runtime = runtime();
+            for tell in gone {
+                let answer =
+                    async { client.send(post(url(address), "{}")).await.unwrap().body.collect(9).await };
+                let body = runtime.block_on(answer).unwrap();
+                tell.send(String::from_utf8(body.to_vec()).unwrap()).unwrap();
+            }
+        });
+        (go, asking)
+    };
+    let threads = [asking(client.clone()), asking(client)];
+    let ask = |number: usize| {
+        let (tell, told) = mpsc::channel();
+        threads[number].0.send(tell).unwrap();
+        told
+    };
+    // On another's connection it would wait until that thread's runtime runs again, which it does not.
+    let told = |told: mpsc::Receiver<String>| told.recv_timeout(Duration::from_secs(10)).unwrap();
+    let own = [ask(0), ask(1)].map(told);
+    assert_ne!(own[0], own[1]);
+    for number in [0, 1, 1, 0, 1, 0] {
+        assert_eq!(told(ask(number)), own[number]);
+    }
+    for (go, asking) in threads {
+        drop(go);
+        asking.join().unwrap();
+    }
+    serving.join().unwrap();
 }
 
 #[tokio::test]
