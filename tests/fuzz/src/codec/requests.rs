@@ -62,13 +62,16 @@ fn decode(codec: &dyn Codec, body: &Bytes) -> Option<Chat> {
 
 /// Turns without what may change on the way: fields and citations that only one dialect knows may go, names of files
 /// and arguments are made up where they are demanded, text that says nothing is none, and in Anthropic's
-/// dialect whoever speaks twice in a row speaks once.
+/// dialect a turn that says nothing is none either, and whoever speaks twice in a row speaks once.
 fn bare(turns: &[Turn], dialect: Dialect) -> Vec<Turn> {
     let joins = dialect == Dialect::AnthropicMessages;
     let mut bare: Vec<Turn> = Vec::new();
     for turn in turns {
         let mut turn = Turn { extra: Extra::new(), ..turn.clone() };
         strip(&mut turn.parts);
+        if joins && turn.parts.is_empty() {
+            continue;
+        }
         match bare.last_mut() {
             Some(last) if joins && last.role == turn.role && last.name == turn.name => last.parts.append(&mut turn.parts),
             _ => bare.push(turn),
