@@ -147,11 +147,13 @@ fn retold(target: &dyn Codec, out: &[u8], events: &[Event]) {
     assert_eq!(told, want, "{}\nfrom {events:?}", show(out));
 }
 
-/// Whether every delta is one that its part can have, and every part one that each dialect knows.
+/// Whether every delta is one that its part can have, and every part one that each dialect knows: a reader of OpenAI's
+/// waits with a call until it hears its name, so one that never has a name comes last.
 fn fits(events: &[Event]) -> bool {
     let mut kinds = Vec::new();
     events.iter().all(|event| match event {
         Event::PartStart { kind: PartKind::Other(_), .. } => false,
+        Event::PartStart { kind: PartKind::ToolCall { name, .. }, .. } if name.is_empty() => false,
         Event::PartStart { choice, index, kind } => {
             kinds.push((*choice, *index, kind));
             true
