@@ -182,15 +182,20 @@ async fn speaks(stream: &TcpStream, patience: Duration, stopping: &CancellationT
     }
 }
 
-/// Connections that nobody has accepted yet. The listener ends with that.
+/// Connections that nobody has accepted yet. The listener ends with that: whoever comes between the last of them and its
+/// end is reset, so nothing stands between the two.
 fn waiting(listener: TcpListener) -> Vec<(std::net::TcpStream, Peer)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
-    std::iter::from_fn(|| listener.accept().ok())
-        .filter_map(|(stream, address)| {
-            stream.set_nonblocking(true).ok()?;
-            Some(begun(stream, address))
-        })
-        .collect()
+    let mut accepted = Vec::new();
+    while let Ok(next) = listener.accept() {
+        accepted.push(next);
+    }
+    drop(listener);
+    let served = |(stream, address): (std::net::TcpStream, SocketAddr)| {
+        stream.set_nonblocking(true).ok()?;
+        Some(begun(stream, address))
+    };
+    accepted.into_iter().filter_map(served).collect()
 }
 
 fn begun(stream: std::net::TcpStream, address: SocketAddr) -> (std::net::TcpStream, Peer) {
