@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use hyper::rt::Executor;
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 /// Threads that answer for as long as this lives. Whoever holds it must not be one of them.
@@ -46,14 +46,17 @@ pub(crate) struct Spread {
 impl WorkerThreads {
     /// Starts so many.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
-        let (stop, mut threads, mut runtimes) = (CancellationToken::new(), Vec::new(), Vec::new());
-        for _ in 0..count.get() {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            runtimes.push(runtime.handle().clone());
-            let stopped = stop.clone().cancelled_owned();
-            threads.push(Builder::new().name("worker".into()).spawn(move || runtime.block_on(stopped))?);
+        let runtime = |_| runtime::Builder::new_current_thread().enable_all().build();
+        let runtimes: Vec<Runtime> = (0..count.get()).map(runtime).collect::<io::Result<_>>()?;
+        let workers = Workers::of(runtimes.iter().map(|runtime| runtime.handle().clone()).collect());
+        // Those that run already end with this, where a later one cannot be started.
+        let mut started = Self { workers, stop: CancellationToken::new(), threads: Vec::new() };
+        for runtime in runtimes {
+            let stopped = started.stop.clone().cancelled_owned();
+            let thread = Builder::new().name("worker".into()).spawn(move || runtime.block_on(stopped))?;
+            started.threads.push(thread);
         }
-        Ok(Self { workers: Workers::of(runtimes), stop, threads })
+        Ok(started)
     }
 
     /// What connections are given to.

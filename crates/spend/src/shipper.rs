@@ -166,12 +166,13 @@ impl<L: Ledger> Shipper<L> {
     /// Ships one batch, waiting for the ledger as long as that takes. Whether there was a whole one.
     async fn round(&mut self) -> bool {
         self.meet().await;
-        let (batch, full) = self.gather().await;
+        let (mut batch, full) = self.gather().await;
         if !batch.entries.is_empty() {
             self.deliver(&batch).await;
         }
         self.sweep(&batch).await;
         self.look(&[]);
+        batch.entries.clear();
         self.room = batch.entries;
         if !full {
             self.caught_up.send_replace(true);
@@ -236,9 +237,8 @@ impl<L: Ledger> Shipper<L> {
     /// Reads what ended, from all journals in turn.
     async fn gather(&mut self) -> (Batch, bool) {
         let (mut followers, enough) = (std::mem::take(&mut self.followers), self.shipping.batch);
-        let mut entries = std::mem::take(&mut self.room);
+        let entries = std::mem::take(&mut self.room);
         let (followers, batch, errors) = apart(move || {
-            entries.clear();
             let (mut batch, mut errors) = (Batch { entries, ..Batch::default() }, Vec::new());
             for follower in &mut followers {
                 let before = batch.entries.len();
