@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    AttemptId, Codec, Dialect, Error, Json, JsonLimits, Losses, ModelFacts, Peek, ReasoningControl, Relay,
-    ReplyStyle, Translate, Usage,
+    AttemptId, Codec, Dialect, Error, Framing, Json, JsonLimits, Losses, ModelFacts, Peek, ReasoningControl,
+    Relay, ReplyStyle, Translate, Usage,
 };
-use gatewright_dialects::sse::Splitter;
+use gatewright_dialects::Splitter;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -50,9 +50,9 @@ fn requests_become_what_each_upstream_takes() {
 #[test]
 fn replies_become_what_each_client_expects() {
     walk("replies", |case, name, target| {
-        if case.dir.join("in.sse").exists() {
-            let (text, usage) = stream(case, target, usize::MAX);
-            case.expect(&format!("out.{name}.sse"), &text);
+        if case.streams() {
+            let (bytes, usage) = stream(case, target, usize::MAX);
+            case.expect_bytes(&format!("out.{name}.{}", extension(target)), &bytes);
             return case.expect("meter.json", &pretty(&json!(usage).to_string().into()));
         }
         let (body, usage) = whole(case, target);
@@ -64,7 +64,7 @@ fn replies_become_what_each_client_expects() {
 #[test]
 fn streams_say_the_same_wherever_their_bytes_are_cut() {
     walk("replies", |case, _, target| {
-        if case.dir.join("in.sse").exists() {
+        if case.streams() {
             let whole = stream(case, target, usize::MAX);
             for size in [1, 2, 3, 7, 64] {
                 assert_eq!(stream(case, target, size), whole, "{} in pieces of {size}", case.dir.display());
@@ -145,16 +145,16 @@ fn whole(case: &Case, target: Dialect) -> (Bytes, Option<Usage>) {
 }
 
 /// Cuts the stream into pieces of `size` bytes and joins what the client gets.
-fn stream(case: &Case, target: Dialect, size: usize) -> (String, Option<Usage>) {
+fn stream(case: &Case, target: Dialect, size: usize) -> (Vec<u8>, Option<Usage>) {
     let mut relay: Box<dyn Relay> = match case.dialect == target {
         true => codec(target).relay(&style()),
         false => Box::new(Translate::new(codec(case.dialect).decoder(), codec(target).encoder(&style()))),
     };
-    let input = case.read("in.sse");
-    let mut splitter = Splitter::new(MAX_EVENT);
+    let input = case.read_bytes(&format!("in.{}", extension(case.dialect)));
+    let mut splitter = Splitter::new(codec(case.dialect).framing(), MAX_EVENT);
     let (mut out, mut usage) = (BytesMut::new(), None);
     let note = |peek: Peek, usage: &mut Option<Usage>| *usage = peek.usage.or(*usage);
-    for piece in input.as_bytes().chunks(size.min(input.len())) {
+    for piece in input.chunks(size.min(input.len())) {
         splitter
             .feed(piece, &mut |event| {
                 note(relay.event(event, &mut out)?, &mut usage);
@@ -169,7 +169,7 @@ fn stream(case: &Case, target: Dialect, size: usize) -> (String, Option<Usage>) 
         })
         .unwrap();
     note(relay.close(&mut out).unwrap(), &mut usage);
-    (String::from_utf8(out.to_vec()).unwrap(), usage)
+    (out.to_vec(), usage)
 }
 
 /// Shows every case of a kind with every target dialect to `check`.
@@ -196,18 +196,33 @@ fn cases(kind: &str) -> Vec<Case> {
 // === impl Case ===
 
 impl Case {
+    /// Whether the case's answer is a stream.
+    fn streams(&self) -> bool {
+        self.dir.join(format!("in.{}", extension(self.dialect))).exists()
+    }
+
     fn read(&self, file: &str) -> String {
+        String::from_utf8(self.read_bytes(file)).unwrap()
+    }
+
+    fn read_bytes(&self, file: &str) -> Vec<u8> {
         let path = self.dir.join(file);
-        fs::read_to_string(&path).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
+        fs::read(&path).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
     }
 
     fn expect(&self, file: &str, actual: &str) {
+        self.expect_bytes(file, actual.as_bytes());
+    }
+
+    fn expect_bytes(&self, file: &str, actual: &[u8]) {
         let path = self.dir.join(file);
         if updates() {
             return fs::write(path, actual).unwrap();
         }
         assert!(path.exists(), "{} is missing: every target needs an outcome", path.display());
-        assert_eq!(actual, self.read(file), "{}", path.display());
+        let wanted = self.read_bytes(file);
+        let [actual, wanted] = [actual, &wanted].map(String::from_utf8_lossy);
+        assert_eq!(actual, wanted, "{}", path.display());
     }
 
     fn expect_none(&self, file: &str) {
@@ -225,7 +240,7 @@ impl Case {
         let reasoning = match (target, told["reasoning"].as_str()) {
             (Dialect::AnthropicMessages, Some("adaptive")) => ReasoningControl::Adaptive,
             (Dialect::AnthropicMessages, _) => ReasoningControl::Budget,
-            (Dialect::OpenAiChat, _) => ReasoningControl::Effort,
+            _ => ReasoningControl::Effort,
         };
         ModelFacts {
             name: "up-model".into(),
@@ -234,6 +249,15 @@ impl Case {
             structured_output: told["structured_output"] != false,
             document_links: told["document_links"] == true,
         }
+    }
+}
+
+/// What files of streams in this dialect end in.
+fn extension(dialect: Dialect) -> &'static str {
+    match codec(dialect).framing() {
+        Framing::Sse => "sse",
+        Framing::Ndjson => "ndjson",
+        Framing::AwsEvents => "eventstream",
     }
 }
 

@@ -64,14 +64,13 @@ fn of_models(answers: &Answers) -> Value {
 }
 
 fn call(operation: Operation, dialect: Dialect) -> Value {
-    let (tag, summary) = match (operation, dialect) {
-        (Operation::CountTokens, _) => ("messages", "Counts the tokens of a conversation"),
-        (Operation::Chat, Dialect::OpenAiChat) => {
-            ("chat completions", "Answers a conversation, in OpenAI's words")
+    let (tag, summary) = match operation {
+        Operation::Chat => {
+            ("conversations", format!("Answers a conversation, in the words of {}", dialect.name()))
         }
-        (Operation::Chat, Dialect::AnthropicMessages) => {
-            ("messages", "Answers a conversation, in Anthropic's words")
-        }
+        Operation::CountTokens => ("conversations", "Counts the tokens of a conversation".to_owned()),
+        Operation::Embeddings => ("embeddings", "Makes vectors of texts".to_owned()),
+        Operation::Rerank => ("rerank", "Ranks documents by how well they answer a question".to_owned()),
     };
     let body = json!({
         "type": "object",

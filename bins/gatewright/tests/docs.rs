@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use gatewright::config::{Config, Said};
 use gatewright_admin::{Form, Place, ROUTES, Standing, TABLES, Writer};
 use gatewright_catalogue::{Auth, Catalogue};
-use gatewright_core::{Dialect, ErrorKind};
+use gatewright_core::ErrorKind;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -85,13 +85,10 @@ fn the_table_of_providers_is_the_catalogues() {
         .providers()
         .iter()
         .map(|row| {
-            let dialect = match row.dialect {
-                Dialect::OpenAiChat => "OpenAI Chat",
-                Dialect::AnthropicMessages => "Anthropic Messages",
-            };
+            let dialect = row.dialect.name();
             let auth = match &row.auth {
                 Auth::Bearer => "bearer",
-                Auth::Header(name) => name,
+                Auth::Header(name) | Auth::Query(name) => name,
             };
             let keys = row.key_env.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
             let base = row.base_url.as_deref().unwrap_or("`api_base`");

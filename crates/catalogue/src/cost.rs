@@ -67,6 +67,8 @@ struct Exact {
     plain_output: u128,
     reasoning: u128,
     tool_usage: u128,
+    /// What is billed by the piece: searches through documents, pictures, sound, spoken characters.
+    pieces: u128,
 }
 
 /// Finds the rate of a meter for one answer.
@@ -162,6 +164,10 @@ impl Prices {
                 .saturating_add(cost(Meter::ImageOutput, usage.image_output)),
             reasoning: cost(Meter::Reasoning, usage.reasoning),
             tool_usage: cost(search, usage.web_searches),
+            pieces: cost(Meter::SearchUnits, usage.search_units)
+                .saturating_add(cost(Meter::Images, usage.images))
+                .saturating_add(cost(Meter::Characters, usage.characters))
+                .saturating_add(cost(Meter::SecondsHeard, usage.audio_millis) / 1000),
         }
     }
 }
@@ -170,7 +176,8 @@ impl Prices {
 
 impl Exact {
     fn input(&self) -> u128 {
-        self.plain_input.saturating_add(self.cache_read).saturating_add(self.cache_creation)
+        let tokens = self.plain_input.saturating_add(self.cache_read).saturating_add(self.cache_creation);
+        tokens.saturating_add(self.pieces)
     }
 
     fn output(&self) -> u128 {
@@ -215,8 +222,16 @@ impl<'a> Rates<'a> {
     /// or output rate. Only output may be priced outside, and searches always are.
     fn beside_steps(&self, meter: Meter) -> Option<Price> {
         match meter {
-            Meter::Output | Meter::SearchLow | Meter::SearchMedium | Meter::SearchHigh => self.listed(meter),
-            _ => None,
+            Meter::Input
+            | Meter::CacheRead
+            | Meter::CacheWrite5m
+            | Meter::CacheWrite1h
+            | Meter::Reasoning
+            | Meter::AudioInput
+            | Meter::AudioOutput
+            | Meter::ImageInput
+            | Meter::ImageOutput => None,
+            _ => self.listed(meter),
         }
     }
 
@@ -250,6 +265,9 @@ fn stand_in(meter: Meter) -> Option<Meter> {
         Meter::CacheRead | Meter::CacheWrite5m | Meter::AudioInput | Meter::ImageInput => Some(Meter::Input),
         Meter::CacheWrite1h => Some(Meter::CacheWrite5m),
         Meter::Reasoning | Meter::AudioOutput | Meter::ImageOutput => Some(Meter::Output),
-        Meter::Input | Meter::Output | Meter::SearchLow | Meter::SearchMedium | Meter::SearchHigh => None,
+        // Price lists give one or the other, and where they give both it is the same.
+        Meter::Images => Some(Meter::ImagesAsked),
+        Meter::SecondsHeard => Some(Meter::SecondsMade),
+        _ => None,
     }
 }

@@ -4,6 +4,7 @@ use gatewright_core::{Dialect, ModelFacts, ReasoningControl};
 use serde::Deserialize;
 
 use crate::provider::ReasoningWord;
+use crate::row::{schema_word, usual};
 use crate::{Catalogue, Overrides, ProviderRow, Quirk};
 
 /// What is known of models that the table does not list, by how their names begin.
@@ -22,23 +23,24 @@ pub(crate) struct Family {
 impl Catalogue {
     /// What an encoder must know of a provider's model. `name` is what the provider is called with.
     pub fn facts(&self, provider: &ProviderRow, name: &str, overrides: &Overrides) -> ModelFacts {
+        let dialect = provider.dialect_of(name);
         let known = match self.row(&provider.id, name, overrides) {
-            Some(row) => row.facts(provider.dialect, name),
-            None => self.unlisted(provider, name),
+            Some(row) => row.facts(dialect, name),
+            None => self.unlisted(provider, dialect, name),
         };
         let known = self.corrected(known, provider, name);
-        overridden(known, overrides, provider.dialect)
+        overridden(known, overrides, dialect)
     }
 
     /// What can be told of a model that the table does not list.
-    fn unlisted(&self, provider: &ProviderRow, name: &str) -> ModelFacts {
+    fn unlisted(&self, provider: &ProviderRow, dialect: Dialect, name: &str) -> ModelFacts {
         let bare = name.rsplit('/').next().unwrap_or(name);
         let fits = |family: &&Family| family.prefixes.iter().any(|prefix| bare.starts_with(&**prefix));
         let family = self.families().iter().find(fits);
         let told = family.and_then(|family| family.reasoning).map(ReasoningControl::from);
-        let reasoning = match (told, provider.dialect) {
-            (Some(control), Dialect::AnthropicMessages) => control,
-            (Some(_), Dialect::OpenAiChat) => ReasoningControl::Effort,
+        let reasoning = match (told, dialect) {
+            (Some(control), Dialect::AnthropicMessages | Dialect::BedrockConverse) => control,
+            (Some(_), other) => usual(other),
             (None, _) => provider.unknown_reasoning,
         };
         ModelFacts {
@@ -46,9 +48,11 @@ impl Catalogue {
             max_output: family.and_then(|family| family.max_output),
             reasoning,
             // An endpoint that speaks OpenAI's dialect is asked in its words; what it refuses it tells.
-            structured_output: match provider.dialect {
-                Dialect::OpenAiChat => !provider.quirks.contains(&Quirk::SchemaAsTool),
-                Dialect::AnthropicMessages => family.is_some_and(|family| family.structured_output),
+            structured_output: match dialect {
+                Dialect::AnthropicMessages | Dialect::BedrockConverse => {
+                    family.is_some_and(|family| family.structured_output)
+                }
+                _ => !provider.quirks.contains(&Quirk::SchemaAsTool),
             },
             document_links: false,
         }
@@ -69,16 +73,11 @@ fn overridden(mut facts: ModelFacts, overrides: &Overrides, dialect: Dialect) ->
     facts.max_output = overrides.limits.max_output.or(facts.max_output);
     match (overrides.supports("reasoning"), dialect) {
         (Some(false), _) => facts.reasoning = ReasoningControl::None,
-        (Some(true), Dialect::OpenAiChat) => facts.reasoning = ReasoningControl::Effort,
-        (Some(true), Dialect::AnthropicMessages) if facts.reasoning == ReasoningControl::None => {
-            facts.reasoning = ReasoningControl::Budget;
+        (Some(true), dialect) if facts.reasoning == ReasoningControl::None => {
+            facts.reasoning = usual(dialect);
         }
         _ => {}
     }
-    let schema = match dialect {
-        Dialect::AnthropicMessages => "native_structured_output",
-        Dialect::OpenAiChat => "response_schema",
-    };
-    facts.structured_output = overrides.supports(schema).unwrap_or(facts.structured_output);
+    facts.structured_output = overrides.supports(schema_word(dialect)).unwrap_or(facts.structured_output);
     facts
 }

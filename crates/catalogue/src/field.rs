@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What a rate is charged for: the units of [`gatewright_core::Usage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is named as the unit in `Usage`")]
+#[expect(missing_docs, reason = "each is named as the unit in `Usage`, or as its field in price lists")]
 pub enum Meter {
     Input,
     Output,
@@ -19,6 +19,12 @@ pub enum Meter {
     SearchLow,
     SearchMedium,
     SearchHigh,
+    SearchUnits,
+    Images,
+    ImagesAsked,
+    SecondsHeard,
+    SecondsMade,
+    Characters,
 }
 
 /// The class of service, which providers price differently.
@@ -67,6 +73,12 @@ pub(crate) const METERS: &[(&str, Meter)] = &[
     ("output_cost_per_audio_token", Meter::AudioOutput),
     ("input_cost_per_image_token", Meter::ImageInput),
     ("output_cost_per_image_token", Meter::ImageOutput),
+    ("input_cost_per_query", Meter::SearchUnits),
+    ("output_cost_per_image", Meter::Images),
+    ("input_cost_per_image", Meter::ImagesAsked),
+    ("input_cost_per_second", Meter::SecondsHeard),
+    ("output_cost_per_second", Meter::SecondsMade),
+    ("input_cost_per_character", Meter::Characters),
     ("search_context_cost_per_query.search_context_size_low", Meter::SearchLow),
     ("search_context_cost_per_query.search_context_size_medium", Meter::SearchMedium),
     ("search_context_cost_per_query.search_context_size_high", Meter::SearchHigh),

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod provider;
-pub use provider::{Auth, Billing, ModelQuirks, ProviderRef, ProviderRow};
+pub use provider::{Auth, Billing, Models, ProviderRef, ProviderRow, Variable};
 
 mod quirk;
 pub use quirk::{Quirk, StreamUsage};

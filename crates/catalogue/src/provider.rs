@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gatewright_core::{Dialect, ReasoningControl};
+use gatewright_core::{Dialect, Operation, ReasoningControl};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::{Quirk, StreamUsage};
@@ -45,9 +46,16 @@ pub struct ProviderRow {
     /// Ways in which it differs from its dialect.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
-    /// Quirks of some of its models, which come after its own.
+    /// What is different for some of its models.
     #[serde(default)]
-    pub models: Vec<ModelQuirks>,
+    pub models: Vec<Models>,
+    /// Where operations stand below the base URL, where that is not what the dialect says. Keys are the words of
+    /// [`Operation::as_str`], with `_stream` behind for a stream.
+    #[serde(default)]
+    pub paths: BTreeMap<String, String>,
+    /// The values that stand in `{braces}` in the base URL, the paths and the headers, besides `{model}`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, Variable>,
     /// How it bills.
     #[serde(default)]
     pub billing: Billing,
@@ -56,14 +64,40 @@ pub struct ProviderRow {
     pub unknown_reasoning: ReasoningControl,
 }
 
-/// Quirks of the models whose names begin in one of these ways.
+/// What is different for the models whose names begin in one of these ways. The first that fits decides the dialect,
+/// the base URL and the paths; the quirks of all that fit come after the provider's own.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModelQuirks {
+pub struct Models {
     /// How the names begin.
     pub prefixes: Vec<String>,
     /// The quirks.
+    #[serde(default)]
     pub quirks: Vec<Quirk>,
+    /// What they speak.
+    #[serde(default, deserialize_with = "some_dialect")]
+    pub dialect: Option<Dialect>,
+    /// Where they are.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Where their operations stand below the base URL.
+    #[serde(default)]
+    pub paths: BTreeMap<String, String>,
+}
+
+/// A value that stands in an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variable {
+    /// The deployment's parameters that may hold it, best first, besides the variable's own name.
+    #[serde(default)]
+    pub params: Vec<String>,
+    /// Environment variables that may hold it, best first.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// Its value where nobody says one.
+    #[serde(default)]
+    pub default: Option<String>,
 }
 
 /// How a request shows its key.
@@ -75,6 +109,8 @@ pub enum Auth {
     Bearer,
     /// The bare key in a header of this name.
     Header(String),
+    /// The key in the address, as the value of a parameter of this name.
+    Query(String),
 }
 
 /// How a provider bills, where it differs from the others.
@@ -101,8 +137,32 @@ pub enum ProviderRef<'a> {
 impl ProviderRow {
     /// All quirks that apply to a model of this name.
     pub fn quirks_for<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Quirk> {
-        let fits = move |m: &&ModelQuirks| m.prefixes.iter().any(|prefix| model.starts_with(&**prefix));
-        self.quirks.iter().chain(self.models.iter().filter(fits).flat_map(|m| &m.quirks))
+        self.quirks.iter().chain(self.models_of(model).flat_map(|models| &models.quirks))
+    }
+
+    /// What a model of this name speaks.
+    pub fn dialect_of(&self, model: &str) -> Dialect {
+        self.models_of(model).find_map(|models| models.dialect).unwrap_or(self.dialect)
+    }
+
+    /// Where a model of this name is, as a template.
+    pub fn base_of<'a>(&'a self, model: &'a str) -> Option<&'a str> {
+        self.models_of(model).find_map(|models| models.base_url.as_deref()).or(self.base_url.as_deref())
+    }
+
+    /// Where an operation of a model of this name stands below the base URL, as a template; `None` where the dialect
+    /// says it.
+    pub fn path_of<'a>(&'a self, model: &'a str, operation: Operation, stream: bool) -> Option<&'a str> {
+        let word = operation.as_str();
+        let streamed = stream.then(|| format!("{word}_stream"));
+        let mut in_order = self.models_of(model).map(|models| &models.paths).chain([&self.paths]);
+        in_order
+            .find_map(|paths| streamed.as_ref().and_then(|word| paths.get(word)).or_else(|| paths.get(word)))
+            .map(String::as_str)
+    }
+
+    fn models_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Models> {
+        self.models.iter().filter(move |m| m.prefixes.iter().any(|prefix| model.starts_with(&**prefix)))
     }
 
     /// How usage of a stream is had.
@@ -155,18 +215,13 @@ fn openai_chat() -> Dialect {
     Dialect::OpenAiChat
 }
 
-/// Core's words carry no wire names of their own; the catalogue's schema gives them.
 fn dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Dialect, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Word {
-        OpenaiChat,
-        AnthropicMessages,
-    }
-    Ok(match Word::deserialize(from)? {
-        Word::OpenaiChat => Dialect::OpenAiChat,
-        Word::AnthropicMessages => Dialect::AnthropicMessages,
-    })
+    let word = String::deserialize(from)?;
+    Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")))
+}
+
+fn some_dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dialect>, D::Error> {
+    dialect(from).map(Some)
 }
 
 fn reasoning<'de, D: Deserializer<'de>>(from: D) -> Result<ReasoningControl, D::Error> {

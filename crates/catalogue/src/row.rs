@@ -71,11 +71,9 @@ impl ModelRow {
     }
 
     fn reasoning(&self, dialect: Dialect) -> ReasoningControl {
-        let adaptive = self.supports("adaptive_thinking") == Some(true);
-        match (self.supports("reasoning"), dialect) {
-            (Some(true), Dialect::AnthropicMessages) if adaptive => ReasoningControl::Adaptive,
-            (Some(true), Dialect::AnthropicMessages) => ReasoningControl::Budget,
-            (Some(true), Dialect::OpenAiChat) => ReasoningControl::Effort,
+        match self.supports("reasoning") {
+            Some(true) if self.supports("adaptive_thinking") == Some(true) => adaptive_in(dialect),
+            Some(true) => usual(dialect),
             _ => ReasoningControl::None,
         }
     }
@@ -83,10 +81,7 @@ impl ModelRow {
     /// `response_schema` says that a schema can be had in some way, be it through a forced tool;
     /// `native_structured_output` that Anthropic's API takes one. Other APIs take what their models can.
     fn structured_output(&self, dialect: Dialect) -> bool {
-        match dialect {
-            Dialect::AnthropicMessages => self.supports("native_structured_output") == Some(true),
-            Dialect::OpenAiChat => self.supports("response_schema") == Some(true),
-        }
+        self.supports(schema_word(dialect)) == Some(true)
     }
 }
 
@@ -118,5 +113,33 @@ impl Limits {
             *mine = theirs.or(*mine);
         }
         self
+    }
+}
+
+/// How a dialect asks for thinking where nothing else is known of the model.
+pub(crate) fn usual(dialect: Dialect) -> ReasoningControl {
+    match dialect {
+        Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::Gemini | Dialect::CohereChat => {
+            ReasoningControl::Budget
+        }
+        Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::OpenAiCompletions | Dialect::OllamaChat => {
+            ReasoningControl::Effort
+        }
+    }
+}
+
+/// How a dialect asks a model for thinking that thinks adaptively.
+fn adaptive_in(dialect: Dialect) -> ReasoningControl {
+    match dialect {
+        Dialect::AnthropicMessages | Dialect::BedrockConverse => ReasoningControl::Adaptive,
+        other => usual(other),
+    }
+}
+
+/// What a model's row calls the ability to take a JSON schema through this dialect.
+pub(crate) fn schema_word(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::AnthropicMessages | Dialect::BedrockConverse => "native_structured_output",
+        _ => "response_schema",
     }
 }

@@ -66,6 +66,10 @@ pub enum Operation {
     Chat,
     /// How many input tokens a conversation has.
     CountTokens,
+    /// Vectors for texts.
+    Embeddings,
+    /// Documents by how well they answer a question.
+    Rerank,
 }
 
 /// What a client asks of the gateway itself, lifted from body and headers.
@@ -130,10 +134,28 @@ impl Default for Origin {
 // === impl Operation ===
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Chat, Self::CountTokens, Self::Embeddings, Self::Rerank];
+
+    /// The word for it in data files and traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::CountTokens => "count_tokens",
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+        }
+    }
+
+    /// Whether its answer may be a stream of events.
+    pub fn streams(self) -> bool {
+        self == Self::Chat
+    }
+
     /// Whether a provider bills for it: only then it is an attempt in the ledger.
     pub fn is_billed(self) -> bool {
         match self {
-            Self::Chat => true,
+            Self::Chat | Self::Embeddings | Self::Rerank => true,
             Self::CountTokens => false,
         }
     }

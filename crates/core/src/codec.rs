@@ -7,15 +7,42 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
 use crate::chat::{Answer, Chat, Event};
-use crate::{AttemptId, Error, ErrorKind, Frame, Json, ReplyFacts, Result, Usage};
+use crate::{
+    AttemptId, EmbeddingCodec, Error, ErrorKind, Frame, Json, Operation, ReplyFacts, RerankCodec, Result,
+    Usage,
+};
 
 /// The wire grammars that are spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// OpenAI Chat Completions.
     OpenAiChat,
+    /// OpenAI Responses.
+    OpenAiResponses,
+    /// OpenAI Completions, the older form that continues a text.
+    OpenAiCompletions,
     /// Anthropic Messages.
     AnthropicMessages,
+    /// Google's `generateContent`.
+    Gemini,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
+    /// Cohere's chat, version 2.
+    CohereChat,
+    /// Ollama's own chat.
+    OllamaChat,
+}
+
+/// How a dialect's stream is cut into events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    #[default]
+    Sse,
+    /// A JSON object a line.
+    Ndjson,
+    /// Amazon's binary event stream; an event's name is its `:event-type`, or its `:exception-type`.
+    AwsEvents,
 }
 
 /// One dialect, as pure functions: bytes in, bytes out.
@@ -25,6 +52,41 @@ pub enum Dialect {
 pub trait Codec: Send + Sync + 'static {
     /// Which dialect it is.
     fn dialect(&self) -> Dialect;
+
+    /// How its streams are cut into events.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    /// Where an upstream answers the operation, below its base URL and with `model` percent-encoded where it stands in
+    /// the path; `None` where the dialect has no such operation.
+    fn path(&self, _operation: Operation, _model: &str, _stream: bool) -> Option<String> {
+        None
+    }
+
+    /// The fields without which a client's request is refused before it is read further.
+    fn required(&self, operation: Operation) -> &'static [&'static str] {
+        match operation {
+            Operation::Chat | Operation::CountTokens => &["messages"],
+            Operation::Embeddings => &["input"],
+            Operation::Rerank => &["query", "documents"],
+        }
+    }
+
+    /// The end user whom a client's request names to the provider.
+    fn end_user(&self, _body: &Json) -> Option<Arc<str>> {
+        None
+    }
+
+    /// How embeddings are asked for, where the dialect has them.
+    fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
+        None
+    }
+
+    /// How documents are ranked, where the dialect does that.
+    fn rerank(&self) -> Option<&'static dyn RerankCodec> {
+        None
+    }
 
     /// Edits a request of this dialect for an upstream of this dialect: the model's name, and usage in a stream.
     fn readdress(&self, body: &mut Json, model: &str);
@@ -76,6 +138,68 @@ pub trait Codec: Send + Sync + 'static {
 
     /// The last events of a stream that fails after its first byte.
     fn encode_error_event(&self, error: &Error) -> Bytes;
+}
+
+// === impl Dialect ===
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::OpenAiChat,
+        Self::OpenAiResponses,
+        Self::OpenAiCompletions,
+        Self::AnthropicMessages,
+        Self::Gemini,
+        Self::BedrockConverse,
+        Self::CohereChat,
+        Self::OllamaChat,
+    ];
+
+    /// The word for it in data files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "openai_chat",
+            Self::OpenAiResponses => "openai_responses",
+            Self::OpenAiCompletions => "openai_completions",
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::Gemini => "gemini",
+            Self::BedrockConverse => "bedrock_converse",
+            Self::CohereChat => "cohere_chat",
+            Self::OllamaChat => "ollama_chat",
+        }
+    }
+
+    /// Reads the word of data files.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == word)
+    }
+
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "OpenAI Chat",
+            Self::OpenAiResponses => "OpenAI Responses",
+            Self::OpenAiCompletions => "OpenAI Completions",
+            Self::AnthropicMessages => "Anthropic Messages",
+            Self::Gemini => "Gemini",
+            Self::BedrockConverse => "Bedrock Converse",
+            Self::CohereChat => "Cohere Chat",
+            Self::OllamaChat => "Ollama Chat",
+        }
+    }
+
+    /// What LiteLLM calls a call in this dialect when it tells a client that something is wrong with it.
+    pub fn route(self) -> &'static str {
+        match self {
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::OpenAiResponses => "aresponses",
+            Self::OpenAiCompletions => "atext_completion",
+            Self::Gemini => "agenerate_content",
+            Self::OpenAiChat | Self::BedrockConverse | Self::CohereChat | Self::OllamaChat => {
+                "/chat/completions"
+            }
+        }
+    }
 }
 
 /// What a client must find in its answer.

@@ -29,10 +29,16 @@ pub use watch::{End, Observer, Outcome, Watch, watch};
 
 pub mod chat;
 
+mod embedding;
+pub use embedding::{Embedded, Embedding, EmbeddingCodec, EmbeddingInput, Encoding};
+
+mod rerank;
+pub use rerank::{Ranked, Ranking, Rerank, RerankCodec};
+
 mod codec;
 pub use codec::{
-    Codec, Decode, Dialect, Encode, Losses, ModelFacts, Peek, RawEvent, ReasoningControl, Relay, ReplyStyle,
-    Translate, UpstreamFault,
+    Codec, Decode, Dialect, Encode, Framing, Losses, ModelFacts, Peek, RawEvent, ReasoningControl, Relay,
+    ReplyStyle, Translate, UpstreamFault,
 };
 
 mod error;

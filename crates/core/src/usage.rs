@@ -30,6 +30,14 @@ pub struct Usage {
     pub image_output: u64,
     /// Searches of the web that the provider ran and bills by the piece.
     pub web_searches: u64,
+    /// Searches through documents, as rankings are billed.
+    pub search_units: u64,
+    /// Pictures that were made, as most picture models are billed.
+    pub images: u64,
+    /// Milliseconds of sound that were heard or made, as some speech models are billed.
+    pub audio_millis: u64,
+    /// Characters that were spoken, as other speech models are billed.
+    pub characters: u64,
     /// Whether `input` counts the cached tokens too (OpenAI does, Anthropic does not).
     pub cache_in_input: bool,
     /// What the provider itself says it charged (OpenRouter, Perplexity).

@@ -1,7 +1,9 @@
 //! Server-sent events out of chunks of bytes, without an allocation in the common case.
 
-use gatewright_core::{Error, ErrorKind, RawEvent, Result};
+use gatewright_core::{RawEvent, Result};
 use memchr::memchr2;
+
+use crate::splitter::too_large;
 
 /// Splits a stream of bytes into events, wherever the chunks are cut.
 ///
@@ -176,8 +178,7 @@ impl Splitter {
         if self.line.len() + self.data.len() + more <= self.max_event {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::BadGateway, "an event of the upstream's stream is too large")
-            .with_detail(format!("the limit is {} bytes", self.max_event)))
+        Err(too_large(self.max_event))
     }
 }
 
@@ -192,6 +193,7 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_core::{Error, ErrorKind};
     use proptest::prelude::*;
 
     use super::*;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::{Controls, Dialect, Error, ErrorKind, Json, Result};
+use gatewright_core::{Codec, Controls, Dialect, Error, ErrorKind, Json, Result};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -28,9 +28,10 @@ enum Field {
 pub(crate) fn lift(
     body: &mut Json,
     headers: &HeaderMap,
-    dialect: Dialect,
+    codec: &dyn Codec,
     settings: &Settings,
 ) -> Result<(Controls, Vec<Cow<'static, str>>)> {
+    let dialect = codec.dialect();
     let mut controls = Controls::default();
     let mut told = Vec::new();
     let taken: Vec<String> =
@@ -58,7 +59,8 @@ pub(crate) fn lift(
     }
     read_headers(headers, &mut controls, settings);
     if controls.end_user.is_none() {
-        controls.end_user = end_user(body, dialect);
+        // What is no text is the provider's to refuse.
+        controls.end_user = codec.end_user(body).filter(|name| !name.is_empty());
     }
     controls.include_usage = settings.always_usage;
     if dialect == Dialect::OpenAiChat && body.raw("stream_options").is_some() {
@@ -188,18 +190,6 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
     }
 }
 
-/// The end user whom the client names to the provider. What is no text is the provider's to refuse.
-fn end_user(body: &Json, dialect: Dialect) -> Option<Arc<str>> {
-    let named = match dialect {
-        Dialect::OpenAiChat => body.string("user").ok()??.into(),
-        Dialect::AnthropicMessages => {
-            let metadata: Option<Value> = body.get("metadata").ok()?;
-            Arc::from(metadata?.get("user_id")?.as_str()?)
-        }
-    };
-    Some(named).filter(|name: &Arc<str>| !name.is_empty())
-}
-
 /// A positive number of seconds; anything else asks for nothing.
 fn seconds(number: f64) -> Option<Duration> {
     (number > 0.0).then(|| Duration::try_from_secs_f64(number).ok()).flatten()
@@ -213,8 +203,13 @@ mod tests {
 
     fn lifted(text: &str) -> (Json, Controls, Vec<Cow<'static, str>>) {
         let mut body = Json::parse(text.to_owned().into(), JsonLimits::default()).unwrap();
-        let (controls, told) =
-            lift(&mut body, &HeaderMap::new(), Dialect::OpenAiChat, &Settings::default()).unwrap();
+        let (controls, told) = lift(
+            &mut body,
+            &HeaderMap::new(),
+            gatewright_dialects::of(Dialect::OpenAiChat),
+            &Settings::default(),
+        )
+        .unwrap();
         (body, controls, told)
     }
 
@@ -265,7 +260,9 @@ mod tests {
     fn an_operator_may_show_usage_to_every_stream() {
         let mut body = Json::parse(r#"{"model":"m"}"#.to_owned().into(), JsonLimits::default()).unwrap();
         let settings = Settings { always_usage: true, ..Settings::default() };
-        let (controls, _) = lift(&mut body, &HeaderMap::new(), Dialect::OpenAiChat, &settings).unwrap();
+        let (controls, _) =
+            lift(&mut body, &HeaderMap::new(), gatewright_dialects::of(Dialect::OpenAiChat), &settings)
+                .unwrap();
         assert!(controls.include_usage);
     }
 

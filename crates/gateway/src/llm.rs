@@ -97,7 +97,7 @@ impl Asked {
             .and_then(|bytes| Json::parse(bytes, settings.json))
             .map_err(|err| intake::explained(err, &parts.headers))?;
         let dialect = self.codec.dialect();
-        let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, dialect, settings)?;
+        let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, self.codec, settings)?;
         // What a token says of its end user, no header takes back.
         controls.end_user = self.caller.end_user.clone().or(controls.end_user);
         controls.upstream_name = self.model.is_some() && parts.uri.path().starts_with("/openai/deployments/");
@@ -110,14 +110,9 @@ impl Asked {
             return Err(Error::new(ErrorKind::InvalidRequest, words).with_param("model"));
         }
         let (caller, model) = admitted(&gateway.ports, &parts, (self.caller, self.peer), model).await?;
-        if json.raw("messages").is_none() {
-            return Err(missing(dialect, "messages"));
-        }
-        if dialect == Dialect::AnthropicMessages
-            && self.operation == Operation::Chat
-            && json.raw("max_tokens").is_none()
-        {
-            return Err(missing(dialect, "max_tokens"));
+        let required = self.codec.required(self.operation);
+        if let Some(field) = required.iter().find(|field| json.raw(field).is_none()) {
+            return Err(missing(dialect, field));
         }
         let stream = json.flag("stream")?;
         let origin = Origin {
@@ -167,23 +162,16 @@ pub(crate) async fn model_in_path<B>(mut parts: Parts, body: B) -> (Option<Strin
     (model, Request::from_parts(parts, body))
 }
 
-fn route_name(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenAiChat => "/chat/completions",
-        Dialect::AnthropicMessages => "anthropic_messages",
-    }
-}
-
 fn unknown_model(dialect: Dialect, model: &str) -> Error {
     let words = format!(
         "{}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key.",
-        route_name(dialect)
+        dialect.route()
     );
     Error::new(ErrorKind::InvalidRequest, words)
 }
 
 fn missing(dialect: Dialect, field: &'static str) -> Error {
-    let words = format!("{}: Missing required parameter: '{field}'.", route_name(dialect));
+    let words = format!("{}: Missing required parameter: '{field}'.", dialect.route());
     Error::new(ErrorKind::InvalidRequest, words).with_param(field)
 }
 

@@ -2,15 +2,49 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gatewright_core::{Result, Secret};
+use futures_core::future::BoxFuture;
+use gatewright_core::{Error, ErrorKind, Result, Secret};
 use gatewright_transport::Request;
+use http::Uri;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Adds the credential to a request that is otherwise final: URL, headers and body stand.
 pub trait Authorize: Send + Sync + 'static {
+    /// What must be waited for before a request can be authorized; `None` while the credential at hand is good, so
+    /// that hardly any call waits.
+    fn refresh(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        None
+    }
+
     /// Adds the credential.
     fn authorize(&self, request: &mut Request) -> Result<()>;
+}
+
+/// A key in the address: `?key=…`.
+pub struct QueryKey {
+    pair: String,
+}
+
+impl QueryKey {
+    /// `<name>=<key>`.
+    pub fn new(name: &str, key: &Secret) -> Self {
+        let encoded = utf8_percent_encode(key.reveal(), NON_ALPHANUMERIC);
+        Self { pair: format!("{name}={encoded}") }
+    }
+}
+
+impl Authorize for QueryKey {
+    fn authorize(&self, request: &mut Request) -> Result<()> {
+        let mut parts = request.uri.clone().into_parts();
+        let path = parts.path_and_query.as_ref().map_or("/", |path| path.as_str());
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let with_key = format!("{path}{joint}{}", self.pair);
+        let wrong = |_| Error::new(ErrorKind::Internal, "the key cannot stand in an address");
+        parts.path_and_query = Some(with_key.parse().map_err(wrong)?);
+        request.uri = Uri::from_parts(parts).map_err(|_| Error::new(ErrorKind::Internal, "no address"))?;
+        Ok(())
+    }
 }
 
 /// A key in one header: `Authorization: Bearer …`, `x-api-key: …`.

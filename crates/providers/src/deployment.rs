@@ -1,6 +1,6 @@
 //! One model at one provider with one credential: the half of a deployment that makes requests.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +20,9 @@ pub struct Params {
     pub api_base: Option<String>,
     /// The credential, in place of the provider's environment variable.
     pub api_key: Option<Secret>,
+    /// What addresses and credentials are made of, by the names of LiteLLM's parameters: `aws_region_name`,
+    /// `vertex_credentials`, `api_version`.
+    pub access: BTreeMap<String, Secret>,
     /// Headers for every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Request fields that a call may leave out, as raw JSON.
@@ -105,7 +108,7 @@ impl Deployment {
             (None, Err(err)) => Backend::Broken(Error::new(ErrorKind::InvalidRequest, err.to_string())),
         };
         let api_base = match &backend {
-            Backend::Fixed(endpoint) => endpoint.shown_base(),
+            Backend::Fixed(endpoint) => endpoint.shown_base().to_owned(),
             _ => params.api_base.as_deref().map(shown_address).unwrap_or_default(),
         };
         let served_by = ServedBy {
@@ -195,7 +198,10 @@ impl Deployment {
 
 /// The credentials of all providers that the environment holds, read once for wildcards over any provider.
 fn environment(catalogue: &Catalogue, env: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
-    let names = |row: &ProviderRow| row.key_env.iter().chain(&row.base_env).cloned().collect::<Vec<_>>();
+    let names = |row: &ProviderRow| {
+        let variables = row.variables.values().flat_map(|variable| &variable.env);
+        row.key_env.iter().chain(&row.base_env).chain(variables).cloned().collect::<Vec<_>>()
+    };
     catalogue
         .providers()
         .iter()

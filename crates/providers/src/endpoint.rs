@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage,
-    without_user,
+    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
-use crate::{Authorize, HeaderKey, Params};
+use crate::{Authorize, HeaderKey, Params, QueryKey};
 
 /// Everything that is known about a request before the call comes.
 pub(crate) struct Endpoint {
@@ -21,8 +21,15 @@ pub(crate) struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
     pub(crate) quirks: Quirks,
-    chat: Uri,
-    count_tokens: Option<Uri>,
+    addresses: Vec<Address>,
+    base: String,
+}
+
+/// Where one operation is asked for.
+struct Address {
+    operation: Operation,
+    stream: bool,
+    uri: Uri,
 }
 
 // === impl Endpoint ===
@@ -36,15 +43,16 @@ impl Endpoint {
         catalogue: &Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
-        let codec = gatewright_dialects::of(row.dialect);
-        let first =
-            |names: &[String]| names.iter().find_map(|name| env(name).filter(|value| !value.is_empty()));
-        let base = params.api_base.clone().or_else(|| first(&row.base_env)).or_else(|| row.base_url.clone());
-        let Some(base) = base else {
+        let codec = gatewright_dialects::of(row.dialect_of(model));
+        let name: Arc<str> = full_name(row, model).into();
+        let fill = Fill::new(row, params, &name, env);
+        let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
+        let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
         };
-        let (base, user) = without_user(&base);
-        let key = params.api_key.clone().or_else(|| first(&row.key_env).map(Secret::from));
+        let (base, user) = without_user(&template);
+        let base = fill.fill(base.trim_end_matches('/'))?;
+        let key = params.api_key.clone().or_else(|| first(&row.key_env, env).map(Secret::from));
         let authorize = match (user.and_then(HeaderKey::basic), key) {
             // As HTTP clients do: the address's user goes before a key in the same header.
             (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
@@ -52,16 +60,7 @@ impl Endpoint {
             }
             (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
         };
-        let base = base.trim_end_matches('/');
-        let (chat, count_tokens) = match row.dialect {
-            Dialect::OpenAiChat => (address(base, "/chat/completions", row)?, None),
-            Dialect::AnthropicMessages => {
-                let messages = address(base, "/v1/messages", row)?;
-                let count = uri(&format!("{messages}/count_tokens"))?;
-                (messages, Some(count))
-            }
-        };
-        let name: Arc<str> = full_name(row, model).into();
+        let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
         Ok(Self {
             codec,
@@ -70,17 +69,15 @@ impl Endpoint {
             facts,
             headers: headers(row, params),
             authorize,
-            chat,
-            count_tokens,
+            base: shown(&addresses, codec, &fill).unwrap_or(base),
+            addresses,
         })
     }
 
     /// The address for an operation; `None` where the provider has none.
-    pub(crate) fn address(&self, operation: Operation) -> Option<&Uri> {
-        match operation {
-            Operation::Chat => Some(&self.chat),
-            Operation::CountTokens => self.count_tokens.as_ref(),
-        }
+    pub(crate) fn address(&self, operation: Operation, stream: bool) -> Option<&Uri> {
+        let fits = |address: &&Address| address.operation == operation && address.stream == stream;
+        self.addresses.iter().find(fits).map(|address| &address.uri)
     }
 
     /// The usage as it is billed, where the provider reports it otherwise.
@@ -92,30 +89,73 @@ impl Endpoint {
     }
 
     /// The base URL that clients are shown.
-    pub(crate) fn shown_base(&self) -> String {
-        let uri = self.chat.to_string();
-        let end = ["/chat/completions", "/v1/messages"].iter().find_map(|path| uri.strip_suffix(path));
-        end.unwrap_or(&uri).to_owned()
+    pub(crate) fn shown_base(&self) -> &str {
+        &self.base
     }
 }
 
-/// `base` with the operation's path, unless an operator wrote it out already.
-fn address(base: &str, path: &str, row: &ProviderRow) -> Result<Uri> {
-    let suffix = row.quirks.iter().find_map(|quirk| match quirk {
-        Quirk::BaseSuffix(suffix) => Some(suffix.as_str()),
-        _ => None,
-    });
-    let base = match suffix {
-        Some(suffix) if !base.ends_with(suffix) && !base.ends_with(path) => format!("{base}{suffix}"),
-        _ => base.to_owned(),
+/// The chat's address without the dialect's path.
+fn shown(addresses: &[Address], codec: &dyn Codec, fill: &Fill<'_>) -> Option<String> {
+    let chat = addresses.iter().find(|address| address.operation == Operation::Chat)?;
+    let path = codec.path(Operation::Chat, fill.model(), false)?;
+    chat.uri.to_string().strip_suffix(&path).map(str::to_owned)
+}
+
+/// Where the model's operations are asked for.
+fn addresses(
+    row: &ProviderRow,
+    codec: &dyn Codec,
+    (base, model): (&str, &str),
+    fill: &Fill<'_>,
+) -> Result<Vec<Address>> {
+    let path = |operation: Operation, stream: bool| match row.path_of(model, operation, stream) {
+        Some(template) => fill.fill(template).map(Some),
+        None => Ok(codec.path(operation, fill.model(), stream)),
     };
-    if base.ends_with(path) {
-        return uri(&base);
+    let root = Root::new(base, path(Operation::Chat, false)?.as_deref(), row);
+    let mut addresses = Vec::new();
+    for operation in Operation::ALL {
+        for stream in [false, true] {
+            if stream && !operation.streams() {
+                continue;
+            }
+            if let Some(path) = path(operation, stream)? {
+                addresses.push(Address { operation, stream, uri: root.join(&path)? });
+            }
+        }
     }
-    // `https://host/v1` and `/v1/messages` share a segment.
-    match path.strip_prefix("/v1") {
-        Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
-        _ => uri(&format!("{base}{path}")),
+    Ok(addresses)
+}
+
+/// What operations stand below.
+struct Root<'a> {
+    base: &'a str,
+    suffix: &'a str,
+}
+
+impl<'a> Root<'a> {
+    /// Without the chat's path where an operator wrote it out.
+    fn new(base: &'a str, chat: Option<&str>, row: &'a ProviderRow) -> Self {
+        if let Some(base) = chat.and_then(|path| base.strip_suffix(path)) {
+            return Self { base, suffix: "" };
+        }
+        let suffix = row.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::BaseSuffix(suffix) if !base.ends_with(suffix) => Some(suffix.as_str()),
+            _ => None,
+        });
+        Self { base, suffix: suffix.unwrap_or_default() }
+    }
+
+    fn join(&self, path: &str) -> Result<Uri> {
+        let Self { base, suffix } = self;
+        if base.ends_with(path) {
+            return uri(base);
+        }
+        // `https://host/v1` and `/v1/messages` share a segment.
+        match path.strip_prefix("/v1") {
+            Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
+            _ => uri(&format!("{base}{suffix}{path}")),
+        }
     }
 }
 
@@ -166,6 +206,7 @@ fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     let header = match auth {
         Auth::Bearer => HeaderKey::bearer(key),
         Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
+        Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
     };
     header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
 }

@@ -11,14 +11,18 @@ pub use deployment::{Deployment, Names, Params};
 
 mod endpoint;
 
+mod fill;
+
 mod authorize;
-pub use authorize::{Authorize, HeaderKey};
+pub use authorize::{Authorize, HeaderKey, QueryKey};
 
 mod request;
 
 mod reply;
 
 mod stream;
+
+mod asked;
 
 mod retell;
 

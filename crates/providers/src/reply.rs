@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    Call, Clock, Codec, Error, Frame, Frames, Head, Notes, Operation, Peek, Relay, Reply, ReplyStyle, Result,
-    ServedBy, SystemClock, Target, Translate, chat,
+    Call, Clock, Codec, Error, Frame, Frames, Framing, Head, Notes, Operation, Peek, Relay, Reply,
+    ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
 };
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Response;
@@ -16,7 +16,7 @@ use tokio::time::timeout_at;
 
 use crate::endpoint::Endpoint;
 use crate::stream::{Exchange, UpstreamStream};
-use crate::{Settings, fault, forced_tool, retell};
+use crate::{Settings, asked, fault, forced_tool, retell};
 
 /// One attempt that has been sent.
 pub(crate) struct Sent<'a> {
@@ -63,8 +63,8 @@ impl Sent<'_> {
         if !response.status.is_success() {
             return Err(self.refused(response).await);
         }
-        let wants_stream = self.call.stream && self.call.operation == Operation::Chat;
-        if wants_stream && is_event_stream(&response) {
+        let wants_stream = self.call.stream && self.call.operation.streams();
+        if wants_stream && is_stream(&response, self.endpoint.codec.framing()) {
             return Ok(self.streamed(response));
         }
         let Response { status, headers, body } = response;
@@ -72,11 +72,16 @@ impl Sent<'_> {
         if let Some(notes) = &self.notes {
             notes.note(self.endpoint.codec.facts(&body));
         }
-        let frames = match (self.call.operation, wants_stream) {
-            (Operation::CountTokens, _) => Frames::one(Frame { data: body, ..Frame::default() }),
-            (Operation::Chat, false) => Frames::one(self.relayed(body)?),
-            (Operation::Chat, true) => Frames::one(self.retold(&body)?),
+        let frame = match self.call.operation {
+            Operation::CountTokens => Frame { data: body, ..Frame::default() },
+            Operation::Chat if wants_stream => self.retold(&body)?,
+            Operation::Chat => self.relayed(body)?,
+            Operation::Embeddings | Operation::Rerank => {
+                asked::answer(self.call, self.endpoint.codec, body, &self.style())
+                    .map_err(|err| fault::inside(self.provider(), err))?
+            }
         };
+        let frames = Frames::one(frame);
         let head = Head { status, headers, streams: wants_stream, ..self.head() };
         Ok(Reply { head, frames })
     }
@@ -192,7 +197,12 @@ pub(crate) fn told_frame(codec: &dyn Codec, answer: &chat::Answer, style: &Reply
 }
 
 /// A successful answer to a stream request that is neither a stream nor JSON would be passed on as garbage.
-fn is_event_stream(response: &Response) -> bool {
+fn is_stream(response: &Response, framing: Framing) -> bool {
     let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.is_empty() || kind.contains("event-stream") || kind.starts_with("text/plain")
+    match framing {
+        Framing::Sse => kind.is_empty() || kind.contains("event-stream") || kind.starts_with("text/plain"),
+        // One line of it is JSON too.
+        Framing::Ndjson => true,
+        Framing::AwsEvents => kind.contains("amazon.eventstream"),
+    }
 }

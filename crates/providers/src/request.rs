@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
-use crate::{Params, forced_tool};
+use crate::{Params, asked, forced_tool};
 
 /// Features that are not for everybody yet, by name.
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -29,8 +29,8 @@ pub(crate) fn build(
         call.codec.dialect() == endpoint.codec.dialect() && !forced_tool::applies(call, endpoint);
     let mut body = match (same_dialect, &call.body) {
         (true, Body::Json(json)) => edited(json, call, endpoint),
-        (true, Body::Opaque(_)) => return Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
-        (false, _) => translated(call, endpoint, &mut losses)?,
+        (false, Body::Json(json)) => translated(call, json, endpoint, &mut losses)?,
+        (_, Body::Opaque(_)) => return Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
     };
     if call.operation == Operation::Chat {
         set_defaults(&mut body, params);
@@ -71,12 +71,16 @@ fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
     let mut body = json.clone();
     match call.operation {
         Operation::Chat => endpoint.codec.readdress(&mut body, &endpoint.model),
-        Operation::CountTokens => body.set_string("model", &endpoint.model),
+        _ => body.set_string("model", &endpoint.model),
     }
     body
 }
 
-fn translated(call: &Call, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
+fn translated(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
+    if !matches!(call.operation, Operation::Chat | Operation::CountTokens) {
+        let bytes = asked::question(call, json, (endpoint.codec, &endpoint.facts), losses)?;
+        return Json::parse(bytes, JsonLimits::default());
+    }
     let mut chat = Cow::Borrowed(call.chat()?);
     if forced_tool::applies(call, endpoint) {
         chat = Cow::Owned(forced_tool::forced(&chat));

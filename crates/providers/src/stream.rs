@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use gatewright_core::{Error, Frame, Notes, Peek, Relay, Result, Target};
-use gatewright_dialects::sse::Splitter;
+use gatewright_dialects::Splitter;
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Body;
 use tokio::time::Sleep;
@@ -70,7 +70,8 @@ impl UpstreamStream {
             until: first_content,
             timer: Box::pin(tokio::time::sleep_until(first_content.into())),
         };
-        Self { body, splitter: Splitter::new(MAX_EVENT), relay, exchange, clocks, failed: None, done: false }
+        let splitter = Splitter::new(exchange.endpoint.codec.framing(), MAX_EVENT);
+        Self { body, splitter, relay, exchange, clocks, failed: None, done: false }
     }
 
     /// Takes what arrived; `None` where it made nothing for the client yet.

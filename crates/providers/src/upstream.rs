@@ -60,11 +60,16 @@ impl Upstream {
         deployment: &Deployment,
         endpoint: Arc<Endpoint>,
     ) -> Result<Reply> {
-        let Some(address) = endpoint.address(call.operation) else { return estimate_tokens(call) };
+        let Some(address) = endpoint.address(call.operation, call.stream) else {
+            return unasked(call, deployment);
+        };
         let (mut request, dropped) = request::build(call, &endpoint, &deployment.params, address)?;
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
+            if let Some(refreshed) = authorize.refresh() {
+                refreshed.await?;
+            }
             authorize.authorize(&mut request)?;
         }
         let at = Instant::now();
@@ -107,9 +112,13 @@ impl CallService for Upstream {
     }
 }
 
-/// The answer where the provider does not count tokens itself.
-fn estimate_tokens(call: &Call) -> Result<Reply> {
-    debug_assert_eq!(call.operation, Operation::CountTokens, "every other operation has an address");
+/// The answer where the provider has no such operation: tokens are estimated, all else is refused.
+fn unasked(call: &Call, deployment: &Deployment) -> Result<Reply> {
+    if call.operation != Operation::CountTokens {
+        let (provider, operation) = (deployment.provider(), call.operation.as_str());
+        let words = format!("provider '{provider}' has no {operation}");
+        return Err(fault::worded(ErrorKind::Unsupported, provider, &words));
+    }
     let tokens = gatewright_tokens::estimate(call.chat()?);
     let data = format!(r#"{{"input_tokens":{tokens}}}"#).into();
     let frames = Frames::one(Frame { data, ..Frame::default() });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_core::{Call, CallService, Dialect, Error, ErrorKind, Reply, Result, Retry};
+use gatewright_core::{Call, CallService, Error, ErrorKind, Reply, Result, Retry};
 use tokio::time::Instant;
 
 use crate::fallbacks::Way;
@@ -117,10 +117,7 @@ pub(crate) fn verdict(err: &Error) -> Retry {
 
 fn unknown_model(call: Option<&Call>) -> Error {
     let model = call.map_or("", |call| &call.model);
-    let route = match call.map(|call| call.codec.dialect()) {
-        Some(Dialect::AnthropicMessages) => "anthropic_messages",
-        _ => "/chat/completions",
-    };
+    let route = call.map_or("/chat/completions", |call| call.codec.dialect().route());
     let message = format!(
         "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
     );

@@ -321,6 +321,10 @@ mod tests {
             image_input: most,
             image_output: most,
             web_searches: most,
+            search_units: most,
+            images: most,
+            audio_millis: most,
+            characters: most,
             cache_in_input: true,
             reported_cost: Some(Money(i64::MAX)),
         };

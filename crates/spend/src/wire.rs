@@ -180,12 +180,12 @@ fn pack(pair: &[u8]) -> u8 {
 }
 
 /// The order is the format: new fields go to the end.
-fn usage_fields(usage: &Usage) -> [u64; 11] {
+fn usage_fields(usage: &Usage) -> [u64; 15] {
     let mut copy = *usage;
     usage_fields_mut(&mut copy).map(|field| *field)
 }
 
-pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 11] {
+pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 15] {
     let Usage {
         input,
         output,
@@ -198,6 +198,10 @@ pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 11] {
         image_input,
         image_output,
         web_searches,
+        search_units,
+        images,
+        audio_millis,
+        characters,
         cache_in_input: _,
         reported_cost: _,
     } = usage;
@@ -213,5 +217,9 @@ pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 11] {
         image_input,
         image_output,
         web_searches,
+        search_units,
+        images,
+        audio_millis,
+        characters,
     ]
 }

@@ -54,6 +54,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0006-sheets.sql"),
         runs: Runs::Everywhere,
     },
+    Migration {
+        name: "0007-pieces",
+        sql: include_str!("../migrations/0007-pieces.sql"),
+        runs: Runs::Everywhere,
+    },
 ];
 
 /// Any number will do, as long as all replicas take the same.

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, End, Head, Middleware, Money, Notes, Observer, Operation, Outcome, Reply, ReplyFacts,
-    Result, ServedBy, TraceContext, Usage, watch,
+    Call, CallService, End, Head, Middleware, Money, Notes, Observer, Outcome, Reply, ReplyFacts, Result,
+    ServedBy, TraceContext, Usage, watch,
 };
 use opentelemetry::trace::{SpanKind, SpanRef};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
@@ -228,12 +228,12 @@ impl Known {
 }
 
 fn call_name(call: &Call) -> Cow<'static, str> {
-    format!("{} {}", operation(call.operation), call.model).into()
+    format!("{} {}", call.operation.as_str(), call.model).into()
 }
 
 fn describe_call(span: &SpanRef<'_>, call: &Call) {
     span.set_attributes([
-        KeyValue::new(semconv::OPERATION_NAME, operation(call.operation)),
+        KeyValue::new(semconv::OPERATION_NAME, call.operation.as_str()),
         KeyValue::new(semconv::REQUEST_MODEL, call.model.clone()),
         KeyValue::new(semconv::REQUEST_STREAM, call.stream),
         KeyValue::new(semconv::CALL_ID, call.id.to_string()),
@@ -284,13 +284,6 @@ fn describe_head(span: &SpanRef<'_>, level: Level, head: &Head) {
 /// The model's name at the provider.
 fn upstream_model(served_by: &ServedBy) -> String {
     served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model).to_owned()
-}
-
-fn operation(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Chat => "chat",
-        Operation::CountTokens => "count_tokens",
-    }
 }
 
 fn count(name: &'static str, tokens: u64) -> KeyValue {

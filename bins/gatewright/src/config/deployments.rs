@@ -291,6 +291,7 @@ impl Reader<'_> {
         Params {
             api_base: section.text("api_base", problems).or_else(|| section.text("base_url", problems)),
             api_key: section.text("api_key", problems).map(Secret::from),
+            access: map.iter().filter_map(access).collect(),
             headers,
             defaults: defaults.filter(|(key, _)| key != "extra_body").chain(extra).collect(),
             drop_params: section.flag("drop_params", problems),
@@ -381,6 +382,19 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     // An operator's header may hold a credential.
     value.set_sensitive(true);
     Some((HeaderName::try_from(name).ok()?, value))
+}
+
+/// What an address or a credential is made of. LiteLLM takes a service account as an object too.
+fn access((key, value): (&String, &Value)) -> Option<(String, Secret)> {
+    if !known::is_credential(key) && key != "api_version" && key != "region_name" {
+        return None;
+    }
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Some((key.clone(), Secret::from(text)))
 }
 
 fn raw(value: &Value) -> Bytes {

@@ -24,13 +24,16 @@ mod wire_in;
 mod wire_out;
 mod words;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyFacts, ReplyStyle,
-    Result, UpstreamFault,
+    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay, ReplyFacts,
+    ReplyStyle, Result, UpstreamFault,
 };
 use http::StatusCode;
+use serde_json::Value;
 
 /// The codec of Anthropic Messages.
 pub(crate) struct Anthropic;
@@ -38,6 +41,26 @@ pub(crate) struct Anthropic;
 impl Codec for Anthropic {
     fn dialect(&self) -> Dialect {
         Dialect::AnthropicMessages
+    }
+
+    fn path(&self, operation: Operation, _model: &str, _stream: bool) -> Option<String> {
+        match operation {
+            Operation::Chat => Some("/v1/messages".to_owned()),
+            Operation::CountTokens => Some("/v1/messages/count_tokens".to_owned()),
+            Operation::Embeddings | Operation::Rerank => None,
+        }
+    }
+
+    fn required(&self, operation: Operation) -> &'static [&'static str] {
+        match operation {
+            Operation::Chat => &["messages", "max_tokens"],
+            _ => &["messages"],
+        }
+    }
+
+    fn end_user(&self, body: &Json) -> Option<Arc<str>> {
+        let metadata: Option<Value> = body.get("metadata").ok()?;
+        metadata?.get("user_id")?.as_str().map(Arc::from)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

@@ -9,11 +9,13 @@ mod splice;
 mod usage;
 mod write;
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Relay, ReplyFacts, ReplyStyle,
-    Result, UpstreamFault,
+    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay, ReplyFacts,
+    ReplyStyle, Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -23,6 +25,19 @@ pub(crate) struct OpenAi;
 impl Codec for OpenAi {
     fn dialect(&self) -> Dialect {
         Dialect::OpenAiChat
+    }
+
+    fn path(&self, operation: Operation, _model: &str, _stream: bool) -> Option<String> {
+        match operation {
+            Operation::Chat => Some("/chat/completions".to_owned()),
+            Operation::Embeddings => Some("/embeddings".to_owned()),
+            Operation::Rerank => Some("/rerank".to_owned()),
+            Operation::CountTokens => None,
+        }
+    }
+
+    fn end_user(&self, body: &Json) -> Option<Arc<str>> {
+        body.string("user").ok()?.map(Arc::from)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

@@ -211,6 +211,7 @@ pub(super) fn read(text: &[u8]) -> Option<Usage> {
         web_searches: wire.searches,
         cache_in_input: true,
         reported_cost: wire.reported_cost(),
+        ..Usage::default()
     })
 }
 
@@ -337,7 +338,7 @@ mod tests {
             image_output: 3,
             web_searches: 1,
             cache_in_input: true,
-            reported_cost: None,
+            ..Usage::default()
         };
         let written = serde_json::to_string(&written(&usage)).unwrap();
         assert_eq!(read(written.as_bytes()), Some(usage), "{written}");

@@ -23,7 +23,7 @@ const ALL: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
 fn others(codec: &dyn Codec) -> &'static dyn Codec {
     of(match codec.dialect() {
         Dialect::OpenAiChat => Dialect::AnthropicMessages,
-        Dialect::AnthropicMessages => Dialect::OpenAiChat,
+        _ => Dialect::OpenAiChat,
     })
 }
 

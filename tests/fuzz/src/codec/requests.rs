@@ -112,8 +112,8 @@ fn facts() -> impl Iterator<Item = ModelFacts> {
 /// A model that can do all that the dialect can say.
 fn facts_for(dialect: Dialect) -> ModelFacts {
     let reasoning = match dialect {
-        Dialect::OpenAiChat => ReasoningControl::Effort,
         Dialect::AnthropicMessages => ReasoningControl::Adaptive,
+        _ => ReasoningControl::Effort,
     };
     ModelFacts { name: "claude-x".into(), max_output: Some(64_000), reasoning, structured_output: true, document_links: true }
 }

@@ -1,0 +1,45 @@
+//! Events out of chunks of bytes, in whatever way the dialect frames them.
+
+use gatewright_core::{Error, ErrorKind, Framing, RawEvent, Result};
+
+use crate::{ndjson, sse};
+
+/// Splits a stream of bytes into events, wherever the chunks are cut.
+pub enum Splitter {
+    /// Server-sent events.
+    Sse(sse::Splitter),
+    /// A JSON object a line.
+    Ndjson(ndjson::Splitter),
+}
+
+impl Splitter {
+    /// A splitter that refuses events of more than `max_event` bytes.
+    pub fn new(framing: Framing, max_event: usize) -> Self {
+        match framing {
+            Framing::Sse | Framing::AwsEvents => Self::Sse(sse::Splitter::new(max_event)),
+            Framing::Ndjson => Self::Ndjson(ndjson::Splitter::new(max_event)),
+        }
+    }
+
+    /// Takes the next bytes and calls `each` for every event that is whole with them.
+    pub fn feed(&mut self, chunk: &[u8], each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Sse(splitter) => splitter.feed(chunk, each),
+            Self::Ndjson(splitter) => splitter.feed(chunk, each),
+        }
+    }
+
+    /// The stream ended: what is left is an event where the framing lets it be one.
+    pub fn close(&mut self, each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Sse(splitter) => splitter.close(each),
+            Self::Ndjson(splitter) => splitter.close(each),
+        }
+    }
+}
+
+/// An event of more bytes than are taken.
+pub(crate) fn too_large(max_event: usize) -> Error {
+    Error::new(ErrorKind::BadGateway, "an event of the upstream's stream is too large")
+        .with_detail(format!("the limit is {max_event} bytes"))
+}
