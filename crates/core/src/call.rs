@@ -204,6 +204,12 @@ impl Call {
         }
     }
 
+    /// The same call with another body.
+    #[must_use]
+    pub fn with_body(&self, body: Body) -> Self {
+        Self { body, chat: Arc::default(), ..self.clone() }
+    }
+
     /// The canonical conversation, decoded once for all clones.
     pub fn chat(&self) -> Result<&Chat> {
         let decode = || match &self.body {

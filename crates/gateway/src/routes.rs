@@ -55,6 +55,10 @@ pub const ROUTES: &[Route] = &[
     chat("/engines/{model}/chat/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
+    embeddings("/v1/embeddings"),
+    embeddings("/embeddings"),
+    embeddings("/openai/deployments/{model}/embeddings"),
+    embeddings("/engines/{model}/embeddings"),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),
@@ -87,6 +91,10 @@ pub(crate) fn call_at(method: &Method, path: &str) -> Option<(Operation, Dialect
 
 const fn chat(path: &'static str) -> Route {
     post(path, Answers::Call(Operation::Chat, Dialect::OpenAiChat))
+}
+
+const fn embeddings(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Embeddings, Dialect::OpenAiChat))
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

@@ -24,6 +24,8 @@ mod stream;
 
 mod asked;
 
+mod batches;
+
 mod retell;
 
 mod fault;

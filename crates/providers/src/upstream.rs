@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use futures_util::{StreamExt, stream};
 use gatewright_core::{
     Call, CallService, Error, ErrorKind, Frame, Frames, Head, Notes, Operation, Reply, Result, Target,
 };
@@ -11,10 +12,11 @@ use gatewright_telemetry::Tracer;
 use gatewright_transport::Transport;
 use tokio::time::timeout_at;
 
+use crate::batches::{self, Batches, Joined};
 use crate::deployment::Answerer;
 use crate::endpoint::Endpoint;
 use crate::reply::Sent;
-use crate::{Deployment, Registry, fault, request};
+use crate::{Deployment, Registry, fault, reply, request};
 
 /// Limits on what an upstream may send.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,27 @@ impl Upstream {
         settings: Settings,
     ) -> Self {
         Self { registry, transport, tracer, settings }
+    }
+
+    async fn answer_from(
+        &self,
+        call: &Call,
+        target: &Target,
+        deployment: &Deployment,
+        endpoint: Arc<Endpoint>,
+    ) -> Result<Reply> {
+        let Some(batches) = Batches::of(call, endpoint.codec, &endpoint.model)? else {
+            return self.exchange(call, target, deployment, endpoint).await;
+        };
+        let style = reply::style(call, target, &endpoint.model);
+        let ask = |call| self.exchange(call, target, deployment, endpoint.clone());
+        let asked: Vec<_> = batches.calls.iter().map(ask).collect();
+        let mut replies = stream::iter(asked).buffered(batches::AT_ONCE);
+        let mut joined = Joined::default();
+        while let Some(reply) = replies.next().await {
+            batches.join(&mut joined, reply).await;
+        }
+        batches.reply(joined, &style)
     }
 
     async fn exchange(
@@ -105,7 +128,7 @@ impl CallService for Upstream {
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
             Answerer::Endpoint(endpoint) => {
                 // In a box: every layer above would carry it in its own future, and hand it on by value.
-                let answer = Box::pin(self.exchange(&call, target, &deployment, endpoint)).await;
+                let answer = Box::pin(self.answer_from(&call, target, &deployment, endpoint)).await;
                 answer.map_err(|err| err.with_served_by(deployment.served_by(target)))
             }
         }

@@ -68,6 +68,23 @@ pub(super) fn stream(id: &str, model: &str, said: &Said, script: &Script, asked:
     events
 }
 
+/// A vector an input: its length in bytes, and its place. Two tokens an input.
+pub(super) fn embeddings(body: &Value) -> Bytes {
+    let one = [body["input"].clone()];
+    let inputs = body["input"].as_array().map_or(&one[..], Vec::as_slice);
+    let vector = |(at, input): (usize, &Value)| {
+        let length = input.as_str().map_or(0, str::len);
+        json!({"object": "embedding", "index": at, "embedding": [length, at]})
+    };
+    let data: Vec<Value> = inputs.iter().enumerate().map(vector).collect();
+    let used = 2 * inputs.len();
+    let told = json!({
+        "object": "list", "data": data, "model": body["model"],
+        "usage": {"prompt_tokens": used, "total_tokens": used},
+    });
+    told.to_string().into()
+}
+
 /// An error body.
 pub(super) fn error(status: u16, message: &str) -> Bytes {
     let kind = match status {

@@ -210,6 +210,7 @@ enum Wire {
     OpenAi,
     Anthropic,
     CountTokens,
+    Embeddings,
 }
 
 impl Wire {
@@ -218,12 +219,15 @@ impl Wire {
         if path.ends_with("/messages/count_tokens") {
             return Self::CountTokens;
         }
+        if path.ends_with("/embeddings") {
+            return Self::Embeddings;
+        }
         if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
     }
 
     fn id_prefix(self) -> &'static str {
         match self {
-            Self::OpenAi => "chatcmpl-fake",
+            Self::OpenAi | Self::Embeddings => "chatcmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
         }
     }
@@ -253,6 +257,7 @@ impl Wire {
             Self::OpenAi => openai::whole(id, model, said),
             Self::Anthropic => anthropic::whole(id, model, said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
+            Self::Embeddings => openai::embeddings(body),
         }
     }
 
@@ -260,21 +265,21 @@ impl Wire {
         let model = body["model"].as_str().unwrap_or_default();
         let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
         match self {
-            Self::OpenAi => openai::stream(id, model, said, script, asked),
+            Self::OpenAi | Self::Embeddings => openai::stream(id, model, said, script, asked),
             Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
         }
     }
 
     fn error(self, status: u16, message: &str) -> Bytes {
         match self {
-            Self::OpenAi => openai::error(status, message),
+            Self::OpenAi | Self::Embeddings => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
         }
     }
 
     fn error_event(self, message: &str) -> Bytes {
         match self {
-            Self::OpenAi => openai::error_event(message),
+            Self::OpenAi | Self::Embeddings => openai::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
         }
     }

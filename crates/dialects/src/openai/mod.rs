@@ -1,5 +1,6 @@
 //! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it.
 
+mod embeddings;
 mod facts;
 mod fault;
 mod finish;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay, ReplyFacts,
-    ReplyStyle, Result, UpstreamFault,
+    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay,
+    ReplyFacts, ReplyStyle, Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -34,6 +35,10 @@ impl Codec for OpenAi {
             Operation::Rerank => Some("/rerank".to_owned()),
             Operation::CountTokens => None,
         }
+    }
+
+    fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
+        Some(&embeddings::Embeddings)
     }
 
     fn end_user(&self, body: &Json) -> Option<Arc<str>> {

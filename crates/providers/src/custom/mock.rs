@@ -36,6 +36,10 @@ impl Canned {
 
     /// The answer, in the client's dialect.
     pub(crate) fn answer(&self, call: &Call, target: &Target, served_by: Arc<ServedBy>) -> Result<Reply> {
+        if !matches!(call.operation, Operation::Chat | Operation::CountTokens) {
+            let words = format!("this deployment is a mock that has no {}", call.operation.as_str());
+            return Err(fault::worded(ErrorKind::Unsupported, &served_by.provider, &words));
+        }
         let text = match &self.0 {
             Outcome::Text(text) => text,
             Outcome::Failure(kind) => return Err(failure(*kind, &served_by)),
