@@ -11,7 +11,7 @@ use crate::facts::Family;
 use crate::names;
 use crate::provider::host_of;
 use crate::table::{Head, Table};
-use crate::{ModelRow, Overrides, Prices, ProviderRef, ProviderRow};
+use crate::{ModelRow, Overrides, Prices, ProviderRef, ProviderRow, Quirk};
 
 static MODELS: &str = include_str!("../data/models.txt");
 static PROVIDERS: &str = include_str!("../data/providers.toml");
@@ -43,6 +43,18 @@ struct Data {
     family: Vec<Family>,
     #[serde(rename = "provider")]
     rows: Vec<ProviderRow>,
+    #[serde(default)]
+    compatible: Compatible,
+}
+
+/// Endpoints that speak OpenAI's dialect, and of which no more is known.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Compatible {
+    /// The quirks of them all.
+    quirks: Vec<Quirk>,
+    #[serde(rename = "provider")]
+    rows: Vec<ProviderRow>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -50,6 +62,20 @@ struct Data {
 struct Guess {
     provider: String,
     prefixes: Vec<String>,
+}
+
+// === impl Data ===
+
+impl Data {
+    /// With the rows of compatible endpoints among the others.
+    fn joined(mut self) -> Self {
+        let Compatible { quirks, rows } = &mut self.compatible;
+        for mut row in rows.drain(..) {
+            row.quirks.extend_from_slice(quirks);
+            self.rows.push(row);
+        }
+        self
+    }
 }
 
 // === impl Catalogue ===
@@ -61,7 +87,7 @@ impl Catalogue {
         BUILTIN.get_or_init(|| Self {
             table: Arc::new(Table::new(MODELS)),
             // A test reads the shipped file, so it is never the default that serves.
-            data: Arc::new(toml::from_str(PROVIDERS).unwrap_or_default()),
+            data: Arc::new(toml::from_str(PROVIDERS).map(Data::joined).unwrap_or_default()),
         })
     }
 
@@ -76,6 +102,11 @@ impl Catalogue {
     /// Every provider that can be called.
     pub fn providers(&self) -> &[ProviderRow] {
         &self.data.rows
+    }
+
+    /// The quirks of a provider of which no more is known than that it speaks OpenAI's dialect.
+    pub fn compatible(&self) -> &[Quirk] {
+        &self.data.compatible.quirks
     }
 
     /// The row of a provider, by its name or an alias.

@@ -38,7 +38,7 @@ fn a_model_is_split_into_its_provider_and_the_name_there() {
 #[test]
 fn a_provider_without_a_row_is_known_by_its_name_alone() {
     let catalogue = Catalogue::builtin();
-    assert_eq!(catalogue.named("azure"), Some(ProviderRef::Known("azure")));
+    assert_eq!(catalogue.named("replicate"), Some(ProviderRef::Known("replicate")));
     assert_eq!(catalogue.named("chatgpt").and_then(ProviderRef::row), None);
     assert_eq!(catalogue.named("nobody"), None);
     assert!(catalogue.named("openai").and_then(ProviderRef::row).is_some());

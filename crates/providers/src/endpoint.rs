@@ -11,7 +11,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT}
 
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
-use crate::{Authorize, HeaderKey, Params, QueryKey};
+use crate::{Authorize, HeaderKey, Params, QueryKey, custom};
 
 /// Everything that is known about a request before the call comes.
 pub(crate) struct Endpoint {
@@ -43,10 +43,12 @@ impl Endpoint {
         catalogue: &Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
+        let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
+        let (row, template) = custom::adapted(row, template, &Fill::new(row, params, model, env));
+        let row = &*row;
         let codec = gatewright_dialects::of(row.dialect_of(model));
         let name: Arc<str> = full_name(row, model).into();
         let fill = Fill::new(row, params, &name, env);
-        let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
         };
@@ -172,11 +174,18 @@ fn settled(quirk: &Quirk, facts: &ModelFacts) -> Option<Quirk> {
 
 /// Short names stand for a provider's public models where its row says so.
 fn full_name(row: &ProviderRow, model: &str) -> String {
+    if let Some(name) = custom::model(row, model) {
+        return name;
+    }
     let prefix = row.quirks_for(model).find_map(|quirk| match quirk {
         Quirk::ModelPrefix(prefix) if !model.contains('/') => Some(prefix.as_str()),
         _ => None,
     });
-    format!("{}{model}", prefix.unwrap_or_default())
+    let cut = row.quirks_for(model).find_map(|quirk| match quirk {
+        Quirk::CutModelPrefix(prefix) => model.strip_prefix(&**prefix),
+        _ => None,
+    });
+    format!("{}{}", prefix.unwrap_or_default(), cut.unwrap_or(model))
 }
 
 fn uri(text: &str) -> Result<Uri> {
