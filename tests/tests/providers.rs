@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_tests::client::Client;
-use gatewright_tests::gateway::{Gateway, deployment};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
 use gatewright_tests::upstream::{Seen, Upstream};
 use http::Uri;
 use serde_json::{Value, json};
@@ -36,6 +36,34 @@ fn every_provider_is_sent_what_it_takes() {
         let lost = response.header("x-gatewright-dropped-params").to_owned();
         expect(row, &sent(row, &upstream.last(), &lost));
     }
+}
+
+#[test]
+fn a_provider_that_only_the_operator_knows_is_a_row_of_the_file_and_nothing_else() {
+    let upstream = Upstream::start();
+    let settings = json!({"master_key": MASTER_KEY, "providers": [{
+        "id": "acme", "name": "Acme", "base_url": format!("{}/{{zone}}", upstream.base()),
+        "auth": {"header": "x-acme-key"}, "headers": {"x-acme-client": "gatewright"},
+        "quirks": [{"rename": {"from": "max_tokens", "to": "max_new_tokens"}}, {"drop": ["seed"]}],
+        "variables": {"zone": {"params": ["zone_name"], "default": "north"}},
+    }]});
+    let params = json!({"model": "acme/swift-1", "api_key": "k-1", "zone_name": "south"});
+    let list = json!([{"model_name": "swift", "litellm_params": params}]);
+    let file = json!({
+        "litellm_settings": {"drop_params": true}, "general_settings": settings, "model_list": list,
+    });
+    let gateway = Setup::new(file.to_string()).start();
+    let response = Client::of(&gateway).post(
+        "/v1/chat/completions",
+        &json!({"model": "swift", "max_tokens": 9, "seed": 1, "messages": [{"role": "user", "content": "n=3"}]}),
+    );
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.json()["choices"][0]["message"]["content"], "w0 w1 w2 ");
+    assert_eq!(response.header("x-gatewright-dropped-params"), "seed");
+    let seen = upstream.last();
+    assert_eq!(seen.path, "/south/chat/completions");
+    assert_eq!((seen.header("x-acme-key"), seen.header("x-acme-client")), ("k-1", "gatewright"));
+    assert_eq!((&seen.json()["max_new_tokens"], &seen.json()["model"]), (&json!(9), &json!("swift-1")));
 }
 
 #[test]

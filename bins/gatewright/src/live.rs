@@ -41,7 +41,7 @@ impl Live {
         known: Known,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let catalogue = Catalogue::builtin();
+        let catalogue = config.catalogue;
         let settings =
             gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
         let empty = Table::build(Vec::new(), settings.clone()).map_err(|problems| lines(&problems))?;

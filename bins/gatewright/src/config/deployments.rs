@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewright_catalogue::{Catalogue, Overrides};
+use gatewright_catalogue::{Catalogue, Overrides, ProviderRow};
 use gatewright_core::Secret;
 use gatewright_providers::Params;
 use gatewright_transport::Trust;
@@ -255,7 +255,8 @@ impl Reader<'_> {
         };
         let max_parallel = section.count("max_parallel_requests", problems);
         let budget = purse(section, problems);
-        let params = self.params(section, params, (overrides, provider), problems);
+        let row = split.ok().and_then(|(provider, _)| provider.row());
+        let params = self.params(section, (params, row), (overrides, provider), problems);
         Deployment {
             routing,
             params,
@@ -270,16 +271,20 @@ impl Reader<'_> {
     fn params(
         &self,
         section: &Section<'_>,
-        map: &Map<String, Value>,
+        (map, row): (&Map<String, Value>, Option<&ProviderRow>),
         (overrides, provider): (Overrides, Option<String>),
         problems: &mut Problems,
     ) -> Params {
-        let is_default = |(key, value): &(&String, &Value)| {
-            !value.is_null()
-                && !ABOUT.contains(&key.as_str())
-                && !key.contains("cost")
-                && !known::is_credential(key)
+        let is_access = |key: &str| {
+            let names = |row: &ProviderRow| {
+                row.variables.iter().any(|(name, v)| name == key || v.params.iter().any(|p| p == key))
+            };
+            known::is_credential(key) || row.is_some_and(names)
         };
+        let is_default = |(key, value): &(&String, &Value)| {
+            !value.is_null() && !ABOUT.contains(&key.as_str()) && !key.contains("cost") && !is_access(key)
+        };
+        let access = map.iter().filter(|(key, _)| is_access(key)).filter_map(access);
         let defaults = map.iter().filter(is_default).map(|(key, value)| (key.clone(), raw(value)));
         let extra_body = map.get("extra_body").and_then(Value::as_object);
         let extra = extra_body.into_iter().flatten().map(|(key, value)| (key.clone(), raw(value)));
@@ -291,7 +296,7 @@ impl Reader<'_> {
         Params {
             api_base: section.text("api_base", problems).or_else(|| section.text("base_url", problems)),
             api_key: section.text("api_key", problems).map(Secret::from),
-            access: map.iter().filter_map(access).collect(),
+            access: access.collect(),
             headers,
             defaults: defaults.filter(|(key, _)| key != "extra_body").chain(extra).collect(),
             drop_params: section.flag("drop_params", problems),
@@ -386,9 +391,6 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
 
 /// What an address or a credential is made of. LiteLLM takes a service account as an object too.
 fn access((key, value): (&String, &Value)) -> Option<(String, Secret)> {
-    if !known::is_credential(key) && key != "api_version" && key != "region_name" {
-        return None;
-    }
     let text = match value {
         Value::Null => return None,
         Value::String(text) => text.clone(),

@@ -1,6 +1,7 @@
 //! Configuration: LiteLLM's `config.yaml`, the environment and the command line, said once and then meant.
 
 mod bearer;
+mod catalogue;
 mod database;
 mod deployments;
 mod file;
@@ -33,6 +34,8 @@ use settings::Sections;
 
 /// Everything that was said, checked.
 pub struct Config {
+    /// What is known of providers and models.
+    pub catalogue: &'static Catalogue,
     /// `model_list`, or what serves without one.
     pub deployments: Vec<Deployment>,
     /// What further entries are read with.
@@ -121,7 +124,6 @@ impl Config {
         env: Env<'_>,
         mut problems: Problems,
     ) -> Self {
-        let catalogue = Catalogue::builtin();
         known::check("top", "", tree, &mut problems);
         let router = resolved(tree, "router_settings", env, &mut problems);
         let litellm = resolved(tree, "litellm_settings", env, &mut problems);
@@ -131,6 +133,7 @@ impl Config {
             litellm: Section::new("litellm_settings", &litellm),
             general: Section::new("general_settings", &general),
         };
+        let catalogue = catalogue::read(&sections.general, &mut problems);
         let mut entries = Entries::new(tree, catalogue);
         let mut deployments = entries.read(tree, env, &mut problems);
         match said.model {
@@ -156,6 +159,7 @@ impl Config {
         // A database in a file is there whenever the gateway is.
         access.recorded = salt.is_some() && matches!(database.place, Place::Postgres(_));
         Self {
+            catalogue,
             router: sections.router(&mut problems),
             gateway,
             limits: sections.limits(&mut problems),
