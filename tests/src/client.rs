@@ -144,7 +144,10 @@ impl Client {
     ) -> io::Result<TcpStream> {
         let mut head = self.head(method, path);
         if method != "GET" {
-            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+            if !self.headers.iter().any(|(name, _)| name == "content-type") {
+                head.push_str("content-type: application/json\r\n");
+            }
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
         head.push_str("\r\n");
         socket.write_all(&[head.as_bytes(), body].concat())?;

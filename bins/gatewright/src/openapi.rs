@@ -71,6 +71,13 @@ fn call(operation: Operation, dialect: Dialect) -> Value {
         Operation::CountTokens => ("conversations", "Counts the tokens of a conversation".to_owned()),
         Operation::Embeddings => ("embeddings", "Makes vectors of texts".to_owned()),
         Operation::Rerank => ("rerank", "Ranks documents by how well they answer a question".to_owned()),
+        Operation::Moderations => ("moderations", "Tells whether a text may be shown".to_owned()),
+        Operation::ImageGenerations => ("images", "Makes pictures after a description".to_owned()),
+        Operation::ImageEdits => ("images", "Changes pictures".to_owned()),
+        Operation::ImageVariations => ("images", "Makes pictures like another".to_owned()),
+        Operation::Speech => ("audio", "Speaks a text".to_owned()),
+        Operation::Transcriptions => ("audio", "Writes down what is spoken".to_owned()),
+        Operation::Translations => ("audio", "Writes down what is spoken, in English".to_owned()),
     };
     let body = json!({
         "type": "object",

@@ -70,6 +70,20 @@ pub enum Operation {
     Embeddings,
     /// Documents by how well they answer a question.
     Rerank,
+    /// Whether a text or a picture may be shown.
+    Moderations,
+    /// Pictures after a description.
+    ImageGenerations,
+    /// Pictures after others and a description.
+    ImageEdits,
+    /// Pictures like another.
+    ImageVariations,
+    /// A text, spoken.
+    Speech,
+    /// What is spoken, as text.
+    Transcriptions,
+    /// What is spoken, as text in English.
+    Translations,
 }
 
 /// What a client asks of the gateway itself, lifted from body and headers.
@@ -135,7 +149,19 @@ impl Default for Origin {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::CountTokens, Self::Embeddings, Self::Rerank];
+    pub const ALL: [Self; 11] = [
+        Self::Chat,
+        Self::CountTokens,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderations,
+        Self::ImageGenerations,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Translations,
+    ];
 
     /// The word for it in data files and traces.
     pub fn as_str(self) -> &'static str {
@@ -144,20 +170,32 @@ impl Operation {
             Self::CountTokens => "count_tokens",
             Self::Embeddings => "embeddings",
             Self::Rerank => "rerank",
+            Self::Moderations => "moderations",
+            Self::ImageGenerations => "image_generations",
+            Self::ImageEdits => "image_edits",
+            Self::ImageVariations => "image_variations",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
         }
     }
 
     /// Whether its answer may be a stream of events.
     pub fn streams(self) -> bool {
-        self == Self::Chat
+        matches!(
+            self,
+            Self::Chat | Self::ImageGenerations | Self::ImageEdits | Self::Speech | Self::Transcriptions
+        )
+    }
+
+    /// Whether its request is a form with files.
+    pub fn uploads(self) -> bool {
+        matches!(self, Self::ImageEdits | Self::ImageVariations | Self::Transcriptions | Self::Translations)
     }
 
     /// Whether a provider bills for it: only then it is an attempt in the ledger.
     pub fn is_billed(self) -> bool {
-        match self {
-            Self::Chat | Self::Embeddings | Self::Rerank => true,
-            Self::CountTokens => false,
-        }
+        self != Self::CountTokens
     }
 }
 
@@ -214,7 +252,9 @@ impl Call {
     pub fn chat(&self) -> Result<&Chat> {
         let decode = || match &self.body {
             Body::Json(json) => self.codec.decode_request(json),
-            Body::Opaque(_) => Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
+            Body::Form(_) | Body::Opaque(_) => {
+                Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body"))
+            }
         };
         self.chat.get_or_init(decode).as_ref().map_err(Clone::clone)
     }

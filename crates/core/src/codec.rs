@@ -39,6 +39,8 @@ pub enum Framing {
     /// Server-sent events.
     #[default]
     Sse,
+    /// None: bytes, as they come.
+    Bytes,
     /// A JSON object a line.
     Ndjson,
     /// Amazon's binary event stream; an event's name is its `:event-type`, or its `:exception-type`.
@@ -68,8 +70,11 @@ pub trait Codec: Send + Sync + 'static {
     fn required(&self, operation: Operation) -> &'static [&'static str] {
         match operation {
             Operation::Chat | Operation::CountTokens => &["messages"],
-            Operation::Embeddings => &["input"],
+            Operation::Embeddings | Operation::Moderations | Operation::Speech => &["input"],
             Operation::Rerank => &["query", "documents"],
+            Operation::ImageGenerations => &["prompt"],
+            Operation::ImageEdits | Operation::ImageVariations => &["image"],
+            Operation::Transcriptions | Operation::Translations => &["file"],
         }
     }
 
@@ -81,6 +86,16 @@ pub trait Codec: Send + Sync + 'static {
     /// How embeddings are asked for, where the dialect has them.
     fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
         None
+    }
+
+    /// Edits the whole answer to an operation that only one dialect has, and peeks its usage.
+    fn relay_answer(&self, _operation: Operation, body: Bytes, _style: &ReplyStyle) -> Result<Frame> {
+        Ok(Frame { data: body, ..Frame::default() })
+    }
+
+    /// Edits the events of a streamed answer to such an operation.
+    fn relay_events(&self, style: &ReplyStyle) -> Box<dyn Relay> {
+        self.relay(style)
     }
 
     /// How documents are ranked, where the dialect does that.

@@ -13,7 +13,7 @@ mod caller;
 pub use caller::{Allowance, Budget, Caller};
 
 pub mod body;
-pub use body::{Body, Json, JsonLimits};
+pub use body::{Body, Form, FormField, Json, JsonLimits};
 
 mod facts;
 pub use facts::{Notes, ReplyFacts};

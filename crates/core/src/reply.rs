@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::{Frames, Money, Notes, Usage};
 
@@ -28,6 +28,8 @@ pub struct Head {
     pub told: HeaderMap,
     /// Whether the frames are a stream of events.
     pub streams: bool,
+    /// What the answer is, where it is neither JSON nor events.
+    pub content_type: Option<HeaderValue>,
     /// Who served it.
     pub served_by: Option<Arc<ServedBy>>,
     /// Attempts that failed at the group that answered, before the one that did.

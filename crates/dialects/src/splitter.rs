@@ -10,6 +10,8 @@ pub enum Splitter {
     Sse(sse::Splitter),
     /// A JSON object a line.
     Ndjson(ndjson::Splitter),
+    /// Every piece is an event.
+    Bytes,
 }
 
 impl Splitter {
@@ -17,6 +19,7 @@ impl Splitter {
     pub fn new(framing: Framing, max_event: usize) -> Self {
         match framing {
             Framing::Sse | Framing::AwsEvents => Self::Sse(sse::Splitter::new(max_event)),
+            Framing::Bytes => Self::Bytes,
             Framing::Ndjson => Self::Ndjson(ndjson::Splitter::new(max_event)),
         }
     }
@@ -26,6 +29,7 @@ impl Splitter {
         match self {
             Self::Sse(splitter) => splitter.feed(chunk, each),
             Self::Ndjson(splitter) => splitter.feed(chunk, each),
+            Self::Bytes => each(RawEvent { name: "", data: chunk }),
         }
     }
 
@@ -34,6 +38,7 @@ impl Splitter {
         match self {
             Self::Sse(splitter) => splitter.close(each),
             Self::Ndjson(splitter) => splitter.close(each),
+            Self::Bytes => Ok(()),
         }
     }
 }

@@ -31,6 +31,7 @@ mod controls;
 mod respond;
 
 mod edge;
+mod form;
 
 mod models;
 pub use models::{Described, Directory, ModelEntry};

@@ -17,7 +17,7 @@ use tracing::info;
 
 use crate::intake::ClientBody;
 use crate::respond::Told;
-use crate::{Gateway, Ports, call_name, controls, intake, respond};
+use crate::{Gateway, Ports, call_name, controls, form, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -93,9 +93,14 @@ impl Asked {
     ) -> Result<(Call, Vec<Cow<'static, str>>)> {
         let settings = &gateway.settings;
         let bytes = intake::read(body, &parts.headers, settings.max_body_bytes, settings.body_idle).await?;
-        let mut json = intake::text(bytes)
-            .and_then(|bytes| Json::parse(bytes, settings.json))
-            .map_err(|err| intake::explained(err, &parts.headers))?;
+        let uploads = self.operation.uploads();
+        let form = if uploads { Some(form::read(bytes.clone(), &parts.headers).await?) } else { None };
+        let mut json = match &form {
+            Some(form) => form::as_json(form)?,
+            None => intake::text(bytes)
+                .and_then(|bytes| Json::parse(bytes, settings.json))
+                .map_err(|err| intake::explained(err, &parts.headers))?,
+        };
         let dialect = self.codec.dialect();
         let (mut controls, dropped) = controls::lift(&mut json, &parts.headers, self.codec, settings)?;
         // What a token says of its end user, no header takes back.
@@ -111,17 +116,23 @@ impl Asked {
         }
         let (caller, model) = admitted(&gateway.ports, &parts, (self.caller, self.peer), model).await?;
         let required = self.codec.required(self.operation);
-        if let Some(field) = required.iter().find(|field| json.raw(field).is_none()) {
+        let has =
+            |field: &str| json.raw(field).is_some() || form.as_ref().is_some_and(|form| form.has_any(field));
+        if let Some(field) = required.iter().find(|field| !has(field)) {
             return Err(missing(dialect, field));
         }
-        let stream = json.flag("stream")?;
+        let stream = self.operation == Operation::Speech || json.flag("stream")?;
+        let body = match form {
+            Some(form) => CallBody::Form(form.keeping(|name| json.raw(name).is_some())),
+            None => CallBody::Json(json),
+        };
         let origin = Origin {
             caller,
             headers: Arc::new(parts.headers),
             controls: Arc::new(controls),
             received: self.received,
         };
-        let mut call = Call::by(origin, self.operation, self.codec, model, CallBody::Json(json));
+        let mut call = Call::by(origin, self.operation, self.codec, model, body);
         call.stream = stream;
         Ok((call, dropped))
     }

@@ -63,13 +63,17 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     headers.extend(head.told);
     let body = match head.streams {
         true => {
-            headers.insert(CONTENT_TYPE, EVENTS);
+            let bytes = head.content_type.is_some();
+            headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(EVENTS));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
-            Body::new(EdgeBody::new(frames, codec))
+            match bytes {
+                true => Body::new(EdgeBody::bytes(frames)),
+                false => Body::new(EdgeBody::events(frames, codec)),
+            }
         }
         false => {
-            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(JSON));
             match frames.next().await {
                 Some(Ok(frame)) => Body::from(frame.data),
                 Some(Err(err)) => return failed(&err, codec, told.name, told.settings),

@@ -55,10 +55,29 @@ pub const ROUTES: &[Route] = &[
     chat("/engines/{model}/chat/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
-    embeddings("/v1/embeddings"),
-    embeddings("/embeddings"),
-    embeddings("/openai/deployments/{model}/embeddings"),
-    embeddings("/engines/{model}/embeddings"),
+    openai("/v1/embeddings", Operation::Embeddings),
+    openai("/embeddings", Operation::Embeddings),
+    openai("/openai/deployments/{model}/embeddings", Operation::Embeddings),
+    openai("/engines/{model}/embeddings", Operation::Embeddings),
+    openai("/v1/moderations", Operation::Moderations),
+    openai("/moderations", Operation::Moderations),
+    openai("/v1/images/generations", Operation::ImageGenerations),
+    openai("/images/generations", Operation::ImageGenerations),
+    openai("/openai/deployments/{model}/images/generations", Operation::ImageGenerations),
+    openai("/v1/images/edits", Operation::ImageEdits),
+    openai("/images/edits", Operation::ImageEdits),
+    openai("/openai/deployments/{model}/images/edits", Operation::ImageEdits),
+    openai("/v1/images/variations", Operation::ImageVariations),
+    openai("/images/variations", Operation::ImageVariations),
+    openai("/v1/audio/speech", Operation::Speech),
+    openai("/audio/speech", Operation::Speech),
+    openai("/v1/audio/transcriptions", Operation::Transcriptions),
+    openai("/audio/transcriptions", Operation::Transcriptions),
+    openai("/openai/deployments/{model}/audio/speech", Operation::Speech),
+    openai("/openai/deployments/{model}/audio/transcriptions", Operation::Transcriptions),
+    openai("/openai/deployments/{model}/audio/translations", Operation::Translations),
+    openai("/v1/audio/translations", Operation::Translations),
+    openai("/audio/translations", Operation::Translations),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),
@@ -90,11 +109,11 @@ pub(crate) fn call_at(method: &Method, path: &str) -> Option<(Operation, Dialect
 }
 
 const fn chat(path: &'static str) -> Route {
-    post(path, Answers::Call(Operation::Chat, Dialect::OpenAiChat))
+    openai(path, Operation::Chat)
 }
 
-const fn embeddings(path: &'static str) -> Route {
-    post(path, Answers::Call(Operation::Embeddings, Dialect::OpenAiChat))
+const fn openai(path: &'static str, operation: Operation) -> Route {
+    post(path, Answers::Call(operation, Dialect::OpenAiChat))
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

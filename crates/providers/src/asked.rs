@@ -22,6 +22,8 @@ pub(crate) fn question(
             theirs.encode_request(&ours.decode_request(json)?, model, losses)
         }
         Operation::Chat | Operation::CountTokens => theirs.encode_request(call.chat()?, model, losses),
+        // No two dialects have them yet.
+        other => Err(Error::new(ErrorKind::Unsupported, format!("the provider has no {}", other.as_str()))),
     }
 }
 
@@ -37,6 +39,7 @@ pub(crate) fn answer(call: &Call, theirs: &dyn Codec, body: Bytes, style: &Reply
             let ranking = theirs.decode_reply(&body)?;
             Ok(whole(ours.encode_reply(&ranking, style), ranking.usage))
         }
+        operation if operation != Operation::Embeddings => theirs.relay_answer(operation, body, style),
         _ => {
             let (ours, theirs) = both(call, call.codec.embeddings(), theirs.embeddings())?;
             if same {

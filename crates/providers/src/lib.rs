@@ -26,6 +26,9 @@ mod asked;
 
 mod batches;
 
+mod ordered;
+pub use ordered::ordered;
+
 mod retell;
 
 mod fault;

@@ -11,11 +11,12 @@ use gatewright_core::{
 };
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::timeout_at;
 
 use crate::endpoint::Endpoint;
-use crate::stream::{Exchange, UpstreamStream};
+use crate::ordered::ordered;
+use crate::stream::{Exchange, Flow, UpstreamStream};
 use crate::{Settings, asked, fault, forced_tool, retell};
 
 /// One attempt that has been sent.
@@ -64,7 +65,7 @@ impl Sent<'_> {
             return Err(self.refused(response).await);
         }
         let wants_stream = self.call.stream && self.call.operation.streams();
-        if wants_stream && is_stream(&response, self.endpoint.codec.framing()) {
+        if wants_stream && self.comes_as_stream(&response) {
             return Ok(self.streamed(response));
         }
         let Response { status, headers, body } = response;
@@ -72,18 +73,34 @@ impl Sent<'_> {
         if let Some(notes) = &self.notes {
             notes.note(self.endpoint.codec.facts(&body));
         }
-        let frame = match self.call.operation {
+        let (call, codec) = (self.call, self.endpoint.codec);
+        let frame = match call.operation {
             Operation::CountTokens => Frame { data: body, ..Frame::default() },
             Operation::Chat if wants_stream => self.retold(&body)?,
             Operation::Chat => self.relayed(body)?,
-            Operation::Embeddings | Operation::Rerank => {
-                asked::answer(self.call, self.endpoint.codec, body, &self.style())
-                    .map_err(|err| fault::inside(self.provider(), err))?
-            }
+            _ => asked::answer(call, codec, body, &self.style())
+                .map_err(|err| fault::inside(self.provider(), err))?,
         };
-        let frames = Frames::one(frame);
-        let head = Head { status, headers, streams: wants_stream, ..self.head() };
-        Ok(Reply { head, frames })
+        let content_type = headers.get(CONTENT_TYPE).filter(|kind| is_text(kind)).cloned();
+        let streams = wants_stream && call.operation == Operation::Chat;
+        let head = Head { status, headers, streams, content_type, ..self.head() };
+        Ok(Reply { head, frames: Frames::one(frame) })
+    }
+
+    /// Whether the answer is the stream that was asked for. One that is neither a stream nor JSON would be passed on as
+    /// garbage.
+    fn comes_as_stream(&self, response: &Response) -> bool {
+        let kind =
+            response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match (self.call.operation, self.endpoint.codec.framing()) {
+            (Operation::Speech, _) => !kind.starts_with("application/json"),
+            (_, Framing::Sse | Framing::Bytes) => {
+                kind.is_empty() || kind.contains("event-stream") || kind.starts_with("text/plain")
+            }
+            // One line of it is JSON too.
+            (_, Framing::Ndjson) => true,
+            (_, Framing::AwsEvents) => kind.contains("amazon.eventstream"),
+        }
     }
 
     async fn refused(&self, response: Response) -> Error {
@@ -96,7 +113,11 @@ impl Sent<'_> {
         let Response { status, headers, body } = response;
         let (ours, theirs) = (self.call.codec, self.endpoint.codec);
         let style = self.style();
+        let is_sound = self.call.operation == Operation::Speech && !is_events(&headers);
+        let framing = if is_sound { Framing::Bytes } else { theirs.framing() };
         let relay: Box<dyn Relay> = match self.path() {
+            _ if is_sound => Box::new(Flow { usage: ordered(self.call) }),
+            _ if self.call.operation != Operation::Chat => theirs.relay_events(&style),
             Path::Same => theirs.relay(&style),
             Path::Translated => Box::new(Translate::new(theirs.decoder(), ours.encoder(&style))),
             Path::Unforced => {
@@ -104,11 +125,12 @@ impl Sent<'_> {
                 Box::new(Translate::new(decoder, ours.encoder(&style)))
             }
         };
-        let head = Head { status, headers, streams: true, ..self.head() };
+        let content_type = headers.get(CONTENT_TYPE).filter(|_| is_sound).cloned();
+        let head = Head { status, headers, streams: true, content_type, ..self.head() };
         let provider = self.served_by.provider.clone();
         let exchange =
             Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint, notes: self.notes };
-        let stream = UpstreamStream::new(body, relay, exchange, self.target);
+        let stream = UpstreamStream::new(body, (framing, relay), exchange, self.target);
         Reply { head, frames: Frames::many(stream) }
     }
 
@@ -196,13 +218,11 @@ pub(crate) fn told_frame(codec: &dyn Codec, answer: &chat::Answer, style: &Reply
     Frame { data: out.freeze(), usage: answer.usage, content: seen.content.max(1), last: true }
 }
 
-/// A successful answer to a stream request that is neither a stream nor JSON would be passed on as garbage.
-fn is_stream(response: &Response, framing: Framing) -> bool {
-    let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match framing {
-        Framing::Sse => kind.is_empty() || kind.contains("event-stream") || kind.starts_with("text/plain"),
-        // One line of it is JSON too.
-        Framing::Ndjson => true,
-        Framing::AwsEvents => kind.contains("amazon.eventstream"),
-    }
+fn is_events(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Whether a whole answer is text that is not JSON, as subtitles are.
+fn is_text(kind: &HeaderValue) -> bool {
+    kind.as_bytes().starts_with(b"text/") || kind.as_bytes().starts_with(b"application/x-subrip")
 }

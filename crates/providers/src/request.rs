@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::{Body, Call, Dialect, Error, ErrorKind, Json, JsonLimits, Losses, Operation, Result};
-use gatewright_transport::Request;
-use http::header::{HeaderName, HeaderValue};
+use gatewright_core::{
+    Body, Call, Dialect, Error, ErrorKind, Form, Json, JsonLimits, Losses, Operation, Result,
+};
+use gatewright_transport::{Pieces, Request};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
@@ -27,10 +29,25 @@ pub(crate) fn build(
     let mut losses = Losses::default();
     let same_dialect =
         call.codec.dialect() == endpoint.codec.dialect() && !forced_tool::applies(call, endpoint);
-    let mut body = match (same_dialect, &call.body) {
-        (true, Body::Json(json)) => edited(json, call, endpoint),
-        (false, Body::Json(json)) => translated(call, json, endpoint, &mut losses)?,
-        (_, Body::Opaque(_)) => return Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
+    let mut headers = endpoint.headers.clone();
+    let json = match (same_dialect, &call.body) {
+        (true, Body::Form(form)) => {
+            let pieces = uploaded(form, call, endpoint, &mut headers)?;
+            let request = Request {
+                method: Method::POST,
+                uri: address.clone(),
+                headers,
+                body: pieces,
+                trust: params.trust,
+            };
+            return Ok((request, Vec::new()));
+        }
+        (_, Body::Json(json)) => json,
+        _ => return Err(Error::new(ErrorKind::Unsupported, "this provider takes no such form")),
+    };
+    let mut body = match same_dialect {
+        true => edited(json, call, endpoint),
+        false => translated(call, json, endpoint, &mut losses)?,
     };
     if call.operation == Operation::Chat {
         set_defaults(&mut body, params);
@@ -52,7 +69,7 @@ pub(crate) fn build(
     let mut request = Request {
         method: Method::POST,
         uri: address.clone(),
-        headers: endpoint.headers.clone(),
+        headers,
         body: body.pieces(),
         trust: params.trust,
     };
@@ -64,6 +81,18 @@ pub(crate) fn build(
         needed.into_iter().for_each(|feature| ask_for(feature, &mut request.headers));
     }
     Ok((request, dropped))
+}
+
+/// The client's form with the model's name at the provider.
+fn uploaded(form: &Form, call: &Call, endpoint: &Endpoint, headers: &mut HeaderMap) -> Result<Pieces> {
+    let mut form = form.clone();
+    form.set_text("model", &endpoint.model);
+    // Nobody can foresee an attempt's id, so no file has the boundary in it.
+    let boundary = format!("gatewright-{}", call.target()?.attempt);
+    let kind = HeaderValue::try_from(format!("multipart/form-data; boundary={boundary}"))
+        .map_err(|_| Error::new(ErrorKind::Internal, "no boundary"))?;
+    headers.insert(CONTENT_TYPE, kind);
+    Ok(form.pieces(&boundary).into())
 }
 
 /// The client's own bytes with the model's name at the provider.

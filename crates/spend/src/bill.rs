@@ -24,14 +24,14 @@ pub(crate) enum Bill {
 }
 
 /// Reads the bill off the end.
-pub(crate) fn bill(outcome: &Outcome<'_>, input_estimate: u64) -> Bill {
+pub(crate) fn bill(outcome: &Outcome<'_>, foreseen: Usage) -> Bill {
     let silent = outcome.content == 0 && outcome.usage.is_none();
     match (outcome.end, outcome.usage) {
         (End::Complete, Some(usage)) => Bill::Exact(usage),
         (End::Failed(err), _) if silent && bills_nothing(err) => Bill::Nothing,
         // A stream that is cut reported at most a part: Anthropic names the input first and the output at the end.
         (End::Complete | End::Failed(_) | End::Abandoned, reported) => {
-            Bill::Estimated(so_far(reported, outcome.content, input_estimate))
+            Bill::Estimated(so_far(reported, outcome.content, foreseen))
         }
     }
 }
@@ -48,8 +48,8 @@ pub(crate) fn believable_cost(cost: Money) -> Money {
 }
 
 /// Usage of a reply that is not whole: what was reported, but at least what was seen.
-pub(crate) fn so_far(reported: Option<Usage>, content: u64, input_estimate: u64) -> Usage {
-    let known = reported.unwrap_or(Usage { input: input_estimate, ..Usage::default() });
+pub(crate) fn so_far(reported: Option<Usage>, content: u64, foreseen: Usage) -> Usage {
+    let known = reported.unwrap_or(foreseen);
     Usage { output: known.output.max(content.div_ceil(BYTES_PER_TOKEN)), ..known }
 }
 

@@ -40,6 +40,8 @@ pub struct Quote {
     pub model: Arc<str>,
     /// Input tokens as counted here.
     pub input_estimate: u64,
+    /// What is billed by the piece, as far as the request says it.
+    pub pieces: Usage,
     /// The most output tokens that the upstream is allowed.
     pub output_cap: u64,
     /// The most that it can cost.
@@ -64,7 +66,8 @@ struct Attempt {
     price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
     tab: Option<Arc<Tab>>,
     attempt: AttemptId,
-    input_estimate: u64,
+    /// What it uses where the provider says nothing.
+    foreseen: Usage,
     started: Instant,
     usage: Option<Usage>,
     content: u64,
@@ -83,7 +86,8 @@ impl Ledgered {
 
     fn begin(&self, call: &Call, quote: &Quote) -> Result<Attempt> {
         let target = call.target()?;
-        let floor = (quote.price)(&so_far(None, 0, quote.input_estimate));
+        let foreseen = Usage { input: quote.input_estimate, ..quote.pieces };
+        let floor = (quote.price)(&foreseen);
         let begin = Begin {
             attempt: target.attempt,
             call: call.id,
@@ -111,7 +115,7 @@ impl Ledgered {
             price: Arc::clone(&quote.price),
             tab: call.tab.clone(),
             attempt: target.attempt,
-            input_estimate: quote.input_estimate,
+            foreseen,
             started: now,
             usage: None,
             content: 0,
@@ -154,7 +158,7 @@ impl Attempt {
 
     /// Notes how far the stream is. The last frame is not worth it: the end follows at once.
     fn note(&mut self, now: Instant) {
-        let so_far = so_far(self.usage, self.content, self.input_estimate);
+        let so_far = so_far(self.usage, self.content, self.foreseen);
         let (usage, cost, _) = self.priced(so_far, Certainty::Estimated);
         let checkpoint = Checkpoint { attempt: self.attempt, usage, cost };
         self.journal.checkpoint(&self.ticket, &checkpoint);
@@ -177,7 +181,7 @@ impl Observer for Attempt {
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let (usage, cost, certainty) = match bill(outcome, self.input_estimate) {
+        let (usage, cost, certainty) = match bill(outcome, self.foreseen) {
             Bill::Nothing => (Usage::default(), Money::ZERO, Certainty::Exact),
             Bill::Exact(usage) => self.priced(usage, Certainty::Exact),
             Bill::Estimated(usage) => self.priced(usage, Certainty::Estimated),

@@ -33,6 +33,7 @@ impl Tariff for Flat {
             provider: "openai".into(),
             model: "gpt-4o-mini".into(),
             input_estimate: 100,
+            pieces: Usage::default(),
             output_cap: 50,
             bound: Money(1_600),
             price: Arc::new(|usage| Money(1000 + usage.input as i64 + 10 * usage.output as i64)),

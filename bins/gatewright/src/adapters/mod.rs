@@ -9,6 +9,7 @@ mod health;
 mod keys;
 mod needs;
 mod parties;
+mod pictures;
 mod prices;
 mod providers;
 mod rules;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewright_core::{Body, Call, Json, Price};
+use gatewright_core::{Body, Call, Operation, Price};
 use gatewright_limits::{Foresee, Need, Wanted};
+use gatewright_providers::ordered;
 use gatewright_routing::LiveTable;
 use memchr::memmem;
 
@@ -33,7 +34,7 @@ impl Needs {
         if let Some(target) = &call.target {
             return self
                 .prices
-                .ceiling(&target.deployment, target.model.as_deref(), asked)
+                .ceiling(call, (&target.deployment, target.model.as_deref()), asked)
                 .into_iter()
                 .collect();
         }
@@ -41,21 +42,24 @@ impl Needs {
         let Some(route) = self.table.load().resolve_for(team, &call.model) else { return Vec::new() };
         let ceiling = |deployment| {
             let model = route.model_for(deployment);
-            self.prices.ceiling(&deployment.id, model.as_deref(), asked)
+            self.prices.ceiling(call, (&deployment.id, model.as_deref()), asked)
         };
         route.deployments().filter_map(ceiling).collect()
     }
 
-    fn money(&self, call: &Call, json: &Json, body: &Bytes, tokens: u64) -> Need {
+    fn money(&self, call: &Call, body: &Bytes, tokens: u64) -> Need {
+        let json = call.body.json();
+        let chat = call.operation == Operation::Chat;
         let asked = Asked {
             // The estimate is seldom below the count, but some vocabularies need a quarter more.
             input: tokens.saturating_add(tokens / 4),
-            tier: tier(json).unwrap_or_default(),
-            plain: BESIDE_TEXT.iter().all(|word| memmem::find(body, word).is_none()),
+            tier: json.and_then(tier).unwrap_or_default(),
+            plain: chat && BESIDE_TEXT.iter().all(|word| memmem::find(body, word).is_none()),
+            pieces: ordered(call),
         };
         let ceilings = self.ceilings(call, asked);
         let most = |of: fn(&Ceiling) -> u64| ceilings.iter().map(of).max().unwrap_or_default();
-        let stated = stated_cap(json);
+        let stated = json.and_then(stated_cap);
         let own = stated.unwrap_or_else(|| most(|ceiling| ceiling.cap));
         let output_cap = call.output_cap.map_or(own, |cap| own.min(cap));
         let each = most(|ceiling| ceiling.output.0);
@@ -63,9 +67,14 @@ impl Needs {
             tokens,
             input: ceilings.iter().map(|ceiling| ceiling.input).max().unwrap_or_default(),
             output: Price(each),
-            answers: answers(json),
+            answers: json.map_or(1, answers),
             output_cap,
-            least_output: if stated.is_some() { output_cap } else { output_cap.min(self.least_output) },
+            // Only an answer in words can be told to be shorter.
+            least_output: if stated.is_some() || !chat {
+                output_cap
+            } else {
+                output_cap.min(self.least_output)
+            },
             known_cap: stated.is_some() || call.output_cap.is_some() || ceilings.iter().all(|c| c.known_cap),
         }
     }
@@ -75,14 +84,13 @@ impl Foresee for Needs {
     fn need(&self, call: &Call, wanted: Wanted) -> Need {
         let body = match &call.body {
             Body::Json(json) => json.to_bytes(),
+            Body::Form(form) => form.texts().into(),
             Body::Opaque(bytes) => bytes.clone(),
         };
         let tokens = gatewright_tokens::estimate_bytes(&body);
-        match &call.body {
-            Body::Json(json) if wanted.money && call.operation.is_billed() => {
-                self.money(call, json, &body, tokens)
-            }
-            Body::Json(_) | Body::Opaque(_) => Need { tokens, ..Need::default() },
+        match wanted.money && call.operation.is_billed() {
+            true => self.money(call, &body, tokens),
+            false => Need { tokens, ..Need::default() },
         }
     }
 }

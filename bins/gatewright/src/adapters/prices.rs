@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, Prices, ServiceTier, Terms};
-use gatewright_core::{Body, Call, Json, Money, Price, Usage};
+use gatewright_core::{Call, Json, Money, Price, Usage};
 use gatewright_spend::{Quote, Tariff};
 
+use super::pictures;
 use crate::config::Deployment;
 
 /// The prices of all deployments; replaced whole when those change.
@@ -52,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) tier: ServiceTier,
     /// Neither sound nor cache marks.
     pub(crate) plain: bool,
+    /// What is billed by the piece.
+    pub(crate) pieces: Usage,
 }
 
 #[derive(Clone)]
@@ -102,16 +105,22 @@ impl PriceList {
     }
 
     /// What a request may cost at a deployment; `model` is the one that a wildcard stands for.
-    pub(crate) fn ceiling(&self, deployment: &str, model: Option<&str>, asked: Asked) -> Option<Ceiling> {
+    pub(crate) fn ceiling(
+        &self,
+        call: &Call,
+        (deployment, model): (&str, Option<&str>),
+        asked: Asked,
+    ) -> Option<Ceiling> {
         let listing = self.listing.load();
         let listed = listing.by_id.get(deployment)?;
-        let Priced { prices, max_output, .. } = self.at(listed, model);
+        let Priced { prices, max_output, .. } = self.sized(call, self.at(listed, model));
         let terms = Terms { tier: asked.tier, ..Terms::default() };
         let (input, output) = prices.dearest_token(asked.input, terms, asked.plain);
         let cap = listed.default_cap.or(max_output);
         Some(Ceiling {
             // Up, not half to even: a bound must hold.
-            input: Money::from_femto(input.times(asked.input).saturating_add(499_999)),
+            input: Money::from_femto(input.times(asked.input).saturating_add(499_999))
+                + prices.cost(&asked.pieces, terms),
             output,
             cap: cap.unwrap_or(ASSUMED_OUTPUT),
             known_cap: cap.is_some(),
@@ -122,7 +131,18 @@ impl PriceList {
         let target = call.target.as_ref()?;
         let listing = self.listing.load();
         let listed = listing.by_id.get(&target.deployment)?;
-        Some(self.at(listed, target.model.as_deref()))
+        Some(self.sized(call, self.at(listed, target.model.as_deref())))
+    }
+
+    /// The prices of pictures of the size and quality that the call asks for, where the catalogue tells them apart.
+    fn sized(&self, call: &Call, priced: Priced) -> Priced {
+        let Some(sized) = pictures::sized(self.catalogue, (&priced.provider, &priced.model), call) else {
+            return priced;
+        };
+        let mut prices = Prices::clone(&priced.prices);
+        prices.merge(&sized);
+        let prices = Arc::new(prices);
+        Priced { standard: at(prices.clone(), Terms::default()), prices, ..priced }
     }
 
     fn at(&self, listed: &Listed, model: Option<&str>) -> Priced {
@@ -137,21 +157,27 @@ impl Tariff for PriceList {
     fn quote(&self, call: &Call) -> Quote {
         let priced =
             self.of(call).unwrap_or_else(|| priced(self.catalogue, &call.model, None, &Overrides::default()));
-        let json = match &call.body {
-            Body::Json(json) => Some(json),
-            Body::Opaque(_) => None,
-        };
+        let json = call.body.json();
         // Rarely below the true count for prose, code or CJK; images in base64 are far below it.
         let input_estimate = json.map_or(0, |json| json.source_len() as u64 / 3);
         let most = call.output_cap.or(priced.max_output).unwrap_or(ASSUMED_OUTPUT);
         let output_cap =
             json.and_then(output_cap).unwrap_or_else(|| most.saturating_mul(json.map_or(1, answers)));
-        let bound = priced.prices.upper_bound(input_estimate, output_cap);
+        let pieces = gatewright_providers::ordered(call);
+        let bound = priced.prices.upper_bound(input_estimate, output_cap) + (priced.standard)(&pieces);
         let price = match json.and_then(tier) {
             None => priced.standard,
             Some(tier) => at(priced.prices, Terms { tier, ..Terms::default() }),
         };
-        Quote { provider: priced.provider, model: priced.model, input_estimate, output_cap, bound, price }
+        Quote {
+            provider: priced.provider,
+            model: priced.model,
+            input_estimate,
+            pieces,
+            output_cap,
+            bound,
+            price,
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The body of a call: the client's bytes, with an index of the top-level fields where they are JSON.
 
+mod form;
 mod json;
 mod scan;
 
 use bytes::Bytes;
 
+pub use form::{Form, FormField};
 pub use json::{Json, JsonField, JsonLimits, in_words};
 
 /// What a client sent, kept as bytes until someone asks.
@@ -12,6 +14,8 @@ pub use json::{Json, JsonField, JsonLimits, in_words};
 pub enum Body {
     /// A JSON object with an index.
     Json(Json),
+    /// A form with files in it.
+    Form(Form),
     /// Anything else, forwarded as it is.
     Opaque(Bytes),
 }
@@ -21,7 +25,15 @@ impl Body {
     pub fn json(&self) -> Option<&Json> {
         match self {
             Self::Json(json) => Some(json),
-            Self::Opaque(_) => None,
+            Self::Form(_) | Self::Opaque(_) => None,
+        }
+    }
+
+    /// The form, where it is one.
+    pub fn form(&self) -> Option<&Form> {
+        match self {
+            Self::Form(form) => Some(form),
+            Self::Json(_) | Self::Opaque(_) => None,
         }
     }
 }

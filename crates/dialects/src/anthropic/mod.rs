@@ -47,7 +47,7 @@ impl Codec for Anthropic {
         match operation {
             Operation::Chat => Some("/v1/messages".to_owned()),
             Operation::CountTokens => Some("/v1/messages/count_tokens".to_owned()),
-            Operation::Embeddings | Operation::Rerank => None,
+            _ => None,
         }
     }
 

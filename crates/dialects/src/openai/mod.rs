@@ -4,6 +4,7 @@ mod embeddings;
 mod facts;
 mod fault;
 mod finish;
+mod media;
 mod read;
 mod relay;
 mod splice;
@@ -33,8 +34,23 @@ impl Codec for OpenAi {
             Operation::Chat => Some("/chat/completions".to_owned()),
             Operation::Embeddings => Some("/embeddings".to_owned()),
             Operation::Rerank => Some("/rerank".to_owned()),
+            Operation::Moderations => Some("/moderations".to_owned()),
+            Operation::ImageGenerations => Some("/images/generations".to_owned()),
+            Operation::ImageEdits => Some("/images/edits".to_owned()),
+            Operation::ImageVariations => Some("/images/variations".to_owned()),
+            Operation::Speech => Some("/audio/speech".to_owned()),
+            Operation::Transcriptions => Some("/audio/transcriptions".to_owned()),
+            Operation::Translations => Some("/audio/translations".to_owned()),
             Operation::CountTokens => None,
         }
+    }
+
+    fn relay_answer(&self, operation: Operation, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
+        media::whole(operation, body, style)
+    }
+
+    fn relay_events(&self, _style: &ReplyStyle) -> Box<dyn Relay> {
+        Box::new(media::Onward)
     }
 
     fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
