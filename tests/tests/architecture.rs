@@ -27,6 +27,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // L4: what listens. It asks auth at the door and takes the stack as a service, so it knows no other policy.
     ("gateway", &["core", "dialects", "auth"]),
     ("admin", &["core", "tokens", "auth", "limits", "spend", "store"]),
+    // The same layers without a server.
+    ("sdk", &["core", "dialects", "catalogue", "transport", "telemetry", "providers", "routing"]),
     // L5: the wiring knows everything.
     ("gatewright", EVERYTHING),
     ("tests", EVERYTHING),
@@ -47,6 +49,7 @@ const EVERYTHING: &[&str] = &[
     "store",
     "gateway",
     "admin",
+    "sdk",
 ];
 
 /// Which packages may depend on what others have no business with. A name that ends in `*` stands for all that begin so.
@@ -62,7 +65,7 @@ const FENCES: &[(&str, &[&str], &str)] = &[
         "only transport opens HTTP connections, only the gateway listens",
     ),
     ("tokio-rustls", &["transport"], "one TLS client"),
-    ("rustls", &["transport", "gatewright"], "the binary installs the provider, transport uses it"),
+    ("rustls", &["transport", "gatewright", "sdk"], "the binary installs the provider, transport uses it"),
     ("hickory-resolver", &["transport"], "names are resolved where addresses are judged"),
     ("socket2", &["transport", "gateway"], "sockets are opened and accepted there only"),
     ("axum", &["gateway", "admin"], "only the gateway listens, with admin's routes beside its own"),

@@ -248,6 +248,12 @@ impl Call {
         Self { body, chat: Arc::default(), ..self.clone() }
     }
 
+    /// The same call with its conversation, which is not decoded from the body then.
+    #[must_use]
+    pub fn with_chat(self, chat: Chat) -> Self {
+        Self { chat: Arc::new(OnceLock::from(Ok(chat))), ..self }
+    }
+
     /// The canonical conversation, decoded once for all clones.
     pub fn chat(&self) -> Result<&Chat> {
         let decode = || match &self.body {
