@@ -23,6 +23,10 @@ const FILES: &[&str] = &[
     "together.chat",
     "xai.chat",
     "perplexity.chat",
+    "azure.chat",
+    "azure_ai.chat",
+    "cerebras.chat",
+    "huggingface.chat",
     "anthropic.chat",
     "anthropic.messages",
     "openai.messages_x",
@@ -30,7 +34,13 @@ const FILES: &[&str] = &[
     "openrouter.messages_x",
     "mistral.messages_x",
     "groq.messages_x",
+    "azure.messages_x",
     "together.messages_x",
+    "openai.embedding",
+    "openai_like.embedding",
+    "azure.embedding",
+    "mistral.embedding",
+    "openai.image_generation",
 ];
 
 /// Misses that are understood: the case, words of the miss, and why it stands.

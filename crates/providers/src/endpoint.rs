@@ -129,6 +129,9 @@ fn addresses(
     Ok(addresses)
 }
 
+/// First segments of paths that operators write at the end of a base URL too.
+const SHARED: [&str; 4] = ["/v1", "/v2", "/v1beta", "/models"];
+
 /// What operations stand below.
 struct Root<'a> {
     base: &'a str,
@@ -154,9 +157,10 @@ impl<'a> Root<'a> {
             return uri(base);
         }
         // `https://host/v1` and `/v1/messages` share a segment.
-        match path.strip_prefix("/v1") {
-            Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
-            _ => uri(&format!("{base}{suffix}{path}")),
+        let shared = SHARED.iter().find(|segment| path.starts_with(**segment) && base.ends_with(**segment));
+        match shared.and_then(|segment| path.strip_prefix(segment)) {
+            Some(rest) => uri(&format!("{base}{rest}")),
+            None => uri(&format!("{base}{suffix}{path}")),
         }
     }
 }

@@ -101,6 +101,11 @@ pub struct ToolCall {
 // === impl Case ===
 
 impl Case {
+    /// Whether it is an operation that only OpenAI's dialect has here, so that the answer is passed on.
+    pub fn stays_in_its_dialect(&self) -> bool {
+        ["/embeddings", "/images/generations"].iter().any(|path| self.client_request.path.ends_with(path))
+    }
+
     /// Whether the client speaks Anthropic Messages.
     pub fn client_is_anthropic(&self) -> bool {
         self.client_request.path.ends_with("/messages")
@@ -108,10 +113,13 @@ impl Case {
 
     /// Whether the provider speaks Anthropic Messages.
     pub fn provider_is_anthropic(&self) -> bool {
-        self.deployment
-            .get("model")
-            .and_then(Value::as_str)
-            .is_some_and(|model| model.starts_with("anthropic/"))
+        self.provider_is("anthropic")
+    }
+
+    /// Whether the deployment's model begins with this provider's name.
+    pub fn provider_is(&self, name: &str) -> bool {
+        let model = self.deployment.get("model").and_then(Value::as_str);
+        model.and_then(|model| model.split_once('/')).is_some_and(|(provider, _)| provider == name)
     }
 }
 
