@@ -390,6 +390,11 @@ impl Losses {
         }
     }
 
+    /// Tells that `field` is carried after all.
+    pub fn forget(&mut self, field: &str) {
+        self.0.retain(|lost| lost != field);
+    }
+
     /// The fields, in the order they were met.
     pub fn into_fields(self) -> Vec<Cow<'static, str>> {
         self.0

@@ -10,6 +10,7 @@ use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
+use crate::MarkAt;
 use crate::custom::mock::Canned;
 use crate::endpoint::Endpoint;
 
@@ -31,6 +32,10 @@ pub struct Params {
     pub drop_params: Option<bool>,
     /// Request fields that are never sent.
     pub never_send: Vec<String>,
+    /// Request fields that are sent whatever is known of the provider.
+    pub always_send: Vec<String>,
+    /// Prompt-cache marks that are set where the client set none.
+    pub cache_marks: Vec<MarkAt>,
     /// What the operator says about the model, over what the catalogue says.
     pub overrides: Overrides,
     /// An answer in place of a provider's.

@@ -26,6 +26,9 @@ mod asked;
 
 mod batches;
 
+mod marks;
+pub use marks::{MarkAt, Place};
+
 mod ordered;
 pub use ordered::ordered;
 

@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
-use crate::{Params, asked, forced_tool};
+use crate::{Params, asked, forced_tool, marks};
 
 /// Features that are not for everybody yet, by name.
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -46,8 +46,8 @@ pub(crate) fn build(
         _ => return Err(Error::new(ErrorKind::Unsupported, "this provider takes no such form")),
     };
     let mut body = match same_dialect {
-        true => edited(json, call, endpoint),
-        false => translated(call, json, endpoint, &mut losses)?,
+        true => edited(json, call, endpoint, params)?,
+        false => translated(call, json, (endpoint, params), &mut losses)?,
     };
     if call.operation == Operation::Chat {
         set_defaults(&mut body, params);
@@ -59,6 +59,7 @@ pub(crate) fn build(
         body.remove(field);
     }
     endpoint.quirks.apply(&mut body, &mut losses)?;
+    insist(&params.always_send, json, &mut body, &mut losses);
     let dropped = losses.into_fields();
     // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
     let lost: Vec<&str> =
@@ -96,21 +97,42 @@ fn uploaded(form: &Form, call: &Call, endpoint: &Endpoint, headers: &mut HeaderM
 }
 
 /// The client's own bytes with the model's name at the provider.
-fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
+fn edited(json: &Json, call: &Call, endpoint: &Endpoint, params: &Params) -> Result<Json> {
     let mut body = json.clone();
+    if call.operation == Operation::Chat && !params.cache_marks.is_empty() {
+        marks::mark_body(&mut body, &params.cache_marks)?;
+    }
     match call.operation {
         Operation::Chat => endpoint.codec.readdress(&mut body, &endpoint.model),
         _ => body.set_string("model", &endpoint.model),
     }
-    body
+    Ok(body)
 }
 
-fn translated(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
+/// Sends what the operator insists on, as the client wrote it.
+fn insist(fields: &[String], asked: &Json, body: &mut Json, losses: &mut Losses) {
+    for field in fields {
+        if let (Some(raw), false) = (asked.raw(field), body.has(field)) {
+            body.set(field, raw.to_vec());
+        }
+        losses.forget(field);
+    }
+}
+
+fn translated(
+    call: &Call,
+    json: &Json,
+    (endpoint, params): (&Endpoint, &Params),
+    losses: &mut Losses,
+) -> Result<Json> {
     if !matches!(call.operation, Operation::Chat | Operation::CountTokens) {
         let bytes = asked::question(call, json, (endpoint.codec, &endpoint.facts), losses)?;
         return Json::parse(bytes, JsonLimits::default());
     }
     let mut chat = Cow::Borrowed(call.chat()?);
+    if !params.cache_marks.is_empty() {
+        marks::mark(chat.to_mut(), &params.cache_marks);
+    }
     if forced_tool::applies(call, endpoint) {
         chat = Cow::Owned(forced_tool::forced(&chat));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, ProviderRow};
 use gatewright_core::Secret;
+use gatewright_core::chat::CacheMark;
 use gatewright_providers::Params;
 use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
@@ -12,10 +13,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::file::{Env, resolve};
-use super::known;
 use super::money::{Purse, purse};
 use super::problem::Problems;
 use super::read::Section;
+use super::{known, marks};
 
 /// One entry of `model_list`, checked.
 #[derive(Clone)]
@@ -38,7 +39,8 @@ pub struct Deployment {
 
 /// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
 /// request's body.
-const ABOUT: [&str; 36] = [
+const ABOUT: [&str; 37] = [
+    "cache_control_injection_points",
     "model",
     "api_key",
     "api_base",
@@ -87,6 +89,8 @@ pub struct Entries {
     pub(super) enforce_rates: bool,
     /// What is done with parameters that a provider does not know, where a deployment does not say.
     pub(super) drop_params: Option<bool>,
+    /// Whether long instructions are marked for the provider's prompt cache, and for how long.
+    pub(super) instructions_mark: Option<CacheMark>,
 }
 
 /// One entry of `credential_list`.
@@ -113,7 +117,7 @@ impl Entries {
             })
         };
         let credentials = list.filter_map(named).collect();
-        Self { catalogue, credentials, enforce_rates: false, drop_params: None }
+        Self { catalogue, credentials, enforce_rates: false, drop_params: None, instructions_mark: None }
     }
 
     /// Reads `model_list`.
@@ -156,6 +160,9 @@ impl Entries {
     pub(super) fn settle(&self, mut deployment: Deployment) -> Deployment {
         deployment.enforce_rates = self.enforce_rates;
         deployment.params.drop_params = deployment.params.drop_params.or(self.drop_params);
+        if let (true, Some(mark)) = (deployment.params.cache_marks.is_empty(), self.instructions_mark) {
+            deployment.params.cache_marks = marks::instructions(&deployment.routing.provider, mark);
+        }
         deployment
     }
 
@@ -301,6 +308,8 @@ impl Reader<'_> {
             defaults: defaults.filter(|(key, _)| key != "extra_body").chain(extra).collect(),
             drop_params: section.flag("drop_params", problems),
             never_send: section.texts("additional_drop_params", problems),
+            always_send: section.texts("allowed_openai_params", problems),
+            cache_marks: marks::read(section, problems),
             overrides,
             mock_response: section.text("mock_response", problems),
             provider,

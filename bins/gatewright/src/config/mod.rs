@@ -6,6 +6,7 @@ mod database;
 mod deployments;
 mod file;
 mod known;
+mod marks;
 mod money;
 mod network;
 mod problem;
@@ -142,6 +143,7 @@ impl Config {
             None => {}
         }
         entries.enforce_rates = enforces_rates(&sections.router, &mut problems);
+        entries.instructions_mark = marks::automatic(&sections.litellm, &mut problems);
         entries.drop_params = sections.litellm.flag("drop_params", &mut problems);
         let deployments = deployments.into_iter().map(|deployment| entries.settle(deployment)).collect();
         let mut access = sections.access(&mut problems);
