@@ -146,6 +146,71 @@ impl Drop for Redis {
     }
 }
 
+/// Several that are one cluster, without copies of each other. They end with the test.
+pub struct RedisCluster {
+    /// Each has a third of the slots, in their order.
+    pub nodes: Vec<Redis>,
+}
+
+/// How many slots a cluster has.
+const SLOTS: usize = 16_384;
+
+// === impl RedisCluster ===
+
+impl RedisCluster {
+    /// Starts three empty nodes that know each other.
+    pub fn start() -> Self {
+        // The buses of their own ports would be beyond the highest one.
+        let buses = [(); 3].map(|()| free_port().to_string());
+        let node = |bus: &String| Redis::start_as(&["--cluster-enabled", "yes", "--cluster-port", bus]);
+        let nodes: Vec<Redis> = buses.iter().map(node).collect();
+        for (number, node) in nodes.iter().enumerate() {
+            let [first, last] = [number, number + 1].map(|number| number * SLOTS / nodes.len());
+            let given = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(last - 1).to_string()]);
+            assert_eq!(given, "OK");
+            let (host, port) = ("127.0.0.1", nodes[0].port().to_string());
+            assert_eq!(node.ask(&["CLUSTER", "MEET", host, &port, &buses[0]]), "OK");
+        }
+        let cluster = Self { nodes };
+        cluster.agree(|node| node.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+        cluster
+    }
+
+    /// The number of the node that keeps what is called so.
+    pub fn home(&self, name: &str) -> usize {
+        let keeps = |node: &Redis| !node.ask(&["EXISTS", name]).contains("MOVED");
+        self.nodes.iter().position(keeps).expect("nobody keeps it")
+    }
+
+    /// Moves the slot of what is called so, and all that is in it, to this node.
+    pub fn move_to(&self, target: usize, name: &str) {
+        let slot = self.nodes[target].ask(&["CLUSTER", "KEYSLOT", name]);
+        let (source, target) = (&self.nodes[self.home(name)], &self.nodes[target]);
+        let [from, to] = [source, target].map(|node| node.ask(&["CLUSTER", "MYID"]));
+        assert_eq!(target.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]), "OK");
+        assert_eq!(source.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]), "OK");
+        let port = target.port().to_string();
+        let empty = || {
+            let names = source.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]);
+            let names: Vec<&str> = names.lines().filter(|name| !name.is_empty()).collect();
+            let moving = [&["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"][..], &names].concat();
+            if !names.is_empty() {
+                source.ask(&moving);
+            }
+            names.is_empty().then_some(())
+        };
+        poll(PATIENCE, empty).expect("the slot does not get empty");
+        for node in [target, source] {
+            assert_eq!(node.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]), "OK");
+        }
+    }
+
+    fn agree(&self, on: impl Fn(&Redis) -> bool) {
+        let agreed = poll(PATIENCE, || self.nodes.iter().all(&on).then_some(()));
+        assert!(agreed.is_some(), "the nodes do not become a cluster");
+    }
+}
+
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use gatewright_core::Clock;
 use gatewright_limits::{Counts, Local, Shared, SharedSettings};
 use gatewright_spend::{InstanceId, Journal};
-use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
+use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use crate::StartError;
-use crate::config::{Config, RedisSettings};
+use crate::config::{Certificates, Config};
 
 /// Opens what the configuration names.
-pub(crate) async fn open(
+pub(crate) fn open(
     config: &Config,
     journal: &Journal,
     clock: Arc<dyn Clock>,
@@ -21,18 +21,15 @@ pub(crate) async fn open(
     let Some(redis) = &config.redis else {
         return Ok(Arc::new(Counts::Local(Local::new(clock).holding(mode))));
     };
-    let client = client(redis)?;
-    if let Some(why) = Shared::unfit(&client).await {
-        return Err(StartError::new("cannot use this redis", &why));
-    }
+    let servers = redis.servers.iter().map(|server| client(server, &redis.certificates));
+    let servers = servers.collect::<Result<_, _>>()?;
     // A process that is started again on the same journal is the same replica.
     let replica = journal.instance().unwrap_or_else(InstanceId::fresh).to_string();
     let settings = SharedSettings { replica, mode, ..redis.sharing.clone() };
-    Ok(Arc::new(Counts::Shared(Shared::start(client, settings, clock))))
+    Ok(Arc::new(Counts::Shared(Shared::start(servers, settings, clock))))
 }
 
-fn client(settings: &RedisSettings) -> Result<redis::Client, StartError> {
-    let RedisSettings { server, certificates, .. } = settings;
+fn client(server: &ConnectionInfo, certificates: &Certificates) -> Result<redis::Client, StartError> {
     let client = if let ConnectionAddr::TcpTls { .. } = server.addr() {
         let own = certificates.own.as_ref().map(|(certificate, key)| -> Result<_, StartError> {
             Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })

@@ -126,7 +126,7 @@ pub async fn serve(
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
     ]);
-    let counters = counts::open(&config, &journal, clock.clone()).await?;
+    let counters = counts::open(&config, &journal, clock.clone())?;
     let admin = Admin {
         store,
         counts: Arc::new(Counted(counters.clone())),

@@ -59,10 +59,14 @@ impl Key {
     }
 }
 
-/// What all names of one thing begin with where counts are shared. They have one hash tag, so that a cluster keeps them
-/// in one place.
+/// What all names of one thing begin with where counts are shared.
 pub(crate) fn index(namespace: &str, scope: &str, id: &str) -> String {
     format!("{namespace}:{{{scope}:{}}}", id.replace('%', "%25").replace('}', "%7D"))
+}
+
+/// A namespace as the hash tag of all its names: a cluster keeps them in one node, where one script sees all of them.
+pub(crate) fn tagged(namespace: &str) -> String {
+    format!("{{{}}}", namespace.replace('}', "%7D"))
 }
 
 // === impl Span ===

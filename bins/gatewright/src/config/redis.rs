@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_limits::SharedSettings;
+use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 use serde_json::Value;
 
@@ -15,8 +16,8 @@ use super::settings::Sections;
 /// Where it is, and how counts are shared in it.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
-    /// Where it is.
-    pub server: ConnectionInfo,
+    /// Where it is; or nodes of the cluster that it is, any of which names the others.
+    pub servers: Vec<ConnectionInfo>,
     /// What TLS trusts and shows.
     pub certificates: Certificates,
     /// How counts are shared.
@@ -45,11 +46,17 @@ struct Address {
     authorities: Option<String>,
     certificate: Option<String>,
     key: Option<String>,
-    nodes: Option<&'static str>,
+    /// Hosts and ports of nodes of a cluster.
+    nodes: Vec<(String, u64)>,
+    /// What names sentinels, which are not used.
+    sentinels: Option<&'static str>,
 }
 
-/// What names several servers, which are not used.
-const NODES: [&str; 2] = ["redis_startup_nodes", "sentinel_nodes"];
+/// What nodes of a cluster are called.
+const NODES: [&str; 2] = ["redis_startup_nodes", "startup_nodes"];
+
+/// Where a server listens that nobody says more of.
+const PORT: u64 = 6379;
 
 impl Sections<'_> {
     /// The first place that names a server, in LiteLLM's order; the environment completes what it leaves out.
@@ -62,15 +69,15 @@ impl Sections<'_> {
         if let Some(own) = &own {
             places.insert(0, Address::in_section(own, "", problems));
         }
-        let environment = Address::in_environment(env);
+        let environment = Address::in_environment(env, problems);
         let said = places.into_iter().find(Address::is_somewhere).unwrap_or_default();
         let said = said.or(environment);
-        if let Some(nodes) = said.nodes {
-            problems.error(nodes, "one server is used, no cluster and no sentinels; name its `host`");
+        if let Some(sentinels) = said.sentinels {
+            problems.error(sentinels, "sentinels are not asked; name the `host` that follows a failover");
         }
         let certificates = said.certificates(problems);
-        let server = said.into_server(problems)?;
-        Some(RedisSettings { server, certificates, sharing: self.sharing(cache.as_ref(), problems) })
+        let servers = said.into_servers(problems)?;
+        Some(RedisSettings { servers, certificates, sharing: self.sharing(cache.as_ref(), problems) })
     }
 
     fn sharing(&self, cache: Option<&Section<'_>>, problems: &mut Problems) -> SharedSettings {
@@ -103,11 +110,13 @@ impl Address {
         let tls = section.flag(&format!("{prefix}ssl"), problems);
         let mut text = |key: &str| section.text(&format!("{prefix}ssl_{key}"), problems);
         let (authorities, certificate, key) = (text("ca_certs"), text("certfile"), text("keyfile"));
-        let nodes = NODES.into_iter().find(|nodes| section.value(nodes).is_some());
-        Self { url, host, port, db, username, password, tls, authorities, certificate, key, nodes }
+        let nodes = NODES.into_iter().find_map(|key| Some((section.at(key), section.value(key)?)));
+        let nodes = nodes.map(|(place, list)| nodes_of(place, list, problems)).unwrap_or_default();
+        let sentinels = section.value("sentinel_nodes").map(|_| "sentinel_nodes");
+        Self { url, host, port, db, username, password, tls, authorities, certificate, key, nodes, sentinels }
     }
 
-    fn in_environment(env: Env<'_>) -> Self {
+    fn in_environment(env: Env<'_>, problems: &mut Problems) -> Self {
         let text = |name: &str| env(name).filter(|value| !value.is_empty());
         let number = |name: &str| text(name).and_then(|value| value.parse().ok());
         Self {
@@ -122,22 +131,28 @@ impl Address {
             certificate: text("REDIS_SSL_CERTFILE"),
             key: text("REDIS_SSL_KEYFILE"),
             nodes: text("REDIS_CLUSTER_NODES")
-                .map(|_| "REDIS_CLUSTER_NODES")
-                .or_else(|| text("REDIS_SENTINEL_NODES").map(|_| "REDIS_SENTINEL_NODES")),
+                .map(|list| serde_json::from_str(&list).unwrap_or(Value::String(list)))
+                .map(|list| nodes_of("REDIS_CLUSTER_NODES".to_owned(), &list, problems))
+                .unwrap_or_default(),
+            sentinels: text("REDIS_SENTINEL_NODES").map(|_| "REDIS_SENTINEL_NODES"),
         }
     }
 
     fn is_somewhere(&self) -> bool {
-        self.url.is_some() || self.host.is_some() || self.nodes.is_some()
+        self.url.is_some() || self.host.is_some() || !self.nodes.is_empty() || self.sentinels.is_some()
     }
 
     /// What it leaves out is as `other` says. A place is taken whole: the host of one and the URL of another do not mix.
     fn or(self, other: Self) -> Self {
-        let somewhere = self.is_somewhere();
-        let place = if somewhere { (self.url, self.host) } else { (other.url, other.host) };
+        let (url, host, nodes, sentinels) = match self.is_somewhere() {
+            true => (self.url, self.host, self.nodes, self.sentinels),
+            false => (other.url, other.host, other.nodes, other.sentinels),
+        };
         Self {
-            url: place.0,
-            host: place.1,
+            url,
+            host,
+            nodes,
+            sentinels,
             port: self.port.or(other.port),
             db: self.db.or(other.db),
             username: self.username.or(other.username),
@@ -146,8 +161,6 @@ impl Address {
             authorities: self.authorities.or(other.authorities),
             certificate: self.certificate.or(other.certificate),
             key: self.key.or(other.key),
-            // A server that is named is used, whatever the environment lists.
-            nodes: self.nodes.or(other.nodes.filter(|_| !somewhere)),
         }
     }
 
@@ -162,35 +175,63 @@ impl Address {
         }
     }
 
-    fn into_server(self, problems: &mut Problems) -> Option<ConnectionInfo> {
-        if let Some(url) = self.url {
-            let server = url.as_str().into_connection_info();
-            if server.is_err() {
-                // Without the URL, which may hold a password.
-                problems.error("redis_url", "expected `redis://host:port/db` or `rediss://…`");
+    /// Nodes before a URL, and that before a host; nothing where none is named.
+    fn into_servers(mut self, problems: &mut Problems) -> Option<Vec<ConnectionInfo>> {
+        let nodes = match (std::mem::take(&mut self.nodes), self.url.take(), self.host.take()) {
+            (nodes, ..) if !nodes.is_empty() => nodes,
+            (_, Some(url), _) => {
+                let server = url.as_str().into_connection_info().ok();
+                if server.is_none() {
+                    // Without the URL, which may hold a password.
+                    problems.error("redis_url", "expected `redis://host:port/db` or `rediss://…`");
+                }
+                return server.map(|server| vec![at_once(server)]);
             }
-            return server.ok();
-        }
-        let host = self.host?;
-        let Ok(port) = u16::try_from(self.port.unwrap_or(6379)) else {
-            problems.error("redis_port", "expected a port, at most 65535");
-            return None;
+            (_, None, host) => vec![(host?, self.port.unwrap_or(PORT))],
         };
-        let tls = self.tls.unwrap_or(false);
-        let place = match tls {
+        let servers: Option<Vec<_>> = nodes.into_iter().map(|node| self.server(node)).collect();
+        if servers.is_none() {
+            problems.error("redis_port", "expected a port, at most 65535");
+        }
+        servers
+    }
+
+    fn server(&self, (host, port): (String, u64)) -> Option<ConnectionInfo> {
+        let port = u16::try_from(port).ok()?;
+        let place = match self.tls.unwrap_or(false) {
             true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
             false => ConnectionAddr::Tcp(host, port),
         };
         let mut access = RedisConnectionInfo::default();
         access = access.set_db(self.db.and_then(|db| i64::try_from(db).ok()).unwrap_or(0));
-        if let Some(username) = self.username {
+        if let Some(username) = &self.username {
             access = access.set_username(username);
         }
-        if let Some(password) = self.password {
+        if let Some(password) = &self.password {
             access = access.set_password(password);
         }
-        place.into_connection_info().ok().map(|server| server.set_redis_settings(access))
+        place.into_connection_info().ok().map(|server| at_once(server.set_redis_settings(access)))
     }
+}
+
+/// Many calls ask over one connection: none waits until the server has confirmed what the one before it sent.
+fn at_once(server: ConnectionInfo) -> ConnectionInfo {
+    server.set_tcp_settings(TcpSettings::default().set_nodelay(true))
+}
+
+/// Nodes of a cluster, as LiteLLM lists them: `[{"host": "a", "port": 7000}]`.
+fn nodes_of(place: String, list: &Value, problems: &mut Problems) -> Vec<(String, u64)> {
+    let nodes =
+        list.as_array().and_then(|list| list.iter().map(Value::as_object).collect::<Option<Vec<_>>>());
+    let node = |(number, node)| {
+        let node = Section::new(format!("{place}[{number}]"), node);
+        Some((node.text("host", problems)?, node.count("port", problems).unwrap_or(PORT)))
+    };
+    let nodes: Option<Vec<_>> = nodes.and_then(|nodes| nodes.into_iter().enumerate().map(node).collect());
+    nodes.unwrap_or_else(|| {
+        problems.error(place, "expected a list of nodes, each with its `host` and `port`");
+        Vec::new()
+    })
 }
 
 /// A section in a section.
@@ -219,11 +260,12 @@ mod tests {
         let mut problems = Problems::default();
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let told = sections.redis(&env, &mut problems).map_or_else(String::new, |redis| {
-            let access = redis.server.redis_settings();
+            let access = redis.servers[0].redis_settings();
             let (user, password) = (access.username().unwrap_or("-"), access.password().unwrap_or("-"));
+            let places: Vec<_> = redis.servers.iter().map(|server| server.addr().to_string()).collect();
             format!(
                 "{} db={} user={user} password={password} in={}",
-                redis.server.addr(),
+                places.join(","),
                 access.db(),
                 redis.sharing.namespace
             )
@@ -256,13 +298,38 @@ mod tests {
     }
 
     #[test]
-    fn several_servers_are_refused() {
-        let nodes = json!([{"host": "a", "port": 7000}]);
-        let cache = json!({"cache_params": {"type": "redis", "redis_startup_nodes": nodes}});
-        assert_eq!(read(Value::Null, cache, Value::Null, &[]).1, 1);
+    fn nodes_of_a_cluster_are_servers_with_one_access() {
+        let none = || Value::Null;
+        let nodes = json!([{"host": "a", "port": 7000}, {"host": "b", "port": "7001"}, {"host": "c"}]);
+        let told = |user: &str, password: &str| {
+            (format!("a:7000,b:7001,c:6379 db=0 user={user} password={password} in=gatewright"), 0)
+        };
+        let cache = json!({"cache_params": {"type": "redis", "redis_startup_nodes": nodes, "password": "p"}});
+        assert_eq!(read(none(), cache, none(), &[]), told("-", "p"));
+        // They go before a host beside them.
+        let router = json!({"startup_nodes": nodes, "redis_host": "h", "redis_password": "p"});
+        assert_eq!(read(router, none(), none(), &[("REDIS_USERNAME", "u")]), told("u", "p"));
+        let own = json!({"coordination_redis": {"startup_nodes": nodes}});
+        assert_eq!(read(none(), none(), own, &[]), told("-", "-"));
+        let listed = nodes.to_string();
+        let env = [("REDIS_CLUSTER_NODES", &*listed), ("REDIS_PASSWORD", "s")];
+        assert_eq!(read(none(), none(), none(), &env), told("-", "s"));
+        // A server that is named is used, whatever the environment lists.
+        let named = ("r:6379 db=0 user=- password=s in=gatewright".to_owned(), 0);
+        assert_eq!(read(json!({"redis_host": "r"}), none(), none(), &env), named);
+        assert_eq!(read(none(), none(), none(), &[("REDIS_CLUSTER_NODES", "[]")]), (String::new(), 0));
+        for nonsense in ["a:7000", "[7000]", r#"[{"port": 7000}]"#, r#"[{"host": "a", "port": 70000}]"#] {
+            let (told, problems) = read(none(), none(), none(), &[("REDIS_CLUSTER_NODES", nonsense)]);
+            assert_eq!((&*told, problems), ("", 1), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn sentinels_are_refused() {
         let cache = json!({"cache_params": {"type": "redis", "sentinel_nodes": [["a", 1]]}});
         assert_eq!(read(Value::Null, cache, Value::Null, &[]).1, 1);
-        assert_eq!(read(Value::Null, Value::Null, Value::Null, &[("REDIS_CLUSTER_NODES", "[]")]).1, 1);
+        let env = [("REDIS_SENTINEL_NODES", r#"[["a", 1]]"#)];
+        assert_eq!(read(Value::Null, Value::Null, Value::Null, &env).1, 1);
     }
 
     #[test]

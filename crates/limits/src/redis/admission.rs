@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::Replica;
 use super::gate::{Gate, Turn};
 use super::hold::{SharedHold, Stock};
-use super::link::HOLD;
 use super::question::{Answer, Question, Wish};
+use super::server::HOLD;
 use crate::counters::{Grant, Refused};
 use crate::need::Need;
 use crate::rule::{Counter, Rule};
@@ -88,7 +88,7 @@ impl Replica {
         spent: u64,
     ) -> Result<u64, Refused> {
         let before = stock.taken();
-        let Some(up) = self.link.up() else { return self.fit_aside(stock, rules, need, spent) };
+        let Some(up) = self.up() else { return self.fit_aside(stock, rules, need, spent) };
         let had = Some((&before[..], spent));
         let question = Question::of_call(self, up, Wish { rules, need, first: None, had });
         let (replica, own) = (Arc::clone(self), Arc::clone(stock));
@@ -118,7 +118,7 @@ impl Replica {
         need: &Need,
         first: Option<&Key>,
     ) -> Result<(SharedHold, Grant), Answer> {
-        let Some(up) = self.link.up() else { return Err(Answer::Away) };
+        let Some(up) = self.up() else { return Err(Answer::Away) };
         let question = Question::of_call(self, up, Wish { rules, need, first, had: None });
         let replica = Arc::clone(self);
         let asked = self.tasks.spawn(async move {

@@ -9,9 +9,10 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Replica;
-use super::link::{ALIVE, AMEND, RESET, TELL, Up};
 use super::ours::{Amend, Known};
 use super::question::{amending, living, resetting, telling};
+use super::server::{ALIVE, AMEND, RESET, TELL};
+use super::up::Up;
 use crate::shard::Key;
 
 /// What ends together is told together.
@@ -68,6 +69,25 @@ async fn work(replica: &Arc<Replica>, unheard: &mut Unheard) {
             // It is tried again once there is a connection; until then the books remember.
             None => sleep(GATHER).await,
         }
+    }
+}
+
+/// Opens the connection of the runtime that asks, and keeps it for as long as the contact lasts: a server, or what lies
+/// between, may close what is silent.
+pub(super) async fn keep_line(replica: Arc<Replica>, up: Arc<Up>) {
+    let kept = async {
+        while up.open_here().await.is_err() {
+            sleep(IDLE).await;
+        }
+        loop {
+            sleep(IDLE).await;
+            live(&replica, &up).await;
+        }
+    };
+    tokio::select! {
+        () = replica.stop.cancelled() => {}
+        () = up.lost() => {}
+        () = kept => {}
     }
 }
 

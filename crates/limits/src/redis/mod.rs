@@ -9,6 +9,8 @@ mod link;
 mod ours;
 mod question;
 mod rates;
+mod server;
+mod up;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,10 +27,11 @@ use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::local::Local;
 use crate::need::Need;
 use crate::rule::{Rule, nano};
-use crate::shard::{Key, index};
+use crate::shard::{Key, index, tagged};
 pub use hold::SharedHold;
 use link::Link;
 use ours::Books;
+use up::Up;
 
 /// How counts are shared.
 #[derive(Clone, Debug)]
@@ -98,10 +101,12 @@ impl Default for SharedSettings {
 // === impl Shared ===
 
 impl Shared {
-    /// Begins to share counts through this server. Whether it answers already does not matter.
-    pub fn start(client: redis::Client, settings: SharedSettings, clock: Arc<dyn Clock>) -> Self {
+    /// Begins to share counts through the server that is found at the first of these addresses that answers; where that
+    /// is a node of a cluster, through the node of it that keeps them. Whether one answers already does not matter.
+    pub fn start(servers: Vec<redis::Client>, settings: SharedSettings, clock: Arc<dyn Clock>) -> Self {
+        let settings = SharedSettings { namespace: tagged(&settings.namespace), ..settings };
         let replica = Arc::new(Replica {
-            link: Link::new(client, &settings),
+            link: Link::new(servers, &settings),
             books: Mutex::default(),
             local: Local::new(Arc::clone(&clock)),
             news: Notify::new(),
@@ -114,11 +119,6 @@ impl Shared {
         });
         replica.tasks.spawn(keeper::run(Arc::clone(&replica)));
         Self(replica)
-    }
-
-    /// Why this server can never be used; nothing where it can, or does not answer now.
-    pub async fn unfit(client: &redis::Client) -> Option<&'static str> {
-        link::unfit(client).await
     }
 
     /// How it goes.
@@ -171,6 +171,16 @@ impl Counters for Shared {
 // === impl Replica ===
 
 impl Replica {
+    /// The contact with Redis for a call, unless it is away. Of the calls of a runtime the first has a connection opened
+    /// that those behind it use.
+    fn up(self: &Arc<Self>) -> Option<Arc<Up>> {
+        let up = self.link.up()?;
+        if up.is_new_here() {
+            self.tasks.spawn(keeper::keep_line(Arc::clone(self), Arc::clone(&up)));
+        }
+        Some(up)
+    }
+
     /// A number that is higher than all that this replica used before, also in earlier processes.
     fn new_life(&self) -> u64 {
         let since = self.clock.wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

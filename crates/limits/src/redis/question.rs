@@ -8,9 +8,10 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::hold::Taken;
-use super::link::{ALIVE, AMEND, HOLD, RESET, TELL, Up};
 use super::ours::{Amend, Books, Known, Ours, Said};
 use super::rates::Seen;
+use super::server::{ALIVE, AMEND, HOLD, RESET, TELL};
+use super::up::Up;
 use super::{Replica, SharedSettings};
 use crate::attempt::ASK_AGAIN;
 use crate::budget::Mode;
@@ -38,7 +39,7 @@ pub(super) enum Answer {
 
 /// What was asked.
 pub(super) struct Question {
-    pub(super) up: Up,
+    pub(super) up: Arc<Up>,
     pub(super) command: Cmd,
     sent: Instant,
     asked: SmallVec<[Asked; 4]>,
@@ -79,7 +80,7 @@ fn natural_time(millis: i64) -> Option<Duration> {
 
 impl Question {
     /// Asks for all that a call needs.
-    pub(super) fn of_call(replica: &Replica, up: Up, wish: Wish<'_>) -> Self {
+    pub(super) fn of_call(replica: &Replica, up: Arc<Up>, wish: Wish<'_>) -> Self {
         let Wish { rules, need, had, .. } = wish;
         let now = Instant::now();
         let mut command = begin(&HOLD, rules.len());

@@ -1,4 +1,5 @@
-//! What `Counters` promise, asked of counts in this process and of counts in a Redis: the same scenarios, the same answers.
+//! What `Counters` promise, asked of counts in this process, of counts in a Redis and of counts in a cluster of them: the
+//! same scenarios, the same answers.
 #![cfg(test)]
 
 mod budgets;
@@ -8,8 +9,8 @@ mod rates;
 mod stage;
 mod waiting;
 
-/// Each scenario once with both.
-macro_rules! of_both {
+/// Each scenario once with each.
+macro_rules! of_all {
     ($($file:ident::$scenario:ident),* $(,)?) => {
         mod in_this_process {
             $(#[test] fn $scenario() { crate::stage::here(crate::$file::$scenario) })*
@@ -17,10 +18,15 @@ macro_rules! of_both {
         mod in_redis {
             $(#[test] fn $scenario() { crate::stage::shared(crate::$file::$scenario) })*
         }
+        /// All at once in one cluster, for it takes a while to become one.
+        #[test]
+        fn in_a_cluster_every_scenario_goes_the_same_way() {
+            crate::stage::clustered(&[$((stringify!($scenario), crate::$file::$scenario)),*]);
+        }
     };
 }
 
-of_both! {
+of_all! {
     rates::requests_are_taken_and_stay,
     rates::tokens_are_put_right_when_a_call_ends,
     rates::permits_come_back_and_are_never_too_many,

@@ -1,6 +1,7 @@
 //! Counts of either kind, and what can be asked of both.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -9,7 +10,7 @@ use gatewright_limits::{
     Counter, Counters, Counts, CountsHold, Grant, Local, Mode, Need, Refused, Rule, Shared, SharedSettings,
     Used, Window,
 };
-use gatewright_tests::redis::Redis;
+use gatewright_tests::redis::{Redis, RedisCluster};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything here may take.
@@ -36,32 +37,51 @@ pub(crate) fn here(scenario: Scenario) {
 /// Plays it with counts in a Redis of its own.
 pub(crate) fn shared(scenario: Scenario) {
     let redis = Redis::start();
-    let counts = |mode, namespace: &str| {
+    let servers = [&redis];
+    play(|| in_redis(&servers, "s"), scenario);
+}
+
+/// Plays all of them at once in one cluster, whose nodes each keep the counts of some.
+pub(crate) fn clustered(scenarios: &[(&'static str, Scenario)]) {
+    let cluster = RedisCluster::start();
+    let nodes: Vec<&Redis> = cluster.nodes.iter().collect();
+    let failed: Vec<&str> = thread::scope(|scope| {
+        let plays: Vec<_> = scenarios
+            .iter()
+            .map(|(name, scenario)| (name, scope.spawn(|| play(|| in_redis(&nodes, name), *scenario))))
+            .collect();
+        plays.into_iter().filter_map(|(name, play)| play.join().is_err().then_some(*name)).collect()
+    });
+    assert!(failed.is_empty(), "{failed:?}");
+    let idle = |node: &&Redis| node.ask(&["DBSIZE"]) == "0";
+    assert!(!cluster.nodes.iter().any(|node| idle(&node)), "a node was never asked");
+}
+
+async fn in_redis(servers: &[&Redis], namespace: &str) -> Stage {
+    let counts = |mode, part: &str| {
         let settings = SharedSettings {
-            namespace: namespace.to_owned(),
+            namespace: format!("{namespace}-{part}"),
             replica: "one".to_owned(),
             // Nothing here is about a server that is slow.
             deadline: PATIENCE,
             mode,
             ..SharedSettings::default()
         };
-        let client = redis::Client::open(redis.url()).unwrap();
-        Counts::Shared(Shared::start(client, settings, Arc::new(SystemClock)))
+        let servers = servers.iter().map(|redis| redis::Client::open(redis.url()).unwrap());
+        Counts::Shared(Shared::start(servers.collect(), settings, Arc::new(SystemClock)))
     };
-    let stage = || async {
-        let stage = Stage { counts: counts(Mode::Strict, "s"), expected: counts(Mode::Expected, "e") };
-        // A server that was just started lets budgets wait until replicas have told what they know.
-        for counts in [&stage.counts, &stage.expected] {
-            let ready = budget("ready", 10);
-            let (held, _) = eventually(async || {
-                counts.hold(std::slice::from_ref(&ready), &tokens(1, 1), PATIENCE).await.ok()
-            })
-            .await;
-            counts.settle(&held, Used::default());
-        }
-        stage
-    };
-    play(stage, scenario);
+    let stage =
+        Stage { counts: counts(Mode::Strict, "strict"), expected: counts(Mode::Expected, "expected") };
+    // A server that was just started lets budgets wait until replicas have told what they know.
+    for counts in [&stage.counts, &stage.expected] {
+        let ready = budget("ready", 10);
+        let (held, _) = eventually(async || {
+            counts.hold(std::slice::from_ref(&ready), &tokens(1, 1), PATIENCE).await.ok()
+        })
+        .await;
+        counts.settle(&held, Used::default());
+    }
+    stage
 }
 
 fn play<S: Future<Output = Stage>>(stage: impl FnOnce() -> S, scenario: Scenario) {
