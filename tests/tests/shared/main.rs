@@ -1,6 +1,7 @@
 //! Three gateways that share a database and a Redis: their limits and budgets are one, whatever becomes of Redis or of
 //! one of them.
 
+mod cluster;
 mod deaths;
 mod outages;
 mod places;

@@ -1,8 +1,8 @@
-//! Where Redis may be: behind TLS with authorities of one's own, but not in a cluster.
+//! Where Redis may be: behind TLS with authorities of one's own, or in a cluster of which one node is named.
 
 use gatewright_tests::client::Client;
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, poll};
-use gatewright_tests::redis::Redis;
+use gatewright_tests::redis::{Redis, RedisCluster};
 use gatewright_tests::upstream::Upstream;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -90,11 +90,21 @@ fn a_gateway_without_redis_says_nothing_of_it() {
 }
 
 #[test]
-fn a_cluster_stops_the_start() {
-    let upstream = Upstream::start();
-    let redis = Redis::start_as(&["--cluster-enabled", "yes"]);
-    let router = json!({"redis_host": "127.0.0.1", "redis_port": redis.port()});
-    let (started, told) =
-        Setup::new(config(&upstream, &router)).arg("--config=config.yaml").arg("--port=0").run();
-    assert!(!started && told.contains("it is part of a cluster"), "{told}");
+fn each_node_of_a_cluster_leads_to_the_one_that_keeps_the_counts() {
+    let (upstream, cluster) = (Upstream::start(), RedisCluster::start());
+    for node in &cluster.nodes {
+        let router = json!({"redis_host": "127.0.0.1", "redis_port": node.port()});
+        let gateway = Setup::new(config(&upstream, &router)).start();
+        shares(&gateway, "connected");
+    }
+    let nodes =
+        cluster.nodes.iter().map(|node| json!({"host": "127.0.0.1", "port": node.port().to_string()}));
+    // One that is gone is passed over.
+    let gone = json!({"host": "127.0.0.1", "port": 1});
+    let nodes = Value::Array([gone].into_iter().chain(nodes).collect());
+    let gateway =
+        Setup::new(config(&upstream, &json!({}))).env("REDIS_CLUSTER_NODES", &nodes.to_string()).start();
+    shares(&gateway, "connected");
+    let homes = cluster.nodes.iter().filter(|node| node.ask(&["DBSIZE"]) != "0").count();
+    assert_eq!(homes, 1);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gatewright_tests::client::{Client, Response};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, poll};
 use gatewright_tests::postgres::Postgres;
-use gatewright_tests::redis::Redis;
+use gatewright_tests::redis::{Redis, RedisCluster};
 use gatewright_tests::upstream::{Said, Script, Upstream, Used};
 use serde_json::{Value, json};
 
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Gateways and what they share.
-pub(crate) struct Scene {
+pub(crate) struct Scene<R = Redis> {
     pub(crate) gateways: Vec<Gateway>,
-    pub(crate) redis: Redis,
+    pub(crate) redis: R,
     pub(crate) database: Postgres,
     pub(crate) upstream: Upstream,
 }
@@ -29,12 +29,41 @@ impl Scene {
 
     /// Starts so many replicas; `more` is further `general_settings`.
     pub(crate) fn with(replicas: usize, more: &str) -> Self {
-        let (upstream, database, redis) = (Upstream::start(), Postgres::start(), Redis::start());
+        let redis = Redis::start();
+        let router = json!({"redis_host": "127.0.0.1", "redis_port": redis.port()});
+        Self::over(redis, replicas, &router, more)
+    }
+
+    /// Waits until Redis has heard that nothing runs, and answers what it counts of the one budget of the key's scope:
+    /// settled and held.
+    pub(crate) fn settled_in_redis(&self, patience: Duration) -> (i64, i64) {
+        settled_in(&self.redis, patience)
+    }
+
+    /// What Redis counts of the one budget of the key's scope now: settled, held, and how many calls run.
+    pub(crate) fn figures_in_redis(&self) -> Option<[i64; 3]> {
+        figures_in(&self.redis)
+    }
+}
+
+impl Scene<RedisCluster> {
+    /// Starts so many replicas over a cluster.
+    pub(crate) fn in_cluster(replicas: usize) -> Self {
+        let cluster = RedisCluster::start();
+        let nodes = cluster.nodes.iter().map(|node| json!({"host": "127.0.0.1", "port": node.port()}));
+        let router = json!({"startup_nodes": nodes.collect::<Vec<_>>()});
+        Self::over(cluster, replicas, &router, ", redis_deadline: 10")
+    }
+}
+
+impl<R: Sync> Scene<R> {
+    /// Starts so many replicas that find `redis` where `router` says; `more` is further `general_settings`.
+    fn over(redis: R, replicas: usize, router: &Value, more: &str) -> Self {
+        let (upstream, database) = (Upstream::start(), Postgres::start());
         let config = format!(
-            "model_list:\n{}router_settings: {{redis_host: 127.0.0.1, redis_port: {}}}\n\
+            "model_list:\n{}router_settings: {router}\n\
              general_settings: {{master_key: {MASTER_KEY}, database_url: \"{}\"{more}}}\n",
             deployment("m", "openai/gpt-4o", &upstream, "num_retries: 0"),
-            redis.port(),
             database.url()
         );
         let start = || Setup::new(config.clone()).start();
@@ -72,24 +101,6 @@ impl Scene {
         })
     }
 
-    /// Waits until Redis has heard that nothing runs, and answers what it counts of the one budget of the key's scope:
-    /// settled and held.
-    pub(crate) fn settled_in_redis(&self, patience: Duration) -> (i64, i64) {
-        let ended = || {
-            let [settled, held, running] = self.figures_in_redis()?;
-            (running == 0).then_some((settled, held))
-        };
-        poll(patience, ended).expect("calls never end in Redis")
-    }
-
-    /// What Redis counts of the one budget of the key's scope now: settled, held, and how many calls run.
-    pub(crate) fn figures_in_redis(&self) -> Option<[i64; 3]> {
-        let keys = self.redis.ask(&["KEYS", "*{api_key:*:budget*"]);
-        let told = self.redis.ask(&["HMGET", keys.lines().next()?, "s", "h", "n"]);
-        let numbers: Vec<i64> = told.lines().filter_map(|line| line.parse().ok()).collect();
-        numbers.try_into().ok()
-    }
-
     /// What the ledger says that the key's calls cost, once all of them ended and are in the database.
     pub(crate) fn ledger(&self, entries: usize) -> i64 {
         let told = poll(PATIENCE, || {
@@ -99,6 +110,24 @@ impl Scene {
         });
         told.expect("the ledger is not complete")
     }
+}
+
+/// Waits until a server has heard that nothing runs, and answers what it counts of the one budget of the key's scope: settled
+/// and held.
+pub(crate) fn settled_in(redis: &Redis, patience: Duration) -> (i64, i64) {
+    let ended = || {
+        let [settled, held, running] = figures_in(redis)?;
+        (running == 0).then_some((settled, held))
+    };
+    poll(patience, ended).expect("calls never end in Redis")
+}
+
+/// What a server counts of the one budget of the key's scope now: settled, held, and how many calls run.
+fn figures_in(redis: &Redis) -> Option<[i64; 3]> {
+    let keys = redis.ask(&["KEYS", "*{api_key:*:budget*"]);
+    let told = redis.ask(&["HMGET", keys.lines().next()?, "s", "h", "n"]);
+    let numbers: Vec<i64> = told.lines().filter_map(|line| line.parse().ok()).collect();
+    numbers.try_into().ok()
 }
 
 /// An answer of gpt-4o's that used so many tokens: $2.5 and $10 a million.
