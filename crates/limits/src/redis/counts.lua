@@ -53,26 +53,27 @@ end
 -- s = b + what the rows settled. e: the period's end. g: when the budget was first seen. x: no row expires before.
 -- c: what the ledger is ahead, see there.
 -- A row an owner: what it took (the server adds), and what it says that it released, ended and settled since its life
--- began. Saying so twice, or late, changes nothing.
+-- began. Saying so twice, late or out of order changes nothing: these only grow, and of how many wait the latest version
+-- counts.
 
 local function row_of(raw)
   if not raw then return nil end
   local n = {}
   for word in string.gmatch(raw, '%S+') do n[#n + 1] = tonumber(word) end
   return {life = n[1], epoch = n[2], taken = n[3], released = n[4], count = n[5], ended = n[6],
-    settled = n[7], waiting = n[8], expires = n[9]}
+    settled = n[7], waiting = n[8], expires = n[9], version = n[10] or 0}
 end
 
 local function row_text(row)
   return table.concat({whole(row.life), whole(row.epoch), whole(row.taken), whole(row.released), whole(row.count),
-    whole(row.ended), whole(row.settled), whole(row.waiting), whole(row.expires)}, ' ')
+    whole(row.ended), whole(row.settled), whole(row.waiting), whole(row.expires), whole(row.version)}, ' ')
 end
 
 -- What an owner says of itself and of the count.
 local function statement()
   return {index = text(), ends = number(), seed = number(), news = number(), keep = number(), born = number(),
     base = number(), known_ends = number(), life = number(), settled = number(), released = number(), ended = number(),
-    held = number(), running = number(), waiting = number()}
+    held = number(), running = number(), waiting = number(), version = number()}
 end
 
 local function lose(count, row)
@@ -165,10 +166,12 @@ local function hear(count)
     count.b = count.b + row.settled
     row = nil
   end
-  local before = row or {taken = 0, released = 0, count = 0, ended = 0, settled = 0, waiting = 0}
+  local before = row or {taken = 0, released = 0, count = 0, ended = 0, settled = 0, waiting = 0, version = 0}
   local after = {life = said.life, epoch = epoch, taken = before.taken, count = before.count,
     released = math.max(before.released, said.released), ended = math.max(before.ended, said.ended),
-    settled = math.max(before.settled, said.settled), waiting = said.waiting, expires = now + lease}
+    settled = math.max(before.settled, said.settled), waiting = before.waiting, version = before.version,
+    expires = now + lease}
+  if said.version >= before.version then after.waiting, after.version = said.waiting, said.version end
   if not row or row.epoch ~= epoch then
     -- Nobody knows which of its questions arrived: from here on it holds what it says.
     after.released, after.ended = said.released, said.ended

@@ -62,8 +62,10 @@ pub(super) struct Ours {
     lent: u64,
     pub(super) recent: Recent,
     pub(super) gate: Arc<Gate>,
-    /// Grows with every change.
+    /// Grows with every change of what is said.
     version: u64,
+    /// How many waited when it was said last.
+    waiting: u32,
     /// What Redis knows.
     told: Said,
     told_at: Option<Instant>,
@@ -99,7 +101,7 @@ pub(super) struct Known {
 /// What a replica says of itself and of a count, in the order in which the scripts read it.
 pub(super) struct Statement {
     pub(super) said: Said,
-    pub(super) numbers: [i64; 14],
+    pub(super) numbers: [i64; 15],
 }
 
 /// Whether what the ledger says of a budget can be compared with what is counted.
@@ -227,6 +229,7 @@ impl Ours {
             recent: Recent::default(),
             gate: Arc::default(),
             version: 0,
+            waiting: 0,
             told: Said::default(),
             told_at: None,
             asked_at: now,
@@ -259,7 +262,11 @@ impl Ours {
         };
         let Known { born, base, ends } = self.known;
         let held = self.held.saturating_add(self.reserve).saturating_add(self.lent);
-        let said = self.to_say();
+        if self.gate.waiting() != self.waiting {
+            self.waiting = self.gate.waiting();
+            self.version += 1;
+        }
+        let said = Said { version: self.version, waiting: self.waiting };
         let numbers = [
             self.ends,
             signed(self.seed),
@@ -275,6 +282,7 @@ impl Ours {
             signed(held),
             signed(self.running),
             i64::from(said.waiting),
+            signed(said.version),
         ];
         Statement { said, numbers }
     }
@@ -331,7 +339,9 @@ impl Ours {
 
     /// Redis has heard this.
     pub(super) fn heard(&mut self, said: Said, sent: Instant) {
-        self.told = Said { version: self.told.version.max(said.version), ..said };
+        if said.version >= self.told.version {
+            self.told = said;
+        }
         self.told_at = self.told_at.max(Some(sent));
     }
 
