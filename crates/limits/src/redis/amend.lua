@@ -15,5 +15,5 @@ for _ = 1, parts do
   end
 end
 store_window(count)
-redis.call('HSET', key, owner, whole(batch))
+redis.call('HSET', key, owner, batch)
 return {1}

@@ -3,7 +3,7 @@
 -- Numbers are doubles, so money is exact up to 2^53 nano-dollars: nine million dollars a budget.
 
 local LAST_CALLS = 8
-local DAY = 86400000
+local MINUTE, DAY = 60000, 86400000
 
 local place = 0
 local function text()
@@ -12,10 +12,6 @@ local function text()
 end
 local function number()
   return tonumber(text())
-end
--- Lua writes large numbers with an exponent, which Redis does not read.
-local function whole(n)
-  return string.format('%.0f', n)
 end
 
 -- The server's time decides about windows: the clocks of replicas do not matter.
@@ -35,15 +31,15 @@ local function load_window(key, span, ends)
   local next = ends
   if span > 0 then next = now + span end
   if count.used == 0 or (count.ends > 0 and count.ends <= now and (next == 0 or next > now)) then
-    count.used, count.ends = 0, next
+    count.used, count.ends, count.fresh = 0, next, true
   end
   return count
 end
 
 local function store_window(count)
-  redis.call('HSET', count.key, 'u', whole(count.used), 'e', whole(count.ends))
-  if count.ends > 0 then
-    redis.call('PEXPIREAT', count.key, whole(math.max(count.ends, now) + 60000))
+  redis.call('HSET', count.key, 'u', count.used, 'e', count.ends)
+  if count.fresh and count.ends > 0 then
+    redis.call('PEXPIREAT', count.key, math.max(count.ends, now) + MINUTE)
   end
 end
 
@@ -56,17 +52,22 @@ end
 -- began. Saying so twice, late or out of order changes nothing: these only grow, and of how many wait the latest version
 -- counts.
 
+local ROW = string.rep('(%S+) ', 9) .. '(%S+)'
+
 local function row_of(raw)
   if not raw then return nil end
-  local n = {}
-  for word in string.gmatch(raw, '%S+') do n[#n + 1] = tonumber(word) end
-  return {life = n[1], epoch = n[2], taken = n[3], released = n[4], count = n[5], ended = n[6],
-    settled = n[7], waiting = n[8], expires = n[9], version = n[10] or 0}
+  local life, epoch, taken, released, count, ended, settled, waiting, expires, version = string.match(raw, ROW)
+  return {life = tonumber(life), epoch = tonumber(epoch), taken = tonumber(taken), released = tonumber(released),
+    count = tonumber(count), ended = tonumber(ended), settled = tonumber(settled), waiting = tonumber(waiting),
+    expires = tonumber(expires), version = tonumber(version)}
 end
 
+-- By itself Lua writes large numbers with an exponent, which loses digits; redis.call does not.
+local TEXT = string.rep('%.0f ', 9) .. '%.0f'
+
 local function row_text(row)
-  return table.concat({whole(row.life), whole(row.epoch), whole(row.taken), whole(row.released), whole(row.count),
-    whole(row.ended), whole(row.settled), whole(row.waiting), whole(row.expires), whole(row.version)}, ' ')
+  return string.format(TEXT, row.life, row.epoch, row.taken, row.released, row.count, row.ended, row.settled,
+    row.waiting, row.expires, row.version)
 end
 
 -- What an owner says of itself and of the count.
@@ -121,7 +122,7 @@ local function ahead_of(raw)
 end
 
 local function ahead_text(ahead)
-  return table.concat({whole(ahead.by), whole(ahead.since), whole(ahead.added)}, ' ')
+  return string.format('%.0f %.0f %.0f', ahead.by, ahead.since, ahead.added)
 end
 
 local function all_spoke(count, since)
@@ -180,6 +181,7 @@ local function hear(count)
   count.h = count.h + (after.taken - after.released) - (before.taken - before.released)
   count.n = count.n + (after.count - after.ended) - (before.count - before.ended)
   count.w = count.w + after.waiting - before.waiting
+  count.renewed = row and math.floor(now / MINUTE) == math.floor((row.expires - lease) / MINUTE)
   local settled = after.settled - before.settled
   count.s = count.s + settled
   if row and row.expires <= now then
@@ -224,13 +226,16 @@ end
 local function store_held(count)
   local row = count.row
   if count.x == 0 or row.expires < count.x then count.x = row.expires end
-  redis.call('HSET', count.key, 's', whole(count.s), 'h', whole(math.max(count.h, 0)), 'n', whole(math.max(count.n, 0)),
-    'w', whole(math.max(count.w, 0)), 'e', whole(count.e), 'x', whole(count.x), 'b', whole(count.b),
-    'g', whole(count.g), 'c', ahead_text(count.ahead), owner, row_text(row))
+  redis.call('HSET', count.key, 's', count.s, 'h', math.max(count.h, 0), 'n', math.max(count.n, 0), 'w',
+    math.max(count.w, 0), 'e', count.e, 'x', count.x, 'b', count.b, 'g', count.g, 'c', ahead_text(count.ahead), owner,
+    row_text(row))
   for field, row in pairs(count.gone or {}) do
     if row then redis.call('HSET', count.key, field, row) else redis.call('HDEL', count.key, field) end
   end
-  redis.call('PEXPIRE', count.key, whole(count.said.keep))
   if count.fresh then redis.call('SADD', count.said.index, count.key) end
-  redis.call('PEXPIRE', count.said.index, whole(count.said.keep))
+  -- Once a minute is often enough for what is kept for an hour.
+  if count.fresh or not count.renewed then
+    redis.call('PEXPIRE', count.key, count.said.keep)
+    redis.call('PEXPIRE', count.said.index, count.said.keep)
+  end
 end

@@ -6,7 +6,7 @@ for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if raw[1] then
     redis.call('HDEL', key, 'c')
     local to = key == own and spent or math.min(spent, tonumber(raw[1]))
-    redis.call('HSET', key, 's', whole(to), 'b', whole(raw[2] + to - raw[1]), 'g', whole(micros))
+    redis.call('HSET', key, 's', to, 'b', raw[2] + to - raw[1], 'g', micros)
   else
     redis.call('SREM', KEYS[1], key)
   end
