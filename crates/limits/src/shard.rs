@@ -1,6 +1,7 @@
 //! A part of all counts, behind one lock.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,15 @@ pub(crate) enum Span {
     Forever,
 }
 
+/// What a count, or all counts of one thing, are called where they are shared.
+#[derive(Clone, Copy)]
+pub(crate) struct Name<'a> {
+    namespace: &'a str,
+    scope: &'a str,
+    id: &'a str,
+    of: Option<(Counter, &'a Span)>,
+}
+
 /// Counts of some scopes and ids.
 pub(crate) struct Shard {
     counts: HashMap<Key, Count>,
@@ -49,24 +59,47 @@ impl Key {
     }
 
     /// Its name where counts are shared.
-    pub(crate) fn name(&self, namespace: &str) -> String {
-        let (counter, index) = (self.counter.name(), index(namespace, self.scope, &self.id));
-        match &self.span {
-            Span::Rolling(length) => format!("{index}:{counter}:{}", length.as_secs()),
-            Span::Period(name) => format!("{index}:{counter}:{name}"),
-            Span::Forever => format!("{index}:{counter}"),
-        }
+    pub(crate) fn name<'a>(&'a self, namespace: &'a str) -> Name<'a> {
+        Name { namespace, scope: self.scope, id: &self.id, of: Some((self.counter, &self.span)) }
+    }
+
+    /// What lists all counts of its thing there.
+    pub(crate) fn index<'a>(&'a self, namespace: &'a str) -> Name<'a> {
+        index(namespace, self.scope, &self.id)
     }
 }
 
 /// What all names of one thing begin with where counts are shared.
-pub(crate) fn index(namespace: &str, scope: &str, id: &str) -> String {
-    format!("{namespace}:{{{scope}:{}}}", id.replace('%', "%25").replace('}', "%7D"))
+pub(crate) fn index<'a>(namespace: &'a str, scope: &'a str, id: &'a str) -> Name<'a> {
+    Name { namespace, scope, id, of: None }
 }
 
 /// A namespace as the hash tag of all its names: a cluster keeps them in one node, where one script sees all of them.
 pub(crate) fn tagged(namespace: &str) -> String {
     format!("{{{}}}", namespace.replace('}', "%7D"))
+}
+
+// === impl Name ===
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{{{}:", self.namespace, self.scope)?;
+        for part in self.id.split_inclusive(['%', '}']) {
+            match part.split_at_checked(part.len() - 1) {
+                Some((before, "%")) => write!(f, "{before}%25")?,
+                Some((before, "}")) => write!(f, "{before}%7D")?,
+                _ => f.write_str(part)?,
+            }
+        }
+        f.write_str("}")?;
+        let Some((counter, span)) = self.of else { return Ok(()) };
+        write!(f, ":{}", counter.name())?;
+        match span {
+            Span::Rolling(length) => write!(f, ":{}", length.as_secs()),
+            Span::Period(name) => write!(f, ":{name}"),
+            Span::Forever => Ok(()),
+        }
+    }
 }
 
 // === impl Span ===
@@ -148,5 +181,25 @@ impl Shard {
         self.counts.retain(|key, count| count.matters(key.counter, now));
         self.budgets.retain(|_, budget| budget.matters(now));
         self.sweep_at = SWEEP_AT.max(self.len() * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_names_have_one_hash_tag_and_no_two_counts_have_one_name() {
+        let name = |namespace: &str, id: &str, window| {
+            let rule = Rule::new("api_key", id.into(), Counter::Tokens, 1, window);
+            Key::of(&rule).name(&tagged(namespace)).to_string()
+        };
+        let minute = || Window::Rolling(Duration::from_secs(60));
+        assert_eq!(name("gatewright", "k", minute()), "{gatewright}:{api_key:k}:tokens:60");
+        assert_eq!(name("gatewright", "k", Window::Forever), "{gatewright}:{api_key:k}:tokens");
+        assert_eq!(name("a}b", "ü", Window::Forever), "{a%7Db}:{api_key:ü}:tokens");
+        // An id cannot pretend to be a window of another.
+        assert_eq!(name("n", "k}:tokens:60%7D", Window::Forever), "{n}:{api_key:k%7D:tokens:60%257D}:tokens");
+        assert_eq!(index(&tagged("n"), "team", "%").to_string(), "{n}:{team:%25}");
     }
 }

@@ -11,7 +11,8 @@ local function text()
   return ARGV[place]
 end
 local function number()
-  return tonumber(text())
+  place = place + 1
+  return tonumber(ARGV[place])
 end
 
 -- The server's time decides about windows: the clocks of replicas do not matter.
@@ -37,10 +38,12 @@ local function load_window(key, span, ends)
 end
 
 local function store_window(count)
-  redis.call('HSET', count.key, 'u', count.used, 'e', count.ends)
-  if count.fresh and count.ends > 0 then
-    redis.call('PEXPIREAT', count.key, math.max(count.ends, now) + MINUTE)
+  if not count.fresh then
+    redis.call('HSET', count.key, 'u', count.used)
+    return
   end
+  redis.call('HSET', count.key, 'u', count.used, 'e', count.ends)
+  if count.ends > 0 then redis.call('PEXPIREAT', count.key, math.max(count.ends, now) + MINUTE) end
 end
 
 -- === parallel calls and money: held by owners ===
@@ -197,7 +200,7 @@ end
 local function load_held(key, said)
   local raw = redis.call('HMGET', key, 's', 'h', 'n', 'w', 'e', 'x', 'b', 'g', 'c', owner)
   local knows = said.born > 0 and said.known_ends == said.ends
-  local count = {key = key, said = said, ahead = ahead_of(raw[9])}
+  local count = {key = key, said = said, ahead = ahead_of(raw[9]), seldom = raw}
   if raw[1] then
     count.s, count.h, count.n, count.w = tonumber(raw[1]), tonumber(raw[2]), tonumber(raw[3]), tonumber(raw[4])
     count.e, count.x, count.b, count.g = tonumber(raw[5]), tonumber(raw[6]), tonumber(raw[7]), tonumber(raw[8])
@@ -227,8 +230,12 @@ local function store_held(count)
   local row = count.row
   if count.x == 0 or row.expires < count.x then count.x = row.expires end
   redis.call('HSET', count.key, 's', count.s, 'h', math.max(count.h, 0), 'n', math.max(count.n, 0), 'w',
-    math.max(count.w, 0), 'e', count.e, 'x', count.x, 'b', count.b, 'g', count.g, 'c', ahead_text(count.ahead), owner,
-    row_text(row))
+    math.max(count.w, 0), owner, row_text(row))
+  local ahead, known = ahead_text(count.ahead), count.seldom
+  if ahead ~= known[9] or count.e ~= tonumber(known[5]) or count.x ~= tonumber(known[6])
+    or count.b ~= tonumber(known[7]) or count.g ~= tonumber(known[8]) then
+    redis.call('HSET', count.key, 'e', count.e, 'x', count.x, 'b', count.b, 'g', count.g, 'c', ahead)
+  end
   for field, row in pairs(count.gone or {}) do
     if row then redis.call('HSET', count.key, field, row) else redis.call('HDEL', count.key, field) end
   end

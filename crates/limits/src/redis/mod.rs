@@ -27,7 +27,7 @@ use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::local::Local;
 use crate::need::Need;
 use crate::rule::{Rule, nano};
-use crate::shard::{Key, index, tagged};
+use crate::shard::{Key, Name, tagged};
 pub use hold::SharedHold;
 use link::Link;
 use ours::Books;
@@ -189,12 +189,12 @@ impl Replica {
         self.lives.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn name(&self, key: &Key) -> String {
+    fn name<'a>(&'a self, key: &'a Key) -> Name<'a> {
         key.name(&self.settings.namespace)
     }
 
-    fn index(&self, key: &Key) -> String {
-        index(&self.settings.namespace, key.scope, &key.id)
+    fn index<'a>(&'a self, key: &'a Key) -> Name<'a> {
+        key.index(&self.settings.namespace)
     }
 }
 

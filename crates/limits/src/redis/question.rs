@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use redis::{Cmd, Script, Value};
+use redis::{Cmd, RedisWrite, Script, ToRedisArgs, Value};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::budget::Mode;
 use crate::counters::{Grant, Refused, Reset};
 use crate::need::Need;
 use crate::rule::{Counter, Rule, Window, nano};
-use crate::shard::{Key, Span, index};
+use crate::shard::{Key, Name, Span, index};
 
 /// Whether all that a call needs is there.
 pub(super) enum Answer {
@@ -294,9 +294,16 @@ pub(super) fn resetting(replica: &Replica, up: &Up, reset: &Reset) -> Cmd {
 }
 
 fn begin(script: &Script, keys: usize) -> Cmd {
-    let mut command = redis::cmd("EVALSHA");
-    command.arg(script.get_hash()).arg(keys);
+    // What a rule of a budget takes, roughly.
+    let mut command = Cmd::with_capacity(16 + 32 * keys, 128 + 384 * keys);
+    command.arg("EVALSHA").arg(script.get_hash()).arg(keys);
     command
+}
+
+impl ToRedisArgs for Name<'_> {
+    fn write_redis_args<W: RedisWrite + ?Sized>(&self, out: &mut W) {
+        out.write_arg_fmt(self);
+    }
 }
 
 /// Who asks.
