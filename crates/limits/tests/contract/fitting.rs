@@ -137,3 +137,22 @@ pub(crate) fn a_call_that_was_free_holds_once_it_is_not(stage: &Stage) -> LocalB
     }
     .boxed_local()
 }
+
+pub(crate) fn a_further_attempt_counts_no_call_and_no_tokens_again(stage: &Stage) -> LocalBoxFuture<'_, ()> {
+    async {
+        let rules = model("m");
+        let need = Need { tokens: 10, ..tokens(100, 100) };
+        let (own, _) = stage.hold(&rules, &need).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(stage.fit(&own, &rules, &need, 0).await.unwrap(), 100);
+            for (rule, want) in rules.iter().zip([100, 1, 10, 1]) {
+                stage.takes(rule, want).await;
+            }
+        }
+        stage.settle(&own, Used { tokens: 7, ..cost(90) });
+        for (rule, want) in rules.iter().zip([90, 1, 7, 0]) {
+            stage.takes(rule, want).await;
+        }
+    }
+    .boxed_local()
+}

@@ -48,6 +48,7 @@ of_all! {
     fitting::a_call_that_goes_elsewhere_holds_of_what_counts_there,
     fitting::a_call_that_is_refused_elsewhere_holds_what_it_held,
     fitting::a_call_that_was_free_holds_once_it_is_not,
+    fitting::a_further_attempt_counts_no_call_and_no_tokens_again,
     periods::days_and_months_end_where_their_zone_says,
     periods::what_is_held_goes_over_into_the_next_period,
     periods::rates_turn_and_what_was_too_little_counts_in_the_next_period,
@@ -55,5 +56,7 @@ of_all! {
     waiting::who_waits_gets_what_comes_back,
     waiting::who_waits_in_vain_is_refused_when_its_time_is_over,
     waiting::nobody_waits_for_what_will_not_come_back,
+    waiting::a_call_that_runs_passes_those_that_wait,
+    waiting::those_that_wait_get_equal_shares_or_twice_what_is_usual,
     waiting::many_at_once_never_pass_a_budget_or_a_gate,
 }

@@ -88,3 +88,62 @@ pub(crate) fn many_at_once_never_pass_a_budget_or_a_gate(stage: &Stage) -> Local
     }
     .boxed_local()
 }
+
+pub(crate) fn a_call_that_runs_passes_those_that_wait(stage: &Stage) -> LocalBoxFuture<'_, ()> {
+    async {
+        let rules = [budget("k", 1_000)];
+        let (own, _) = stage.hold(&rules, &tokens(300, 300)).await.unwrap();
+        let (other, _) = stage.hold(&rules, &tokens(300, 300)).await.unwrap();
+        let need = tokens(500, 500);
+        let waits = stage.counts.hold(&rules, &need, LONG);
+        tokio::pin!(waits);
+        assert!(timeout(Duration::from_millis(300), &mut waits).await.is_err(), "it has to wait");
+        assert_eq!(stage.fit(&own, &rules, &tokens(600, 600), 0).await.unwrap(), 600);
+        stage.settle(&own, cost(0));
+        stage.settle(&other, cost(0));
+        assert!(timeout(LONG, waits).await.unwrap().is_ok());
+    }
+    .boxed_local()
+}
+
+pub(crate) fn those_that_wait_get_equal_shares_or_twice_what_is_usual(
+    stage: &Stage,
+) -> LocalBoxFuture<'_, ()> {
+    async {
+        for (usual, want) in [(None, [500, 500]), (Some(300), [600, 400])] {
+            // Until both waited before there was room for one.
+            let mut tries = 0;
+            crate::stage::eventually(async || {
+                tries += 1;
+                let rules = [budget(&format!("{usual:?} {tries}"), 1_000)];
+                for _ in 0..usual.map_or(0, |_| 20) {
+                    let (held, _) = stage.hold(&rules, &tokens(100, 100)).await.unwrap();
+                    stage.settle(&held, Used { output: usual, ..cost(0) });
+                    stage.takes(&rules[0], 0).await;
+                }
+                shares(stage, &rules).await.filter(|shares| *shares == want)
+            })
+            .await;
+        }
+    }
+    .boxed_local()
+}
+
+/// What two calls get that wait for all of a budget of a thousand, the first one first.
+async fn shares(stage: &Stage, rules: &[Rule]) -> Option<[u64; 2]> {
+    let (all, _) = stage.hold(rules, &tokens(1_000, 1_000)).await.unwrap();
+    let need = tokens(100, 1_000);
+    let one = async || Some(stage.counts.hold(rules, &need, Duration::from_secs(1)).await.ok()?);
+    let ends = async {
+        sleep(Duration::from_millis(100)).await;
+        stage.settle(&all, cost(0));
+    };
+    let (first, second, ()) = tokio::join!(one(), one(), ends);
+    let held = [first, second].into_iter().flatten().map(|(held, grant)| {
+        stage.settle(&held, cost(0));
+        grant.output
+    });
+    let mut shares: Vec<u64> = held.collect();
+    shares.sort_unstable_by(|one, other| other.cmp(one));
+    shares.try_into().ok()
+}
