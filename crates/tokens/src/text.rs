@@ -49,25 +49,32 @@ const WEIGHTS: [[u16; 10]; 10] = [
     [ 128,  265,  234,   64,  128,  212,    0,  446,  424,  848],
 ];
 
-/// The kind of every byte.
-static KINDS: [u8; 256] = kinds();
-
-/// [`WEIGHTS`], sixteen to a row, so that two kinds make an index that needs no check.
-static PAIRS: [u16; 256] = pairs();
+/// [`WEIGHTS`] by the bytes themselves, the second in the upper half of the index: one look-up a byte, for a gateway
+/// counts every request.
+static PAIRS: [u16; 1 << 16] = pairs();
 
 // === impl Meter ===
 
 impl Meter {
     /// Counts the next piece.
     pub(crate) fn feed(&mut self, piece: &[u8]) {
-        let (mut weight, mut previous) = (0u64, self.previous);
-        for byte in piece {
-            let kind = KINDS[usize::from(*byte)];
-            weight += u64::from(PAIRS[usize::from(previous << 4 | kind)]);
-            previous = kind;
-        }
-        self.weight = self.weight.saturating_add(weight);
-        self.previous = previous;
+        let [first, .., last] = piece else {
+            return piece.iter().for_each(|byte| self.feed_one(*byte));
+        };
+        let (first, last) = (*first, *last);
+        self.feed_one(first);
+        let pairs = piece.windows(2).map(|pair| match pair {
+            [before, byte] => u64::from(PAIRS[usize::from(u16::from_le_bytes([*before, *byte]))]),
+            _ => 0,
+        });
+        self.weight = self.weight.saturating_add(pairs.sum());
+        self.previous = last;
+    }
+
+    fn feed_one(&mut self, byte: u8) {
+        let pair = u16::from_le_bytes([self.previous, byte]);
+        self.weight = self.weight.saturating_add(u64::from(PAIRS[usize::from(pair)]));
+        self.previous = byte;
     }
 
     /// Counts tokens that stand for something else than text.
@@ -77,7 +84,7 @@ impl Meter {
 
     /// The next piece does not continue the one before.
     pub(crate) fn part(&mut self) {
-        self.previous = BREAK;
+        self.previous = b'\n';
     }
 
     /// What was counted, rounded up.
@@ -88,7 +95,7 @@ impl Meter {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { weight: 0, previous: BREAK }
+        Self { weight: 0, previous: b'\n' }
     }
 }
 
@@ -104,36 +111,33 @@ impl Write for Meter {
     }
 }
 
-const fn kinds() -> [u8; 256] {
-    let mut kinds = [MARK; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        kinds[byte] = match byte as u8 {
-            b'a'..=b'z' => LOWER,
-            b'A'..=b'Z' => UPPER,
-            b'0'..=b'9' => DIGIT,
-            b' ' => SPACE,
-            b'\n' | b'\r' | b'\t' => BREAK,
-            0x80..=0xBF => WITHIN,
-            0xC2..=0xDF => LEAD_2,
-            0xE0..=0xEF => LEAD_3,
-            0xF0..=0xFF => LEAD_4,
-            _ => MARK,
-        };
-        byte += 1;
+const fn kind(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' => LOWER,
+        b'A'..=b'Z' => UPPER,
+        b'0'..=b'9' => DIGIT,
+        b' ' => SPACE,
+        b'\n' | b'\r' | b'\t' => BREAK,
+        0x80..=0xBF => WITHIN,
+        0xC2..=0xDF => LEAD_2,
+        0xE0..=0xEF => LEAD_3,
+        0xF0..=0xFF => LEAD_4,
+        _ => MARK,
     }
-    kinds
 }
 
-const fn pairs() -> [u16; 256] {
-    let mut pairs = [0; 256];
-    let (mut row, mut column) = (0, 0);
-    while row < WEIGHTS.len() {
-        pairs[row << 4 | column] = WEIGHTS[row][column];
-        column += 1;
-        if column == WEIGHTS[row].len() {
-            (row, column) = (row + 1, 0);
-        }
+const fn pairs() -> [u16; 1 << 16] {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = kind(byte as u8) as usize;
+        byte += 1;
+    }
+    let mut pairs = [0; 1 << 16];
+    let mut pair = 0;
+    while pair < pairs.len() {
+        pairs[pair] = WEIGHTS[kinds[pair & 0xFF]][kinds[pair >> 8]];
+        pair += 1;
     }
     pairs
 }
