@@ -63,6 +63,43 @@ fn cache_marks_are_set_where_the_operator_says() {
 }
 
 #[test]
+fn tokens_are_counted_by_whoever_counts_them_best() {
+    let upstream = Upstream::start();
+    let other = |name: &str, model: &str| deployment(name, model, &upstream, "");
+    let list = model("gpt", "openai/gpt-4o", &upstream)
+        + &other("claude", "anthropic/claude-sonnet-4-5")
+        + &other("llama", "groq/llama-3.3-70b-versatile");
+    let gateway = Gateway::start(&list);
+    let client = Client::of(&gateway);
+    let ask = |body: Value| client.post("/utils/token_counter", &body);
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let told = ask(json!({"model": "gpt", "messages": messages})).json();
+    assert_eq!(
+        told,
+        json!({
+            "total_tokens": 8, "request_model": "gpt", "model_used": "gpt-4o", "tokenizer_type": "openai_tokenizer",
+            "count_source": "local_estimate", "original_response": null, "error": false, "error_message": null,
+            "status_code": null,
+        })
+    );
+    assert_eq!(ask(json!({"model": "gpt", "prompt": "hi"})).json()["total_tokens"], 8);
+    let told = ask(json!({"model": "claude", "messages": messages})).json();
+    assert_eq!(
+        (&told["total_tokens"], &told["tokenizer_type"]),
+        (&json!(10), &json!("anthropic_api")),
+        "{told}"
+    );
+    assert_eq!(upstream.last().path, "/v1/messages/count_tokens");
+    let told = ask(json!({"model": "llama", "messages": messages})).json();
+    assert_eq!(told["tokenizer_type"], "estimate", "{told}");
+    for (body, words) in [(json!({"model": "gpt"}), "must be provided"), (json!({"prompt": "hi"}), "model")] {
+        let response = ask(body);
+        assert_eq!(response.status, 400, "{}", response.text());
+        assert!(response.text().contains(words), "{}", response.text());
+    }
+}
+
+#[test]
 fn long_instructions_are_marked_for_all_where_the_operator_switches_that_on() {
     let upstream = Upstream::start();
     let list = model("claude", "anthropic/claude-sonnet-4-5", &upstream)

@@ -47,6 +47,9 @@ fn of_models(answers: &Answers) -> Value {
     let (tag, summary, open) = match answers {
         Answers::Call(operation, dialect) => return call(*operation, *dialect),
         Answers::Models => ("models", "The models that the caller may use", false),
+        Answers::TokenCounter => {
+            ("conversations", "Counts the tokens of a conversation, in LiteLLM's form", false)
+        }
         Answers::Model => ("models", "One of them", false),
         Answers::Deployments => ("models", "The deployments that the caller may use", false),
         Answers::DeploymentPages => ("models", "The same in pages", false),

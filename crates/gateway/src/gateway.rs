@@ -24,7 +24,7 @@ use crate::leave::{Drains, OnLeave};
 use crate::llm::Way;
 use crate::{
     Answers, Directory, Health, ROUTES, Route, Workers, accept, docs, health, info, llm, models, respond,
-    routes,
+    routes, token_counter,
 };
 
 /// Limits of the HTTP surface.
@@ -236,6 +236,10 @@ impl<S: CallService> Gateway<S> {
                 let peer = peer(&parts);
                 let (model, request) = llm::model_in_path(parts, body).await;
                 llm::answer(&self, Way { operation, dialect, model, peer }, request).await
+            }
+            Answers::TokenCounter => {
+                let peer = peer(&parts);
+                token_counter::answer(&self, peer, Request::from_parts(parts, body)).await
             }
             Answers::Models => models::list(&self.ports, &parts).await,
             Answers::Model => models::one(&self.ports, &parts).await,

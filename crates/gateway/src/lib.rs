@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod routes;
+mod token_counter;
 pub use routes::{Answers, ROUTES, Route};
 
 mod gateway;

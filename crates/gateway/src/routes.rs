@@ -21,6 +21,8 @@ pub struct Route {
 pub enum Answers {
     /// A call through the stack, in a dialect.
     Call(Operation, Dialect),
+    /// How many tokens a conversation has, in LiteLLM's form.
+    TokenCounter,
     /// The models that the caller may use.
     Models,
     /// One of them.
@@ -78,6 +80,7 @@ pub const ROUTES: &[Route] = &[
     openai("/openai/deployments/{model}/audio/translations", Operation::Translations),
     openai("/v1/audio/translations", Operation::Translations),
     openai("/audio/translations", Operation::Translations),
+    post("/utils/token_counter", Answers::TokenCounter),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),

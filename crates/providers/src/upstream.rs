@@ -10,6 +10,7 @@ use gatewright_core::{
 };
 use gatewright_telemetry::Tracer;
 use gatewright_transport::Transport;
+use http::header::{HeaderName, HeaderValue};
 use tokio::time::timeout_at;
 
 use crate::batches::{self, Batches, Joined};
@@ -17,6 +18,9 @@ use crate::deployment::Answerer;
 use crate::endpoint::Endpoint;
 use crate::reply::Sent;
 use crate::{Deployment, Registry, fault, reply, request};
+
+/// Tells that tokens were counted here, and how.
+const COUNTED: HeaderName = HeaderName::from_static("x-gatewright-token-count");
 
 /// Limits on what an upstream may send.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +88,7 @@ impl Upstream {
         endpoint: Arc<Endpoint>,
     ) -> Result<Reply> {
         let Some(address) = endpoint.address(call.operation, call.stream) else {
-            return unasked(call, deployment);
+            return unasked(call, deployment, &endpoint).await;
         };
         let (mut request, dropped) = request::build(call, &endpoint, &deployment.params, address)?;
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
@@ -135,15 +139,26 @@ impl CallService for Upstream {
     }
 }
 
-/// The answer where the provider has no such operation: tokens are estimated, all else is refused.
-fn unasked(call: &Call, deployment: &Deployment) -> Result<Reply> {
+/// The answer where the provider has no such operation: tokens are counted here, all else is refused.
+async fn unasked(call: &Call, deployment: &Deployment, endpoint: &Endpoint) -> Result<Reply> {
     if call.operation != Operation::CountTokens {
         let (provider, operation) = (deployment.provider(), call.operation.as_str());
         let words = format!("provider '{provider}' has no {operation}");
         return Err(fault::worded(ErrorKind::Unsupported, provider, &words));
     }
-    let tokens = gatewright_tokens::estimate(call.chat()?);
+    let (counting, model) = (call.clone(), endpoint.model.clone());
+    // A vocabulary is large and counting is slow: not for a thread that serves others.
+    let exact = tokio::task::spawn_blocking(move || gatewright_tokens::exact(&model, counting.chat().ok()?));
+    let exact = exact.await.ok().flatten();
+    let tokens = match exact {
+        Some(tokens) => tokens,
+        None => gatewright_tokens::estimate(call.chat()?),
+    };
     let data = format!(r#"{{"input_tokens":{tokens}}}"#).into();
     let frames = Frames::one(Frame { data, ..Frame::default() });
-    Ok(Reply { head: Head::default(), frames })
+    let served_by = call.target().ok().map(|target| deployment.served_by(target));
+    let mut head = Head { served_by, ..Head::default() };
+    let counted = HeaderValue::from_static(if exact.is_some() { "exact" } else { "estimate" });
+    head.told.insert(COUNTED, counted);
+    Ok(Reply { head, frames })
 }

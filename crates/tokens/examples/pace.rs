@@ -8,9 +8,11 @@ use gatewright_tokens::estimate_bytes;
 const BYTES: usize = 100 << 10;
 const ROUNDS: u32 = 200;
 
+#[expect(clippy::print_stdout, reason = "its result")]
 fn main() {
     let prose = "It was the best of times, it was the worst of times; 17 clocks struck. ";
-    let code = "fn main() {\\n    let total: u64 = items.iter().map(|item| item.price * 3).sum();\\n}\\n";
+    let code = "#[expect(clippy::print_stdout, reason = "its result")]
+fn main() {\\n    let total: u64 = items.iter().map(|item| item.price * 3).sum();\\n}\\n";
     for (name, text) in [("prose", prose), ("code", code)] {
         let text = text.repeat(BYTES / text.len());
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#);

@@ -3,6 +3,9 @@
 mod text;
 pub use text::estimate_text;
 
+mod exact;
+pub use exact::exact;
+
 mod media;
 
 mod chat;
