@@ -194,3 +194,38 @@ fn a_call_takes_one_permit_where_the_key_and_the_proxy_limit_the_key() {
     }
     gate.open();
 }
+
+/// LiteLLM's recorded answers to keys with limits have these headers, also where they refuse.
+#[test]
+fn every_answer_tells_the_holder_of_a_key_its_spend_and_limits() {
+    let (_upstream, gateway) = start();
+    let admin = Client::of(&gateway);
+    let limits = json!({"max_budget": 0.5, "rpm_limit": 3, "tpm_limit": 100_000});
+    let key = text(&admin.made("/key/generate", limits), "key");
+    let client = Client::with_key(&gateway, &key);
+    let told = |answer: &Response| {
+        let names = ["spend", "max-budget", "rpm-limit", "tpm-limit"];
+        names.map(|name| answer.header(&format!("x-litellm-key-{name}")).to_owned())
+    };
+    let nanos = |dollars: &str| (dollars.parse::<f64>().unwrap() * 1e9).round() as i64;
+    let first = client.chat("smart", "hi");
+    let cost = nanos(first.header("x-litellm-response-cost"));
+    assert!(cost > 0);
+    assert_eq!(told(&first)[1..], ["0.5", "3", "100000"]);
+    let streamed = client.post("/v1/chat/completions", &chat("smart", "hi", json!({"stream": true})));
+    let third = client.chat("smart", "hi");
+    let full = client.chat("smart", "hi");
+    let wrong = client.post("/v1/chat/completions", &json!({"model": "smart"}));
+    assert_eq!([&full, &wrong].map(|answer| answer.status), [429, 400]);
+    let [first, streamed, third, full, wrong] =
+        [&first, &streamed, &third, &full, &wrong].map(|answer| nanos(&told(answer)[0]));
+    let whole = third - cost;
+    assert!(first == cost && whole > cost && full == third && wrong == third, "each call counts once");
+    assert!(
+        (cost..=whole).contains(&streamed),
+        "a head may leave before anybody knows what its stream costs"
+    );
+    let open = Client::with_key(&gateway, &text(&admin.made("/key/generate", json!({})), "key"));
+    assert_eq!(told(&open.chat("smart", "hi"))[1..], ["", "", ""], "what is not limited is not told");
+    assert_eq!(told(&admin.chat("smart", "hi"))[0], "", "the master key is no virtual one");
+}

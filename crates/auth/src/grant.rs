@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gatewright_core::{Allowance, Budget, Caller, Error, ErrorKind, Money, Result};
+use gatewright_core::{Allowance, Budget, Caller, Error, ErrorKind, KeyStanding, Money, Result, Tab};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -110,8 +110,17 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         tags: tags(holder),
         budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),
+        key: standing(key, now),
         ..Caller::new(key.id.clone())
     }
+}
+
+/// Nothing of what only stands in place of a key.
+fn standing(key: &Record, now: SystemTime) -> Option<Arc<KeyStanding>> {
+    text(&key.fields, "key_name")?;
+    let Allowance { requests, tokens, .. } = allowance("api_key", key, now);
+    let most = dollars(key.fields.get("max_budget")).map(|most| most + increase(&key.fields, now));
+    Some(Arc::new(KeyStanding { spent: Tab::from(key.spent), most, requests, tokens }))
 }
 
 /// The first of those above a key that is blocked, or the key itself.

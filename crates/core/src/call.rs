@@ -36,7 +36,7 @@ pub struct Call {
     pub target: Option<Arc<Target>>,
     /// The most tokens that one answer may have, where a budget covers no more: the upstream is told.
     pub output_cap: Option<u64>,
-    /// What its attempts have cost so far; `None` where no budget asks.
+    /// What its attempts have cost so far; `None` where nobody asks.
     pub tab: Option<Arc<Tab>>,
     /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
     pub hold: Option<Arc<dyn Fit>>,
@@ -221,6 +221,7 @@ impl Call {
         body: Body,
     ) -> Self {
         let Origin { caller, headers, controls, received } = origin;
+        let tab = caller.key.as_ref().map(|key| Arc::clone(&key.spent));
         Self {
             id: CallId::fresh(),
             operation,
@@ -234,7 +235,7 @@ impl Call {
             received,
             target: None,
             output_cap: None,
-            tab: None,
+            tab,
             hold: None,
             left: None,
             trace: None,

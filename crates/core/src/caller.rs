@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::Money;
+use crate::{Money, Tab};
 
 /// Who is calling, and what they may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,21 @@ pub struct Caller {
     pub budget_fallbacks: Vec<(Arc<str>, Vec<Arc<str>>)>,
     /// How much may be used: of the key, its team, its user and so on.
     pub allowances: Vec<Allowance>,
+    /// Where it stands with its virtual key; nothing where it has none.
+    pub key: Option<Arc<KeyStanding>>,
+}
+
+/// What every answer tells the holder of a virtual key of it.
+#[derive(Debug, Default)]
+pub struct KeyStanding {
+    /// What was spent with it: what was known when it was looked up, and what its calls have cost here since.
+    pub spent: Arc<Tab>,
+    /// The most that may be spent.
+    pub most: Option<Money>,
+    /// Calls a minute.
+    pub requests: Option<u64>,
+    /// Tokens a minute.
+    pub tokens: Option<u64>,
 }
 
 /// How much one of those may use that a caller stands for.
@@ -97,6 +112,7 @@ impl Caller {
             tags: Vec::new(),
             budget_fallbacks: Vec::new(),
             allowances: Vec::new(),
+            key: None,
         }
     }
 
@@ -138,6 +154,17 @@ impl Caller {
         self.admin || self.models.iter().all(|list| list.iter().any(opens))
     }
 }
+
+// === impl KeyStanding ===
+
+impl PartialEq for KeyStanding {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |this: &Self| (this.spent.total(), this.most, this.requests, this.tokens);
+        told(self) == told(other)
+    }
+}
+
+impl Eq for KeyStanding {}
 
 // === impl Allowance ===
 

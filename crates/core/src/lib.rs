@@ -10,7 +10,7 @@ mod call;
 pub use call::{Call, Controls, Operation, Origin, Target};
 
 mod caller;
-pub use caller::{Allowance, Budget, Caller};
+pub use caller::{Allowance, Budget, Caller, KeyStanding};
 
 pub mod body;
 pub use body::{Body, Form, FormField, Json, JsonLimits};

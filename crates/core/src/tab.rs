@@ -19,6 +19,11 @@ impl Tab {
         Arc::new(Self { total: AtomicI64::new(0), over })
     }
 
+    /// One that begins with this amount.
+    pub fn from(total: Money) -> Arc<Self> {
+        Arc::new(Self { total: AtomicI64::new(total.0), over: None })
+    }
+
     /// One attempt cost this.
     pub fn add(&self, cost: Money) {
         let mut tab = Some(self);

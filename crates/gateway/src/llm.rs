@@ -50,15 +50,19 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
             return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), name);
         }
     };
+    let key = caller.key.clone();
     let asked = Asked { operation, codec, caller, received, model, peer };
     let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
-        Err(err) => return respond::error(&err, codec, call_name::told(said, CallId::fresh())),
+        Err(err) => {
+            let name = call_name::told(said, CallId::fresh());
+            return respond::refused(&err, codec, name, key.as_deref());
+        }
     };
     call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
     let name = call_name::told(said, call.id);
     let (received, settings) = (call.received, &gateway.settings);
-    let told = Told { name: name.clone(), received, settings, dropped };
+    let told = Told { name: name.clone(), received, settings, dropped, key: key.as_deref() };
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
         Some(drains) => drains.answer(gateway, call).await,
@@ -69,7 +73,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
             // Not the message: a provider may quote the prompt in it.
             let call = name.to_str().unwrap_or_default();
             info!(call, kind = ?err.kind(), status = err.status().as_u16(), detail = err.detail(), "call failed");
-            respond::failed(&err, codec, name, settings)
+            respond::failed(&err, codec, told)
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gatewright_core::{Codec, Error, Head, Reply};
+use gatewright_core::{Codec, Error, Head, KeyStanding, Reply};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
@@ -30,6 +30,10 @@ mod name {
     pub(super) const ATTEMPTED_FALLBACKS: HeaderName =
         HeaderName::from_static("x-litellm-attempted-fallbacks");
     pub(super) const ATTEMPTED_RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+    pub(super) const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
+    pub(super) const KEY_RPM_LIMIT: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
+    pub(super) const KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
+    pub(super) const KEY_TPM_LIMIT: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
     pub(super) const MODEL_API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
     pub(super) const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
     pub(super) const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -50,6 +54,7 @@ pub(crate) struct Told<'a> {
     pub(crate) settings: &'a Settings,
     /// Fields that were taken out of the client's request.
     pub(crate) dropped: Vec<Cow<'static, str>>,
+    pub(crate) key: Option<&'a KeyStanding>,
 }
 
 /// A reply for the client.
@@ -76,20 +81,34 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
             headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(JSON));
             match frames.next().await {
                 Some(Ok(frame)) => Body::from(frame.data),
-                Some(Err(err)) => return failed(&err, codec, told.name, told.settings),
+                Some(Err(err)) => return failed(&err, codec, told),
                 None => Body::empty(),
             }
         }
     };
+    // What the call cost is in it where the answer is whole.
+    standing(&mut headers, told.key);
     answer(StatusCode::OK, headers, body)
 }
 
 /// A call that failed, with what the upstream's answer had in its head.
-pub(crate) fn failed(err: &Error, codec: &dyn Codec, name: HeaderValue, settings: &Settings) -> Response {
-    let mut response = error(err, codec, name);
-    if settings.show_upstream_headers {
+pub(crate) fn failed(err: &Error, codec: &dyn Codec, told: Told<'_>) -> Response {
+    let mut response = refused(err, codec, told.name, told.key);
+    if told.settings.show_upstream_headers {
         upstream(response.headers_mut(), err.headers());
     }
+    response
+}
+
+/// A call of a known key that came to nothing.
+pub(crate) fn refused(
+    err: &Error,
+    codec: &dyn Codec,
+    name: HeaderValue,
+    key: Option<&KeyStanding>,
+) -> Response {
+    let mut response = error(err, codec, name);
+    standing(response.headers_mut(), key);
     response
 }
 
@@ -182,6 +201,18 @@ fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
     if !told.dropped.is_empty() || !head.dropped.is_empty() {
         let all: Vec<&str> = told.dropped.iter().chain(&head.dropped).map(AsRef::as_ref).collect();
         put_text(headers, name::DROPPED_PARAMS, all.join(", "));
+    }
+}
+
+/// What the holder of a key is told of it.
+fn standing(headers: &mut HeaderMap, key: Option<&KeyStanding>) {
+    let Some(key) = key else { return };
+    put_text(headers, name::KEY_SPEND, key.spent.total().to_string());
+    if let Some(most) = key.most {
+        put_text(headers, name::KEY_MAX_BUDGET, most.to_string());
+    }
+    for (name, limit) in [(name::KEY_RPM_LIMIT, key.requests), (name::KEY_TPM_LIMIT, key.tokens)] {
+        headers.extend(limit.map(|limit| (name, HeaderValue::from(limit))));
     }
 }
 
