@@ -1,7 +1,9 @@
 //! Virtual keys, from the request that makes one to the calls that it opens.
 
 use std::fs;
+use std::thread;
 
+use gatewright_tests::books::Database;
 use gatewright_tests::client::{Client, Response, chat};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, model};
 use gatewright_tests::upstream::{Gate, Pause, Script, Upstream};
@@ -228,4 +230,30 @@ fn every_answer_tells_the_holder_of_a_key_its_spend_and_limits() {
     let open = Client::with_key(&gateway, &text(&admin.made("/key/generate", json!({})), "key"));
     assert_eq!(told(&open.chat("smart", "hi"))[1..], ["", "", ""], "what is not limited is not told");
     assert_eq!(told(&admin.chat("smart", "hi"))[0], "", "the master key is no virtual one");
+}
+
+#[test]
+fn a_spend_that_is_set_while_others_change_the_key_is_that_of_a_change_that_was_made() {
+    let (_upstream, gateway) = start();
+    let admin = Client::of(&gateway);
+    let key = text(&admin.made("/key/generate", json!({"key_alias": "busy"})), "key");
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let asked = (0..8).map(|n| {
+            let (admin, key) = (&admin, &key);
+            scope.spawn(move || {
+                let set =
+                    |turn: u32| admin.post("/key/update", &json!({"key": key, "spend": n * 100 + turn}));
+                (0..12).map(|turn| set(turn).status).collect::<Vec<_>>()
+            })
+        });
+        asked.collect::<Vec<_>>().into_iter().flat_map(|all| all.join().unwrap()).collect()
+    });
+    assert!(statuses.contains(&409), "nobody was in anybody's way");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 409)), "{statuses:?}");
+    let data = gateway.dir().join("gatewright-data");
+    let one = |sql: &str| Database::Sqlite.rows(&data, sql)[0][0].clone();
+    let set: f64 = one("SELECT json_extract(fields, '$.spend_set_to') FROM keys").parse().unwrap();
+    let told = "SELECT json_extract(after, '$.fields.spend_set_to') FROM audit ORDER BY id DESC LIMIT 1";
+    let spent: f64 = one("SELECT spent / 1000000000 FROM balances WHERE scope = 'api_key'").parse().unwrap();
+    assert_eq!((spent, one(told).parse().unwrap()), (set, set));
 }

@@ -1,9 +1,7 @@
 //! What all kinds of objects have in common: made, found, changed, taken away.
 
-use std::future::ready;
-
 use gatewright_core::Money;
-use gatewright_store::{Column, Draft, Error as StoreError, Filter, Kind, Object, Parents, Query};
+use gatewright_store::{Column, Draft, Error as StoreError, Filter, Kind, Object, Parents, Query, Step};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -32,8 +30,7 @@ pub(crate) async fn create(
     ask.check(&belongs(table, id, &draft.parents))?;
     let spend = resets::wished(wishes);
     resets::note(ask, &mut draft, spend);
-    let object = insert(ask, table, id, draft).await?;
-    resets::with_spend(ask, table, &object, spend, ready(Ok(object.clone()))).await
+    insert_and_spend(ask, table, id, draft, spend).await
 }
 
 /// To whom something belongs: a team also to itself, and so on.
@@ -51,7 +48,19 @@ pub(crate) fn belongs(table: &Table, id: &str, parents: &Parents) -> Parents {
 
 /// Stores a draft that is allowed.
 pub(crate) async fn insert(ask: &Ask, table: &Table, id: &str, draft: Draft) -> Result<Object> {
-    match ask.rows(table).insert(id, draft, &ask.actor.name()).await {
+    insert_and_spend(ask, table, id, draft, None).await
+}
+
+/// The same, with what it notes to be spent where that is set.
+pub(crate) async fn insert_and_spend(
+    ask: &Ask,
+    table: &Table,
+    id: &str,
+    draft: Draft,
+    spend: Option<Money>,
+) -> Result<Object> {
+    let step = Step::Make { kind: table.kind, id: id.to_owned(), draft };
+    match resets::write(ask, vec![step], spend).await {
         Err(StoreError::Taken(_)) => {
             let words = format!("{} with id={id} already exists.", table.word);
             Err(Failure::bad(table.id, &words))
@@ -74,18 +83,15 @@ pub(crate) async fn change(
     wishes: &Map<String, Value>,
 ) -> Result<Object> {
     let spend = resets::wished(wishes);
-    let edited = edit(ask, table, id, |before| {
+    edit_and_spend(ask, table, id, spend, |before| {
         ask.check(&belongs(table, id, &before.draft.parents))?;
         let mut draft = before.draft.clone();
         table.write(&mut draft, wishes, ask.times());
         resets::note(ask, &mut draft, spend);
         ask.check(&belongs(table, id, &draft.parents))?;
         Ok(draft)
-    });
-    match spend {
-        None => edited.await,
-        Some(_) => resets::with_spend(ask, table, &find(ask, table, id).await?, spend, edited).await,
-    }
+    })
+    .await
 }
 
 /// Changes one; again, where somebody else changed it meanwhile.
@@ -95,12 +101,24 @@ pub(crate) async fn edit(
     id: &str,
     edit: impl Fn(&Object) -> Result<Draft>,
 ) -> Result<Object> {
+    edit_and_spend(ask, table, id, None, edit).await
+}
+
+/// The same, with what it notes to be spent where that is set.
+pub(crate) async fn edit_and_spend(
+    ask: &Ask,
+    table: &Table,
+    id: &str,
+    spend: Option<Money>,
+    edit: impl Fn(&Object) -> Result<Draft>,
+) -> Result<Object> {
     let mut tries = 0;
     loop {
         let before = find(ask, table, id).await?;
         let draft = edit(&before)?;
         tries += 1;
-        match ask.rows(table).update(id, before.version, draft, &ask.actor.name()).await {
+        let step = Step::Change { kind: table.kind, id: id.to_owned(), version: before.version, draft };
+        match resets::write(ask, vec![step], spend).await {
             Err(StoreError::Stale(_)) if tries < TRIES => {}
             Err(StoreError::Missing(_)) => {
                 return Err(Failure::missing(&format!("{} not found", table.word)));

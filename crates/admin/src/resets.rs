@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use gatewright_core::Money;
 use gatewright_limits::Reset;
-use gatewright_store::{Draft, Object};
+use gatewright_store::{Draft, Error as StoreError, Object, Step};
 use serde_json::{Map, Value, json};
 
 use crate::ask::Ask;
@@ -46,12 +46,12 @@ pub(crate) async fn reset(ask: &Ask, table: &Table, object: Object, named: &str)
         let words = format!("reset_to must not be more than what was spent ({own})");
         return Err(Failure::bad("reset_to", &words));
     }
-    let noted = objects::edit(ask, table, &object.id, |before| {
+    let object = objects::edit_and_spend(ask, table, &object.id, Some(to), |before| {
         let mut draft = before.draft.clone();
         note(ask, &mut draft, Some(to));
         Ok(draft)
-    });
-    let object = with_spend(ask, table, &object, Some(to), noted).await?;
+    })
+    .await?;
     let shown = table.show(&object, View::Told, ask.times());
     let field = |name: &str| shown.get(name).cloned().unwrap_or_default();
     Ok(json!({
@@ -76,33 +76,38 @@ pub(crate) fn note(ask: &Ask, draft: &mut Draft, spend: Option<Money>) {
     draft.fields.insert(TURN.into(), turn.into());
 }
 
-/// Changes a row that notes what counts as spent: in the database before, so that whoever hears of the row reads it, and
-/// in what is counted here afterwards.
-pub(crate) async fn with_spend(
+/// Does these, of which the last writes a row that notes what counts as spent, where that is set: all in one transaction,
+/// so that nothing is set that the audit log does not tell, and then in what is counted here.
+pub(crate) async fn write(
     ask: &Ask,
-    table: &Table,
-    object: &Object,
+    mut steps: Vec<Step>,
     spend: Option<Money>,
-    change: impl Future<Output = Result<Object>>,
-) -> Result<Object> {
-    let Some((to, (scope, id))) = spend.zip(spent::booked_as(table.kind, object)) else {
-        return change.await;
-    };
-    let balances = ask.store().balances();
-    let rows = balances.of(scope, &id).await?;
-    balances.set(scope, &id, "", to).await?;
-    // Further windows never have more than that.
-    for row in rows.iter().filter(|row| !row.period.is_empty() && row.spent > to) {
-        balances.set(scope, &id, &row.period, to).await?;
+) -> Result<Object, StoreError> {
+    let whose = steps.last().and_then(|step| match step {
+        Step::Make { kind, id, draft } | Step::Change { kind, id, draft, .. } => {
+            spent::booked(*kind, id, draft)
+        }
+        Step::Remove { .. } | Step::Spend { .. } => None,
+    });
+    let set = spend.zip(whose);
+    steps.extend(set.clone().map(|(to, (scope, id))| Step::Spend { scope, id, to }));
+    let written = ask.store().together(steps, &ask.actor.name()).await?.pop();
+    let object = written.ok_or_else(|| StoreError::Broken("nothing was written".to_owned()))?;
+    if let Some((to, (scope, id))) = set {
+        let period = own_period(ask, &object).await?;
+        ask.admin.counts.reset(Reset {
+            scope: scope.name(),
+            id,
+            period,
+            spent: to,
+            turn: turn(&object.draft),
+        });
     }
-    let object = change.await?;
-    let period = own_period(ask, &object).await?;
-    ask.admin.counts.reset(Reset { scope: scope.name(), id, period, spent: to, turn: turn(&object.draft) });
     Ok(object)
 }
 
 /// What the time is called that the object's own budget is for, which may be that of its shared budget.
-async fn own_period(ask: &Ask, object: &Object) -> Result<Option<Arc<str>>> {
+async fn own_period(ask: &Ask, object: &Object) -> Result<Option<Arc<str>>, StoreError> {
     let said = |draft: &Draft| Some(draft.fields.get("budget_duration")?.as_str()?.into());
     match (said(&object.draft), &object.draft.parents.budget) {
         (None, Some(budget)) => Ok(ask.rows(&BUDGET).find(budget).await?.and_then(|row| said(&row.draft))),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use gatewright_core::Money;
 use gatewright_limits::Every;
-use gatewright_store::{Balance, Kind, Object, Result, Scope, Store, member_id};
+use gatewright_store::{Balance, Draft, Kind, Object, Result, Scope, Store, member_id};
 use serde_json::{Map, Value};
 
 use crate::calendar::Times;
@@ -92,6 +92,11 @@ async fn of_one(store: &Store, balances: &[Balance], wanted: Vec<Wanted>, times:
 
 /// Whose balance an object's is, and under which name it is counted.
 pub fn booked_as(kind: Kind, object: &Object) -> Option<(Scope, Arc<str>)> {
+    booked(kind, &object.id, &object.draft)
+}
+
+/// The same of a row that is not written yet.
+pub(crate) fn booked(kind: Kind, id: &str, draft: &Draft) -> Option<(Scope, Arc<str>)> {
     let scope = match kind {
         Kind::Key => Scope::Key,
         Kind::Team => Scope::Team,
@@ -101,15 +106,15 @@ pub fn booked_as(kind: Kind, object: &Object) -> Option<(Scope, Arc<str>)> {
         Kind::Customer => Scope::Customer,
         Kind::Tag => Scope::Tag,
         Kind::Membership => {
-            let parents = &object.draft.parents;
+            let parents = &draft.parents;
             let id = member_id(parents.user.as_deref()?, parents.team.as_deref()?);
             return Some((Scope::Member, id.into()));
         }
         Kind::Budget | Kind::Model | Kind::Credential => return None,
     };
     // A key that came from another one counts as that one.
-    let older = object.draft.fields.get("counts_as").and_then(Value::as_str);
-    Some((scope, older.unwrap_or(&object.id).into()))
+    let older = draft.fields.get("counts_as").and_then(Value::as_str);
+    Some((scope, older.unwrap_or(id).into()))
 }
 
 fn wanted(scope: Scope, id: &Arc<str>, fields: &Map<String, Value>, times: Times<'_>) -> Vec<Wanted> {

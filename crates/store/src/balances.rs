@@ -143,14 +143,6 @@ impl Balances<'_> {
         Ok(self.change(sql, values).await? > 0)
     }
 
-    /// Sets what was spent in the time that runs, as an administrator wants it.
-    pub async fn set(&self, scope: Scope, id: &str, period: &str, spent: Money) -> Result<()> {
-        let sql = "INSERT INTO balances (scope, id, period, spent) VALUES ($1, $2, $3, $4) \
-            ON CONFLICT (scope, id, period) DO UPDATE SET spent = excluded.spent, ahead = 0";
-        let values = vec![scope.name().into(), id.into(), period.into(), spent.0.into()];
-        self.change(sql, values).await.map(drop)
-    }
-
     async fn change(&self, sql: &str, values: Vec<Value>) -> Result<u64> {
         let work = async {
             let transaction = self.0.write().await?;
@@ -160,6 +152,18 @@ impl Balances<'_> {
         };
         self.0.database().in_time(work).await
     }
+}
+
+/// Sets what was spent in the time that runs, as an administrator wants it. Further times never have more than that.
+pub(crate) async fn set(transaction: &Transaction, (scope, id): (Scope, &str), spent: Money) -> Result<()> {
+    let own = "INSERT INTO balances (scope, id, period, spent) VALUES ($1, $2, '', $3) \
+        ON CONFLICT (scope, id, period) DO UPDATE SET spent = excluded.spent, ahead = 0";
+    let further = "UPDATE balances SET spent = $3, ahead = 0 \
+        WHERE scope = $1 AND id = $2 AND period <> '' AND spent > $3";
+    for sql in [own, further] {
+        transaction.run(sql, vec![scope.name().into(), id.into(), spent.0.into()]).await?;
+    }
+    Ok(())
 }
 
 /// Books entries to everybody that they concern: to each time that a row counts by when the attempt began.

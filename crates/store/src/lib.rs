@@ -29,6 +29,9 @@ pub use query::{Column, Cursor, Filter, Order, Query};
 mod objects;
 pub use objects::Objects;
 
+mod together;
+pub use together::Step;
+
 mod lineage;
 pub use lineage::{Lineage, Root};
 

@@ -62,6 +62,44 @@ impl<'a> Objects<'a> {
 
     /// Makes a row; [`Error::Taken`] where its id or alias is not free.
     pub async fn insert(&self, id: &str, draft: Draft, by: &str) -> Result<Object> {
+        let work = async {
+            let transaction = self.store.write().await?;
+            let object = self.make(&transaction, id, draft, by).await?;
+            transaction.commit().await?;
+            Ok(object)
+        };
+        self.store.database().in_time(work).await
+    }
+
+    /// Changes a row that still has this version; [`Error::Stale`] where somebody else was faster.
+    pub async fn update(&self, id: &str, version: i64, draft: Draft, by: &str) -> Result<Object> {
+        let work = async {
+            let transaction = self.store.write().await?;
+            let object = self.change(&transaction, (id, version), draft, by).await?;
+            transaction.commit().await?;
+            Ok(object)
+        };
+        self.store.database().in_time(work).await
+    }
+
+    /// Takes a row away into the archive; answers it, or nothing where there was none.
+    pub async fn delete(&self, id: &str, by: &str) -> Result<Option<Object>> {
+        let work = async {
+            let transaction = self.store.write().await?;
+            let object = self.remove(&transaction, id, by).await?;
+            transaction.commit().await?;
+            Ok(object)
+        };
+        self.store.database().in_time(work).await
+    }
+
+    pub(crate) async fn make(
+        &self,
+        transaction: &Transaction,
+        id: &str,
+        draft: Draft,
+        by: &str,
+    ) -> Result<Object> {
         let now = moment(micros(self.store.clock().wall()));
         let object = Object {
             id: id.to_owned(),
@@ -74,56 +112,50 @@ impl<'a> Objects<'a> {
         };
         let marks: Vec<String> = (1..=15).map(|place| format!("${place}")).collect();
         let sql = format!("INSERT INTO {} ({COLUMNS}) VALUES ({})", self.kind.table(), marks.join(", "));
-        let work = async {
-            let transaction = self.store.write().await?;
-            transaction.run(&sql, values(&object)).await?;
-            self.note(&transaction, Action::Created, None, Some(&object)).await?;
-            transaction.commit().await
-        };
-        self.store.database().in_time(work).await?;
+        transaction.run(&sql, values(&object)).await?;
+        self.note(transaction, Action::Created, None, Some(&object)).await?;
         Ok(object)
     }
 
-    /// Changes a row that still has this version; [`Error::Stale`] where somebody else was faster.
-    pub async fn update(&self, id: &str, version: i64, draft: Draft, by: &str) -> Result<Object> {
-        let work = async {
-            let transaction = self.store.write().await?;
-            let before = self.locked(&transaction, id, version).await?;
-            let after = Object {
-                draft,
-                version: version + 1,
-                updated_at: moment(micros(self.store.clock().wall())),
-                updated_by: by.to_owned(),
-                ..before.clone()
-            };
-            let sets: Vec<String> =
-                COLUMNS.split(", ").enumerate().map(|(n, column)| format!("{column} = ${}", n + 1)).collect();
-            let sql = format!("UPDATE {} SET {} WHERE id = $1", self.kind.table(), sets.join(", "));
-            transaction.run(&sql, values(&after)).await?;
-            self.note(&transaction, Action::Updated, Some(&before), Some(&after)).await?;
-            transaction.commit().await?;
-            Ok(after)
+    pub(crate) async fn change(
+        &self,
+        transaction: &Transaction,
+        (id, version): (&str, i64),
+        draft: Draft,
+        by: &str,
+    ) -> Result<Object> {
+        let before = self.locked(transaction, id, version).await?;
+        let after = Object {
+            draft,
+            version: version + 1,
+            updated_at: moment(micros(self.store.clock().wall())),
+            updated_by: by.to_owned(),
+            ..before.clone()
         };
-        self.store.database().in_time(work).await
+        let sets: Vec<String> =
+            COLUMNS.split(", ").enumerate().map(|(n, column)| format!("{column} = ${}", n + 1)).collect();
+        let sql = format!("UPDATE {} SET {} WHERE id = $1", self.kind.table(), sets.join(", "));
+        transaction.run(&sql, values(&after)).await?;
+        self.note(transaction, Action::Updated, Some(&before), Some(&after)).await?;
+        Ok(after)
     }
 
-    /// Takes a row away into the archive; answers it, or nothing where there was none.
-    pub async fn delete(&self, id: &str, by: &str) -> Result<Option<Object>> {
-        let work = async {
-            let transaction = self.store.write().await?;
-            let sql = format!("DELETE FROM {} WHERE id = $1 RETURNING {COLUMNS}", self.kind.table());
-            let Some(row) = transaction.row(&sql, vec![id.into()]).await? else { return Ok(None) };
-            let object = read(&row)?;
-            archive::put(&transaction, self.store, self.kind, &object, by).await?;
-            self.note(&transaction, Action::Deleted(by), Some(&object), None).await?;
-            transaction.commit().await?;
-            Ok(Some(object))
-        };
-        self.store.database().in_time(work).await
+    pub(crate) async fn remove(
+        &self,
+        transaction: &Transaction,
+        id: &str,
+        by: &str,
+    ) -> Result<Option<Object>> {
+        let sql = format!("DELETE FROM {} WHERE id = $1 RETURNING {COLUMNS}", self.kind.table());
+        let Some(row) = transaction.row(&sql, vec![id.into()]).await? else { return Ok(None) };
+        let object = read(&row)?;
+        archive::put(transaction, self.store, self.kind, &object, by).await?;
+        self.note(transaction, Action::Deleted(by), Some(&object), None).await?;
+        Ok(Some(object))
     }
 
     /// The row as it is, kept from others until the transaction ends.
-    async fn locked(&self, transaction: &Transaction, id: &str, version: i64) -> Result<Object> {
+    pub(crate) async fn locked(&self, transaction: &Transaction, id: &str, version: i64) -> Result<Object> {
         let lock = if transaction.is_postgres() { " FOR UPDATE" } else { "" };
         let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = $1{lock}", self.kind.table());
         let row = transaction.row(&sql, vec![id.into()]).await?;

@@ -13,7 +13,7 @@ use gatewright_spend::{
     Applied, Batch, Begin, Certainty, Ending, Entry, InstanceId, Ledger, Position, Receipt, State, Tenant,
 };
 use gatewright_store::{
-    Dimension, EntryQuery, Rank, ReportQuery, RollupQuery, Scope, Settings, Store, Sums, member_id,
+    Dimension, EntryQuery, Rank, ReportQuery, RollupQuery, Scope, Settings, Step, Store, Sums, member_id,
 };
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use support::{Base, on_all};
@@ -332,7 +332,12 @@ async fn a_budgets_time_counts_what_began_in_it(base: Base) {
     let rows = balances.of(Scope::Key, "k").await.unwrap();
     let told: Vec<_> = rows.iter().map(|row| (&*row.period, row.spent, row.total)).collect();
     assert_eq!(told, [("", Money(1_101_100), Money(1_111_111)), ("1d", Money::ZERO, Money(1_000_000))]);
-    balances.set(Scope::Key, "k", "", Money(5)).await.unwrap();
+    let set = |id: &str, to: i64| Step::Spend { scope: Scope::Key, id: id.into(), to: Money(to) };
+    store.together(vec![set("k", 900_000)], "me").await.unwrap();
+    let rows = balances.of(Scope::Key, "k").await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| row.spent).collect();
+    assert_eq!(told, [Money(900_000), Money::ZERO], "further times keep less");
+    store.together(vec![set("k", 5)], "me").await.unwrap();
     balances.forget(Scope::Key, "k", "1d").await.unwrap();
     let rows = balances.of(Scope::Key, "k").await.unwrap();
     assert_eq!((rows.len(), rows[0].spent, rows[0].total), (1, Money(5), Money(1_111_111)));

@@ -6,9 +6,9 @@ mod support;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::join_all;
-use gatewright_core::{Clock, SystemClock};
+use gatewright_core::{Clock, Money, SystemClock};
 use gatewright_store::{
-    AuditQuery, Column, Draft, Error, Filter, Kind, Object, Order, Parents, Query, Store,
+    AuditQuery, Column, Draft, Error, Filter, Kind, Object, Order, Parents, Query, Scope, Step, Store,
 };
 use serde_json::json;
 use support::{Base, on_all};
@@ -17,6 +17,7 @@ on_all!(
     a_row_comes_back_as_it_was_stored,
     the_same_id_or_alias_is_refused,
     of_two_who_change_a_row_one_is_told,
+    of_changes_that_belong_together_all_happen_or_none,
     what_is_deleted_is_kept,
     every_change_is_noted_with_it,
     a_list_is_walked_page_by_page,
@@ -88,6 +89,35 @@ async fn of_two_who_change_a_row_one_is_told(base: Base) {
     assert_eq!(won[0].version, 2);
     let missing = teams.update("none", 1, draft(""), "me").await;
     assert!(matches!(missing, Err(Error::Missing(_))), "{missing:?}");
+}
+
+async fn of_changes_that_belong_together_all_happen_or_none(base: Base) {
+    let store = base.open().await;
+    let keys = store.objects(Kind::Key);
+    keys.insert("old", draft("name"), "me").await.unwrap();
+    let make = |id: &str, alias: &str| Step::Make { kind: Kind::Key, id: id.into(), draft: draft(alias) };
+    let remove = |version| Step::Remove { kind: Kind::Key, id: "old".into(), version };
+    let change = |version| Step::Change { kind: Kind::Key, id: "old".into(), version, draft: draft("other") };
+    let spend = |to| Step::Spend { scope: Scope::Key, id: "old".into(), to: Money(to) };
+    store.together(vec![change(1), spend(5)], "me").await.unwrap();
+    for steps in [
+        vec![spend(9), change(1)],
+        vec![change(1), spend(9)],
+        vec![make("new", "name"), spend(9), remove(1)],
+        vec![make("new", "name"), spend(9), make("new", "again")],
+        vec![remove(2), spend(9), make("third", "name"), make("fourth", "name")],
+    ] {
+        let failed = store.together(steps.clone(), "me").await;
+        assert!(matches!(failed, Err(Error::Stale(_) | Error::Taken(_))), "{steps:?}: {failed:?}");
+        let rows = keys.list(&Query::default()).await.unwrap();
+        assert_eq!(rows.iter().map(|row| &*row.id).collect::<Vec<_>>(), ["old"], "{steps:?}");
+        let spent = store.balances().of(Scope::Key, "old").await.unwrap();
+        assert_eq!(spent[0].spent, Money(5), "{steps:?}");
+        let query = AuditQuery { limit: 10, ..AuditQuery::default() };
+        assert_eq!(store.audits(&query).await.unwrap().len(), 2, "{steps:?}");
+    }
+    let done = store.together(vec![remove(2), make("new", "other"), spend(7)], "me").await.unwrap();
+    assert_eq!((done.len(), &*done[0].id), (1, "new"), "the alias is free by then");
 }
 
 async fn what_is_deleted_is_kept(base: Base) {

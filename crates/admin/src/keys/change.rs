@@ -1,6 +1,6 @@
 //! What is done to keys that are there: told, changed, blocked, deleted.
 
-use gatewright_store::{Column, Object};
+use gatewright_store::{Column, Object, Step};
 use serde_json::{Map, Value, json};
 
 use super::{generate, scope};
@@ -43,9 +43,8 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     scope::settle(ask, &mut draft, before.draft.parents.user.as_deref()).await?;
     generate::free_alias(ask, draft.alias.as_deref(), Some(&before.id)).await?;
     // Its version says that nobody changed what the decisions above were made on.
-    let written =
-        async { Ok(ask.rows(&KEY).update(&before.id, before.version, draft, &ask.actor.name()).await?) };
-    let after = resets::with_spend(ask, &KEY, &before, spend, written).await?;
+    let step = Step::Change { kind: KEY.kind, id: before.id, version: before.version, draft };
+    let after = resets::write(ask, vec![step], spend).await?;
     let mut told = objects::shown(ask, &KEY, &after, View::Told).await?;
     told.insert("key".into(), key.into());
     Ok(told.into())

@@ -1,7 +1,5 @@
 //! `/key/generate`: a new key, shown once.
 
-use std::future::ready;
-
 use gatewright_store::{Column, Draft, Filter, Kind, Object, Query};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -53,8 +51,7 @@ pub(crate) async fn grant(ask: &Ask, mut wishes: Map<String, Value>) -> Result<M
     scope::settle(ask, &mut draft, None).await?;
     free_alias(ask, draft.alias.as_deref(), None).await?;
     draft.fields.insert("key_name".into(), giver::name(&key).into());
-    let object = objects::insert(ask, &KEY, &giver::hash(&key), draft).await?;
-    let object = resets::with_spend(ask, &KEY, &object, spend, ready(Ok(object.clone()))).await?;
+    let object = objects::insert_and_spend(ask, &KEY, &giver::hash(&key), draft, spend).await?;
     shown(ask, &object, &key).await
 }
 

@@ -1,6 +1,8 @@
 //! `/key/regenerate`: a new key in place of an old one, which may go on for a while.
 
-use gatewright_store::{Draft, Object};
+use std::time::SystemTime;
+
+use gatewright_store::{Draft, Object, Step};
 use serde_json::{Map, Value};
 
 use super::change::find;
@@ -10,7 +12,6 @@ use crate::calendar::{self, Period};
 use crate::failure::{Failure, Result};
 use crate::form;
 use crate::giver;
-use crate::objects;
 use crate::resets;
 use crate::tables::KEY;
 
@@ -40,13 +41,11 @@ pub(crate) async fn regenerate(ask: &mut Ask) -> Result<Value> {
     resets::note(ask, &mut draft, spend);
     scope::settle(ask, &mut draft, None).await?;
     draft.fields.insert("key_name".into(), giver::name(&key).into());
-    let alias = draft.alias.take();
-    generate::free_alias(ask, alias.as_deref(), Some(&old.id)).await?;
-    let new = objects::insert(ask, &KEY, &giver::hash(&key), draft).await?;
-    retire(ask, &old, grace).await?;
-    let named =
-        objects::edit(ask, &KEY, &new.id, |new| Ok(Draft { alias: alias.clone(), ..new.draft.clone() }));
-    let new = resets::with_spend(ask, &KEY, &new, spend, named).await?;
+    generate::free_alias(ask, draft.alias.as_deref(), Some(&old.id)).await?;
+    let made = Step::Make { kind: KEY.kind, id: giver::hash(&key).to_string(), draft };
+    // The old one first: no two keys have the same alias.
+    let steps = vec![retired(old, grace.map(|grace| grace.after(ask.now()))), made];
+    let new = resets::write(ask, steps, spend).await?;
     Ok(generate::shown(ask, &new, &key).await?.into())
 }
 
@@ -62,22 +61,17 @@ fn successor(ask: &Ask, old: &Object, wishes: &Map<String, Value>) -> Draft {
     draft
 }
 
-/// The old key ends now, or when the grace is over.
-async fn retire(ask: &Ask, old: &Object, grace: Option<Period>) -> Result<()> {
-    match grace {
-        None => {
-            ask.rows(&KEY).delete(&old.id, &ask.actor.name()).await?;
-        }
-        Some(grace) => {
-            let end = grace.after(ask.now());
-            objects::edit(ask, &KEY, &old.id, |old| {
-                let ends = old.draft.expires_at.map_or(end, |already| already.min(end));
-                Ok(Draft { alias: None, expires_at: Some(ends), ..old.draft.clone() })
-            })
-            .await?;
+/// The old key ends now, or when the grace is over. Its version says that nobody changed what its successor goes on with.
+pub(crate) fn retired(old: Object, ends: Option<SystemTime>) -> Step {
+    let Object { id, version, draft, .. } = old;
+    match ends {
+        None => Step::Remove { kind: KEY.kind, id, version },
+        Some(end) => {
+            let ends = draft.expires_at.map_or(end, |already| already.min(end));
+            let draft = Draft { alias: None, expires_at: Some(ends), ..draft };
+            Step::Change { kind: KEY.kind, id, version, draft }
         }
     }
-    Ok(())
 }
 
 fn grace(ask: &Ask) -> Result<Option<Period>> {
