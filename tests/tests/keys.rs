@@ -257,3 +257,18 @@ fn a_spend_that_is_set_while_others_change_the_key_is_that_of_a_change_that_was_
     let spent: f64 = one("SELECT spent / 1000000000 FROM balances WHERE scope = 'api_key'").parse().unwrap();
     assert_eq!((spent, one(told).parse().unwrap()), (set, set));
 }
+
+#[test]
+fn a_key_that_would_be_lost_when_it_is_replaced_is_not_replaced_by_itself() {
+    let (_upstream, gateway) = start();
+    let admin = Client::of(&gateway);
+    let wish = json!({"auto_rotate": true, "rotation_interval": "30d"});
+    let told = admin.post("/key/generate", &wish);
+    assert!(told.status == 400 && told.text().contains("rotated_keys_dir"), "{}", told.text());
+    let key = text(&admin.made("/key/generate", json!({"auto_rotate": false})), "key");
+    let told =
+        admin.post("/key/update", &json!({"key": key, "auto_rotate": true, "rotation_interval": "30d"}));
+    assert_eq!(told.status, 400, "{}", told.text());
+    let info = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
+    assert_eq!((&info["auto_rotate"], &info["key_rotation_at"]), (&json!(false), &Value::Null));
+}

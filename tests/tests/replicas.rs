@@ -1,8 +1,11 @@
 //! Several gateways on one database: what is changed at one is obeyed by all.
 #![cfg(test)]
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use gatewright_tests::books::Database;
 use gatewright_tests::client::Client;
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, model, poll};
 use gatewright_tests::postgres::Postgres;
@@ -70,5 +73,54 @@ fn what_counts_as_spent_is_set_at_one_replica_and_counts_at_the_other() {
         Client::of(&one).made("/key/update", json!({"key": key, "spend": spend}));
         until(&one, key, status);
         until(&other, key, status);
+    }
+}
+
+#[test]
+fn a_key_that_is_due_is_replaced_by_one_replica_and_lies_in_the_folder() {
+    let (upstream, folder) = (Upstream::start(), tempfile::tempdir().unwrap());
+    let database = Database::Postgres(Postgres::start());
+    let config = format!(
+        "{}{}",
+        model("fast", "openai/gpt-4o-mini", &upstream),
+        database.settings(&format!("rotated_keys_dir: \"{}\"", folder.path().display()))
+    );
+    let start =
+        || Setup::new(config.as_str()).env("LITELLM_KEY_ROTATION_CHECK_INTERVAL_SECONDS", "1").start();
+    let (one, other) = (start(), start());
+    let admin = Client::of(&one);
+    let wish = json!({
+        "key_alias": "ci", "models": ["fast"], "max_budget": 5, "auto_rotate": true, "rotation_interval": "1s",
+    });
+    let made = admin.made("/key/generate", wish);
+    let (first, hash) = (made["key"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let path = folder.path().join(format!("{hash}.key"));
+    // Until somebody turns it off, a second at a time; what an old key is told has no effect.
+    let key = poll(PATIENCE, || {
+        let key = fs::read_to_string(&path).ok()?;
+        let told = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
+        if told["rotation_count"].as_u64()? < 3 {
+            return None;
+        }
+        admin.made("/key/update", json!({"key": key, "auto_rotate": false}));
+        let told = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
+        (told["key_alias"] == "ci").then_some(key)
+    });
+    let key = key.unwrap_or_else(|| panic!("no new key came: {}", one.log()));
+    let info = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
+    assert_eq!((&info["models"], &info["max_budget"]), (&json!(["fast"]), &json!(5.0)), "{info}");
+    assert!(info["last_rotation_at"].is_string() && info["key_rotation_at"].is_null(), "{info}");
+    let count = info["rotation_count"].as_u64().unwrap().to_string();
+    let sql = "SELECT COUNT(*) FROM audit WHERE actor = 'key rotation' AND action = ";
+    for action in ["'created'", "'updated'"] {
+        assert_eq!(database.rows(one.dir(), &format!("{sql}{action}"))[0][0], count, "{action} once each");
+    }
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files, std::slice::from_ref(&path), "the first key's hash names all that come after it");
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    for gateway in [&one, &other] {
+        until(gateway, &key, 200);
+        until(gateway, first, 200);
+        assert!(!gateway.log().contains(&key), "no key is logged");
     }
 }

@@ -95,6 +95,11 @@ impl LiveLedger {
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(seeds.keep()));
     }
 
+    /// Lets something else that works on the database run as long as it goes on.
+    pub(crate) fn beside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+    }
+
     /// Ships what is left, in the time that there is for it.
     pub(crate) async fn stop(self) {
         self.stop.cancel();

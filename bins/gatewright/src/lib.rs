@@ -18,6 +18,8 @@ mod changes;
 
 mod ledger;
 
+mod rotation;
+
 mod seal;
 
 mod serve;

@@ -26,6 +26,7 @@ use crate::adapters::{
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
+use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
 use crate::{counts, journal, openapi, pipeline};
 
@@ -128,7 +129,7 @@ pub async fn serve(
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
     let admin = Admin {
-        store,
+        store: store.clone(),
         counts: Arc::new(Counted(counters.clone())),
         authenticator: authenticator.clone(),
         reload: Arc::new(changes.clone()),
@@ -136,6 +137,7 @@ pub async fn serve(
         prices: live.prices.clone(),
         deployments: Arc::new(stored),
         vault,
+        rotates: config.rotation.is_some(),
         clock: clock.clone(),
         calendar: config.money.calendar.clone(),
     };
@@ -143,6 +145,9 @@ pub async fn serve(
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
     }
     ledger.settle_in(seeds).await;
+    if let Some(settings) = config.rotation.clone() {
+        ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
+    }
     let books = Books { journal, ledger: ledger.watched(), counters: counters.clone() };
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);

@@ -42,6 +42,8 @@ pub struct Admin {
     pub vault: Option<Vault>,
     /// What is counted against budgets now.
     pub counts: Arc<dyn Counts>,
+    /// Whether keys are replaced by themselves that ask for it.
+    pub rotates: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where and when days begin.

@@ -9,7 +9,7 @@ use jiff::{Span, Timestamp, ToSpan};
 
 /// A number of seconds, minutes, hours, days or months.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Period {
+pub struct Period {
     many: i64,
     unit: Unit,
 }
@@ -39,7 +39,7 @@ const MOST: i64 = 90_000;
 
 impl Period {
     /// Reads `30s`, `15m`, `2h`, `7d`, `2w`, `1mo`, `hourly`, `daily`, `weekly`, `monthly`, `yearly`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let of = |many, unit| Some(Self { many, unit });
         match text.trim() {
             "hourly" => return of(1, Unit::Hour),
@@ -66,7 +66,7 @@ impl Period {
     }
 
     /// So long after a moment.
-    pub(crate) fn after(self, start: SystemTime) -> SystemTime {
+    pub fn after(self, start: SystemTime) -> SystemTime {
         let end = civil(start).checked_add(self.span()).unwrap_or(DateTime::MAX);
         moment(end)
     }

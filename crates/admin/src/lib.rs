@@ -27,7 +27,7 @@ pub use tables::{TABLES, table};
 mod form;
 
 mod calendar;
-pub use calendar::Times;
+pub use calendar::{Period, Times};
 
 mod objects;
 
@@ -41,6 +41,9 @@ mod page;
 mod giver;
 
 mod keys;
+
+mod rotation;
+pub use rotation::{Successor, due};
 
 mod members;
 pub use members::id as membership;

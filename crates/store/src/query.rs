@@ -51,6 +51,8 @@ pub enum Column {
     Id,
     /// The alias.
     Alias,
+    /// Everything that it says besides, as JSON.
+    Fields,
     /// The organization that it belongs to.
     Organization,
     /// The team that it belongs to.
@@ -170,6 +172,7 @@ impl Column {
         match self {
             Self::Id => "id",
             Self::Alias => "alias",
+            Self::Fields => "fields",
             Self::Organization => "organization_id",
             Self::Team => "team_id",
             Self::User => "user_id",

@@ -12,6 +12,7 @@ mod network;
 mod problem;
 mod read;
 mod redis;
+mod rotation;
 mod settings;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ pub use money::{CustomerDefaults, MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
 pub use redis::{Certificates, RedisSettings};
+pub use rotation::RotationSettings;
 pub use settings::{JournalSettings, ProxyLimits};
 
 use read::Section;
@@ -65,6 +67,8 @@ pub struct Config {
     pub bearer: Option<gatewright_auth::BearerSettings>,
     /// Whether a missing or published master key is accepted outside of this machine.
     pub permit_weak_key: bool,
+    /// How keys are replaced by themselves, where somebody says where the new ones go.
+    pub rotation: Option<RotationSettings>,
     /// Proxies in front of the upstreams.
     pub proxies: Proxies,
     /// Whose certificates upstreams may show, besides the public authorities'.
@@ -169,6 +173,7 @@ impl Config {
             database,
             redis: sections.redis(env, &mut problems),
             journal,
+            rotation: rotation::settings(&sections.general, env, &mut problems),
             proxies: network::proxies(env, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),
             bearer: bearer::settings(&sections.general, env, &mut problems),

@@ -10,6 +10,7 @@ use crate::form;
 use crate::giver;
 use crate::objects;
 use crate::resets;
+use crate::rotation;
 use crate::table::View;
 use crate::tables::KEY;
 
@@ -38,6 +39,7 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     scope::untouched(ask, &before.draft.parents, &wishes)?;
     let mut draft = before.draft.clone();
     KEY.write(&mut draft, &wishes, ask.times());
+    rotation::plan(ask, &mut draft, &wishes)?;
     let spend = resets::wished(&wishes);
     resets::note(ask, &mut draft, spend);
     scope::settle(ask, &mut draft, before.draft.parents.user.as_deref()).await?;

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Result};
 use crate::giver;
 use crate::objects;
 use crate::resets;
+use crate::rotation;
 use crate::table::View;
 use crate::tables::KEY;
 
@@ -46,6 +47,7 @@ pub(crate) async fn grant(ask: &Ask, mut wishes: Map<String, Value>) -> Result<M
     routes_of_type(&mut wishes)?;
     let mut draft = Draft::default();
     KEY.write(&mut draft, &wishes, ask.times());
+    rotation::plan(ask, &mut draft, &wishes)?;
     let spend = resets::wished(&wishes);
     resets::note(ask, &mut draft, spend);
     scope::settle(ask, &mut draft, None).await?;

@@ -135,6 +135,7 @@ impl World {
             counts: Arc::new(Uncounted),
             deployments: Arc::new(Nowhere),
             vault: Vault::new(&MASTER.into()).ok(),
+            rotates: false,
             clock,
             calendar: gatewright_limits::Calendar::default(),
         };
