@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
 
 use gatewright_tests::books::Database;
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, model};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, model, poll};
 use gatewright_tests::upstream::{Gate, Pause, Script, Upstream};
 use serde_json::{Value, json};
+
+/// How long what is shipped to the database may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A gateway with two models, whose administrator asks.
 fn start() -> (Upstream, Gateway) {
@@ -271,4 +275,28 @@ fn a_key_that_would_be_lost_when_it_is_replaced_is_not_replaced_by_itself() {
     assert_eq!(told.status, 400, "{}", told.text());
     let info = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
     assert_eq!((&info["auto_rotate"], &info["key_rotation_at"]), (&json!(false), &Value::Null));
+}
+
+#[test]
+fn a_key_is_told_when_it_was_active_last() {
+    let (_upstream, gateway) = start();
+    let admin = Client::of(&gateway);
+    let key = text(&admin.made("/key/generate", json!({})), "key");
+    let active = || {
+        let info = admin.get(&format!("/key/info?key={key}")).json()["info"]["last_active"].clone();
+        info.as_str().map(str::to_owned)
+    };
+    assert_eq!(active(), None);
+    let client = Client::with_key(&gateway, &key);
+    let mut last = String::new();
+    for _ in 0..2 {
+        assert_eq!(client.chat("smart", "hi").status, 200);
+        // It is shipped with the entry, not with the answer.
+        let later = poll(PATIENCE, || active().filter(|at| *at > last));
+        last = later.unwrap_or_else(|| panic!("still {last}"));
+    }
+    let told = admin.get(&format!("/key/info?key={key}")).json()["info"].clone();
+    let list = admin.get("/key/list?return_full_object=true").json();
+    assert_eq!((&told["last_active"], &list["keys"][0]["last_active"]), (&json!(last), &json!(last)));
+    assert!(told["updated_at"].as_str() < Some(&last), "nothing was written to the key's row: {told}");
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::ask::Ask;
-use crate::calendar::Times;
+use crate::calendar::{self, Times};
 use crate::failure::{Failure, Result};
 use crate::table::{Table, View};
 use crate::tables::BUDGET;
@@ -204,6 +204,9 @@ async fn spends(ask: &Ask, table: &Table, found: &[Object], all: &mut [Map<Strin
         told.insert("spend".into(), dollars(if runs { balance.spent } else { Money::ZERO }));
         if let Some(ever) = told.get_mut("total_spend") {
             *ever = dollars(balance.total);
+        }
+        if let Some((active, at)) = told.get_mut("last_active").zip(balance.last_active) {
+            *active = calendar::printed(at).into();
         }
     }
     Ok(())

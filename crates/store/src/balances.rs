@@ -30,6 +30,8 @@ pub struct Balance {
     pub spent: Money,
     /// Spent since the row was made; nothing resets it.
     pub total: Money,
+    /// When its last attempt began, of what was shipped; only of keys.
+    pub last_active: Option<SystemTime>,
 }
 
 /// The balances.
@@ -56,7 +58,7 @@ type Cost = (i64, i64);
 /// The costs by whom they are booked to.
 type Costs = BTreeMap<(&'static str, Arc<str>), Vec<Cost>>;
 
-const COLUMNS: &str = "scope, id, period, ends_at, spent, total";
+const COLUMNS: &str = "scope, id, period, ends_at, spent, total, last_active";
 
 impl Store {
     /// What has been spent.
@@ -181,6 +183,11 @@ pub(crate) async fn book(transaction: &Transaction, entries: &[Numbered<'_>]) ->
             booked.entry((scope.name(), clean(&id))).or_default().extend(&costs);
         }
     }
+    let active = last_active(entries);
+    // A key was active too where nothing was to be paid.
+    for id in active.keys() {
+        booked.entry((Scope::Key.name(), Arc::clone(id))).or_default();
+    }
     let spans = spans(transaction, &booked).await?;
     let mut rows = Vec::with_capacity(booked.len());
     for ((scope, id), costs) in booked {
@@ -188,16 +195,29 @@ pub(crate) async fn book(transaction: &Transaction, entries: &[Numbered<'_>]) ->
         let further = spans.get(&(scope, Arc::clone(&id))).map_or(&[] as &[_], Vec::as_slice);
         let own =
             further.iter().find(|(period, _)| period.is_empty()).map_or((None, None), |(_, span)| *span);
-        rows.push(row(everybodys, own, &costs));
+        let active = active.get(&id).filter(|_| scope == Scope::Key.name());
+        rows.push(row(everybodys, own, (&costs, active.copied().unwrap_or_default())));
         for (period, span) in further.iter().filter(|(period, _)| !period.is_empty()) {
-            rows.push(row((scope, Arc::clone(&id), Arc::clone(period)), *span, &costs));
+            rows.push(row((scope, Arc::clone(&id), Arc::clone(period)), *span, (&costs, 0)));
         }
     }
-    let columns = &["scope", "id", "period", "spent", "ahead", "total"];
+    let columns = &["scope", "id", "period", "spent", "ahead", "total", "last_active"];
     let tail = "ON CONFLICT (scope, id, period) DO UPDATE SET spent = balances.spent + excluded.spent, \
-        ahead = balances.ahead + excluded.ahead, total = balances.total + excluded.total";
+        ahead = balances.ahead + excluded.ahead, total = balances.total + excluded.total, \
+        last_active = CASE WHEN balances.last_active < excluded.last_active THEN excluded.last_active \
+        ELSE balances.last_active END";
     let rows = Box::new(rows.into_iter());
     transaction.insert(Rows { table: "balances", columns, rows, tail }).await.map(drop)
+}
+
+/// When the last attempt of each key began.
+fn last_active(entries: &[Numbered<'_>]) -> BTreeMap<Arc<str>, i64> {
+    let mut last = BTreeMap::new();
+    for Numbered { entry, .. } in entries {
+        let at = last.entry(clean(&entry.begin.caller)).or_default();
+        *at = whole(entry.begin.started).max(*at);
+    }
+    last
 }
 
 /// The times that the rows count, kept from being rolled until the transaction ends. All replicas take them in the same
@@ -225,7 +245,7 @@ async fn spans(
     Ok(spans)
 }
 
-fn row((scope, id, period): Key, (starts_at, ends_at): Span, costs: &[Cost]) -> [Value; 6] {
+fn row((scope, id, period): Key, (starts_at, ends_at): Span, (costs, active): (&[Cost], i64)) -> [Value; 7] {
     let mut sum = Sum::default();
     for (at, cost) in costs {
         sum.total = sum.total.saturating_add(*cost);
@@ -235,7 +255,8 @@ fn row((scope, id, period): Key, (starts_at, ends_at): Span, costs: &[Cost]) -> 
             sum.spent = sum.spent.saturating_add(*cost);
         }
     }
-    [scope.into(), (&*id).into(), (&*period).into(), sum.spent.into(), sum.ahead.into(), sum.total.into()]
+    let Sum { spent, ahead, total } = sum;
+    [scope.into(), (&*id).into(), (&*period).into(), spent.into(), ahead.into(), total.into(), active.into()]
 }
 
 fn listed<'a>(
@@ -262,5 +283,6 @@ fn read(row: &Row) -> Result<Option<Balance>> {
         ends_at: row.at::<Option<i64>>(3)?.map(moment),
         spent: Money(row.at(4)?),
         total: Money(row.at(5)?),
+        last_active: Some(row.at::<i64>(6)?).filter(|at| *at > 0).map(moment),
     }))
 }

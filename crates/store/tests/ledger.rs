@@ -24,6 +24,7 @@ on_all!(
     replicas_that_send_the_same_at_the_same_time_count_it_once,
     balances_are_the_sums_of_entries,
     a_budgets_time_counts_what_began_in_it,
+    a_key_was_active_when_its_last_attempt_began,
     entries_of_days_that_are_gone_are_refused,
     positions_are_kept_with_the_entries,
     reports_tell_the_sums_page_by_page,
@@ -341,6 +342,30 @@ async fn a_budgets_time_counts_what_began_in_it(base: Base) {
     balances.forget(Scope::Key, "k", "1d").await.unwrap();
     let rows = balances.of(Scope::Key, "k").await.unwrap();
     assert_eq!((rows.len(), rows[0].spent, rows[0].total), (1, Money(5), Money(1_111_111)));
+}
+
+async fn a_key_was_active_when_its_last_attempt_began(base: Base) {
+    let store = base.open().await;
+    let mut random = Random(9);
+    let mut of = |key: &str, ago: u64, cost: i64| Entry {
+        cost: Money(cost),
+        begin: Begin { caller: key.into(), ..entry(&mut random, ago).begin },
+        ..entry(&mut random, ago)
+    };
+    let (early, late, free) = (of("k", 90, 5), of("k", 30, 5), of("free", 60, 0));
+    let began = |entry: &Entry| Some(UNIX_EPOCH + Duration::from_micros(entry.begin.started));
+    // They may arrive in any order.
+    for (all, last) in [(vec![late.clone(), free.clone()], &late), (vec![early], &late)] {
+        store.apply(&batch(&all)).await.unwrap();
+        let row = store.balances().of(Scope::Key, "k").await.unwrap().remove(0);
+        assert_eq!(row.last_active, began(last));
+    }
+    let row = store.balances().of(Scope::Key, "free").await.unwrap().remove(0);
+    assert_eq!((row.last_active, row.total), (began(&free), Money::ZERO), "it costs nothing to be active");
+    let team = late.begin.tenant.team.clone().unwrap_or_default();
+    assert!(
+        store.balances().of(Scope::Team, &team).await.unwrap().iter().all(|row| row.last_active.is_none())
+    );
 }
 
 async fn entries_of_days_that_are_gone_are_refused(base: Base) {

@@ -1,0 +1,1 @@
+ALTER TABLE balances ADD COLUMN last_active BIGINT NOT NULL DEFAULT 0;
