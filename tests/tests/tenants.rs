@@ -426,3 +426,27 @@ fn end_users_whom_nobody_made_may_be_refused() {
     admin.made("/customer/new", json!({"user_id": "c"}));
     assert_eq!(ask(&admin, json!({"user": "c"})).status, 200);
 }
+
+#[test]
+fn a_call_has_as_many_tags_as_are_counted_and_booked() {
+    let (upstream, gateway) = start("");
+    let client = Client::of(&gateway);
+    let tags = |count: usize| (0..count).map(|n| format!("tag-{n}")).collect::<Vec<_>>();
+    let twice = [tags(20), tags(20)].concat();
+    assert_eq!(ask(&client, json!({"tags": tags(20), "metadata": {"tags": twice}})).status, 200);
+    let seen = upstream.seen().len();
+    let refused = ask(&client, json!({"tags": tags(21)}));
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("tags")));
+    let words = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(words.contains("at most 20 tags"), "{words}");
+    let body = json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}], "tags": tags(21)});
+    let refused = client.post("/v1/messages", &body);
+    assert_eq!((refused.status, &refused.json()["type"]), (400, &json!("error")), "{}", refused.text());
+    assert_eq!(upstream.seen().len(), seen, "what is refused is not sent");
+    let booked = poll(Duration::from_secs(20), || {
+        let told = client.get("/spend/tags").json();
+        let count = told.as_array()?.iter().filter(|row| row.to_string().contains("tag-")).count();
+        (count == 20).then_some(())
+    });
+    assert!(booked.is_some(), "{}", client.get("/spend/tags").text());
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use gatewright_core::{
     Allowance, Call, CallService, Caller, Clock, Error, ErrorKind, Middleware, Reply, Result,
 };
@@ -167,9 +168,14 @@ impl Joined {
 impl Middleware for Joined {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         let parties = named_by(&call);
+        if parties.is_empty() {
+            return next.answer(call).await;
+        }
+        // All at once: where nobody answers, a call waits for all of them no longer than for one.
+        let found = join_all(parties.iter().map(|party| self.find(party.clone()))).await;
         let mut joined: Option<Caller> = None;
-        for party in parties {
-            let Some(terms) = self.find(party.clone()).await? else {
+        for (party, terms) in parties.into_iter().zip(found) {
+            let Some(terms) = terms? else {
                 self.unset(&party)?;
                 continue;
             };

@@ -6,6 +6,7 @@ mod call;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use gatewright_auth::{Finding, Joined, JoinedSettings, Parties, Party, Record};
 use gatewright_core::{
@@ -13,6 +14,7 @@ use gatewright_core::{
     SystemClock,
 };
 use serde_json::json;
+use tokio::time::Instant;
 use tower::service_fn;
 
 /// Counts who asks.
@@ -43,6 +45,7 @@ impl Parties for Book {
                 Party::Tag(id) if &*id == "dear" => {
                     Ok(Some(Record { id, fields: fields(json!({"max_budget": 1})), ..Record::default() }))
                 }
+                Party::Tag(id) if id.starts_with("hangs") => std::future::pending().await,
                 Party::Customer { .. } | Party::Tag(_) => Ok(None),
             }
         })
@@ -105,5 +108,19 @@ async fn whom_nobody_can_say_anything_of_is_refused_unless_something_was_known_o
         joined.forget_all();
         let after = ask(&joined, "limited", &[]).await;
         assert_eq!(after.is_ok(), fail_open, "what was changed is not known");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_many_tags_waits_for_an_answer_no_longer_than_one_with_one() {
+    for (fail_open, patience, passes) in [(true, 500, true), (false, 5_000, false)] {
+        let settings = JoinedSettings { fail_open, ..JoinedSettings::default() };
+        let joined = Joined::new(Arc::new(Book::default()), settings, Arc::new(SystemClock));
+        let tags: Vec<String> = (0..20).map(|n| format!("hangs {n}")).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let began = Instant::now();
+        assert_eq!(ask(&joined, "", &tags).await.is_ok(), passes);
+        let waited = began.elapsed();
+        assert!(waited < Duration::from_millis(patience + 100), "{waited:?}");
     }
 }

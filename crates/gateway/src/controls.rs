@@ -1,6 +1,7 @@
 //! What a client asks of the gateway itself: fields and headers that are lifted out of a request.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub(crate) fn lift(
         }
     }
     read_headers(headers, &mut controls, settings);
+    limit_tags(&mut controls.tags, settings.max_tags)?;
     if controls.end_user.is_none() {
         // What is no text is the provider's to refuse.
         controls.end_user = codec.end_user(body).filter(|name| !name.is_empty());
@@ -68,6 +70,17 @@ pub(crate) fn lift(
         controls.include_usage |= options.is_some_and(|o| o.get("include_usage") == Some(&Value::Bool(true)));
     }
     Ok((controls, told))
+}
+
+/// Each tag is looked up, counted and booked, so there must not be any number of them. One that is named twice is one.
+fn limit_tags(tags: &mut Vec<Arc<str>>, most: usize) -> Result<()> {
+    let mut seen = HashSet::new();
+    tags.retain(|tag| !tag.is_empty() && seen.insert(Arc::clone(tag)));
+    if tags.len() <= most {
+        return Ok(());
+    }
+    let words = format!("a call has at most {most} tags; this one has {}", tags.len());
+    Err(Error::new(ErrorKind::InvalidRequest, words).with_param("tags"))
 }
 
 fn field(key: &str, dialect: Dialect) -> Field {

@@ -48,6 +48,8 @@ pub struct Settings {
     pub grace: Duration,
     /// The most retries that a client may ask for.
     pub max_retries: u32,
+    /// The most tags that a client may give a call.
+    pub max_tags: usize,
     /// Whether a client may ask for a canned answer (`mock_response`).
     pub client_mock_response: bool,
     /// Shows its usage to every stream of chat completions, asked for or not.
@@ -77,6 +79,7 @@ impl Default for Settings {
             max_connections: 16_384,
             grace: Duration::from_secs(30),
             max_retries: 10,
+            max_tags: 20,
             client_mock_response: false,
             on_leave: OnLeave::Cancel,
             always_usage: false,

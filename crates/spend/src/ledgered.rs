@@ -22,8 +22,9 @@ const CHECKPOINT_BYTES: u64 = 32 << 10;
 /// And after so long.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
 
-/// Bytes of all tags of an attempt as a list in JSON. What is beyond is left out: PostgreSQL's indexes take 2,700 bytes.
-const MOST_TAG_BYTES: usize = 2_500;
+/// Bytes of all tags of an attempt as a list in JSON. What is beyond is left out: a record takes 4,096 bytes with all that it
+/// names, and PostgreSQL's indexes take 2,700.
+const MOST_TAG_BYTES: usize = 2_000;
 
 /// Knows what an attempt may cost, and what it did cost.
 pub trait Tariff: Send + Sync + 'static {
@@ -234,4 +235,49 @@ fn kept_tags<'a>(tags: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
         fits
     };
     tags.filter(fits).take(MOST_TAGS).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use gatewright_core::CallId;
+
+    use super::*;
+    use crate::segment::LONGEST_PAYLOAD;
+    use crate::wire::Writer;
+
+    #[test]
+    fn the_longest_record_of_an_attempt_can_be_read() {
+        let text: Arc<str> = "x".repeat(LONGEST_TEXT).into();
+        for length in [1, 95, 97, 98, 120, LONGEST_TEXT] {
+            let tags: Vec<Arc<str>> = (0..100).map(|n| format!("{n:0length$}").into()).collect();
+            let tenant = Tenant {
+                team: Some(text.clone()),
+                user: Some(text.clone()),
+                organization: Some(text.clone()),
+                project: Some(text.clone()),
+                customer: Some(text.clone()),
+                trace: Some(text.clone()),
+                tags: kept_tags(tags.iter()),
+            };
+            let begin = Begin {
+                attempt: AttemptId::fresh(),
+                call: CallId::fresh(),
+                caller: text.clone(),
+                tenant,
+                group: text.clone(),
+                deployment: text.clone(),
+                provider: text.clone(),
+                model: text.clone(),
+                started: u64::MAX,
+                input_estimate: u64::MAX,
+                output_cap: u64::MAX,
+                floor: Money::MAX,
+                bound: Money::MAX,
+            };
+            let mut out = Writer::default();
+            begin.encode(&mut out);
+            let written = out.as_mut_slice().len();
+            assert!(written <= LONGEST_PAYLOAD, "{length}: {written}");
+        }
+    }
 }

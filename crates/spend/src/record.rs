@@ -137,7 +137,7 @@ pub(crate) enum Line {
 }
 
 /// Tags that a record keeps, so that the longest has room.
-pub(crate) const MOST_TAGS: usize = 12;
+pub(crate) const MOST_TAGS: usize = 20;
 
 const BEGIN: u8 = 1;
 const CHECKPOINT: u8 = 2;

@@ -119,6 +119,7 @@ impl Sections<'_> {
                 .count("max_client_retries", problems)
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(defaults.max_retries),
+            max_tags: whole(general.count("max_request_tags", problems)).unwrap_or(defaults.max_tags),
             client_mock_response: general.flag("allow_client_mock_response", problems).unwrap_or(false),
             always_usage: general.flag("always_include_stream_usage", problems).unwrap_or(false),
             on_leave: self.on_leave(problems),
