@@ -249,7 +249,7 @@ mod tests {
     fn the_longest_record_of_an_attempt_can_be_read() {
         let text: Arc<str> = "x".repeat(LONGEST_TEXT).into();
         for length in [1, 95, 97, 98, 120, LONGEST_TEXT] {
-            let tags: Vec<Arc<str>> = (0..100).map(|n| format!("{n:0length$}").into()).collect();
+            let tags: Vec<Arc<str>> = (0..100).map(|n| format!("{n:x>length$}").into()).collect();
             let tenant = Tenant {
                 team: Some(text.clone()),
                 user: Some(text.clone()),
