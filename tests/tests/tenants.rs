@@ -1,10 +1,11 @@
 //! What callers may spend, through the whole gateway: keys and what stands above and beside them.
 
+use std::thread;
 use std::time::Duration;
 
 use gatewright_tests::client::{Client, Response, chat};
 use gatewright_tests::gateway::{Gateway, deployment, poll};
-use gatewright_tests::upstream::{Said, Script, Upstream, Used};
+use gatewright_tests::upstream::{Gate, Pause, Said, Script, Upstream, Used};
 use serde_json::{Value, json};
 
 /// An answer of gpt-4o's that used so many tokens: $2.5 and $10 a million.
@@ -449,4 +450,24 @@ fn a_call_has_as_many_tags_as_are_counted_and_booked() {
         (count == 20).then_some(())
     });
     assert!(booked.is_some(), "{}", client.get("/spend/tags").text());
+}
+
+#[test]
+fn a_call_that_waits_for_money_sees_that_its_budget_was_raised() {
+    let (upstream, gateway) = start("");
+    let admin = Client::of(&gateway);
+    let gate = Gate::default();
+    upstream.push(Script { before_head: Pause::Gate(gate.clone()), ..used(10, 500) });
+    let key = text(&admin.made("/key/generate", json!({"max_budget": 0.008})), "key");
+    let client = Client::with_key(&gateway, &key);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| ask(&client, json!({})));
+        upstream.wait_for_requests(1);
+        let second = scope.spawn(|| ask(&client, json!({})));
+        assert!(poll(Duration::from_millis(300), || (upstream.seen().len() > 1).then_some(())).is_none());
+        admin.made("/key/update", json!({"key": key, "max_budget": 0.02}));
+        assert_eq!(second.join().unwrap().status, 200, "while the first still holds what it needs");
+        gate.open();
+        assert_eq!(first.join().unwrap().status, 200);
+    });
 }

@@ -103,7 +103,9 @@ pub async fn serve(
     let known = Known::default();
     let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone())?);
     let (table, limited) = (live.table.clone(), (&config.money, known.clone()));
-    let call_rules = Arc::new(CallRules::new(config.limits, limited, table, clock.clone()));
+    let joined = joined(&config, &store, &clock);
+    let who = (authenticator.clone(), joined.clone());
+    let call_rules = Arc::new(CallRules::new(config.limits, limited, table, who, clock.clone()));
     let seeds = Seeds {
         known,
         store: store.clone(),
@@ -121,7 +123,6 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let joined = joined(&config, &store, &clock);
     let changes = ledger.follow(vec![
         Arc::new(Forgetting(authenticator.clone())),
         Arc::new(ForgettingParties(joined.clone())),

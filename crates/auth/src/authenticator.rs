@@ -107,6 +107,19 @@ impl Authenticator {
         None
     }
 
+    /// Whom a caller stands for by now: what is set for its key may have been changed. `None` where nobody can say, as of
+    /// whoever came with a token.
+    pub async fn renewed(&self, caller: &Caller) -> Option<Arc<Caller>> {
+        match &caller.key {
+            Some(key) => {
+                let sought = Sought::Key(KeyHash::from_bytes(key.digest?));
+                let grant = self.virtual_keys.as_ref()?.known.find(sought).await.ok()??;
+                Some(grant.caller().clone())
+            }
+            None => Some(self.privileged.clone()).filter(|privileged| privileged.id == caller.id),
+        }
+    }
+
     /// What a credential claims that is a genuine token.
     pub async fn claims(&self, credential: &Credential) -> Option<Arc<Claimed>> {
         let bearer = self.bearer.as_ref().filter(|_| is_token(credential.reveal()))?;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::routes::Routes;
-use crate::{Holder, Part, Record};
+use crate::{Holder, KeyHash, Part, Record};
 
 /// A key, ready to be asked about requests.
 #[derive(Debug)]
@@ -61,6 +61,20 @@ impl Grant {
             addresses: list(&key.fields, "allowed_ips").iter().filter_map(|text| network(text)).collect(),
             parts: holder.parts.clone(),
         }
+    }
+
+    /// The same of the key with this digest.
+    pub(crate) fn of(mut self, key: KeyHash) -> Self {
+        let standing = Arc::get_mut(&mut self.caller).and_then(|caller| caller.key.as_mut());
+        if let Some(standing) = standing.and_then(Arc::get_mut) {
+            standing.digest = Some(*key.bytes());
+        }
+        self
+    }
+
+    /// Whom it stands for, whatever it opens.
+    pub(crate) fn caller(&self) -> &Arc<Caller> {
+        &self.caller
     }
 
     /// All that had a say in it, besides the key itself.
@@ -120,7 +134,7 @@ fn standing(key: &Record, now: SystemTime) -> Option<Arc<KeyStanding>> {
     text(&key.fields, "key_name")?;
     let Allowance { requests, tokens, .. } = allowance("api_key", key, now);
     let most = dollars(key.fields.get("max_budget")).map(|most| most + increase(&key.fields, now));
-    Some(Arc::new(KeyStanding { spent: Tab::from(key.spent), most, requests, tokens }))
+    Some(Arc::new(KeyStanding { digest: None, spent: Tab::from(key.spent), most, requests, tokens }))
 }
 
 /// The first of those above a key that is blocked, or the key itself.

@@ -120,6 +120,31 @@ impl Joined {
         self.unanswered.invalidate_all();
     }
 
+    /// Joins the caller of a call with those that the call names, or says why it may not.
+    pub async fn join(&self, call: &mut Call) -> Result<()> {
+        let parties = named_by(call);
+        if parties.is_empty() {
+            return Ok(());
+        }
+        // All at once: where nobody answers, a call waits for all of them no longer than for one.
+        let found = join_all(parties.iter().map(|party| self.find(party.clone()))).await;
+        let mut joined: Option<Caller> = None;
+        for (party, terms) in parties.into_iter().zip(found) {
+            let Some(terms) = terms? else {
+                self.unset(&party)?;
+                continue;
+            };
+            terms.admit(call)?;
+            let caller = joined.get_or_insert_with(|| (*call.caller).clone());
+            caller.allowances.extend(terms.allowances.iter().cloned());
+            caller.models.extend(Some(terms.models.clone()).filter(|models| !models.is_empty()));
+        }
+        if let Some(caller) = joined {
+            call.caller = Arc::new(caller);
+        }
+        Ok(())
+    }
+
     async fn find(&self, party: Party) -> Result<Option<Arc<Terms>>> {
         if let Some(known) = self.known.get(&party).await {
             return Ok(known);
@@ -167,26 +192,7 @@ impl Joined {
 
 impl Middleware for Joined {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        let parties = named_by(&call);
-        if parties.is_empty() {
-            return next.answer(call).await;
-        }
-        // All at once: where nobody answers, a call waits for all of them no longer than for one.
-        let found = join_all(parties.iter().map(|party| self.find(party.clone()))).await;
-        let mut joined: Option<Caller> = None;
-        for (party, terms) in parties.into_iter().zip(found) {
-            let Some(terms) = terms? else {
-                self.unset(&party)?;
-                continue;
-            };
-            terms.admit(&call)?;
-            let caller = joined.get_or_insert_with(|| (*call.caller).clone());
-            caller.allowances.extend(terms.allowances.iter().cloned());
-            caller.models.extend(Some(terms.models.clone()).filter(|models| !models.is_empty()));
-        }
-        if let Some(caller) = joined {
-            call.caller = Arc::new(caller);
-        }
+        self.join(&mut call).await?;
         next.answer(call).await
     }
 }

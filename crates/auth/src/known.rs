@@ -202,7 +202,8 @@ impl Known {
     pub(crate) fn recall(&self, remembered: Vec<Remembered>) -> usize {
         let mut count = 0;
         for Remembered { key, looked, holder } in remembered {
-            let Some(grant) = record::read(&holder).map(|holder| Arc::new(Grant::new(&holder, looked)))
+            let Some(grant) =
+                record::read(&holder).map(|holder| Arc::new(Grant::new(&holder, looked).of(key)))
             else {
                 continue;
             };
@@ -324,7 +325,7 @@ impl Landing {
             let looked = memory.clock.wall();
             let found = found?;
             let written = found.as_ref().filter(|_| memory.recorded).map(record::write);
-            let grant = found.map(|holder| Arc::new(Grant::new(&holder, looked)));
+            let grant = found.map(|holder| Arc::new(Grant::new(&holder, looked).of(self.key)));
             let mut state = memory.state.lock();
             let own = Part { kind: KEY, id: self.key.to_string().into() };
             let parts = grant.iter().flat_map(|grant| grant.parts()).chain([&own]);

@@ -44,6 +44,8 @@ pub struct Caller {
 /// What every answer tells the holder of a virtual key of it.
 #[derive(Debug, Default)]
 pub struct KeyStanding {
+    /// The key's digest, by which it is looked up again.
+    pub digest: Option<[u8; 32]>,
     /// What was spent with it: what was known when it was looked up, and what its calls have cost here since.
     pub spent: Arc<Tab>,
     /// The most that may be spent.
@@ -159,7 +161,7 @@ impl Caller {
 
 impl PartialEq for KeyStanding {
     fn eq(&self, other: &Self) -> bool {
-        let told = |this: &Self| (this.spent.total(), this.most, this.requests, this.tokens);
+        let told = |this: &Self| (this.digest, this.spent.total(), this.most, this.requests, this.tokens);
         told(self) == told(other)
     }
 }

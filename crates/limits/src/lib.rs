@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod rule;
-pub use rule::{Counter, Rule, Rules, Ruling, Window};
+pub use rule::{Counter, Renewed, Rule, Rules, Ruling, Window};
 
 mod need;
 pub use need::{Foresee, Need, Wanted};

@@ -1,10 +1,15 @@
 //! The policy that holds what a call needs of every limit, and puts it right when the call ends.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
+use futures_util::poll;
 use gatewright_core::{Call, CallService, Clock, Error, ErrorKind, Middleware, Reply, Result, Tab, watch};
 use http::StatusCode;
+use tokio::time::{Instant, sleep};
 
 use crate::counters::{Counters, Grant, Refused};
 use crate::held::{Held, Holding, Taken};
@@ -15,6 +20,9 @@ use crate::told::{tell_cap, tell_rates};
 
 /// How long a call waits for money that others hold.
 const BUDGET_WAIT: Duration = Duration::from_secs(10);
+
+/// How often a call that waits looks whether its limits were changed.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Holds what a call needs of every limit that applies. The same policy stands above the router for callers and below
 /// it for deployments.
@@ -96,16 +104,27 @@ impl<C: Counters> Limits<C> {
         if rules.is_empty() && !differ {
             return Ok(None);
         }
-        let rules = Arc::new(rules);
-        let admitted = self.hold(call, &rules).await?;
+        let mut rules = Arc::new(rules);
+        let admitted = self.hold(call, &mut rules).await?;
         Ok(Some((rules, admitted)))
     }
 
-    async fn hold(&self, call: &mut Call, rules: &Arc<Ruling>) -> Result<Admitted<C>> {
-        let wanted = Wanted::by(rules);
-        let need = self.foresee(call, wanted);
-        let result = self.counters.hold(rules, &need, self.wait).await;
-        let (hold, grant) = result.map_err(|refused| self.refuse(self.owner, rules, refused))?;
+    /// Takes what a call needs. Where it waits, it does so by the limits as they are by then.
+    async fn hold(&self, call: &mut Call, rules: &mut Arc<Ruling>) -> Result<Admitted<C>> {
+        let until = Instant::now() + self.wait;
+        let (wanted, need, (hold, grant)) = loop {
+            let wanted = Wanted::by(rules);
+            let need = self.foresee(call, wanted);
+            let left = until.saturating_duration_since(Instant::now());
+            match self.held_or_changed(call, rules, &need, left).await {
+                Either::Left(held) => {
+                    let held = held.map_err(|refused| self.refuse(self.owner, rules, refused))?;
+                    break (wanted, need, held);
+                }
+                // It begins to wait anew, for what it waited for is another thing now.
+                Either::Right(now) => *rules = Arc::new(now),
+            }
+        };
         let capped = wanted.money && need.caps(grant.output);
         if capped {
             call.output_cap = Some(grant.output);
@@ -115,11 +134,48 @@ impl<C: Counters> Limits<C> {
         if wanted.money || fitted {
             call.tab = Some(Tab::under(call.tab.take()));
         }
-        let held = Arc::new(Held::new(self.clone(), hold, call, Taken { rules, need: &need, grant: &grant }));
+        let held = Arc::new(Held::new(
+            self.clone(),
+            hold,
+            call,
+            Taken { rules: &*rules, need: &need, grant: &grant },
+        ));
         if fitted {
             call.hold = Some(held.clone());
         }
         Ok(Admitted { held, grant, capped })
+    }
+
+    /// What comes first: that it has what it needs, or is refused, or that its limits are others.
+    async fn held_or_changed(
+        &self,
+        call: &Call,
+        rules: &Ruling,
+        need: &Need,
+        wait: Duration,
+    ) -> Either<Result<(C::Hold, Grant), Refused>, Ruling> {
+        let mut held = pin!(self.counters.hold(rules, need, wait));
+        match poll!(&mut held) {
+            Poll::Ready(held) => Either::Left(held),
+            Poll::Pending if wait.is_zero() => Either::Left(held.await),
+            Poll::Pending => match select(held, Box::pin(self.changed(call, rules))).await {
+                Either::Left((held, _)) => Either::Left(held),
+                Either::Right((now, _)) => Either::Right(now),
+            },
+        }
+    }
+
+    /// The limits of a call, as soon as they are others than these.
+    async fn changed(&self, call: &Call, rules: &Ruling) -> Ruling {
+        loop {
+            sleep(LOOK).await;
+            let alike = |now: &Ruling| {
+                now.len() == rules.len() && now.iter().zip(rules).all(|(one, other)| one.is_like(other))
+            };
+            if let Some(now) = self.rules.renewed(call).await.filter(|now| !alike(now)) {
+                return now;
+            }
+        }
     }
 
     pub(crate) fn foresee(&self, call: &Call, wanted: Wanted) -> Need {

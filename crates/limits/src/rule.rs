@@ -1,5 +1,6 @@
 //! What is limited, for whom, and how far.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,11 @@ pub trait Rules: Send + Sync + 'static {
         caller.may_use(model)
     }
 
+    /// The limits that apply by now to a call that waits since it came; `None` where nobody can say, or they never change.
+    fn renewed<'a>(&'a self, _call: &'a Call) -> Renewed<'a> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Appends the soft budgets that apply, as rules of money.
     fn soft(&self, _call: &Call, _out: &mut Ruling) {}
 
@@ -25,6 +31,9 @@ pub trait Rules: Send + Sync + 'static {
         false
     }
 }
+
+/// What [`Rules::renewed`] answers.
+pub type Renewed<'a> = Pin<Box<dyn Future<Output = Option<Ruling>> + Send + 'a>>;
 
 /// The limits that apply to one call.
 pub type Ruling = SmallVec<[Rule; 8]>;
@@ -120,6 +129,13 @@ impl Rule {
     #[must_use]
     pub fn in_turn(self, turn: u64) -> Self {
         Self { turn, ..self }
+    }
+
+    /// Whether it limits the same as another one, whatever was spent.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let Self { scope, id, counter, limit, window, turn, .. } = self;
+        (*scope, id, *counter, *limit, window, *turn)
+            == (other.scope, &other.id, other.counter, other.limit, &other.window, other.turn)
     }
 
     /// The same under this name for clients.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use gatewright_auth::{Authenticator, Joined};
 use gatewright_core::{Call, Caller, Clock};
-use gatewright_limits::{Calendar, Cycle, Rule, Rules, Ruling, Window};
+use gatewright_limits::{Calendar, Cycle, Renewed, Rule, Rules, Ruling, Window};
 use gatewright_routing::LiveTable;
 
 use super::allowances;
@@ -21,6 +22,7 @@ pub(crate) struct CallRules {
     calendar: Calendar,
     known: Known,
     table: LiveTable,
+    who: (Authenticator, Joined),
     clock: Arc<dyn Clock>,
 }
 
@@ -46,12 +48,13 @@ impl CallRules {
         limits: ProxyLimits,
         (money, known): (&MoneySettings, Known),
         table: LiveTable,
+        who: (Authenticator, Joined),
         clock: Arc<dyn Clock>,
     ) -> Self {
         let proxy: Arc<str> = "proxy".into();
         let budget =
             money.proxy.map(|purse| Standing::budget("proxy", proxy.clone(), purse, &money.calendar));
-        Self { limits, proxy, budget, calendar: money.calendar.clone(), known, table, clock }
+        Self { limits, proxy, budget, calendar: money.calendar.clone(), known, table, who, clock }
     }
 
     pub(crate) fn budgets(&self) -> Vec<FileBudget> {
@@ -77,6 +80,18 @@ impl Rules for CallRules {
 
     fn permits(&self, caller: &Caller, model: &str) -> bool {
         self.table.load().permits(caller, model)
+    }
+
+    fn renewed<'a>(&'a self, call: &'a Call) -> Renewed<'a> {
+        let (authenticator, joined) = &self.who;
+        Box::pin(async move {
+            let mut now = call.clone();
+            now.caller = authenticator.renewed(&call.caller).await?;
+            joined.join(&mut now).await.ok()?;
+            let mut rules = Ruling::new();
+            self.rules(&now, &mut rules);
+            Some(rules)
+        })
     }
 
     fn soft(&self, call: &Call, out: &mut Ruling) {

@@ -10,6 +10,7 @@ mod budgets;
 mod costs;
 mod fitting;
 mod properties;
+mod renewed;
 mod told;
 mod waiting;
 mod wall;
