@@ -15,6 +15,9 @@ use crate::{resets, spent};
 /// How often a change is tried again because somebody else was faster.
 const TRIES: usize = 5;
 
+/// The longest id of what calls are booked to: the journal cuts longer ones, and what was spent would be another's.
+const LONGEST_ID: usize = 160;
+
 /// The most rows of one kind that an answer without pages has.
 pub(crate) const MOST: u64 = 10_000;
 
@@ -59,6 +62,11 @@ pub(crate) async fn insert_and_spend(
     draft: Draft,
     spend: Option<Money>,
 ) -> Result<Object> {
+    let booked = table.kind != Kind::Membership && spent::booked(table.kind, id, &draft).is_some();
+    if booked && (id.len() > LONGEST_ID || id.contains('\0')) {
+        let words = format!("{} has at most {LONGEST_ID} bytes, and none of them is zero", table.id);
+        return Err(Failure::bad(table.id, &words));
+    }
     let step = Step::Make { kind: table.kind, id: id.to_owned(), draft };
     match resets::write(ask, vec![step], spend).await {
         Err(StoreError::Taken(_)) => {
