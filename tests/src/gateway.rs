@@ -185,6 +185,13 @@ impl Gateway {
         kill_process(Pid::from_child(child), Signal::TERM).unwrap();
     }
 
+    /// Writes another configuration and lets it be read, as `kill -HUP` does.
+    pub fn reread(&self, config: &str) {
+        std::fs::write(self.dir.path().join("config.yaml"), config).unwrap();
+        let child = self.child.as_ref().expect("the gateway does not run");
+        kill_process(Pid::from_child(child), Signal::HUP).unwrap();
+    }
+
     /// Waits until it has ended.
     pub fn wait_for_exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the gateway does not run");

@@ -23,7 +23,7 @@ mod rotation;
 mod seal;
 
 mod serve;
-pub use serve::{StartError, serve};
+pub use serve::{Reread, StartError, serve};
 
 mod start;
 pub use start::run;

@@ -11,7 +11,7 @@ use gatewright_transport::Trust;
 use parking_lot::Mutex;
 
 use crate::adapters::{DeploymentRules, Known, Models, PriceList, provider_of};
-use crate::config::{Config, Deployment, Environment};
+use crate::config::{Config, Deployment, Entries, Environment};
 use crate::serve::StartError;
 
 /// What the layers ask about deployments.
@@ -21,14 +21,32 @@ pub(crate) struct Live {
     pub(crate) prices: Arc<PriceList>,
     pub(crate) rules: Arc<DeploymentRules>,
     pub(crate) models: Arc<Models>,
-    /// Those of the configuration, which stay.
-    pub(crate) configured: Vec<Deployment>,
-    settings: gatewright_routing::Settings,
-    /// What reads the environment.
-    pub(crate) env: Environment,
+    /// What the configuration says, as it was read last.
+    pub(crate) configured: ArcSwap<Configured>,
     catalogue: &'static Catalogue,
     /// Held while they are replaced.
     current: Mutex<Vec<Deployment>>,
+}
+
+/// What is taken anew when the configuration is read again.
+pub(crate) struct Configured {
+    /// Its deployments, beside those that are stored.
+    pub(crate) deployments: Vec<Deployment>,
+    /// What further entries are read with.
+    pub(crate) entries: Entries,
+    /// What reads the environment.
+    pub(crate) env: Environment,
+    settings: gatewright_routing::Settings,
+}
+
+// === impl Configured ===
+
+impl Configured {
+    fn of(config: &Config, env: Environment, catalogue: &'static Catalogue) -> Self {
+        let settings =
+            gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
+        Self { deployments: config.deployments.clone(), entries: config.entries.clone(), env, settings }
+    }
 }
 
 // === impl Live ===
@@ -42,9 +60,9 @@ impl Live {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let catalogue = config.catalogue;
-        let settings =
-            gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
-        let empty = Table::build(Vec::new(), settings.clone()).map_err(|problems| lines(&problems))?;
+        let configured = Configured::of(config, env, catalogue);
+        let empty =
+            Table::build(Vec::new(), configured.settings.clone()).map_err(|problems| lines(&problems))?;
         let table = LiveTable::new(empty);
         let live = Self {
             registry: Arc::default(),
@@ -52,9 +70,7 @@ impl Live {
             rules: Arc::new(DeploymentRules::new(config.money.clone(), known, clock)),
             models: Arc::new(Models::new(table.clone(), catalogue)),
             table,
-            configured: config.deployments.clone(),
-            settings,
-            env,
+            configured: ArcSwap::from_pointee(configured),
             catalogue,
             current: Mutex::default(),
         };
@@ -62,11 +78,22 @@ impl Live {
         Ok(live)
     }
 
+    /// Takes a configuration that was read again in place of the one before, all or nothing. What is stored stays.
+    pub(crate) fn reconfigure(&self, config: &Config, env: Environment) -> Result<(), StartError> {
+        let new = Arc::new(Configured::of(config, env, self.catalogue));
+        let old = self.configured.swap(new.clone());
+        let has = |all: &[Deployment], one: &Deployment| all.iter().any(|d| d.routing.id == one.routing.id);
+        let stored = |one: &Deployment| !has(&old.deployments, one) && !has(&new.deployments, one);
+        let stored: Vec<Deployment> = self.current.lock().iter().filter(|one| stored(one)).cloned().collect();
+        let all = new.deployments.iter().cloned().chain(stored).collect();
+        self.replace(all).inspect_err(|_| self.configured.store(old))
+    }
+
     /// Puts these into force in place of those that were, all or none. What stays keeps its health and its counts.
     pub(crate) fn replace(&self, deployments: Vec<Deployment>) -> Result<(), StartError> {
         let mut current = self.current.lock();
         let routing = deployments.iter().map(|deployment| deployment.routing.clone()).collect();
-        let rebuilt = self.table.load().rebuild(routing, self.settings.clone());
+        let rebuilt = self.table.load().rebuild(routing, self.configured.load().settings.clone());
         let table = rebuilt.map_err(|problems| lines(&problems))?;
         // A call on its way holds the old table: what it names there is found until the next change.
         let stays = |old: &&Deployment| deployments.iter().any(|new| new.routing.id == old.routing.id);
@@ -86,8 +113,9 @@ impl Live {
         let routing = &deployment.routing;
         let names = Names { id: &routing.id, group: &routing.group, label: &routing.target };
         let nothing = |_: &str| None;
+        let configured = self.configured.load();
         let env: &dyn Fn(&str) -> Option<String> = match deployment.params.trust {
-            Trust::Operator => &*self.env,
+            Trust::Operator => &*configured.env,
             // A key of the operator's must not go where somebody else says.
             Trust::Untrusted => &nothing,
         };

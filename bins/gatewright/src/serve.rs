@@ -17,7 +17,8 @@ use gatewright_store::Store;
 use gatewright_telemetry::Traced;
 use gatewright_transport::Transport;
 use tokio::net::TcpListener;
-use tracing::warn;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
 
 use crate::adapters::{
     CallRules, Counted, Crossed, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds,
@@ -68,12 +69,16 @@ impl StartError {
     }
 }
 
+/// A configuration that was read again, and what reads its environment.
+pub type Reread = (Config, Environment);
+
 /// Serves `config` on `listener` until `shutdown` is ready; answers when all open calls have ended. Calls are answered by
 /// `workers`, everything else happens on the runtime of whoever asks.
 pub async fn serve(
     config: Config,
     env: Environment,
     (workers, listener): (&Workers, TcpListener),
+    reread: mpsc::Receiver<Reread>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(|err| StartError::new("cannot listen", &err))?;
@@ -119,7 +124,6 @@ pub async fn serve(
     let stored = StoredModels {
         store: store.clone(),
         vault: vault.clone(),
-        entries: config.entries.clone(),
         live: live.clone(),
         enabled: config.store_models,
     };
@@ -129,6 +133,7 @@ pub async fn serve(
         Arc::new(stored.clone()),
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
+    ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let admin = Admin {
         store: store.clone(),
         counts: Arc::new(Counted(counters.clone())),
@@ -160,6 +165,27 @@ pub async fn serve(
         warn!("the last spans did not reach their receiver in time");
     }
     Ok(())
+}
+
+/// Takes every configuration that is read again, where it can be put into force. Calls on their way go on as they began.
+async fn take_anew(mut reread: mpsc::Receiver<Reread>, live: Arc<Live>, stored: StoredModels, fixed: u64) {
+    while let Some((config, env)) = reread.recv().await {
+        if let Err(err) = live.reconfigure(&config, env) {
+            error!(error = %err, "the configuration that was read again cannot be put into force; the old one stays");
+            continue;
+        }
+        if config.fixed != fixed {
+            warn!(
+                "what was changed in general_settings takes effect at the next start, and so may what was in litellm_settings"
+            );
+        }
+        if stored.enabled
+            && let Err(err) = stored.reload().await
+        {
+            warn!(error = %err, "the stored models cannot be read now; they stay as they are");
+        }
+        info!(deployments = config.deployments.len(), "the configuration was read again");
+    }
 }
 
 /// A directory of it for every core.

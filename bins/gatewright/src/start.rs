@@ -10,10 +10,12 @@ use std::thread;
 use gatewright_gateway::WorkerThreads;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, warn};
 
 use crate::cli::{Cli, Command, Serve};
 use crate::config::{Config, DEMO_MODEL, Environment, Said};
-use crate::{StartError, import, journal, serve};
+use crate::{Reread, StartError, import, journal, serve};
 
 /// Variables that set a key of the configuration: `GATEWRIGHT__ROUTER_SETTINGS__NUM_RETRIES=3`.
 const OVERLAY: &str = "GATEWRIGHT__";
@@ -94,19 +96,52 @@ fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartErro
     let threads = WorkerThreads::start(count).map_err(|err| StartError::new("cannot start", &err))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|err| StartError::new("cannot start", &err))?;
-    let variables = config.variables.clone();
-    let env: Environment = Arc::new(move |name| {
-        variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).or_else(|| env(name))
-    });
+    let outer = env.clone();
+    let env = with_variables(&config, outer.clone());
     runtime.block_on(async {
+        let reread = on_hangup(args.clone(), outer);
         let address = SocketAddr::new(args.host, args.port);
         let listener = TcpListener::bind(address)
             .await
             .map_err(|err| StartError::new(&format!("cannot listen on {address}"), &err))?;
         let shown = listener.local_addr().unwrap_or(address);
         greet(&config, shown);
-        serve(config, env, (threads.workers(), listener), stop_signal()).await
+        serve(config, env, (threads.workers(), listener), reread, stop_signal()).await
     })
+}
+
+/// The environment with what the file adds to it.
+fn with_variables(config: &Config, env: Environment) -> Environment {
+    let variables = config.variables.clone();
+    Arc::new(move |name| {
+        variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).or_else(|| env(name))
+    })
+}
+
+/// The configuration, read again at each SIGHUP. One with errors is only told of.
+fn on_hangup(args: Serve, env: Environment) -> mpsc::Receiver<Reread> {
+    let (send, receive) = mpsc::channel(1);
+    let hangup = signal(SignalKind::hangup());
+    tokio::spawn(async move {
+        let Ok(mut hangup) = hangup else { return };
+        while hangup.recv().await.is_some() {
+            let (args, of_process) = (args.clone(), env.clone());
+            let read = tokio::task::spawn_blocking(move || load(&args, &*of_process));
+            let Ok(config) = read.await else { continue };
+            for problem in config.problems.iter() {
+                warn!(%problem, "the configuration was read again");
+            }
+            if config.problems.are_fatal() {
+                error!("the configuration has errors: the old one stays in force");
+                continue;
+            }
+            let env = with_variables(&config, env.clone());
+            if send.send((config, env)).await.is_err() {
+                return;
+            }
+        }
+    });
+    receive
 }
 
 /// Says what is served and gives one line to try.

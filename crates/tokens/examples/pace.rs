@@ -11,8 +11,7 @@ const ROUNDS: u32 = 200;
 #[expect(clippy::print_stdout, reason = "its result")]
 fn main() {
     let prose = "It was the best of times, it was the worst of times; 17 clocks struck. ";
-    let code = "#[expect(clippy::print_stdout, reason = "its result")]
-fn main() {\\n    let total: u64 = items.iter().map(|item| item.price * 3).sum();\\n}\\n";
+    let code = "fn main() {\\n    let total: u64 = items.iter().map(|item| item.price * 3).sum();\\n}\\n";
     for (name, text) in [("prose", prose), ("code", code)] {
         let text = text.repeat(BYTES / text.len());
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#);

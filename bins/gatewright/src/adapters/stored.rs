@@ -25,7 +25,6 @@ const PAGE: u64 = 500;
 pub(crate) struct StoredModels {
     pub(crate) store: Store,
     pub(crate) vault: Option<Vault>,
-    pub(crate) entries: Entries,
     pub(crate) live: Arc<Live>,
     /// Whether models are kept in the database at all.
     pub(crate) enabled: bool,
@@ -50,12 +49,12 @@ struct Built {
 
 impl StoredModels {
     /// Puts what is stored into force beside what is configured. A model that does not build is left out.
-    async fn reload(&self) -> Result<(), StoreError> {
+    pub(crate) async fn reload(&self) -> Result<(), StoreError> {
         let built = self.build(&self.rows().await?);
         for (model, why) in &built.broken {
             warn!(model, why, "a stored model is left out");
         }
-        let all = self.live.configured.iter().cloned().chain(built.deployments).collect();
+        let all = self.live.configured.load().deployments.iter().cloned().chain(built.deployments).collect();
         if let Err(err) = self.live.replace(all) {
             warn!(error = %err, "the stored models cannot be put into force");
         }
@@ -80,7 +79,7 @@ impl StoredModels {
     }
 
     fn build(&self, rows: &Rows) -> Built {
-        let mut entries = self.entries.clone();
+        let mut entries = self.live.configured.load().entries.clone();
         let of_file = std::mem::take(&mut entries.credentials);
         let stored = rows.credentials.iter().filter_map(|(name, draft)| self.credential(name, draft));
         // As with LiteLLM those of the database win.
@@ -110,7 +109,7 @@ impl StoredModels {
 
     /// A row as an entry of `model_list` would be.
     fn deployment(&self, entries: &Entries, id: &str, draft: &Draft) -> Result<Deployment, String> {
-        if self.live.configured.iter().any(|deployment| &*deployment.routing.id == id) {
+        if self.live.configured.load().deployments.iter().any(|deployment| &*deployment.routing.id == id) {
             return Err("the configuration has a deployment of this id".to_owned());
         }
         let field =
@@ -122,7 +121,7 @@ impl StoredModels {
         let trusted = draft.fields.get("by_admin").and_then(Value::as_bool).unwrap_or(false);
         let nothing = |_: &str| None;
         let read = match trusted {
-            true => entries.read_one(&entry, &*self.live.env),
+            true => entries.read_one(&entry, &*self.live.configured.load().env),
             // Neither variables nor credentials of the operator's go where somebody else says.
             false => entries.without_credentials().read_one(&entry, &nothing),
         };
@@ -220,7 +219,7 @@ impl Deployments for StoredModels {
             let Credential { name, info, values } = credential.clone();
             Configured { name, info, values }
         };
-        self.entries.credentials.iter().map(configured).collect()
+        self.live.configured.load().entries.credentials.iter().map(configured).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod redis;
 mod rotation;
 mod settings;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
@@ -75,6 +76,8 @@ pub struct Config {
     pub authorities: Authorities,
     /// Logs and traces.
     pub telemetry: gatewright_telemetry::Settings,
+    /// Tells apart what is only read at a start: what `general_settings` and `litellm_settings` say.
+    pub fixed: u64,
     /// Names and values of the environment that `environment_variables` sets.
     pub variables: Vec<(String, String)>,
     /// What is wrong.
@@ -184,6 +187,7 @@ impl Config {
             salt,
             access,
             telemetry,
+            fixed: digest(&[&general, &litellm]),
             variables: Vec::new(),
             problems,
         }
@@ -214,6 +218,12 @@ fn resolved(
         file::resolve(value, &format!("{name}.{key}"), env, problems);
     }
     section
+}
+
+fn digest(sections: &[&Map<String, Value>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    sections.iter().for_each(|section| Value::Object((*section).clone()).to_string().hash(&mut hasher));
+    hasher.finish()
 }
 
 /// A switch of the environment, as LiteLLM reads it.
