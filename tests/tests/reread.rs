@@ -36,7 +36,10 @@ fn models_aliases_and_credentials_are_taken_anew_and_no_call_is_dropped() {
     thread::scope(|scope| {
         let running = scope.spawn(|| client.chat("old", "hi"));
         upstream.wait_for_requests(1);
-        gateway.reread(&config(&[new.clone()], "router_settings: {model_group_alias: {nick: new}}\n"));
+        gateway.reread(&config(
+            std::slice::from_ref(&new),
+            "router_settings: {model_group_alias: {nick: new}}\n",
+        ));
         until(&client, "new", 200);
         assert_eq!((client.chat("nick", "hi").status, client.chat("old", "hi").status), (200, 400));
         gate.open();

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
 use gatewright_core::SystemClock;
@@ -17,7 +19,6 @@ use gatewright_store::Store;
 use gatewright_telemetry::Traced;
 use gatewright_transport::Transport;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
@@ -78,7 +79,7 @@ pub async fn serve(
     config: Config,
     env: Environment,
     (workers, listener): (&Workers, TcpListener),
-    reread: mpsc::Receiver<Reread>,
+    reread: impl Stream<Item = Reread> + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(|err| StartError::new("cannot listen", &err))?;
@@ -168,8 +169,9 @@ pub async fn serve(
 }
 
 /// Takes every configuration that is read again, where it can be put into force. Calls on their way go on as they began.
-async fn take_anew(mut reread: mpsc::Receiver<Reread>, live: Arc<Live>, stored: StoredModels, fixed: u64) {
-    while let Some((config, env)) = reread.recv().await {
+async fn take_anew(reread: impl Stream<Item = Reread>, live: Arc<Live>, stored: StoredModels, fixed: u64) {
+    let mut reread = pin!(reread);
+    while let Some((config, env)) = reread.next().await {
         if let Err(err) = live.reconfigure(&config, env) {
             error!(error = %err, "the configuration that was read again cannot be put into force; the old one stays");
             continue;

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use futures_util::{Stream, stream};
 use gatewright_gateway::WorkerThreads;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use crate::cli::{Cli, Command, Serve};
@@ -119,29 +119,27 @@ fn with_variables(config: &Config, env: Environment) -> Environment {
 }
 
 /// The configuration, read again at each SIGHUP. One with errors is only told of.
-fn on_hangup(args: Serve, env: Environment) -> mpsc::Receiver<Reread> {
-    let (send, receive) = mpsc::channel(1);
-    let hangup = signal(SignalKind::hangup());
-    tokio::spawn(async move {
-        let Ok(mut hangup) = hangup else { return };
-        while hangup.recv().await.is_some() {
-            let (args, of_process) = (args.clone(), env.clone());
-            let read = tokio::task::spawn_blocking(move || load(&args, &*of_process));
-            let Ok(config) = read.await else { continue };
-            for problem in config.problems.iter() {
-                warn!(%problem, "the configuration was read again");
-            }
-            if config.problems.are_fatal() {
+fn on_hangup(args: Serve, env: Environment) -> impl Stream<Item = Reread> + Send {
+    let hangups = signal(SignalKind::hangup());
+    stream::unfold(hangups, move |hangups| {
+        let (args, env) = (args.clone(), env.clone());
+        async move {
+            let mut hangups = hangups.ok()?;
+            loop {
+                hangups.recv().await?;
+                let (args, of_process) = (args.clone(), env.clone());
+                let config = tokio::task::spawn_blocking(move || load(&args, &*of_process)).await.ok()?;
+                for problem in config.problems.iter() {
+                    warn!(%problem, "the configuration was read again");
+                }
+                if !config.problems.are_fatal() {
+                    let env = with_variables(&config, env);
+                    return Some(((config, env), Ok(hangups)));
+                }
                 error!("the configuration has errors: the old one stays in force");
-                continue;
-            }
-            let env = with_variables(&config, env.clone());
-            if send.send((config, env)).await.is_err() {
-                return;
             }
         }
-    });
-    receive
+    })
 }
 
 /// Says what is served and gives one line to try.
