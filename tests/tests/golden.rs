@@ -256,6 +256,7 @@ impl Case {
 fn extension(dialect: Dialect) -> &'static str {
     match codec(dialect).framing() {
         Framing::Sse => "sse",
+        Framing::Bytes => "bytes",
         Framing::Ndjson => "ndjson",
         Framing::AwsEvents => "eventstream",
     }
