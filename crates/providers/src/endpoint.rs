@@ -151,10 +151,11 @@ impl<'a> Root<'a> {
         if base.ends_with(path) {
             return uri(base);
         }
-        // `https://host/v1` and `/v1/messages` share a segment.
-        match path.strip_prefix("/v1") {
-            Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
-            _ => uri(&format!("{base}{suffix}{path}")),
+        // `https://host/v1` and `/v1/messages` share a segment, and so may other versions.
+        let version = path.get(1..).and_then(|path| path.split('/').next()).unwrap_or_default();
+        match base.strip_suffix(version).filter(|rest| version.starts_with('v') && rest.ends_with('/')) {
+            Some(rest) => uri(&format!("{}{path}", rest.trim_end_matches('/'))),
+            None => uri(&format!("{base}{suffix}{path}")),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Sent<'_> {
             notes.note(self.endpoint.codec.facts(&body));
         }
         let frame = match self.call.operation {
-            Operation::CountTokens => Frame { data: body, ..Frame::default() },
+            Operation::CountTokens => Frame { data: self.counted(body)?, ..Frame::default() },
             Operation::Chat if wants_stream => self.retold(&body)?,
             Operation::Chat => self.relayed(body)?,
             Operation::Embeddings | Operation::Rerank => {
@@ -84,6 +84,16 @@ impl Sent<'_> {
         let frames = Frames::one(frame);
         let head = Head { status, headers, streams: wants_stream, ..self.head() };
         Ok(Reply { head, frames })
+    }
+
+    /// A count in the client's words.
+    fn counted(&self, body: Bytes) -> Result<Bytes> {
+        let (ours, theirs) = (self.call.codec, self.endpoint.codec);
+        if ours.dialect() == theirs.dialect() {
+            return Ok(body);
+        }
+        let tokens = theirs.decode_count(&body).map_err(|err| fault::inside(self.provider(), err))?;
+        Ok(ours.encode_count(tokens))
     }
 
     async fn refused(&self, response: Response) -> Error {

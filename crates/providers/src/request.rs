@@ -70,7 +70,7 @@ pub(crate) fn build(
 fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
     let mut body = json.clone();
     match call.operation {
-        Operation::Chat => endpoint.codec.readdress(&mut body, &endpoint.model),
+        Operation::Chat | Operation::CountTokens => endpoint.codec.readdress(&mut body, &endpoint.model),
         _ => body.set_string("model", &endpoint.model),
     }
     body
@@ -92,19 +92,7 @@ fn translated(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses
     let bytes = endpoint.codec.encode_request(&chat, &endpoint.facts, losses)?;
     let mut body = Json::parse(bytes, JsonLimits::default())?;
     if call.operation == Operation::CountTokens {
-        // The counting endpoint refuses what steers an answer.
-        for field in [
-            "max_tokens",
-            "stream",
-            "metadata",
-            "service_tier",
-            "stop_sequences",
-            "temperature",
-            "top_p",
-            "top_k",
-        ] {
-            body.remove(field);
-        }
+        endpoint.codec.ask_count(&mut body, &endpoint.model);
     }
     Ok(body)
 }

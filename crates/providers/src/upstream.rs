@@ -120,7 +120,7 @@ fn unasked(call: &Call, deployment: &Deployment) -> Result<Reply> {
         return Err(fault::worded(ErrorKind::Unsupported, provider, &words));
     }
     let tokens = gatewright_tokens::estimate(call.chat()?);
-    let data = format!(r#"{{"input_tokens":{tokens}}}"#).into();
+    let data = call.codec.encode_count(tokens);
     let frames = Frames::one(Frame { data, ..Frame::default() });
     Ok(Reply { head: Head::default(), frames })
 }
