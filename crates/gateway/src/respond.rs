@@ -16,7 +16,7 @@ use http::{StatusCode, header};
 
 use crate::Settings;
 use crate::call_name::CALL_ID;
-use crate::edge::EdgeBody;
+use crate::edge::{EdgeBody, ListBody};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -50,6 +50,8 @@ pub(crate) struct Told<'a> {
     pub(crate) settings: &'a Settings,
     /// Fields that were taken out of the client's request.
     pub(crate) dropped: Vec<Cow<'static, str>>,
+    /// Whether the client reads a stream as one JSON list.
+    pub(crate) as_list: bool,
 }
 
 /// A reply for the client.
@@ -62,6 +64,11 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     }
     headers.extend(head.told);
     let body = match head.streams {
+        true if told.as_list => {
+            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
+            Body::new(ListBody::new(EdgeBody::new(frames, codec)))
+        }
         true => {
             headers.insert(CONTENT_TYPE, EVENTS);
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

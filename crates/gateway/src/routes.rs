@@ -21,6 +21,8 @@ pub struct Route {
 pub enum Answers {
     /// A call through the stack, in a dialect.
     Call(Operation, Dialect),
+    /// A call in Google's way: what is asked for stands behind the model's name.
+    Google,
     /// The models that the caller may use.
     Models,
     /// One of them.
@@ -55,6 +57,9 @@ pub const ROUTES: &[Route] = &[
     chat("/engines/{model}/chat/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
+    post("/v1beta/models/{*model}", Answers::Google),
+    post("/v1/models/{*model}", Answers::Google),
+    post("/models/{*model}", Answers::Google),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),

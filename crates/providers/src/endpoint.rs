@@ -151,13 +151,18 @@ impl<'a> Root<'a> {
         if base.ends_with(path) {
             return uri(base);
         }
-        // `https://host/v1` and `/v1/messages` share a segment, and so may other versions.
-        let version = path.get(1..).and_then(|path| path.split('/').next()).unwrap_or_default();
-        match base.strip_suffix(version).filter(|rest| version.starts_with('v') && rest.ends_with('/')) {
-            Some(rest) => uri(&format!("{}{path}", rest.trim_end_matches('/'))),
-            None => uri(&format!("{base}{suffix}{path}")),
+        // `https://host/v1` and `/v1/messages` share a segment; another version at the base is the operator's choice.
+        let last = base.rsplit('/').next().unwrap_or_default();
+        match path.get(1..).and_then(|path| path.split_once('/')) {
+            Some((first, rest)) if is_version(first) && is_version(last) => uri(&format!("{base}/{rest}")),
+            _ => uri(&format!("{base}{suffix}{path}")),
         }
     }
+}
+
+/// `v1`, `v1beta`.
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The quirk as it holds for this model; `None` where it does not.

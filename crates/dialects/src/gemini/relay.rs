@@ -63,7 +63,10 @@ impl Relay for Splice {
         let content = response.candidates.iter().map(weight).fold(0, u32::saturating_add);
         let peek = Peek { usage: usage(&response, self.searches), content, last: false };
         out.put_slice(b"data: ");
+        let at = out.len();
         out.put_slice(&renamed(Bytes::copy_from_slice(event.data), &self.model)?);
+        // An event may have come in several lines; it goes in one. In JSON a line break is white space.
+        out.iter_mut().skip(at).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         out.put_slice(b"\n\n");
         Ok(peek)
     }

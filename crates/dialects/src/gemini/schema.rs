@@ -54,6 +54,10 @@ pub(super) fn restricted(schema: &Value) -> Value {
             _ => {}
         }
     }
+    // One that came out of an `allOf`.
+    if out.contains_key("$ref") {
+        out.retain(|key, _| key.starts_with('$'));
+    }
     Value::Object(out)
 }
 
@@ -81,10 +85,6 @@ fn join(value: &Value, out: &mut Map<String, Value>) {
                 (_, _, value) => drop(out.entry(key).or_insert(value)),
             }
         }
-    }
-    // Nothing may stand beside a reference.
-    if out.contains_key("$ref") {
-        out.retain(|key, _| key.starts_with('$'));
     }
 }
 
