@@ -73,14 +73,20 @@ fn every_case_has_a_row_and_names_its_source() {
 fn entry(row: &ProviderRow, upstream: &Upstream) -> String {
     let model = format!("{}/{}", row.id, read(&folder().join(&row.id).join("model")).trim());
     let path = base(row).path().trim_end_matches('/').to_owned();
-    let params = json!({
+    let mut params = json!({
         "model": model, "api_base": format!("{}{path}", upstream.base()), "api_key": "sk-fake",
     });
+    // What nobody says by default is said by its own name.
+    let used = |name: &str| row.paths.values().any(|path| path.contains(&format!("{{{name}}}")));
+    for (name, _) in row.variables.iter().filter(|(name, variable)| variable.default.is_none() && used(name))
+    {
+        params[name] = json!(name);
+    }
     format!("  - {}\n", json!({ "model_name": row.id, "litellm_params": params }))
 }
 
 fn base(row: &ProviderRow) -> Uri {
-    row.base_url.as_deref().unwrap_or(SOMEWHERE).parse().unwrap()
+    row.base_url.as_deref().unwrap_or(SOMEWHERE).replace(['{', '}'], "").parse().unwrap()
 }
 
 fn sent(row: &ProviderRow, seen: &Seen, lost: &str) -> Value {

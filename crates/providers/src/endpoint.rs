@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
+    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, SystemClock, Usage,
+    without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::authorize::google::{Found, Google, Source};
+use crate::custom;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
 use crate::{Authorize, HeaderKey, Params, QueryKey};
@@ -21,6 +24,8 @@ pub(crate) struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
     pub(crate) quirks: Quirks,
+    /// How a request is edited last.
+    pub(crate) shape: Option<custom::Shape>,
     addresses: Vec<Address>,
     base: String,
 }
@@ -58,6 +63,7 @@ impl Endpoint {
             (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
+            (_, None) if row.auth == Auth::Google => Some(google(params, &fill)?),
             (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
@@ -68,6 +74,7 @@ impl Endpoint {
             quirks: Quirks::new(row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
+            shape: custom::shape(&row.id),
             authorize,
             base: shown(&addresses, codec, &fill).unwrap_or(base),
             addresses,
@@ -212,9 +219,24 @@ fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     let header = match auth {
         Auth::Bearer => HeaderKey::bearer(key),
         Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
+        // A key of Google's express mode, where it stands in for an account.
+        Auth::Google => HeaderKey::named(HeaderName::from_static("x-goog-api-key"), key),
         Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
     };
     header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
+}
+
+/// Google's tokens, from what the deployment or the environment says.
+fn google(params: &Params, fill: &Fill<'_>) -> Result<Arc<dyn Authorize>> {
+    let gcloud = || fill.known("home").map(|home| format!("{home}/.config/gcloud"));
+    let found = Found {
+        told: fill.known("vertex_credentials"),
+        file: fill.known("google_application_credentials"),
+        gcloud: fill.known("cloudsdk_config").or_else(gcloud),
+        metadata: fill.known("gce_metadata_host"),
+    };
+    let source = Source::find(found, params.trust)?;
+    Ok(Arc::new(Google::new(source, params.trust, Arc::new(SystemClock))))
 }
 
 fn invalid(message: String) -> Error {

@@ -42,6 +42,9 @@ pub(crate) fn build(
         body.remove(field);
     }
     endpoint.quirks.apply(&mut body, &mut losses)?;
+    if let Some(shape) = endpoint.shape {
+        shape(&mut body, endpoint.codec.dialect(), call.operation);
+    }
     let dropped = losses.into_fields();
     // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
     let lost: Vec<&str> =

@@ -67,8 +67,8 @@ impl Upstream {
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
-            if let Some(refreshed) = authorize.refresh() {
-                refreshed.await?;
+            if let Some(refreshed) = authorize.refresh(&self.transport) {
+                refreshed.await.map_err(|err| fault::inside(deployment.provider(), err))?;
             }
             authorize.authorize(&mut request)?;
         }
