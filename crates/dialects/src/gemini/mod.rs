@@ -8,6 +8,7 @@ mod facts;
 mod grounding;
 mod logprobs;
 mod part_out;
+mod partial;
 mod piece;
 mod relay;
 mod reply_decode;
@@ -64,10 +65,16 @@ impl Codec for Gemini {
         Some(&embedding::Vectors)
     }
 
-    fn readdress(&self, body: &mut Json, _model: &str) {
+    fn readdress(&self, body: &mut Json, model: &str) {
         // The model stands in the address, and the API refuses fields that it does not know.
         body.remove("model");
         body.remove("stream");
+        // Except in a count's request for an answer, which names it too.
+        let inner = body.raw("generateContentRequest").map(<[u8]>::to_vec);
+        if let Some(Ok(mut inner)) = inner.map(|inner| Json::parse(inner.into(), JsonLimits::default())) {
+            inner.set_string("model", &format!("models/{model}"));
+            body.set("generateContentRequest", inner.to_bytes());
+        }
     }
 
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {

@@ -4,6 +4,7 @@ use gatewright_core::chat::{Delta, Event, Extra, PartKind};
 use gatewright_core::{Decode, RawEvent, Result, Usage};
 use serde_json::Value;
 
+use super::partial::Building;
 use super::piece::{self, Kind};
 use super::wire::{Called, Candidate, Response, cut, malformed, read};
 use super::{call_id, error, grounding, logprobs, reply_decode, words};
@@ -27,6 +28,8 @@ struct Choice {
     parts: u32,
     open: Option<Open>,
     calls: usize,
+    /// A call whose arguments still come.
+    building: Option<Building>,
     /// The grounding that was told last: it is repeated with every event.
     grounding: Option<Value>,
     finished: bool,
@@ -168,11 +171,32 @@ impl Choice {
 
     fn call(&mut self, call: Called<'_>, answer: &str, out: &mut Vec<Event>) {
         let arguments = call.arguments();
-        let own = call.id.filter(|id| !id.is_empty());
-        let id = own.map_or_else(|| call_id::of(answer, self.index, self.calls), Into::into);
-        self.calls += 1;
-        let name = call.name.unwrap_or_default().into_owned();
-        self.whole(PartKind::ToolCall { id, name }, Some(Delta::Arguments(arguments)), out);
+        let goes_on = call.will_continue;
+        if let Some(name) = call.name.filter(|name| !name.is_empty()) {
+            self.built(out);
+            let own = call.id.filter(|id| !id.is_empty());
+            let id = own.map_or_else(|| call_id::of(answer, self.index, self.calls), Into::into);
+            self.calls += 1;
+            let name = name.into_owned();
+            if !goes_on && call.partial_args.is_empty() {
+                return self.whole(PartKind::ToolCall { id, name }, Some(Delta::Arguments(arguments)), out);
+            }
+            self.building = Some(Building::new(id, name));
+        }
+        if let Some(building) = &mut self.building {
+            call.partial_args.into_iter().for_each(|piece| building.add(piece));
+        }
+        if !goes_on {
+            self.built(out);
+        }
+    }
+
+    /// The call that came in pieces is whole.
+    fn built(&mut self, out: &mut Vec<Event>) {
+        if let Some(call) = self.building.take() {
+            let arguments = Delta::Arguments(call.arguments());
+            self.whole(PartKind::ToolCall { id: call.id, name: call.name }, Some(arguments), out);
+        }
     }
 
     /// A part that is whole at once.
@@ -212,6 +236,7 @@ impl Choice {
     }
 
     fn finish(&mut self, word: &str, out: &mut Vec<Event>) {
+        self.built(out);
         let cited = self.grounding.take().map(|metadata| grounding::citations(&metadata)).unwrap_or_default();
         if !cited.is_empty() {
             self.flow(Open::Text, out);

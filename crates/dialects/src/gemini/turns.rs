@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use gatewright_core::Losses;
 use gatewright_core::chat::{Chat, Part, Role, ToolResult, Turn};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::part_out::{Answered, PartOut};
 use super::words::UNSIGNED;
@@ -228,9 +228,11 @@ fn object(text: String, is_error: bool) -> Value {
     if is_error {
         return json!({"error": text});
     }
-    match serde_json::from_str::<Map<String, Value>>(&text) {
-        Ok(object) => Value::Object(object),
-        Err(_) => json!({"output": text}),
+    let structured = text.starts_with(['{', '[']).then(|| serde_json::from_str(&text).ok()).flatten();
+    match structured {
+        Some(Value::Object(object)) => Value::Object(object),
+        Some(list) => json!({"output": list}),
+        None => json!({"output": text}),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::partial;
 use super::usage::UsageIn;
 
 #[derive(Default, Deserialize)]
@@ -70,7 +71,7 @@ pub(super) struct Piece<'a> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Called<'a> {
     #[serde(borrow)]
     pub(super) id: Option<Cow<'a, str>>,
@@ -78,6 +79,10 @@ pub(super) struct Called<'a> {
     pub(super) name: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) args: Option<&'a RawValue>,
+    /// Arguments in pieces, where a client asked for them so.
+    pub(super) partial_args: Vec<partial::Piece>,
+    /// Whether more pieces come.
+    pub(super) will_continue: bool,
 }
 
 #[derive(Default, Deserialize)]

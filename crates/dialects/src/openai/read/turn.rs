@@ -48,8 +48,15 @@ impl Turns {
         parts.append(&mut content);
         parts.extend(take_string(&mut message, "refusal").filter(|text| !text.is_empty()).map(Part::Refusal));
         let calls = take_list(&mut message, "tool_calls").unwrap_or_default();
+        let thoughts = parts.len();
         for call in calls {
-            sign(tool::signature(&call), &mut parts);
+            // A call's signature stands before it as reasoning without a text, unless the thinking has brought it.
+            let signature = tool::signature(&call);
+            let known =
+                |part: &Part| matches!(part, Part::Reasoning { signature: own, .. } if *own == signature);
+            if signature.is_some() && !parts.iter().take(thoughts).any(known) {
+                parts.push(Part::Reasoning { text: String::new(), signature });
+            }
             parts.extend(tool::call(call).map(Part::ToolCall));
         }
         if let Some(call) = take_object(&mut message, "function_call") {
@@ -87,16 +94,6 @@ fn result(parts: Vec<Part>, mut message: Map<String, Value>) -> Turn {
     let cache = part::take_mark(&mut message);
     let result = Part::ToolResult(ToolResult { id, parts, is_error, cache });
     turn(Role::User, vec![result], message)
-}
-
-/// A call's signature stands before it as reasoning without a text, unless its thinking has brought it.
-fn sign(signature: Option<String>, parts: &mut Vec<Part>) {
-    let Some(wanted) = signature else { return };
-    let known =
-        |part: &Part| matches!(part, Part::Reasoning { signature: Some(known), .. } if *known == wanted);
-    if !parts.iter().any(known) {
-        parts.push(Part::Reasoning { text: String::new(), signature: Some(wanted) });
-    }
 }
 
 fn turn(role: Role, mut parts: Vec<Part>, mut message: Map<String, Value>) -> Turn {
