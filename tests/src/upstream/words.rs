@@ -100,7 +100,9 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
 }
 
 fn words(body: &Value) -> HashMap<String, String> {
-    let turns = body["messages"].as_array().or(body["contents"].as_array());
+    let inner = &body["generateContentRequest"]["contents"];
+    let lists = [&body["messages"], &body["contents"], inner];
+    let turns = lists.iter().find_map(|list| list.as_array());
     let last = turns.and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
     let text = match last.map(|turn| turn.get("content").unwrap_or(&turn["parts"])) {
         Some(Value::String(text)) => text.clone(),

@@ -11,7 +11,7 @@ use gatewright_core::chat::{Chat, Part, Role, ToolResult, Turn};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::part_out::{Answered, PartOut};
+use super::part_out::{Answered, Made, PartOut};
 use super::words::UNSIGNED;
 
 /// A conversation as the API wants it: instructions apart, and the two speakers taking turns.
@@ -139,8 +139,14 @@ impl<'a> Dialogue<'a> {
     }
 
     fn model(&mut self, turn: &'a Turn, losses: &mut Losses) -> Vec<PartOut<'a>> {
-        let mut said = Said { out: Vec::new(), pending: None, ways: self.ways, called: false };
+        let mut said =
+            Said { out: Vec::new(), pending: None, ways: self.ways, called: false, calls_later: false };
         for (at, part) in turn.parts.iter().enumerate() {
+            let rest = turn.parts.get(at + 1..).unwrap_or_default();
+            let taker = rest
+                .iter()
+                .find(|part| matches!(part, Part::ToolCall(_) | Part::Reasoning { signature: Some(_), .. }));
+            said.calls_later = matches!(taker, Some(Part::ToolCall(_)));
             match part {
                 Part::Text { text, .. } | Part::Refusal(text) => said.text(text),
                 Part::Media(media) => said.out.push(PartOut::media(media)),
@@ -149,11 +155,7 @@ impl<'a> Dialogue<'a> {
                     let signature = said.for_call();
                     said.out.push(PartOut::call(call, signature));
                 }
-                Part::Reasoning { text, signature } => {
-                    let calls = |part: &Part| matches!(part, Part::ToolCall(_));
-                    let rest = turn.parts.get(at + 1..).unwrap_or_default();
-                    said.thought(text, signature.as_deref(), rest.iter().any(calls), losses);
-                }
+                Part::Reasoning { text, signature } => said.thought(text, signature.as_deref(), losses),
                 Part::RedactedReasoning { .. } => losses.add("messages.redacted_thinking"),
                 Part::Other(value) => said.out.extend(own(value, losses)),
                 Part::ToolResult(_) => losses.add("messages.tool_result"),
@@ -171,16 +173,23 @@ struct Said<'a> {
     ways: Ways,
     /// Whether a tool was called before: of calls side by side only the first is signed.
     called: bool,
+    /// Whether one is called behind the part at hand, and no other signature between: it is the call's then.
+    calls_later: bool,
 }
 
 impl<'a> Said<'a> {
     fn text(&mut self, text: &'a str) {
-        if !text.is_empty() {
-            self.out.push(PartOut::text(text));
+        if text.is_empty() {
+            return;
+        }
+        self.out.push(PartOut::text(text));
+        // OpenAI's clients have the signatures before the texts.
+        if !self.calls_later {
+            self.settle();
         }
     }
 
-    fn thought(&mut self, text: &'a str, signature: Option<&'a str>, calls: bool, losses: &mut Losses) {
+    fn thought(&mut self, text: &'a str, signature: Option<&'a str>, losses: &mut Losses) {
         if !self.ways.thinks {
             return losses.add("messages.reasoning");
         }
@@ -188,9 +197,14 @@ impl<'a> Said<'a> {
             self.settle();
         }
         match (text.is_empty(), signature) {
-            (true, signature) => self.pending = signature.or(self.pending),
+            (true, signature) => {
+                self.pending = signature.or(self.pending);
+                if !self.calls_later && self.last_text().is_some() {
+                    self.settle();
+                }
+            }
             // Its text was shown before a call, and the signature is the call's.
-            (false, Some(signature)) if calls => {
+            (false, Some(signature)) if self.calls_later => {
                 self.out.push(PartOut::thought(text, None));
                 self.pending = Some(signature);
             }
@@ -207,13 +221,21 @@ impl<'a> Said<'a> {
     /// Gives a signature that no call took to the text before it.
     fn settle(&mut self) {
         let Some(signature) = self.pending.take() else { return };
-        match self.out.last_mut() {
-            Some(PartOut::Made(made))
+        match self.last_text() {
+            Some(text) => text.thought_signature = Some(Cow::Borrowed(signature)),
+            None => self.out.push(PartOut::signature(signature)),
+        }
+    }
+
+    /// The text that was said last, where it has no signature yet.
+    fn last_text(&mut self) -> Option<&mut Made<'a>> {
+        match self.out.last_mut()? {
+            PartOut::Made(made)
                 if made.text.is_some() && !made.thought && made.thought_signature.is_none() =>
             {
-                made.thought_signature = Some(Cow::Borrowed(signature));
+                Some(made)
             }
-            _ => self.out.push(PartOut::signature(signature)),
+            _ => None,
         }
     }
 
