@@ -41,7 +41,7 @@ fn camel(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let said = fields.into_iter().filter(|(key, value)| {
-                !value.is_null() && !(key == "thought" && *value == Value::Bool(false))
+                !(value.is_null() || key == "thought" && *value == Value::Bool(false))
             });
             said.map(|(key, value)| (camel_key(&key), camel(value))).collect::<Map<_, _>>().into()
         }

@@ -31,7 +31,7 @@ struct Content<'a> {
 }
 
 /// A list of parts; a lone one may stand without its list.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(transparent)]
 struct Pieces<'a>(#[serde(borrow)] Option<&'a RawValue>);
 
@@ -41,12 +41,6 @@ pub(super) struct Turns {
     /// Calls without a result so far: the tool's name and the call's.
     waiting: Vec<(String, String)>,
     calls: usize,
-}
-
-impl Default for Pieces<'_> {
-    fn default() -> Self {
-        Self(None)
-    }
 }
 
 // === impl Pieces ===
