@@ -6,6 +6,7 @@ pub mod client;
 pub mod dashboard;
 pub mod disk;
 pub mod gateway;
+pub mod google;
 pub mod issuer;
 pub mod journal;
 pub mod postgres;

@@ -16,8 +16,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 /// The dialects by their folders' names.
-const DIALECTS: [(&str, Dialect); 2] =
-    [("openai", Dialect::OpenAiChat), ("anthropic", Dialect::AnthropicMessages)];
+const DIALECTS: [(&str, Dialect); 3] =
+    [("openai", Dialect::OpenAiChat), ("anthropic", Dialect::AnthropicMessages), ("gemini", Dialect::Gemini)];
 
 /// How large an event may be.
 const MAX_EVENT: usize = 1 << 20;

@@ -100,11 +100,17 @@ fn every_case_has_a_row_and_names_its_source() {
 /// A deployment whose address is the row's own on the fake provider's host.
 fn entry(row: &ProviderRow, upstream: &Upstream) -> String {
     let path = base(row).path().trim_end_matches('/').to_owned();
-    let params = json!({
+    let mut params = json!({
         "model": format!("{}/{}", row.id, model_of(row)),
         "api_base": format!("{}{path}", upstream.base()),
         "api_key": "sk-fake",
     });
+    // What nobody says by default is said by its own name.
+    let used = |name: &str| row.paths.values().any(|path| path.contains(&format!("{{{name}}}")));
+    for (name, _) in row.variables.iter().filter(|(name, variable)| variable.default.is_none() && used(name))
+    {
+        params[name] = json!(name);
+    }
     format!("  - {}\n", json!({ "model_name": row.id, "litellm_params": params }))
 }
 

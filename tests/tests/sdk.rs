@@ -1,4 +1,5 @@
-//! The libraries that OpenAI and Anthropic publish, in Python and Node, against the gateway in front of both dialects.
+//! The libraries that OpenAI, Anthropic and Google publish, in Python and Node, against the gateway in front of their
+//! dialects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ fn check(script: &mut Command) {
     let list = [
         deployment("openai-model", "openai/gpt-4o", &upstream, ""),
         deployment("anthropic-model", "anthropic/claude-sonnet-4-5", &upstream, ""),
+        deployment("gemini-model", "gemini/gemini-2.5-flash", &upstream, ""),
     ];
     let gateway = Gateway::start(&format!(
         "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
@@ -49,7 +51,7 @@ fn check(script: &mut Command) {
     script
         .env("GATEWAY", gateway.base())
         .env("KEY", MASTER_KEY)
-        .env("MODELS", "openai-model,anthropic-model");
+        .env("MODELS", "openai-model,anthropic-model,gemini-model");
     run(script.env("NO_PROXY", "*"));
 }
 

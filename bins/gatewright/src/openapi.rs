@@ -46,6 +46,7 @@ pub fn document() -> Value {
 fn of_models(answers: &Answers) -> Value {
     let (tag, summary, open) = match answers {
         Answers::Call(operation, dialect) => return call(*operation, *dialect),
+        Answers::Google => return google(),
         Answers::Models => ("models", "The models that the caller may use", false),
         Answers::TokenCounter => {
             ("conversations", "Counts the tokens of a conversation, in LiteLLM's form", false)
@@ -93,6 +94,15 @@ fn call(operation: Operation, dialect: Dialect) -> Value {
         },
     });
     json!({"tags": [tag], "summary": summary, "requestBody": content(&body)})
+}
+
+/// A call whose path says what is asked for.
+fn google() -> Value {
+    let summary = "Answers a conversation, plain or streamed, or counts its tokens, in the words of Gemini: \
+                   {model}:generateContent, :streamGenerateContent, :countTokens";
+    let contents = json!({"type": "array", "items": {"type": "object"}});
+    let body = json!({"type": "object", "properties": {"contents": contents}});
+    json!({"tags": ["conversations"], "summary": summary, "requestBody": content(&body)})
 }
 
 /// Puts an operation at its place, with the parameters that its path has.

@@ -12,7 +12,17 @@ pub(crate) struct Routes(Vec<Arc<str>>);
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "llm_api_routes",
-        &["/v1/", "/chat/", "/completions", "/embeddings", "/engines/", "/openai/", "/models", "/responses"],
+        &[
+            "/v1/",
+            "/v1beta/",
+            "/chat/",
+            "/completions",
+            "/embeddings",
+            "/engines/",
+            "/openai/",
+            "/models",
+            "/responses",
+        ],
     ),
     (
         "openai_routes",
@@ -32,6 +42,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("anthropic_routes", &["/v1/messages"]),
+    ("google_routes", &["/v1beta/models/", "/models/"]),
     (
         "management_routes",
         &[

@@ -111,6 +111,8 @@ pub enum Auth {
     Header(String),
     /// The key in the address, as the value of a parameter of this name.
     Query(String),
+    /// A token that Google gives to an account.
+    Google,
 }
 
 /// How a provider bills, where it differs from the others.
@@ -155,7 +157,9 @@ impl ProviderRow {
     pub fn path_of<'a>(&'a self, model: &'a str, operation: Operation, stream: bool) -> Option<&'a str> {
         let word = operation.as_str();
         let streamed = stream.then(|| format!("{word}_stream"));
-        let mut in_order = self.models_of(model).map(|models| &models.paths).chain([&self.paths]);
+        // The provider's own are those of its own dialect.
+        let own = (self.dialect_of(model) == self.dialect).then_some(&self.paths);
+        let mut in_order = self.models_of(model).map(|models| &models.paths).chain(own);
         in_order
             .find_map(|paths| streamed.as_ref().and_then(|word| paths.get(word)).or_else(|| paths.get(word)))
             .map(String::as_str)

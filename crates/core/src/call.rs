@@ -258,7 +258,11 @@ impl Call {
     /// The canonical conversation, decoded once for all clones.
     pub fn chat(&self) -> Result<&Chat> {
         let decode = || match &self.body {
-            Body::Json(json) => self.codec.decode_request(json),
+            // Whether it streams may stand in the address alone.
+            Body::Json(json) => {
+                let stream = |chat: Chat| Chat { stream: chat.stream || self.stream, ..chat };
+                self.codec.decode_request(json).map(stream)
+            }
             Body::Form(_) | Body::Opaque(_) => {
                 Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body"))
             }

@@ -123,6 +123,33 @@ pub trait Codec: Send + Sync + 'static {
     /// Writes a request for an upstream. What cannot be carried is told to `losses`.
     fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes>;
 
+    /// Turns a request for an answer into one for the count of its tokens: what only steers an answer is refused there.
+    fn ask_count(&self, body: &mut Json, _model: &str) {
+        const STEERS: [&str; 8] = [
+            "max_tokens",
+            "stream",
+            "metadata",
+            "service_tier",
+            "stop_sequences",
+            "temperature",
+            "top_p",
+            "top_k",
+        ];
+        STEERS.iter().for_each(|field| drop(body.remove(field)));
+    }
+
+    /// Reads what an upstream counted.
+    fn decode_count(&self, body: &[u8]) -> Result<u64> {
+        let counted: Counted = serde_json::from_slice(body)
+            .map_err(|_| Error::new(ErrorKind::BadGateway, "the provider's count could not be read"))?;
+        Ok(counted.input_tokens)
+    }
+
+    /// Writes a count for a client.
+    fn encode_count(&self, tokens: u64) -> Bytes {
+        format!(r#"{{"input_tokens":{tokens}}}"#).into()
+    }
+
     /// Features of a request that an upstream of this dialect wants named in a header beside it.
     fn opt_ins(&self, _body: &Json) -> Vec<&'static str> {
         Vec::new()
@@ -153,6 +180,12 @@ pub trait Codec: Send + Sync + 'static {
 
     /// The last events of a stream that fails after its first byte.
     fn encode_error_event(&self, error: &Error) -> Bytes;
+}
+
+/// A count of tokens as Anthropic writes it.
+#[derive(serde::Deserialize)]
+struct Counted {
+    input_tokens: u64,
 }
 
 // === impl Dialect ===

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod anthropic;
+mod arguments;
+mod gemini;
 mod json;
 pub mod ndjson;
 mod openai;
@@ -19,7 +21,7 @@ pub fn of(dialect: Dialect) -> &'static dyn Codec {
         Dialect::AnthropicMessages => &anthropic::Anthropic,
         Dialect::OpenAiResponses => &openai::OpenAi,
         Dialect::OpenAiCompletions => &openai::OpenAi,
-        Dialect::Gemini => &openai::OpenAi,
+        Dialect::Gemini => &gemini::Gemini,
         Dialect::BedrockConverse => &openai::OpenAi,
         Dialect::CohereChat => &openai::OpenAi,
         Dialect::OllamaChat => &openai::OpenAi,

@@ -4,9 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::{Codec, Frames};
 use http_body::Frame;
+use memchr::memmem;
 use tracing::warn;
 
 /// Frames as they come.
@@ -61,6 +62,64 @@ impl http_body::Body for EdgeBody {
             // A frame may only carry usage that the client did not ask for.
             if !data.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+        }
+    }
+}
+
+/// The same as one JSON list, an event an item.
+pub(crate) struct ListBody {
+    events: EdgeBody,
+    begun: bool,
+    ended: bool,
+}
+
+impl ListBody {
+    pub(crate) fn new(events: EdgeBody) -> Self {
+        Self { events, begun: false, ended: false }
+    }
+
+    /// Events in server-sent form as items. A frame holds whole events, and JSON's line breaks are escaped.
+    fn items(&mut self, events: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(events.len());
+        let mut rest = events;
+        while let Some(end) = memmem::find(rest, b"\n\n") {
+            let (event, more) = rest.split_at(end);
+            rest = more.get(2..).unwrap_or_default();
+            let Some(item) = event.strip_prefix(b"data: ") else { continue };
+            let joint: &[u8] = if std::mem::replace(&mut self.begun, true) { b",\r\n" } else { b"[" };
+            out.put_slice(joint);
+            out.put_slice(item);
+        }
+        out.freeze()
+    }
+}
+
+impl http_body::Body for ListBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            let data = match Pin::new(&mut self.events).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Poll::Ready(Some(Err(err))) => return Poll::Ready(Some(Err(err))),
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    let last: &[u8] = if self.begun { b"]" } else { b"[]" };
+                    return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(last)))));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            let items = self.items(&data);
+            if !items.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(items))));
             }
         }
     }

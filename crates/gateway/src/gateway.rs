@@ -21,10 +21,10 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::Service;
 
 use crate::leave::{Drains, OnLeave};
-use crate::llm::Way;
+use crate::llm::{Streams, Way};
 use crate::{
-    Answers, Directory, Health, ROUTES, Route, Workers, accept, docs, health, info, llm, models, respond,
-    routes, token_counter,
+    Answers, Directory, Health, ROUTES, Route, Workers, accept, docs, google, health, info, llm, models,
+    respond, routes, token_counter,
 };
 
 /// Limits of the HTTP surface.
@@ -138,7 +138,7 @@ impl<S: CallService> Front<S> {
     pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response {
         let peer = self.gateway.settings.trusted_proxies.client(peer, request.headers());
         if let Some((operation, dialect)) = routes::call_at(request.method(), request.uri().path()) {
-            let way = Way { operation, dialect, model: None, peer };
+            let way = Way { operation, dialect, model: None, streams: Streams::AsBodySays, peer };
             return llm::answer(&self.gateway, way, request).await;
         }
         let mut request = request.map(Body::new);
@@ -238,12 +238,14 @@ impl<S: CallService> Gateway<S> {
             Answers::Call(operation, dialect) => {
                 let peer = peer(&parts);
                 let (model, request) = llm::model_in_path(parts, body).await;
-                llm::answer(&self, Way { operation, dialect, model, peer }, request).await
+                let way = Way { operation, dialect, model, streams: Streams::AsBodySays, peer };
+                llm::answer(&self, way, request).await
             }
             Answers::TokenCounter => {
                 let peer = peer(&parts);
                 token_counter::answer(&self, peer, Request::from_parts(parts, body)).await
             }
+            Answers::Google => google::answer(&self, parts, body).await,
             Answers::Models => models::list(&self.ports, &parts).await,
             Answers::Model => models::one(&self.ports, &parts).await,
             Answers::Deployments => info::deployments(&self.ports, &parts).await,

@@ -23,6 +23,8 @@ pub use leave::OnLeave;
 
 mod llm;
 
+mod google;
+
 mod call_name;
 
 mod intake;

@@ -28,7 +28,21 @@ pub(crate) struct Way {
     pub(crate) dialect: Dialect,
     /// The model that its path names.
     pub(crate) model: Option<String>,
+    pub(crate) streams: Streams,
     pub(crate) peer: Peer,
+}
+
+/// Whether and how an answer streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// Where the body's `stream` says so.
+    AsBodySays,
+    /// Not.
+    Never,
+    /// As events.
+    AsEvents,
+    /// As the items of one JSON list.
+    AsList,
 }
 
 /// Answers one request in the dialect of its path.
@@ -37,7 +51,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     way: Way,
     request: Request<B>,
 ) -> Response {
-    let Way { operation, dialect, model, peer } = way;
+    let Way { operation, dialect, model, streams, peer } = way;
     let received = Instant::now();
     let codec = gatewright_dialects::of(dialect);
     let (parts, body) = request.into_parts();
@@ -51,7 +65,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         }
     };
     let key = caller.key.clone();
-    let asked = Asked { operation, codec, caller, received, model, peer };
+    let asked = Asked { operation, codec, caller, received, model, streams, peer };
     let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
         Err(err) => {
@@ -62,7 +76,8 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
     let name = call_name::told(said, call.id);
     let (received, settings) = (call.received, &gateway.settings);
-    let told = Told { name: name.clone(), received, settings, dropped, key: key.as_deref() };
+    let as_list = streams == Streams::AsList;
+    let told = Told { name: name.clone(), received, settings, dropped, key: key.as_deref(), as_list };
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
         Some(drains) => drains.answer(gateway, call).await,
@@ -85,6 +100,7 @@ struct Asked {
     caller: Arc<Caller>,
     received: Instant,
     model: Option<String>,
+    streams: Streams,
     peer: Peer,
 }
 
@@ -125,7 +141,11 @@ impl Asked {
         if let Some(field) = required.iter().find(|field| !has(field)) {
             return Err(missing(dialect, field));
         }
-        let stream = self.operation == Operation::Speech || json.flag("stream")?;
+        let stream = match self.streams {
+            Streams::AsBodySays => self.operation == Operation::Speech || json.flag("stream")?,
+            Streams::Never => false,
+            Streams::AsEvents | Streams::AsList => true,
+        };
         let body = match form {
             Some(form) => CallBody::Form(form.keeping(|name| json.raw(name).is_some())),
             None => CallBody::Json(json),

@@ -16,7 +16,7 @@ use http::{StatusCode, header};
 
 use crate::Settings;
 use crate::call_name::CALL_ID;
-use crate::edge::EdgeBody;
+use crate::edge::{EdgeBody, ListBody};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -55,6 +55,8 @@ pub(crate) struct Told<'a> {
     /// Fields that were taken out of the client's request.
     pub(crate) dropped: Vec<Cow<'static, str>>,
     pub(crate) key: Option<&'a KeyStanding>,
+    /// Whether the client reads a stream as one JSON list.
+    pub(crate) as_list: bool,
 }
 
 /// A reply for the client.
@@ -67,6 +69,11 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     }
     headers.extend(head.told);
     let body = match head.streams {
+        true if told.as_list => {
+            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
+            Body::new(ListBody::new(EdgeBody::events(frames, codec)))
+        }
         true => {
             let bytes = head.content_type.is_some();
             headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(EVENTS));

@@ -23,6 +23,8 @@ pub enum Answers {
     Call(Operation, Dialect),
     /// How many tokens a conversation has, in LiteLLM's form.
     TokenCounter,
+    /// A call in Google's way: what is asked for stands behind the model's name.
+    Google,
     /// The models that the caller may use.
     Models,
     /// One of them.
@@ -81,6 +83,9 @@ pub const ROUTES: &[Route] = &[
     openai("/v1/audio/translations", Operation::Translations),
     openai("/audio/translations", Operation::Translations),
     post("/utils/token_counter", Answers::TokenCounter),
+    post("/v1beta/models/{*model}", Answers::Google),
+    post("/v1/models/{*model}", Answers::Google),
+    post("/models/{*model}", Answers::Google),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),

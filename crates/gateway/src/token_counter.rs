@@ -12,7 +12,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Map, Value, json};
 
-use crate::llm::Way;
+use crate::llm::{Streams, Way};
 use crate::{Gateway, intake, llm, respond};
 
 /// How the answer was counted, in a header of the inner answer.
@@ -36,7 +36,13 @@ pub(crate) async fn answer<S: CallService>(
         }
     };
     parts.headers.remove(CONTENT_LENGTH);
-    let way = Way { operation: Operation::CountTokens, dialect: Dialect::OpenAiChat, model: None, peer };
+    let way = Way {
+        operation: Operation::CountTokens,
+        dialect: Dialect::OpenAiChat,
+        model: None,
+        streams: Streams::Never,
+        peer,
+    };
     let inner = Request::from_parts(parts, Full::new(conversation));
     told(llm::answer(gateway, way, inner).await, &model).await
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
+    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, SystemClock, Usage,
+    without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::authorize::google::{Found, Google, Source};
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
 use crate::{Authorize, HeaderKey, Params, QueryKey, custom};
@@ -21,6 +23,8 @@ pub(crate) struct Endpoint {
     pub(crate) headers: HeaderMap,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
     pub(crate) quirks: Quirks,
+    /// How a request is edited last.
+    pub(crate) shape: Option<custom::Shape>,
     addresses: Vec<Address>,
     base: String,
 }
@@ -60,6 +64,7 @@ impl Endpoint {
             (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
+            (_, None) if row.auth == Auth::Google => Some(google(params, &fill)?),
             (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
@@ -70,6 +75,7 @@ impl Endpoint {
             quirks: Quirks::new(row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
+            shape: custom::shape(&row.id),
             authorize,
             base: shown(&addresses, codec, &fill).unwrap_or(base),
             addresses,
@@ -129,9 +135,6 @@ fn addresses(
     Ok(addresses)
 }
 
-/// First segments of paths that operators write at the end of a base URL too.
-const SHARED: [&str; 4] = ["/v1", "/v2", "/v1beta", "/models"];
-
 /// What operations stand below.
 struct Root<'a> {
     base: &'a str,
@@ -156,13 +159,20 @@ impl<'a> Root<'a> {
         if base.ends_with(path) {
             return uri(base);
         }
-        // `https://host/v1` and `/v1/messages` share a segment.
-        let shared = SHARED.iter().find(|segment| path.starts_with(**segment) && base.ends_with(**segment));
-        match shared.and_then(|segment| path.strip_prefix(segment)) {
-            Some(rest) => uri(&format!("{base}{rest}")),
-            None => uri(&format!("{base}{suffix}{path}")),
+        // `https://host/v1` and `/v1/messages` share a segment; another version at the base is the operator's choice.
+        let last = base.rsplit('/').next().unwrap_or_default();
+        let shared =
+            |first: &str| (is_version(first) && is_version(last)) || (first == "models" && last == first);
+        match path.get(1..).and_then(|path| path.split_once('/')) {
+            Some((first, rest)) if shared(first) => uri(&format!("{base}/{rest}")),
+            _ => uri(&format!("{base}{suffix}{path}")),
         }
     }
+}
+
+/// `v1`, `v1beta`.
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The quirk as it holds for this model; `None` where it does not.
@@ -219,9 +229,24 @@ fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     let header = match auth {
         Auth::Bearer => HeaderKey::bearer(key),
         Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
+        // A key of Google's express mode, where it stands in for an account.
+        Auth::Google => HeaderKey::named(HeaderName::from_static("x-goog-api-key"), key),
         Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
     };
     header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
+}
+
+/// Google's tokens, from what the deployment or the environment says.
+fn google(params: &Params, fill: &Fill<'_>) -> Result<Arc<dyn Authorize>> {
+    let gcloud = || fill.known("home").map(|home| format!("{home}/.config/gcloud"));
+    let found = Found {
+        told: fill.known("vertex_credentials"),
+        file: fill.known("google_application_credentials"),
+        gcloud: fill.known("cloudsdk_config").or_else(gcloud),
+        metadata: fill.known("gce_metadata_host"),
+    };
+    let source = Source::find(found, params.trust)?;
+    Ok(Arc::new(Google::new(source, params.trust, Arc::new(SystemClock))))
 }
 
 fn invalid(message: String) -> Error {

@@ -6,7 +6,7 @@ use gatewright_catalogue::ProviderRow;
 use gatewright_core::{Error, ErrorKind, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::Params;
+use crate::{Params, custom};
 
 /// What stands for itself in a segment of a path (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -50,24 +50,29 @@ impl<'a> Fill<'a> {
         Ok(filled)
     }
 
-    /// The value of a variable: the deployment's before the environment's before the row's.
+    /// The value of a variable: the deployment's before the environment's before the row's, before what follows from
+    /// others.
     pub(crate) fn value(&self, name: &str) -> Result<Cow<'_, str>> {
         if name == "model" {
             return Ok(Cow::Borrowed(&self.model));
         }
+        let known = self.known(name);
+        let known = known.or_else(|| custom::value(&self.row.id, name, &|name| self.known(name)));
+        known.map(Cow::Owned).ok_or_else(|| {
+            let words = format!("provider '{}' needs {name}", self.row.id);
+            Error::new(ErrorKind::InvalidRequest, words)
+        })
+    }
+
+    /// What is said of a variable.
+    pub(crate) fn known(&self, name: &str) -> Option<String> {
         let variable = self.row.variables.get(name);
         let params =
             variable.map(|variable| variable.params.iter()).into_iter().flatten().map(String::as_str);
         let told = [name].into_iter().chain(params).find_map(|name| self.params.access.get(name));
-        if let Some(told) = told {
-            return Ok(Cow::Borrowed(told.reveal()));
-        }
-        let from_env = variable.and_then(|variable| first(&variable.env, self.env));
-        let found = from_env.or_else(|| variable?.default.clone());
-        found.map(Cow::Owned).ok_or_else(|| {
-            let words = format!("provider '{}' needs {name}", self.row.id);
-            Error::new(ErrorKind::InvalidRequest, words)
-        })
+        let told = told.map(|told| told.reveal().to_owned());
+        let from_env = || variable.and_then(|variable| first(&variable.env, self.env));
+        told.or_else(from_env).or_else(|| variable?.default.clone())
     }
 }
 

@@ -75,7 +75,7 @@ impl Sent<'_> {
         }
         let (call, codec) = (self.call, self.endpoint.codec);
         let frame = match call.operation {
-            Operation::CountTokens => Frame { data: body, ..Frame::default() },
+            Operation::CountTokens => Frame { data: self.counted(body)?, ..Frame::default() },
             Operation::Chat if wants_stream => self.retold(&body)?,
             Operation::Chat => self.relayed(body)?,
             _ => asked::answer(call, codec, body, &self.style())
@@ -101,6 +101,16 @@ impl Sent<'_> {
             (_, Framing::Ndjson) => true,
             (_, Framing::AwsEvents) => kind.contains("amazon.eventstream"),
         }
+    }
+
+    /// A count in the client's words.
+    fn counted(&self, body: Bytes) -> Result<Bytes> {
+        let (ours, theirs) = (self.call.codec, self.endpoint.codec);
+        if ours.dialect() == theirs.dialect() {
+            return Ok(body);
+        }
+        let tokens = theirs.decode_count(&body).map_err(|err| fault::inside(self.provider(), err))?;
+        Ok(ours.encode_count(tokens))
     }
 
     async fn refused(&self, response: Response) -> Error {

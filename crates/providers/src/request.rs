@@ -59,6 +59,9 @@ pub(crate) fn build(
         body.remove(field);
     }
     endpoint.quirks.apply(&mut body, &mut losses)?;
+    if let Some(shape) = endpoint.shape {
+        shape(&mut body, endpoint.codec.dialect(), call.operation);
+    }
     insist(&params.always_send, json, &mut body, &mut losses);
     let dropped = losses.into_fields();
     // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
@@ -103,7 +106,7 @@ fn edited(json: &Json, call: &Call, endpoint: &Endpoint, params: &Params) -> Res
         marks::mark_body(&mut body, &params.cache_marks)?;
     }
     match call.operation {
-        Operation::Chat => endpoint.codec.readdress(&mut body, &endpoint.model),
+        Operation::Chat | Operation::CountTokens => endpoint.codec.readdress(&mut body, &endpoint.model),
         _ => body.set_string("model", &endpoint.model),
     }
     Ok(body)
@@ -143,19 +146,7 @@ fn translated(
     let bytes = endpoint.codec.encode_request(&chat, &endpoint.facts, losses)?;
     let mut body = Json::parse(bytes, JsonLimits::default())?;
     if call.operation == Operation::CountTokens {
-        // The counting endpoint refuses what steers an answer.
-        for field in [
-            "max_tokens",
-            "stream",
-            "metadata",
-            "service_tier",
-            "stop_sequences",
-            "temperature",
-            "top_p",
-            "top_k",
-        ] {
-            body.remove(field);
-        }
+        endpoint.codec.ask_count(&mut body, &endpoint.model);
     }
     Ok(body)
 }

@@ -94,8 +94,8 @@ impl Upstream {
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
-            if let Some(refreshed) = authorize.refresh() {
-                refreshed.await?;
+            if let Some(refreshed) = authorize.refresh(&self.transport) {
+                refreshed.await.map_err(|err| fault::inside(deployment.provider(), err))?;
             }
             authorize.authorize(&mut request)?;
         }
@@ -154,7 +154,7 @@ async fn unasked(call: &Call, deployment: &Deployment, endpoint: &Endpoint) -> R
         Some(tokens) => tokens,
         None => gatewright_tokens::estimate(call.chat()?),
     };
-    let data = format!(r#"{{"input_tokens":{tokens}}}"#).into();
+    let data = call.codec.encode_count(tokens);
     let frames = Frames::one(Frame { data, ..Frame::default() });
     let served_by = call.target().ok().map(|target| deployment.served_by(target));
     let mut head = Head { served_by, ..Head::default() };

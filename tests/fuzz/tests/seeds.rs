@@ -23,5 +23,6 @@ fn every_seed_passes_its_target() {
     check("body", body::check);
     check("sse", sse::check);
     check("openai", |data| codec::check(Dialect::OpenAiChat, data));
+    check("gemini", |data| codec::check(Dialect::Gemini, data));
     check("anthropic", |data| codec::check(Dialect::AnthropicMessages, data));
 }

@@ -1,4 +1,4 @@
-"""Asks a gateway through OpenAI's and Anthropic's own Python libraries. The words of each prompt tell the fake provider
+"""Asks a gateway through OpenAI's, Anthropic's and Google's own Python libraries. The words of each prompt tell the fake provider
 behind it what to answer. GATEWAY is its address, KEY its key, MODELS the models to ask, separated by commas."""
 
 import json
@@ -9,6 +9,8 @@ import uuid
 
 import anthropic
 import openai
+from google import genai
+from google.genai import errors, types
 from pydantic import BaseModel
 
 URL, KEY = os.environ["GATEWAY"], os.environ["KEY"]
@@ -36,6 +38,10 @@ def openai_client(**options):
 
 def anthropic_client(**options):
     return anthropic.Anthropic(base_url=URL, api_key=KEY, **{"max_retries": 0, **options})
+
+
+# One for all: it closes its connections when it is forgotten, also while it is asked.
+GOOGLE = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=URL))
 
 
 def user(text):
@@ -250,9 +256,96 @@ def anthropic_retries(model):
         assert list(answer) if stream else answer.content[0].text
 
 
+# --- google ---
+
+
+def google_config(**fields):
+    return types.GenerateContentConfig(automatic_function_calling={"disable": True}, **fields)
+
+
+def google_functions():
+    functions = [{"name": name, "description": "d", "parameters_json_schema": SCHEMA} for name in ("weather", "time")]
+    return [types.Tool(function_declarations=functions)]
+
+
+def google_chat(model):
+    config = google_config(system_instruction="be brief", temperature=0.5, max_output_tokens=100)
+    answer = GOOGLE.models.generate_content(model=model, contents="n=3 in=12 out=4 cached=2", config=config)
+    assert answer.text == "w0 w1 w2 " and answer.model_version == model and answer.response_id, answer
+    assert answer.candidates[0].finish_reason == types.FinishReason.STOP, answer
+    usage = answer.usage_metadata
+    assert (usage.prompt_token_count, usage.candidates_token_count, usage.total_token_count) == (12, 4, 16), usage
+    assert usage.cached_content_token_count == 2, usage
+
+
+def google_stream(model):
+    chunks = list(GOOGLE.models.generate_content_stream(model=model, contents="n=20"))
+    assert "".join(chunk.text or "" for chunk in chunks) == "".join(f"w{i} " for i in range(20)), chunks
+    assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP, chunks[-1]
+    assert chunks[-1].usage_metadata.candidates_token_count == 5, chunks[-1]
+
+
+def google_tools(model):
+    client, config = GOOGLE, google_config(tools=google_functions())
+    for count in (1, 2):
+        answer = client.models.generate_content(model=model, contents=f"tool={count} think=1", config=config)
+        calls = answer.function_calls
+        assert [call.name for call in calls] == ["weather", "time"][:count], answer
+        assert all(call.args == {"city": "Paris", "degrees": 21} for call in calls), answer
+        chunks = list(client.models.generate_content_stream(model=model, contents=f"tool={count}", config=config))
+        streamed = [call for chunk in chunks for call in chunk.function_calls or []]
+        assert [(call.name, call.args) for call in streamed] == [(call.name, call.args) for call in calls], chunks
+    results = [types.Part.from_function_response(name=call.name, response={"output": "sunny"}) for call in calls]
+    turns = [types.UserContent("tool=2"), answer.candidates[0].content, types.Content(role="user", parts=results)]
+    assert client.models.generate_content(model=model, contents=turns, config=config).text
+    calling = types.FunctionCallingConfig(mode="ANY", allowed_function_names=["time"])
+    forced = google_config(tools=google_functions(), tool_config=types.ToolConfig(function_calling_config=calling))
+    forced = client.models.generate_content(model=model, contents="hi", config=forced)
+    assert [call.name for call in forced.function_calls] == ["time"], forced
+
+
+def google_parse(model):
+    for fields in ({"response_schema": Weather}, {"response_json_schema": SCHEMA}):
+        config = google_config(response_mime_type="application/json", **fields)
+        answer = GOOGLE.models.generate_content(model=model, contents="hi", config=config)
+        assert json.loads(answer.text) == {"city": "Paris", "degrees": 21}, answer
+
+
+def google_vision(model):
+    image = types.Part.from_bytes(data=b"\x89PNG", mime_type="image/png")
+    answer = GOOGLE.models.generate_content(model=model, contents=["n=2", image])
+    assert answer.text == "w0 w1 ", answer
+
+
+def google_thinking(model):
+    config = google_config(thinking_config=types.ThinkingConfig(thinking_budget=1024, include_thoughts=True))
+    answer = GOOGLE.models.generate_content(model=model, contents="think=1", config=config)
+    thoughts = [part for part in answer.candidates[0].content.parts if part.thought]
+    assert "".join(part.text for part in thoughts) == "let me think", answer
+    chunks = list(GOOGLE.models.generate_content_stream(model=model, contents="think=1", config=config))
+    parts = [part for chunk in chunks for part in chunk.candidates[0].content.parts]
+    assert "".join(part.text for part in parts if part.thought) == "let me think", chunks
+    if "anthropic" in model:
+        assert thoughts[0].thought_signature == b"signed", answer
+        assert b"signed" in [part.thought_signature for part in parts], chunks
+
+
+def google_count(model):
+    counted = GOOGLE.models.count_tokens(model=model, contents="in=17 hello").total_tokens
+    assert 3 <= counted <= 40 if "openai" in model else counted == 17, counted
+
+
+def google_errors(model):
+    client = GOOGLE
+    for status in (400, 401, 403, 404, 429):
+        error = raised(errors.ClientError, lambda: client.models.generate_content(model=model, contents=f"status={status}"))
+        assert error.code == status and "made to fail" in error.message and error.status, error
+    raised(errors.ServerError, lambda: client.models.generate_content(model=model, contents="status=500"))
+
+
 def main():
     failed = 0
-    named = [name for name in globals() if name.startswith(("openai_", "anthropic_")) and not name.endswith("_client")]
+    named = [name for name in globals() if name.startswith(("openai_", "anthropic_", "google_")) and not name.endswith(("_client", "_config", "_functions"))]
     for check in map(globals().get, named):
         for model in os.environ["MODELS"].split(","):
             try:

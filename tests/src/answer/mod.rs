@@ -1,6 +1,7 @@
 //! What a client library would make of an answer, and whether the answer is well formed.
 
 pub mod anthropic;
+pub mod gemini;
 pub mod openai;
 
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! Recorded provider traffic: one JSON object a line, compressed.
 
+mod gemini;
 mod received;
 mod sent;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// One recorded exchange, and what a client must get for it.
@@ -76,6 +77,7 @@ pub struct Expect {
     /// The tool calls in order.
     pub tool_calls: Vec<ToolCall>,
     /// Why it stopped, in the provider's words.
+    #[serde(deserialize_with = "word")]
     pub finish: Option<String>,
     /// Token counts.
     pub usage: BTreeMap<String, u64>,
@@ -90,8 +92,8 @@ pub struct Expect {
 /// A tool call.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ToolCall {
-    /// The tool.
-    pub name: String,
+    /// The tool; `null` for a piece of a call that came before.
+    pub name: Option<String>,
     /// Its arguments; `null` where they are none.
     pub args: Value,
     /// Names the call.
@@ -111,6 +113,11 @@ impl Case {
         self.client_request.path.ends_with("/messages")
     }
 
+    /// Whether the client speaks Gemini.
+    pub fn client_is_gemini(&self) -> bool {
+        self.client_request.path.contains("enerateContent")
+    }
+
     /// Whether the provider speaks Anthropic Messages.
     pub fn provider_is_anthropic(&self) -> bool {
         self.provider_is("anthropic")
@@ -118,9 +125,25 @@ impl Case {
 
     /// Whether the deployment's model begins with this provider's name.
     pub fn provider_is(&self, name: &str) -> bool {
-        let model = self.deployment.get("model").and_then(Value::as_str);
-        model.and_then(|model| model.split_once('/')).is_some_and(|(provider, _)| provider == name)
+        self.model().split_once('/').is_some_and(|(provider, _)| provider == name)
     }
+
+    /// Whether the provider speaks Gemini.
+    pub fn provider_is_gemini(&self) -> bool {
+        self.model().starts_with("gemini/") || self.model().starts_with("vertex_ai/gemini")
+    }
+
+    fn model(&self) -> &str {
+        self.deployment.get("model").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// A word, or the number that stands for one.
+fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Value>::deserialize(from)?.map(|value| match value {
+        Value::String(word) => word,
+        other => other.to_string(),
+    }))
 }
 
 /// All cases of a file.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Case;
-use crate::answer::{Got, GotUsage, anthropic, openai};
+use crate::answer::{Got, GotUsage, anthropic, gemini, openai};
 use crate::client::Response;
 
 /// Finish reasons: the provider's word, OpenAI's and Anthropic's.
@@ -20,6 +20,11 @@ const FINISHES: &[(&str, &str, &str)] = &[
     ("tool_use", "tool_calls", "tool_use"),
     ("refusal", "content_filter", "refusal"),
     ("pause_turn", "length", "pause_turn"),
+    ("STOP", "stop", "end_turn"),
+    ("MAX_TOKENS", "length", "max_tokens"),
+    // As a library for the binary protocol writes it.
+    ("2", "length", "max_tokens"),
+    ("SAFETY", "content_filter", "refusal"),
 ];
 
 /// What the client did not get; empty where that is nothing.
@@ -50,6 +55,9 @@ pub fn received(case: &Case, alias: &str, response: &Response) -> Vec<String> {
 type Check<'a> = dyn FnMut(bool, &dyn Fn() -> String) + 'a;
 
 fn read(case: &Case, response: &Response) -> Got {
+    if case.client_is_gemini() {
+        return if case.stream { gemini::stream(&response.body) } else { gemini::whole(&response.json()) };
+    }
     match (case.client_is_anthropic(), case.stream) {
         (true, true) => anthropic::stream(&response.body),
         (true, false) => anthropic::whole(&response.json()),
@@ -78,6 +86,15 @@ fn expect_error(case: &Case, error: &Value, response: &Response, check: &mut Che
         read(case, response).error.unwrap_or_default()
     } else {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        if case.client_is_gemini() {
+            check(body["error"]["code"] == response.status, &|| {
+                format!("the error is not in Google's form: {body}")
+            });
+            check(body["error"]["message"].as_str().unwrap_or_default().contains(message), &|| {
+                format!("the error says {body}, not {message:?}")
+            });
+            return;
+        }
         if case.client_is_anthropic() {
             check(body["type"] == "error", &|| format!("the error is not in Anthropic's form: {body}"));
         } else {
@@ -108,8 +125,16 @@ fn expect_answer(case: &Case, alias: &str, got: &Got, check: &mut Check<'_>) {
     check(got.choices == expect.n.max(1) || case.client_is_anthropic(), &|| {
         format!("{} choices, not {}", got.choices, expect.n)
     });
-    let finish = expect.finish.as_deref().and_then(|word| FINISHES.iter().find(|row| row.0 == word));
-    let finish = finish.map(|row| if case.client_is_anthropic() { row.2 } else { row.1 });
+    // Gemini stops for its tools as for anything else.
+    let word = match expect.finish.as_deref() {
+        Some("STOP") if !expect.tool_calls.is_empty() && !case.client_is_gemini() => Some("tool_calls"),
+        word => word,
+    };
+    let finish = word.and_then(|word| FINISHES.iter().find(|row| row.0 == word));
+    let finish = match case.client_is_gemini() {
+        true => word,
+        false => finish.map(|row| if case.client_is_anthropic() { row.2 } else { row.1 }),
+    };
     check(got.finish.as_deref() == finish, &|| format!("finish {:?}, not {finish:?}", got.finish));
     check(got.citations == expect.citations, &|| {
         format!("{} citations, not {}", got.citations, expect.citations)
@@ -120,7 +145,8 @@ fn expect_answer(case: &Case, alias: &str, got: &Got, check: &mut Check<'_>) {
 
 fn expect_tools(case: &Case, got: &Got, check: &mut Check<'_>) {
     let names = |tools: &[&str]| tools.join(", ");
-    let expected: Vec<&str> = case.expect.tool_calls.iter().map(|call| call.name.as_str()).collect();
+    let expected: Vec<&str> =
+        case.expect.tool_calls.iter().map(|call| call.name.as_deref().unwrap_or_default()).collect();
     let actual: Vec<&str> = got.tools.iter().map(|tool| tool.name.as_str()).collect();
     check(actual == expected, &|| format!("calls [{}], not [{}]", names(&actual), names(&expected)));
     for (call, tool) in case.expect.tool_calls.iter().zip(&got.tools) {
@@ -129,7 +155,7 @@ fn expect_tools(case: &Case, got: &Got, check: &mut Check<'_>) {
             |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
         let same = arguments == call.args || (none(&arguments) && none(&call.args));
         check(same, &|| {
-            format!("{} is called with {}, not {}", call.name, short(&tool.arguments), call.args)
+            format!("{} is called with {}, not {}", tool.name, short(&tool.arguments), call.args)
         });
         let id = call.id.as_deref().unwrap_or_default();
         check(id.is_empty() || tool.id == id, &|| format!("a call's id is {}, not {id}", tool.id));
@@ -139,7 +165,7 @@ fn expect_tools(case: &Case, got: &Got, check: &mut Check<'_>) {
 fn expect_usage(case: &Case, got: &Got, check: &mut Check<'_>) {
     let expect = &case.expect.usage;
     let asked = case.client_request.body["stream_options"]["include_usage"] == Value::Bool(true);
-    if case.stream && !case.client_is_anthropic() && !asked {
+    if case.stream && !case.client_is_anthropic() && !case.client_is_gemini() && !asked {
         check(got.usage.is_none(), &|| "usage in a stream that did not ask for it".to_owned());
         return;
     }

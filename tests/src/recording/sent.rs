@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Case;
+use super::{Case, gemini};
 use crate::upstream::Seen;
 
 /// Where two requests may differ: said in other words, or added by the client library that was recorded.
@@ -24,15 +24,20 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     let Some(recorded) = &case.upstream_request else { return misses };
     let template = case.deployment.get("api_base").and_then(Value::as_str).unwrap_or_default();
     let path = format!("{}{}", template.replace("{base}", prefix), recorded.path);
-    // Azure's recordings tell the end of the path only.
+    // Of Azure's and Google's paths only the end is on record.
     let azure = case.provider_is("azure");
     let went = seen.path.split('?').next().unwrap_or_default();
-    if went != path && !(azure && went.ends_with(&recorded.path)) {
+    let by_end = azure || case.provider_is_gemini();
+    if went != path && !(by_end && went.ends_with(&recorded.path)) {
         misses.push(format!("sent to {}, not to {path}", seen.path));
     }
     let anthropic = case.provider_is_anthropic();
     let key = case.deployment.get("api_key").and_then(Value::as_str).unwrap_or_default();
-    let shown = if anthropic {
+    let shown = if case.provider_is_gemini() && !key.is_empty() {
+        seen.header("x-goog-api-key").to_owned()
+    } else if case.provider_is_gemini() {
+        seen.header("authorization").replace("Bearer ya29.fake", "")
+    } else if anthropic {
         seen.header("x-api-key").to_owned()
     } else if azure || case.provider_is("azure_ai") {
         seen.header("api-key").to_owned()
@@ -60,7 +65,11 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
         expected.as_object_mut().map(|body| body.remove("model"));
     }
     for body in [&mut expected, &mut actual] {
-        if anthropic { anthropic_form(body) } else { openai_form(body) }
+        match (anthropic, case.provider_is_gemini()) {
+            (true, _) => anthropic_form(body),
+            (_, true) => gemini::form(body),
+            _ => openai_form(body),
+        }
     }
     if let (true, Some(actual)) = (cap_added, actual.as_object_mut()) {
         actual.remove("max_tokens");

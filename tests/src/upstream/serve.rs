@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, openai};
+use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, gemini, openai};
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -211,24 +211,31 @@ enum Wire {
     Anthropic,
     CountTokens,
     Embeddings,
+    Gemini,
+    GeminiCount,
 }
 
 impl Wire {
     fn of(seen: &Seen) -> Self {
         let path = seen.path.split('?').next().unwrap_or_default();
-        if path.ends_with("/messages/count_tokens") {
-            return Self::CountTokens;
+        let at_claude = path.contains("/publishers/anthropic/");
+        match path.rsplit(['/', ':']).next() {
+            Some("count_tokens") => Self::CountTokens,
+            Some("messages") => Self::Anthropic,
+            Some("embeddings") => Self::Embeddings,
+            Some("rawPredict") if path.contains("/count-tokens:") => Self::CountTokens,
+            Some("rawPredict" | "streamRawPredict") if at_claude => Self::Anthropic,
+            Some("generateContent" | "streamGenerateContent") => Self::Gemini,
+            Some("countTokens") => Self::GeminiCount,
+            _ => Self::OpenAi,
         }
-        if path.ends_with("/embeddings") {
-            return Self::Embeddings;
-        }
-        if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
     }
 
     fn id_prefix(self) -> &'static str {
         match self {
             Self::OpenAi | Self::Embeddings => "chatcmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
+            Self::Gemini | Self::GeminiCount => "fake",
         }
     }
 
@@ -240,33 +247,37 @@ impl Wire {
             Answer::Error(message) => (json_type, vec![self.error(script.status, message)]),
             Answer::Said(said) => {
                 let body = seen.json();
-                if body["stream"] == Value::Bool(true) {
+                let named = seen.path.contains(":streamGenerateContent");
+                if named || body["stream"] == Value::Bool(true) {
                     return (
                         "text/event-stream; charset=utf-8".to_owned(),
-                        self.stream(id, &body, said, script),
+                        self.stream(id, (seen, &body), said, script),
                     );
                 }
-                (json_type, vec![self.whole(id, &body, said)])
+                (json_type, vec![self.whole(id, (seen, &body), said)])
             }
         }
     }
 
-    fn whole(self, id: &str, body: &Value, said: &Said) -> Bytes {
+    fn whole(self, id: &str, (seen, body): (&Seen, &Value), said: &Said) -> Bytes {
         let model = body["model"].as_str().unwrap_or_default();
         match self {
             Self::OpenAi => openai::whole(id, model, said),
             Self::Anthropic => anthropic::whole(id, model, said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
             Self::Embeddings => openai::embeddings(body),
+            Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said),
+            Self::GeminiCount => gemini::count(said),
         }
     }
 
-    fn stream(self, id: &str, body: &Value, said: &Said, script: &Script) -> Vec<Bytes> {
+    fn stream(self, id: &str, (seen, body): (&Seen, &Value), said: &Said, script: &Script) -> Vec<Bytes> {
         let model = body["model"].as_str().unwrap_or_default();
         let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
         match self {
             Self::OpenAi | Self::Embeddings => openai::stream(id, model, said, script, asked),
             Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
+            Self::Gemini | Self::GeminiCount => gemini::stream(id, gemini::model(&seen.path), said),
         }
     }
 
@@ -274,6 +285,7 @@ impl Wire {
         match self {
             Self::OpenAi | Self::Embeddings => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
+            Self::Gemini | Self::GeminiCount => gemini::error(status, message),
         }
     }
 
@@ -281,6 +293,7 @@ impl Wire {
         match self {
             Self::OpenAi | Self::Embeddings => openai::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
+            Self::Gemini | Self::GeminiCount => gemini::error_event(message),
         }
     }
 }

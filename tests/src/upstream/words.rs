@@ -75,7 +75,8 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
     let structured = body["response_format"]["type"] == "json_schema"
         || body["response_format"]["type"] == "json_object"
         || body["output_config"]["format"]["type"] == "json_schema"
-        || body["output_format"]["type"] == "json_schema";
+        || body["output_format"]["type"] == "json_schema"
+        || body["generationConfig"]["responseMimeType"] == "application/json";
     if structured {
         said.text = pieces();
     }
@@ -99,9 +100,11 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
 }
 
 fn words(body: &Value) -> HashMap<String, String> {
-    let last =
-        body["messages"].as_array().and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
-    let text = match last.map(|turn| &turn["content"]) {
+    let inner = &body["generateContentRequest"]["contents"];
+    let lists = [&body["messages"], &body["contents"], inner];
+    let turns = lists.iter().find_map(|list| list.as_array());
+    let last = turns.and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
+    let text = match last.map(|turn| turn.get("content").unwrap_or(&turn["parts"])) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {
             parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
@@ -116,14 +119,18 @@ fn words(body: &Value) -> HashMap<String, String> {
 
 fn tool_names(body: &Value) -> Vec<&str> {
     let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-    tools.iter().filter_map(|tool| tool["function"]["name"].as_str().or(tool["name"].as_str())).collect()
+    let declared = tools.iter().filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
+    let all = tools.iter().chain(declared);
+    all.filter_map(|tool| tool["function"]["name"].as_str().or(tool["name"].as_str())).collect()
 }
 
 fn forced_tool(body: &Value) -> Option<&str> {
     let choice = &body["tool_choice"];
-    let any = choice == "required" || choice["type"] == "any";
+    let calling = &body["toolConfig"]["functionCallingConfig"];
+    let any = choice == "required" || choice["type"] == "any" || calling["mode"] == "ANY";
     choice["function"]["name"]
         .as_str()
+        .or(calling["allowedFunctionNames"][0].as_str())
         .or(choice["name"].as_str())
         .or_else(|| any.then(|| tool_names(body).first().copied()).flatten())
 }

@@ -7,9 +7,9 @@ use gatewright_core::chat::{CacheMark, Media, MediaKind, MediaSource, Part, Tool
 use serde::Serialize;
 use serde_json::Value;
 
-use super::arguments::Arguments;
 use super::source::Source;
 use super::words::{self, CacheControl};
+use crate::arguments::Arguments;
 
 /// One content block.
 #[derive(Serialize)]

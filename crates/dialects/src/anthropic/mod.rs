@@ -1,6 +1,5 @@
 //! Anthropic Messages, for clients and for upstreams.
 
-mod arguments;
 mod betas;
 mod content_decode;
 mod content_encode;

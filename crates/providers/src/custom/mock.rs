@@ -47,7 +47,7 @@ impl Canned {
         let input = gatewright_tokens::estimate(call.chat()?);
         let head = Head { served_by: Some(served_by), ..Head::default() };
         if call.operation == Operation::CountTokens {
-            let data = format!(r#"{{"input_tokens":{input}}}"#).into();
+            let data = call.codec.encode_count(input);
             return Ok(Reply {
                 head,
                 frames: Frames::one(gatewright_core::Frame { data, ..Default::default() }),

@@ -1,12 +1,14 @@
-//! Providers with behaviour of their own, a file each.
+//! Providers with behaviour of their own: one file each. Nowhere else is a provider told by its id.
 
 mod azure;
 mod huggingface;
 pub(crate) mod mock;
+mod vertex;
 
 use std::borrow::Cow;
 
 use gatewright_catalogue::ProviderRow;
+use gatewright_core::{Dialect, Json, Operation};
 
 use crate::fill::Fill;
 
@@ -29,6 +31,25 @@ pub(crate) fn adapted<'a>(
 pub(crate) fn model(row: &ProviderRow, model: &str) -> Option<String> {
     match row.id.as_str() {
         "huggingface" => huggingface::model(model),
+        _ => None,
+    }
+}
+
+/// Edits a request of this dialect for this operation, when it is otherwise final.
+pub(crate) type Shape = fn(&mut Json, Dialect, Operation);
+
+/// How a provider's requests are edited, where its row cannot say it.
+pub(crate) fn shape(provider: &str) -> Option<Shape> {
+    match provider {
+        "vertex_ai" => Some(vertex::shape),
+        _ => None,
+    }
+}
+
+/// A value of an address that follows from others; `known` looks those up.
+pub(crate) fn value(provider: &str, name: &str, known: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    match provider {
+        "vertex_ai" => vertex::value(name, known),
         _ => None,
     }
 }

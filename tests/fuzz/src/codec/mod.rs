@@ -18,7 +18,7 @@ pub fn check(dialect: Dialect, data: &[u8]) {
     errors::check(codec, data);
 }
 
-const ALL: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+const ALL: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::Gemini];
 
 fn others(codec: &dyn Codec) -> &'static dyn Codec {
     of(match codec.dialect() {

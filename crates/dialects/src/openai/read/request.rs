@@ -55,7 +55,8 @@ fn read_field(field: &JsonField<'_>, chat: &mut Chat) -> Result<()> {
         "model" | "messages" => {}
         "temperature" => sampling.temperature = field.get()?,
         "top_p" => sampling.top_p = field.get()?,
-        "top_k" => sampling.top_k = field.get()?,
+        // Some libraries write whole numbers with a point; below zero it asks for nothing.
+        "top_k" => sampling.top_k = field.get::<f64>()?.filter(|k| *k >= 0.0).map(|k| k as u64),
         "frequency_penalty" => sampling.frequency_penalty = field.get()?,
         "presence_penalty" => sampling.presence_penalty = field.get()?,
         "seed" => sampling.seed = field.get()?,

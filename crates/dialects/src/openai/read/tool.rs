@@ -67,6 +67,12 @@ pub(super) fn call(value: Value) -> Option<ToolCall> {
     Some(ToolCall { id, name, arguments: arguments(inner.shift_remove("arguments")), cache })
 }
 
+/// The signature that Gemini gave a call, where LiteLLM's clients keep it.
+pub(super) fn signature(call: &Value) -> Option<String> {
+    let signature = call.get("provider_specific_fields")?.get("thought_signature")?.as_str()?;
+    (!signature.is_empty()).then(|| signature.to_owned())
+}
+
 fn word_choice(word: &str) -> Option<ToolChoice> {
     match word {
         "auto" => Some(ToolChoice::Auto),

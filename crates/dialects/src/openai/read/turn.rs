@@ -48,7 +48,17 @@ impl Turns {
         parts.append(&mut content);
         parts.extend(take_string(&mut message, "refusal").filter(|text| !text.is_empty()).map(Part::Refusal));
         let calls = take_list(&mut message, "tool_calls").unwrap_or_default();
-        parts.extend(calls.into_iter().filter_map(tool::call).map(Part::ToolCall));
+        let thoughts = parts.len();
+        for call in calls {
+            // A call's signature stands before it as reasoning without a text, unless the thinking has brought it.
+            let signature = tool::signature(&call);
+            let known =
+                |part: &Part| matches!(part, Part::Reasoning { signature: own, .. } if *own == signature);
+            if signature.is_some() && !parts.iter().take(thoughts).any(known) {
+                parts.push(Part::Reasoning { text: String::new(), signature });
+            }
+            parts.extend(tool::call(call).map(Part::ToolCall));
+        }
         if let Some(call) = take_object(&mut message, "function_call") {
             parts.push(Part::ToolCall(self.function_call(call)));
         }

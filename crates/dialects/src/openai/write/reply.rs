@@ -21,7 +21,8 @@ const BESIDE: &[&str] =
 struct Said<'a> {
     text: Option<Cow<'a, str>>,
     refusal: String,
-    calls: Vec<&'a ToolCall>,
+    /// Each with the signature that stands before it.
+    calls: Vec<(&'a ToolCall, Option<&'a str>)>,
     annotations: Vec<Value>,
     /// Anthropic's own citations, those of each text in a list.
     cited: Vec<Value>,
@@ -83,13 +84,17 @@ fn message(out: &mut BytesMut, choice: &Choice, style: &ReplyStyle) {
         // The older form has one call, and no id.
         let further = theirs("tool_calls").first().and_then(|call| call.get("function"));
         match (said.calls.first(), further) {
-            (Some(call), _) => function(wire.key("function_call"), call),
+            (Some((call, _)), _) => function(wire.key("function_call"), call),
             (None, Some(function)) => wire.value("function_call", function),
             (None, None) => {}
         }
     } else if !said.calls.is_empty() {
         let further = theirs("tool_calls").iter().map(Called::Further);
-        wire.list("tool_calls", said.calls.into_iter().map(Called::Own).chain(further), call);
+        wire.list(
+            "tool_calls",
+            said.calls.into_iter().map(|(call, signature)| Called::Own(call, signature)).chain(further),
+            call,
+        );
     }
     if !said.annotations.is_empty() {
         wire.list("annotations", said.annotations.iter().chain(theirs("annotations")), put_value);
@@ -111,17 +116,20 @@ fn further<'a>(choice: &'a Choice, key: &str) -> &'a [Value] {
 
 /// A call of the model's, or one in a form that is passed on.
 enum Called<'a> {
-    Own(&'a ToolCall),
+    Own(&'a ToolCall, Option<&'a str>),
     Further(&'a Value),
 }
 
 fn call(out: &mut BytesMut, called: Called<'_>) {
     match called {
-        Called::Own(call) => {
+        Called::Own(call, signature) => {
             let mut wire = Fields::open(out);
             wire.text("id", &call.id);
             wire.text("type", "function");
             function(wire.key("function"), call);
+            if let Some(signature) = signature {
+                wire.value("provider_specific_fields", &json!({"thought_signature": signature}));
+            }
             wire.close();
         }
         Called::Further(value) => put_value(out, value),
@@ -135,15 +143,25 @@ fn function(out: &mut BytesMut, call: &ToolCall) {
     wire.close();
 }
 
+/// The signature that a part has for the call behind it: it has no text that it could belong to.
+fn call_signature(part: &Part) -> Option<&str> {
+    match part {
+        Part::Reasoning { text, signature } if text.is_empty() => signature.as_deref(),
+        _ => None,
+    }
+}
+
 // === impl Said ===
 
 impl<'a> Said<'a> {
     fn of(parts: &'a [Part]) -> Self {
         let mut said = Self::default();
+        let mut before = None;
         for part in parts {
+            let signature = std::mem::replace(&mut before, call_signature(part));
             match part {
                 Part::Text { text, citations, .. } => said.text(text, citations),
-                Part::ToolCall(call) => said.calls.push(call),
+                Part::ToolCall(call) => said.calls.push((call, signature)),
                 Part::Refusal(more) => said.refusal.push_str(more),
                 Part::Other(value) => said.others.push(value.clone()),
                 Part::Reasoning { .. }

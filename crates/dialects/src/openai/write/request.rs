@@ -25,6 +25,10 @@ const FOREIGN: &[&str] = &[
     "inference_geo",
     "speed",
     "stop_sequences",
+    "generationConfig",
+    "toolConfig",
+    "safetySettings",
+    "cachedContent",
 ];
 
 /// Budgets up to which thinking counts as minimal, low and medium.

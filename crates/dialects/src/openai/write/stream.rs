@@ -34,6 +34,8 @@ struct Choice {
     /// Characters of text so far.
     written: usize,
     parts: Vec<Open>,
+    /// The signature without a text that came last: the call behind it carries it too.
+    signature: Option<String>,
 }
 
 struct Open {
@@ -135,6 +137,7 @@ impl Writer {
 
     fn start_part(&mut self, choice: u32, index: u32, kind: &PartKind, out: &mut BytesMut) {
         let Some(known) = self.choice(choice) else { return };
+        let signature = known.signature.take();
         let opened = match kind {
             PartKind::Text => Kind::Text { start: known.written },
             PartKind::Refusal => Kind::Refusal,
@@ -156,8 +159,11 @@ impl Writer {
                     }
                     return self.opened(choice, index, opened);
                 }
-                let call = json!([{"index": number, "id": id, "type": "function", "function": function}]);
-                self.field(choice, "tool_calls", &call, out);
+                let mut call = json!({"index": number, "id": id, "type": "function", "function": function});
+                if let Some(signature) = signature {
+                    call["provider_specific_fields"] = json!({"thought_signature": signature});
+                }
+                self.field(choice, "tool_calls", &json!([call]), out);
             }
             (PartKind::RedactedReasoning { data }, _) => {
                 let blocks = json!([{"type": "redacted_thinking", "data": data}]);
@@ -193,6 +199,11 @@ impl Writer {
                     Some(Open { kind: Kind::Reasoning { text }, .. }) => std::mem::take(text),
                     _ => String::new(),
                 };
+                if thinking.is_empty()
+                    && let Some(known) = self.choice(choice)
+                {
+                    known.signature = Some(signature.clone());
+                }
                 let block = json!([{"type": "thinking", "thinking": thinking, "signature": signature}]);
                 self.field(choice, "thinking_blocks", &block, out);
             }

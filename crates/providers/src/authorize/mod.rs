@@ -1,10 +1,12 @@
 //! How a request proves to the provider who pays for it.
 
+pub(crate) mod google;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::future::BoxFuture;
 use gatewright_core::{Error, ErrorKind, Result, Secret};
-use gatewright_transport::Request;
+use gatewright_transport::{Request, Transport};
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -13,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 pub trait Authorize: Send + Sync + 'static {
     /// What must be waited for before a request can be authorized; `None` while the credential at hand is good, so
     /// that hardly any call waits.
-    fn refresh(&self) -> Option<BoxFuture<'_, Result<()>>> {
+    fn refresh<'a>(&'a self, _transport: &'a Transport) -> Option<BoxFuture<'a, Result<()>>> {
         None
     }
 

@@ -1,0 +1,100 @@
+//! A service account: it signs for itself that it may have a token.
+
+use std::time::Duration;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatewright_core::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::exchange::{Exchange, Refused, SCOPE, Token};
+
+/// How long a signed claim holds.
+const HOLDS: u64 = 3600;
+
+/// How far the machine's clock may be off before the server's is believed.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// A service account with its key.
+pub(crate) struct Account {
+    email: String,
+    key_id: String,
+    key: RsaKeyPair,
+    token_uri: String,
+}
+
+/// The file that Google gives out.
+#[derive(Deserialize)]
+pub(super) struct File {
+    client_email: String,
+    #[serde(default)]
+    private_key_id: String,
+    private_key: String,
+    #[serde(default = "usual")]
+    token_uri: String,
+}
+
+fn usual() -> String {
+    "https://oauth2.googleapis.com/token".to_owned()
+}
+
+// === impl Account ===
+
+impl Account {
+    pub(super) fn new(file: File) -> Result<Self> {
+        let key =
+            pem(&file.private_key).and_then(|der| RsaKeyPair::from_pkcs8(&der).ok()).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidRequest,
+                    "the service account's private_key is no RSA key in PKCS #8",
+                )
+            })?;
+        let File { client_email: email, private_key_id: key_id, token_uri, .. } = file;
+        Ok(Self { email, key_id, key, token_uri })
+    }
+
+    /// Asks for a token; once more by the server's clock where the machine's is off and the claim is refused.
+    pub(super) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
+        let now = exchange.clock.unix_seconds();
+        let refused = match self.ask(exchange, now).await {
+            Ok(token) => return Ok(token),
+            Err(refused) => refused,
+        };
+        match refused.date.filter(|date| date.abs_diff(now) > SKEW.as_secs()) {
+            Some(date) => self.ask(exchange, date).await.map_err(|refused| refused.error),
+            None => Err(refused.error),
+        }
+    }
+
+    async fn ask(&self, exchange: &Exchange<'_>, now: u64) -> Result<Token, Refused> {
+        let claim = self.claim(now)?;
+        let fields =
+            [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", claim.as_str())];
+        exchange.post(&self.token_uri, &fields).await
+    }
+
+    fn claim(&self, now: u64) -> Result<String> {
+        // A little before, for clocks that go ahead.
+        let issued = now.saturating_sub(10);
+        let head = json!({"alg": "RS256", "typ": "JWT", "kid": self.key_id});
+        let claims = json!({
+            "iss": self.email, "scope": SCOPE, "aud": self.token_uri, "iat": issued, "exp": issued + HOLDS,
+        });
+        let coded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let text = format!("{}.{}", coded(&head), coded(&claims));
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
+            .map_err(|_| Error::new(ErrorKind::Internal, "the service account's key does not sign"))?;
+        Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+}
+
+/// The bytes between the lines that say what they are.
+fn pem(text: &str) -> Option<Vec<u8>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+    STANDARD.decode(lines.collect::<String>()).ok().filter(|der| !der.is_empty())
+}

@@ -1,0 +1,295 @@
+//! Tokens against a local token server: what it is asked, how often, and what becomes of its failures.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatewright_core::{Clock, ErrorKind, Result};
+use gatewright_transport::{Request, Settings, Transport, Trust};
+use serde_json::{Value, json};
+
+use super::{Found, Google, Source};
+use crate::Authorize;
+
+/// 2026-11-26, and moved by hand.
+struct HandClock {
+    start: Instant,
+    moved: AtomicU64,
+    /// Seconds by which its wall clock is wrong.
+    wrong: i64,
+}
+
+const NOW: u64 = 1_795_651_200;
+
+impl Clock for HandClock {
+    fn now(&self) -> Instant {
+        self.start + Duration::from_secs(self.moved.load(Ordering::SeqCst))
+    }
+
+    fn wall(&self) -> SystemTime {
+        let at = NOW + self.moved.load(Ordering::SeqCst);
+        UNIX_EPOCH + Duration::from_secs(at.checked_add_signed(self.wrong).unwrap())
+    }
+}
+
+/// A token server: what it was asked, in order.
+struct Server {
+    base: String,
+    asked: Arc<StdMutex<Vec<String>>>,
+}
+
+/// How the server answers the nth question.
+type Answers = Arc<dyn Fn(usize, &str) -> (u16, Value) + Send + Sync>;
+
+impl Server {
+    fn start(answers: impl Fn(usize, &str) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(StdMutex::new(Vec::new()));
+        let (noted, answers): (_, Answers) = (asked.clone(), Arc::new(answers));
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let mut reader = BufReader::new(socket);
+                let mut head = String::new();
+                while reader.read_line(&mut head).unwrap_or(0) > 2 {}
+                let length = head.lines().find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
+                });
+                let mut body = vec![0; length.map_or(0, |text| text.trim().parse().unwrap())];
+                reader.read_exact(&mut body).unwrap();
+                let text = format!("{head}{}", String::from_utf8(body).unwrap());
+                let nth = {
+                    let mut noted = noted.lock().unwrap();
+                    noted.push(text.clone());
+                    noted.len() - 1
+                };
+                let (status, answer) = answers(nth, &text);
+                let answer = answer.to_string();
+                let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(NOW));
+                let _ = write!(
+                    reader.get_mut(),
+                    "HTTP/1.1 {status} X\r\ndate: {date}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                    answer.len()
+                );
+            }
+        });
+        Self { base, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn token(nth: usize) -> (u16, Value) {
+    (200, json!({"access_token": format!("ya29.{nth}"), "expires_in": 3600, "token_type": "Bearer"}))
+}
+
+fn account(server: &Server) -> String {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        STANDARD.encode(der.as_ref())
+    );
+    json!({
+        "type": "service_account", "project_id": "p", "client_email": "a@p.iam.gserviceaccount.com",
+        "private_key_id": "k1", "private_key": pem, "token_uri": format!("{}/token", server.base),
+    })
+    .to_string()
+}
+
+struct Stage {
+    google: Google,
+    clock: Arc<HandClock>,
+    transport: Transport,
+}
+
+impl Stage {
+    fn new(credentials: String, wrong: i64) -> Self {
+        let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong });
+        let found = Found { told: Some(credentials), ..Found::default() };
+        let source = Source::find(found, Trust::Operator).unwrap();
+        let google = Google::new(source, Trust::Operator, clock.clone());
+        Self { google, clock, transport: Transport::new(Settings::default()).unwrap() }
+    }
+
+    async fn refresh(&self) -> Result<()> {
+        match self.google.refresh(&self.transport) {
+            Some(waiting) => waiting.await,
+            None => Ok(()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let mut request = Request::fetch("http://vertex/".parse().unwrap());
+        self.google.authorize(&mut request).unwrap();
+        request.headers["authorization"].to_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_signs_for_its_token_and_keeps_it() {
+    let server = Server::start(|nth, _| token(nth));
+    let stage = Stage::new(account(&server), 0);
+    stage.refresh().await.unwrap();
+    assert_eq!(stage.shown(), "Bearer ya29.0");
+    assert!(stage.google.refresh(&stage.transport).is_none(), "a good token is not asked for again");
+    let asked = server.asked();
+    let (_, claim) = asked[0].split_once("assertion=").unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(claim.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["iss"], "a@p.iam.gserviceaccount.com");
+    assert_eq!(claims["scope"], "https://www.googleapis.com/auth/cloud-platform");
+    assert_eq!((claims["iat"].as_u64(), claims["exp"].as_u64()), (Some(NOW - 10), Some(NOW + 3590)));
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_fetch_one_token() {
+    let server = Server::start(|nth, _| token(nth));
+    let stage = Stage::new(account(&server), 0);
+    let (a, b, c) = tokio::join!(stage.refresh(), stage.refresh(), stage.refresh());
+    a.and(b).and(c).unwrap();
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_by_one_call_before_it_ends_and_by_whoever_comes_after() {
+    let server = Server::start(|nth, _| token(nth));
+    let stage = Stage::new(account(&server), 0);
+    stage.refresh().await.unwrap();
+    stage.clock.moved.store(3600 - 100, Ordering::SeqCst);
+    let renewing = stage.google.refresh(&stage.transport).expect("it ends soon");
+    assert!(stage.google.refresh(&stage.transport).is_none(), "one renews, the others go on");
+    assert_eq!(stage.shown(), "Bearer ya29.0");
+    renewing.await.unwrap();
+    assert_eq!(stage.shown(), "Bearer ya29.1");
+    stage.clock.moved.store(3 * 3600, Ordering::SeqCst);
+    stage.refresh().await.unwrap();
+    assert_eq!(stage.shown(), "Bearer ya29.2");
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_leaves_the_token_that_still_serves() {
+    let server = Server::start(|nth, _| if nth == 0 { token(0) } else { (503, json!({})) });
+    let stage = Stage::new(account(&server), 0);
+    stage.refresh().await.unwrap();
+    stage.clock.moved.store(3600 - 100, Ordering::SeqCst);
+    stage.refresh().await.unwrap();
+    assert_eq!(stage.shown(), "Bearer ya29.0");
+    assert!(stage.google.refresh(&stage.transport).is_none(), "not asked again at once");
+    stage.clock.moved.store(3600, Ordering::SeqCst);
+    assert_eq!(stage.refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_set_by_the_servers() {
+    let fits = |text: &str| {
+        let (_, claim) = text.split_once("assertion=").unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(claim.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        claims["iat"].as_u64().unwrap().abs_diff(NOW) < 60
+    };
+    let server = Server::start(move |nth, text| match fits(text) {
+        true => token(nth),
+        false => (400, json!({"error": "invalid_grant"})),
+    });
+    let stage = Stage::new(account(&server), 7200);
+    stage.refresh().await.unwrap();
+    assert_eq!(stage.shown(), "Bearer ya29.1");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_once_to_all_and_without_what_was_sent() {
+    let server = Server::start(|_, text| (400, json!({"error": "invalid_grant", "error_description": text})));
+    let stage = Stage::new(account(&server), 0);
+    let (a, b) = tokio::join!(stage.refresh(), stage.refresh());
+    for err in [a.unwrap_err(), b.unwrap_err()] {
+        assert_eq!(err.kind(), ErrorKind::UpstreamAuth);
+        let told = err.to_string();
+        assert!(told.contains("(400: invalid_grant)") && !told.contains("assertion"), "{told}");
+    }
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_user_who_logged_in_has_a_token_for_its_refresh_token() {
+    let server = Server::start(|nth, _| token(nth));
+    let credentials = json!({
+        "type": "authorized_user", "client_id": "c", "client_secret": "s&1", "refresh_token": "r",
+        "token_uri": format!("{}/token", server.base),
+    });
+    let stage = Stage::new(credentials.to_string(), 0);
+    stage.refresh().await.unwrap();
+    let asked = server.asked();
+    assert!(
+        asked[0].ends_with("grant_type=refresh_token&client_id=c&client_secret=s%261&refresh_token=r"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_clouds_identity_is_exchanged_and_may_act_for_an_account() {
+    let server = Server::start(|nth, text| match text.lines().next().unwrap_or_default() {
+        "GET /subject HTTP/1.1" => (200, json!({"id_token": "subject"})),
+        "POST /act HTTP/1.1" => {
+            (200, json!({"accessToken": "ya29.acting", "expireTime": "2026-11-26T01:00:00Z"}))
+        }
+        _ => token(nth),
+    });
+    let base = &server.base;
+    let credentials = json!({
+        "type": "external_account", "audience": "//iam.googleapis.com/p", "token_url": format!("{base}/sts"),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "credential_source": {
+            "url": format!("{base}/subject"), "headers": {"x-identity": "1"},
+            "format": {"type": "json", "subject_token_field_name": "id_token"},
+        },
+        "service_account_impersonation_url": format!("{base}/act"),
+    });
+    let stage = Stage::new(credentials.to_string(), 0);
+    stage.refresh().await.unwrap();
+    assert_eq!(stage.shown(), "Bearer ya29.acting");
+    let asked = server.asked();
+    assert!(asked[0].contains("x-identity: 1"), "{asked:?}");
+    assert!(asked[1].contains("subject_token=subject&"), "{asked:?}");
+    assert!(asked[2].to_ascii_lowercase().contains("authorization: bearer ya29.1"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn the_machines_own_account_is_asked_of_its_metadata_server() {
+    let server = Server::start(|nth, _| token(nth));
+    let host = server.base.strip_prefix("http://").unwrap().to_owned();
+    let found = Found { metadata: Some(host), ..Found::default() };
+    let source = Source::find(found, Trust::Operator).unwrap();
+    let stage = Stage {
+        google: Google::new(source, Trust::Operator, Arc::new(gatewright_core::SystemClock)),
+        ..Stage::new(account(&server), 0)
+    };
+    stage.refresh().await.unwrap();
+    let asked = server.asked();
+    assert!(
+        asked[0].starts_with("GET /computeMetadata/v1/instance/service-accounts/default/token "),
+        "{asked:?}"
+    );
+    assert!(asked[0].contains("metadata-flavor: Google"), "{asked:?}");
+}
+
+#[test]
+fn whoever_is_not_the_operator_names_no_files_and_has_no_share_in_what_the_machine_may() {
+    for told in [None, Some("/etc/hostname".to_owned())] {
+        let found = Found { told, file: Some("/etc/hostname".to_owned()), ..Found::default() };
+        assert!(Source::find(found, Trust::Untrusted).is_err());
+    }
+    let secret = r#"{"type": "service_account", "private_key": "secret-key", "client_email": 3}"#;
+    let err = Source::find(Found { told: Some(secret.to_owned()), ..Found::default() }, Trust::Operator)
+        .err()
+        .unwrap();
+    assert!(!err.to_string().contains("secret-key"), "{err}");
+}
