@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod anthropic;
+mod cohere;
 mod json;
 pub mod ndjson;
+mod ollama;
 mod openai;
 mod scan;
 mod splitter;
@@ -21,7 +23,7 @@ pub fn of(dialect: Dialect) -> &'static dyn Codec {
         Dialect::OpenAiCompletions => &openai::OpenAi,
         Dialect::Gemini => &openai::OpenAi,
         Dialect::BedrockConverse => &openai::OpenAi,
-        Dialect::CohereChat => &openai::OpenAi,
-        Dialect::OllamaChat => &openai::OpenAi,
+        Dialect::CohereChat => &cohere::Cohere,
+        Dialect::OllamaChat => &ollama::Ollama,
     }
 }

@@ -55,6 +55,11 @@ pub const ROUTES: &[Route] = &[
     chat("/engines/{model}/chat/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
+    post("/v2/chat", Answers::Call(Operation::Chat, Dialect::CohereChat)),
+    post("/v2/embed", Answers::Call(Operation::Embeddings, Dialect::CohereChat)),
+    rerank("/v1/rerank"),
+    rerank("/v2/rerank"),
+    rerank("/rerank"),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),
@@ -87,6 +92,11 @@ pub(crate) fn call_at(method: &Method, path: &str) -> Option<(Operation, Dialect
 
 const fn chat(path: &'static str) -> Route {
     post(path, Answers::Call(Operation::Chat, Dialect::OpenAiChat))
+}
+
+/// In Cohere's form, as LiteLLM answers it under every path.
+const fn rerank(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Rerank, Dialect::CohereChat))
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

@@ -152,9 +152,10 @@ impl<'a> Root<'a> {
             return uri(base);
         }
         // `https://host/v1` and `/v1/messages` share a segment.
-        match path.strip_prefix("/v1") {
-            Some(rest) if base.ends_with("/v1") => uri(&format!("{base}{rest}")),
-            _ => uri(&format!("{base}{suffix}{path}")),
+        let shared = ["/v1", "/v2"].into_iter().filter(|version| base.ends_with(version));
+        match shared.filter_map(|version| path.strip_prefix(version)).next() {
+            Some(rest) => uri(&format!("{base}{rest}")),
+            None => uri(&format!("{base}{suffix}{path}")),
         }
     }
 }

@@ -325,6 +325,8 @@ mod tests {
             images: most,
             audio_millis: most,
             characters: most,
+            unbilled_input: most,
+            unbilled_output: most,
             cache_in_input: true,
             reported_cost: Some(Money(i64::MAX)),
         };

@@ -20,6 +20,9 @@ const FINISHES: &[(&str, &str, &str)] = &[
     ("tool_use", "tool_calls", "tool_use"),
     ("refusal", "content_filter", "refusal"),
     ("pause_turn", "length", "pause_turn"),
+    ("COMPLETE", "stop", "end_turn"),
+    ("MAX_TOKENS", "length", "max_tokens"),
+    ("TOOL_CALL", "tool_calls", "tool_use"),
 ];
 
 /// What the client did not get; empty where that is nothing.

@@ -8,7 +8,7 @@ use gatewright_limits::{Foresee, Need, Wanted};
 use gatewright_routing::LiveTable;
 use memchr::memmem;
 
-use super::prices::{Asked, Ceiling, PriceList, answers, stated_cap, tier};
+use super::prices::{Asked, Ceiling, PriceList, answers, searches, stated_cap, tier};
 
 /// Foresees what calls need.
 pub(crate) struct Needs {
@@ -51,6 +51,7 @@ impl Needs {
             // The estimate is seldom below the count, but some vocabularies need a quarter more.
             input: tokens.saturating_add(tokens / 4),
             tier: tier(json).unwrap_or_default(),
+            searches: searches(call, json, tokens),
             plain: BESIDE_TEXT.iter().all(|word| memmem::find(body, word).is_none()),
         };
         let ceilings = self.ceilings(call, asked);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, Prices, ServiceTier, Terms};
-use gatewright_core::{Body, Call, Json, Money, Price, Usage};
+use gatewright_core::{Body, Call, Json, Money, Operation, Price, Usage};
 use gatewright_spend::{Quote, Tariff};
+use serde::de::IgnoredAny;
 
 use crate::config::Deployment;
 
@@ -52,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) tier: ServiceTier,
     /// Neither sound nor cache marks.
     pub(crate) plain: bool,
+    /// Searches through documents.
+    pub(crate) searches: u64,
 }
 
 #[derive(Clone)]
@@ -109,9 +112,12 @@ impl PriceList {
         let terms = Terms { tier: asked.tier, ..Terms::default() };
         let (input, output) = prices.dearest_token(asked.input, terms, asked.plain);
         let cap = listed.default_cap.or(max_output);
+        let searches = prices.femto(&searched(asked.searches), terms);
         Some(Ceiling {
             // Up, not half to even: a bound must hold.
-            input: Money::from_femto(input.times(asked.input).saturating_add(499_999)),
+            input: Money::from_femto(
+                input.times(asked.input).saturating_add(searches).saturating_add(499_999),
+            ),
             output,
             cap: cap.unwrap_or(ASSUMED_OUTPUT),
             known_cap: cap.is_some(),
@@ -146,11 +152,14 @@ impl Tariff for PriceList {
         let most = call.output_cap.or(priced.max_output).unwrap_or(ASSUMED_OUTPUT);
         let output_cap =
             json.and_then(output_cap).unwrap_or_else(|| most.saturating_mul(json.map_or(1, answers)));
+        let searches = json.map_or(0, |json| searches(call, json, input_estimate));
         let bound = priced.prices.upper_bound(input_estimate, output_cap);
+        let bound = bound + priced.prices.cost(&searched(searches), Terms::default());
         let price = match json.and_then(tier) {
             None => priced.standard,
             Some(tier) => at(priced.prices, Terms { tier, ..Terms::default() }),
         };
+        let price = if searches == 0 { price } else { at_least(searches, price) };
         Quote { provider: priced.provider, model: priced.model, input_estimate, output_cap, bound, price }
     }
 }
@@ -186,6 +195,39 @@ fn priced(catalogue: &Catalogue, label: &str, provider: Option<&str>, overrides:
 fn at(prices: Arc<Prices>, terms: Terms) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
     Arc::new(move |usage| prices.cost(usage, terms))
 }
+
+/// The same for a ranking whose provider does not tell how many searches it took: those that were foreseen.
+fn at_least(
+    searches: u64,
+    price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
+    Arc::new(move |usage| match usage.search_units {
+        0 => price(&Usage { search_units: searches, ..*usage }),
+        _ => price(usage),
+    })
+}
+
+/// Searches alone.
+fn searched(search_units: u64) -> Usage {
+    Usage { search_units, ..Usage::default() }
+}
+
+/// How many searches a ranking takes at most: one is a question about so many pieces of documents of so many tokens.
+/// A longer document is cut into several.
+pub(crate) fn searches(call: &Call, json: &Json, tokens: u64) -> u64 {
+    if call.operation != Operation::Rerank {
+        return 0;
+    }
+    let documents: Option<Vec<IgnoredAny>> = json.get("documents").ok().flatten();
+    let whole = documents.map_or(0, |documents| documents.len() as u64);
+    let pieces = whole.saturating_add(tokens / PIECE_TOKENS);
+    pieces.div_ceil(SEARCH_PIECES).max(1)
+}
+
+/// Cohere's terms (https://cohere.com/pricing): a search is a query with up to 100 documents, and one beyond 500 tokens
+/// counts as several.
+const SEARCH_PIECES: u64 = 100;
+const PIECE_TOKENS: u64 = 500;
 
 /// The tokens that all answers together may have, where the request says so.
 fn output_cap(json: &Json) -> Option<u64> {

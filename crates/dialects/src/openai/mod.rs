@@ -5,6 +5,7 @@ mod fault;
 mod finish;
 mod read;
 mod relay;
+mod rerank;
 mod splice;
 mod usage;
 mod write;
@@ -15,7 +16,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
     Codec, Decode, Dialect, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay, ReplyFacts,
-    ReplyStyle, Result, UpstreamFault,
+    ReplyStyle, RerankCodec, Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -38,6 +39,10 @@ impl Codec for OpenAi {
 
     fn end_user(&self, body: &Json) -> Option<Arc<str>> {
         body.string("user").ok()?.map(Arc::from)
+    }
+
+    fn rerank(&self) -> Option<&'static dyn RerankCodec> {
+        Some(&rerank::Reranking)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {
