@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, openai};
+use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, ollama, openai};
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -210,6 +210,14 @@ enum Wire {
     OpenAi,
     Anthropic,
     CountTokens,
+    Cohere,
+    Ollama,
+    /// Vectors in Cohere's form.
+    Embed,
+    /// A ranking in Cohere's form.
+    CohereRanking,
+    /// One in Jina's.
+    Ranking,
 }
 
 impl Wire {
@@ -218,13 +226,22 @@ impl Wire {
         if path.ends_with("/messages/count_tokens") {
             return Self::CountTokens;
         }
-        if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
+        let known = [
+            ("/messages", Self::Anthropic),
+            ("/v2/chat", Self::Cohere),
+            ("/v2/embed", Self::Embed),
+            ("/v2/rerank", Self::CohereRanking),
+            ("/rerank", Self::Ranking),
+            ("/api/chat", Self::Ollama),
+        ];
+        known.iter().find(|(end, _)| path.ends_with(end)).map_or(Self::OpenAi, |(_, wire)| *wire)
     }
 
     fn id_prefix(self) -> &'static str {
         match self {
-            Self::OpenAi => "chatcmpl-fake",
+            Self::OpenAi | Self::Ollama => "chatcmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
+            Self::Cohere | Self::Embed | Self::CohereRanking | Self::Ranking => "fake-",
         }
     }
 
@@ -237,8 +254,10 @@ impl Wire {
             Answer::Said(said) => {
                 let body = seen.json();
                 if body["stream"] == Value::Bool(true) {
+                    let ndjson = matches!(self, Self::Ollama);
                     return (
-                        "text/event-stream; charset=utf-8".to_owned(),
+                        if ndjson { "application/x-ndjson" } else { "text/event-stream; charset=utf-8" }
+                            .to_owned(),
                         self.stream(id, &body, said, script),
                     );
                 }
@@ -253,6 +272,11 @@ impl Wire {
             Self::OpenAi => openai::whole(id, model, said),
             Self::Anthropic => anthropic::whole(id, model, said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
+            Self::Cohere => cohere::whole(id, said),
+            Self::Ollama => ollama::whole(model, said),
+            Self::Embed => cohere::vectors(id, body, &said.used),
+            Self::CohereRanking => cohere::ranking(id, body),
+            Self::Ranking => openai::ranking(model, body, &said.used),
         }
     }
 
@@ -261,21 +285,30 @@ impl Wire {
         let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
         match self {
             Self::OpenAi => openai::stream(id, model, said, script, asked),
-            Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
+            Self::Anthropic => anthropic::stream(id, model, said),
+            Self::Cohere => cohere::stream(id, said),
+            Self::Ollama => ollama::stream(model, said),
+            Self::CountTokens | Self::Embed | Self::CohereRanking | Self::Ranking => {
+                vec![self.whole(id, body, said)]
+            }
         }
     }
 
     fn error(self, status: u16, message: &str) -> Bytes {
         match self {
-            Self::OpenAi => openai::error(status, message),
+            Self::OpenAi | Self::Ranking => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
+            Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
+            Self::Ollama => ollama::error(message),
         }
     }
 
     fn error_event(self, message: &str) -> Bytes {
         match self {
-            Self::OpenAi => openai::error_event(message),
+            Self::OpenAi | Self::Ranking => openai::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
+            Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error_event(message),
+            Self::Ollama => ollama::error(message),
         }
     }
 }

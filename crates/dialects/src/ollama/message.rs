@@ -170,9 +170,10 @@ impl<'a, 'l> Messages<'a, 'l> {
     }
 }
 
-/// A message has one text: several are a line each.
+/// A message has one text: several are a line each, unless white space parts them already.
 fn append(all: &mut String, text: &str) {
-    if !all.is_empty() && !text.is_empty() {
+    let parted = all.ends_with(char::is_whitespace) || text.starts_with(char::is_whitespace);
+    if !all.is_empty() && !text.is_empty() && !parted {
         all.push('\n');
     }
     all.push_str(text);
