@@ -1,4 +1,4 @@
-//! The libraries that OpenAI and Anthropic publish, in Python and Node, against the gateway in front of both dialects.
+//! The libraries that OpenAI, Anthropic and Cohere publish, in Python and Node, against the gateway in front of the dialects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn the_python_libraries_are_served_and_the_openapi_document_is_one() {
             .args(["install", "--quiet", "--requirement"])
             .arg(requirements));
     });
-    for script in ["python/check.py", "python/openapi.py"] {
+    for script in ["python/check.py", "python/cohere_check.py", "python/openapi.py"] {
         check(Command::new(home.join("bin/python")).arg(sources().join(script)));
     }
 }
@@ -41,6 +41,7 @@ fn check(script: &mut Command) {
     let list = [
         deployment("openai-model", "openai/gpt-4o", &upstream, ""),
         deployment("anthropic-model", "anthropic/claude-sonnet-4-5", &upstream, ""),
+        deployment("cohere-model", "cohere/command-a-03-2025", &upstream, ""),
     ];
     let gateway = Gateway::start(&format!(
         "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
@@ -49,7 +50,8 @@ fn check(script: &mut Command) {
     script
         .env("GATEWAY", gateway.base())
         .env("KEY", MASTER_KEY)
-        .env("MODELS", "openai-model,anthropic-model");
+        .env("MODELS", "openai-model,anthropic-model")
+        .env("COHERE", "cohere-model");
     run(script.env("NO_PROXY", "*"));
 }
 

@@ -21,14 +21,15 @@ pub(super) fn read(documents: Vec<Value>, cited: bool, turns: &mut Vec<Turn>) {
     let asks = |turn: &Turn| {
         turn.role == Role::User && !turn.parts.iter().any(|part| matches!(part, Part::ToolResult(_)))
     };
-    let parts = documents.into_iter().map(|document| Part::Media(media(document, cited)));
+    let documents = documents.into_iter().enumerate();
+    let parts = documents.map(|(index, document)| Part::Media(media(document, index, cited)));
     match turns.iter_mut().rfind(|turn| asks(turn)) {
         Some(turn) => drop(turn.parts.splice(0..0, parts)),
         None => turns.push(Turn::new(Role::User, parts.collect())),
     }
 }
 
-fn media(document: Value, cited: bool) -> Media {
+fn media(document: Value, index: usize, cited: bool) -> Media {
     let mut extra = Extra::new();
     if cited {
         extra.insert("citations".into(), json!({"enabled": true}));
@@ -39,7 +40,9 @@ fn media(document: Value, cited: bool) -> Media {
         }
         other => (None, other),
     };
-    extra.extend(id.filter(|id| !id.is_null()).map(|id| ("id".to_owned(), id)));
+    // A name that its place gives it is none of its own.
+    let own = id.filter(|id| !id.is_null() && *id != document_name(index));
+    extra.extend(own.map(|id| ("id".to_owned(), id)));
     let title = data.get("title").and_then(Value::as_str).map(str::to_owned);
     let text = text(&data);
     // What is more than a title and a text comes back as it is.

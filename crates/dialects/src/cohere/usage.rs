@@ -41,6 +41,8 @@ pub(super) struct UnitsOut {
     input_tokens: u64,
     output_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    image_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_tokens: Option<u64>,
 }
 
@@ -91,11 +93,13 @@ impl From<&Usage> for UsageOut {
             billed_units: UnitsOut {
                 input_tokens: billed.total_input(),
                 output_tokens: billed.output,
+                image_tokens: None,
                 reasoning_tokens: None,
             },
             tokens: UnitsOut {
                 input_tokens: usage.total_input(),
                 output_tokens: usage.output,
+                image_tokens: (usage.image_input > 0).then_some(usage.image_input),
                 reasoning_tokens: (usage.reasoning > 0).then_some(usage.reasoning),
             },
             cached_tokens: usage.cache_read,
