@@ -1,4 +1,4 @@
-//! Cohere's API and Ollama's own behind the gateway, and Cohere's in front of it.
+//! Cohere's API and Ollama's own, behind the gateway and in front of it.
 
 use gatewright_tests::answer::openai;
 use gatewright_tests::client::{Client, chat};
@@ -127,6 +127,36 @@ fn cohere_clients_are_served_by_every_dialect() {
         let refused = client.post("/v2/chat", &asked(model, false));
         assert_eq!(refused.status, 429, "{model}");
         assert!(refused.json()["message"].as_str().unwrap().contains("slow down"), "{}", refused.text());
+    }
+}
+
+#[test]
+fn ollama_clients_are_served_by_every_dialect_and_stream_unless_they_say_no() {
+    let upstream = Upstream::start();
+    let (_gateway, client) = started(&upstream);
+    for model in ["cohere", "ollama", "openai", "anthropic"] {
+        let said = Said { used: used(), ..Said::text(["Hel", "lo"]) }.tool("c1", "look", &["{\"a\":", "1}"]);
+        let mut asked = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        upstream.push(Script::says(said.clone()));
+        let stream = client.post("/api/chat", &asked);
+        assert_eq!(stream.header("content-type"), "application/x-ndjson", "{model}: {}", stream.text());
+        let lines: Vec<Value> =
+            stream.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let text: String = lines.iter().filter_map(|line| line["message"]["content"].as_str()).collect();
+        assert_eq!(text, "Hello", "{model}");
+        let call = lines.iter().find_map(|line| line["message"]["tool_calls"].get(0)).unwrap();
+        assert_eq!(call["function"], json!({"name": "look", "arguments": {"a": 1}}), "{model}");
+        asked["stream"] = false.into();
+        upstream.push(Script::says(said));
+        let whole = client.post("/api/chat", &asked).json();
+        assert_eq!((&whole["message"]["content"], &whole["model"]), (&json!("Hello"), &json!(model)));
+        for end in [lines.last().unwrap(), &whole] {
+            assert_eq!((&end["done"], &end["eval_count"]), (&json!(true), &json!(4)), "{model}");
+        }
+        upstream.push(Script::fails(404, "no such model"));
+        let refused = client.post("/api/chat", &asked);
+        assert_eq!(refused.status, 404, "{model}");
+        assert!(refused.json()["error"].as_str().unwrap().contains("no such model"), "{}", refused.text());
     }
 }
 

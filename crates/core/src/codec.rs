@@ -73,6 +73,11 @@ pub trait Codec: Send + Sync + 'static {
         }
     }
 
+    /// Whether a client's request asks for a stream.
+    fn streams(&self, body: &Json) -> Result<bool> {
+        body.flag("stream")
+    }
+
     /// The end user whom a client's request names to the provider.
     fn end_user(&self, _body: &Json) -> Option<Arc<str>> {
         None

@@ -114,7 +114,7 @@ impl Asked {
         if let Some(field) = required.iter().find(|field| json.raw(field).is_none()) {
             return Err(missing(dialect, field));
         }
-        let stream = json.flag("stream")?;
+        let stream = self.codec.streams(&json)?;
         let origin = Origin {
             caller,
             headers: Arc::new(parts.headers),

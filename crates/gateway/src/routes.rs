@@ -57,6 +57,8 @@ pub const ROUTES: &[Route] = &[
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
     post("/v2/chat", Answers::Call(Operation::Chat, Dialect::CohereChat)),
     post("/v2/embed", Answers::Call(Operation::Embeddings, Dialect::CohereChat)),
+    post("/api/chat", Answers::Call(Operation::Chat, Dialect::OllamaChat)),
+    post("/api/embed", Answers::Call(Operation::Embeddings, Dialect::OllamaChat)),
     rerank("/v1/rerank"),
     rerank("/v2/rerank"),
     rerank("/rerank"),

@@ -44,7 +44,7 @@ const QUERY: &str = "search_query";
 struct Request<'a> {
     model: &'a str,
     #[serde(flatten)]
-    inputs: Inputs<'a>,
+    inputs: Given<'a>,
     input_type: &'a str,
     embedding_types: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ struct Request<'a> {
 /// Texts alone, pictures alone, or both.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Inputs<'a> {
+enum Given<'a> {
     Texts(Vec<&'a str>),
     Images(Vec<&'a str>),
     Inputs(Vec<Mixed<'a>>),
@@ -156,7 +156,7 @@ impl EmbeddingCodec for Embeddings {
     }
 
     fn encode_request(&self, asked: &Embedding, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
-        let inputs = Inputs::new(&asked.inputs)?;
+        let inputs = Given::new(&asked.inputs)?;
         // Models before the fourth have one length.
         let has_lengths = !["-v3.0", "-v2.0"].iter().any(|version| model.name.ends_with(version));
         losses.add_if(asked.dimensions.is_some() && !has_lengths, "dimensions");
@@ -208,9 +208,9 @@ impl EmbeddingCodec for Embeddings {
     }
 }
 
-// === impl Inputs ===
+// === impl Given ===
 
-impl<'a> Inputs<'a> {
+impl<'a> Given<'a> {
     fn new(inputs: &'a [EmbeddingInput]) -> Result<Self> {
         let (mut texts, mut images) = (Vec::new(), Vec::new());
         for input in inputs {
@@ -282,10 +282,10 @@ fn encoding(types: Option<Vec<String>>) -> Result<Encoding> {
 }
 
 /// In the API's words; what is no known word goes on as it is.
-fn purpose<'a>(asked: Option<&'a str>, inputs: &Inputs<'_>) -> &'a str {
+fn purpose<'a>(asked: Option<&'a str>, inputs: &Given<'_>) -> &'a str {
     match (asked, inputs) {
         (Some(word), _) => PURPOSES.iter().find(|(theirs, _)| *theirs == word).map_or(word, |(_, own)| own),
-        (None, Inputs::Images(_)) => "image",
+        (None, Given::Images(_)) => "image",
         (None, _) => DOCUMENT,
     }
 }

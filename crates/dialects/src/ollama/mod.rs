@@ -43,6 +43,10 @@ impl Codec for Ollama {
         }
     }
 
+    fn streams(&self, body: &Json) -> Result<bool> {
+        request_decode::streams(body)
+    }
+
     fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
         Some(&embedding::Embeddings)
     }
