@@ -111,17 +111,23 @@ impl SourceIn {
 /// is about all of it.
 pub(super) fn written(citations: &[Value], text: &str, content_index: Option<usize>) -> Vec<CitationOut> {
     let mut out: Vec<CitationOut> = Vec::new();
+    if citations.is_empty() {
+        return out;
+    }
+    // Places are counted in characters.
+    let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let place =
+        |at: u64| usize::try_from(at).ok().and_then(|at| places.get(at)).unwrap_or(&text.len()).to_owned();
     for citation in citations {
-        let whole = text.chars().count() as u64;
-        let at = |key: &str, other: u64| citation.get(key).and_then(Value::as_u64).unwrap_or(other);
-        let (start, end) = (at("start_index", 0), at("end_index", whole));
+        let at = |key: &str, other: usize| citation.get(key).and_then(Value::as_u64).unwrap_or(other as u64);
+        let (start, end) = (at("start_index", 0), at("end_index", places.len() - 1));
         let source = source(citation);
         match out.last_mut() {
             Some(last) if (last.start, last.end) == (start, end) => last.sources.push(source),
             _ => out.push(CitationOut {
                 start,
                 end,
-                text: between(text, start, end),
+                text: text.get(place(start)..place(end)).unwrap_or_default().to_owned(),
                 sources: vec![source],
                 content_index,
                 about: "TEXT_CONTENT",
@@ -129,11 +135,6 @@ pub(super) fn written(citations: &[Value], text: &str, content_index: Option<usi
         }
     }
     out
-}
-
-fn between(text: &str, start: u64, end: u64) -> String {
-    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    text.chars().skip(place(start)).take(place(end.saturating_sub(start))).collect()
 }
 
 /// What a canonical citation rests on, as a document.
