@@ -5,12 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gatewright_core::chat::Extra;
 use gatewright_core::{
-    Embedded, Embedding, EmbeddingCodec, EmbeddingInput, Encoding, Error, ErrorKind, Frame, Json, Losses,
-    ModelFacts, ReplyStyle, Result,
+    Embedded, Embedding, EmbeddingCodec, Encoding, Error, ErrorKind, Frame, Json, Losses, ModelFacts,
+    ReplyStyle, Result,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::embedding_input::{self, Given};
 use super::reply_decode::malformed;
 use super::usage::UsageIn;
 use crate::json::{json, tells};
@@ -51,40 +52,6 @@ struct Request<'a> {
     output_dimension: Option<u64>,
     #[serde(flatten)]
     extra: std::collections::BTreeMap<&'a str, &'a Value>,
-}
-
-/// Texts alone, pictures alone, or both.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Given<'a> {
-    Texts(Vec<&'a str>),
-    Images(Vec<&'a str>),
-    Inputs(Vec<Mixed<'a>>),
-}
-
-#[derive(Deserialize, Serialize)]
-struct Mixed<'a> {
-    #[serde(borrow)]
-    content: Vec<Block<'a>>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block<'a> {
-    Text {
-        #[serde(borrow)]
-        text: std::borrow::Cow<'a, str>,
-    },
-    ImageUrl {
-        #[serde(borrow)]
-        image_url: ImageUrl<'a>,
-    },
-}
-
-#[derive(Deserialize, Serialize)]
-struct ImageUrl<'a> {
-    #[serde(borrow)]
-    url: std::borrow::Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -138,7 +105,7 @@ impl EmbeddingCodec for Embeddings {
     }
 
     fn decode_request(&self, body: &Json) -> Result<Embedding> {
-        let mut asked = Embedding { inputs: inputs(body)?, ..Embedding::default() };
+        let mut asked = Embedding { inputs: embedding_input::read(body)?, ..Embedding::default() };
         for key in body.keys() {
             match &*key {
                 "model" | "texts" | "images" | "inputs" => {}
@@ -208,67 +175,6 @@ impl EmbeddingCodec for Embeddings {
     }
 }
 
-// === impl Given ===
-
-impl<'a> Given<'a> {
-    fn new(inputs: &'a [EmbeddingInput]) -> Result<Self> {
-        let (mut texts, mut images) = (Vec::new(), Vec::new());
-        for input in inputs {
-            match input {
-                EmbeddingInput::Text(text) => texts.push(text.as_str()),
-                EmbeddingInput::Image(url) => images.push(url.as_str()),
-                EmbeddingInput::Tokens(_) => {
-                    return Err(unsupported("the provider embeds texts, not tokens of another model"));
-                }
-            }
-        }
-        match (texts.is_empty(), images.is_empty()) {
-            (_, true) => Ok(Self::Texts(texts)),
-            (true, false) => Ok(Self::Images(images)),
-            (false, false) => Ok(Self::Inputs(inputs.iter().filter_map(Mixed::new).collect())),
-        }
-    }
-}
-
-impl<'a> Mixed<'a> {
-    fn new(input: &'a EmbeddingInput) -> Option<Self> {
-        let block = match input {
-            EmbeddingInput::Text(text) => Block::Text { text: text.into() },
-            EmbeddingInput::Image(url) => Block::ImageUrl { image_url: ImageUrl { url: url.into() } },
-            EmbeddingInput::Tokens(_) => return None,
-        };
-        Some(Self { content: vec![block] })
-    }
-
-    /// One vector stands for all blocks; another dialect has one for each.
-    fn read(self) -> Result<EmbeddingInput> {
-        let mut blocks = self.content.into_iter();
-        match (blocks.next(), blocks.next()) {
-            (Some(Block::Text { text }), None) => Ok(EmbeddingInput::Text(text.into_owned())),
-            (Some(Block::ImageUrl { image_url }), None) => {
-                Ok(EmbeddingInput::Image(image_url.url.into_owned()))
-            }
-            _ => Err(unsupported("the provider embeds no mixtures of texts and pictures")),
-        }
-    }
-}
-
-fn inputs(body: &Json) -> Result<Vec<EmbeddingInput>> {
-    let texts: Vec<String> = body.get("texts")?.unwrap_or_default();
-    let images: Vec<String> = body.get("images")?.unwrap_or_default();
-    let mixed: Vec<Mixed<'_>> = body.get("inputs")?.unwrap_or_default();
-    let mut inputs: Vec<_> = texts.into_iter().map(EmbeddingInput::Text).collect();
-    inputs.extend(images.into_iter().map(EmbeddingInput::Image));
-    for input in mixed {
-        inputs.push(input.read()?);
-    }
-    if inputs.is_empty() {
-        let words = "one of 'texts', 'images' and 'inputs' must hold something";
-        return Err(Error::new(ErrorKind::InvalidRequest, words).with_param("texts"));
-    }
-    Ok(inputs)
-}
-
 /// Numbers of fewer bits are the provider's own business.
 fn encoding(types: Option<Vec<String>>) -> Result<Encoding> {
     match types.as_deref() {
@@ -303,6 +209,7 @@ fn packed(vector: &[f32]) -> String {
     STANDARD.encode(vector.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
 }
 
-fn unsupported(words: &'static str) -> Error {
+/// What the provider, or the other dialect, does not have.
+pub(super) fn unsupported(words: &'static str) -> Error {
     Error::new(ErrorKind::Unsupported, words)
 }

@@ -3,6 +3,7 @@
 mod citation;
 mod documents;
 mod embedding;
+mod embedding_input;
 mod error;
 mod facts;
 mod logprobs;
