@@ -266,7 +266,7 @@ pub fn model(name: &str, model: &str, upstream: &Upstream) -> String {
 /// One entry of a `model_list`; `more` is further YAML lines of `litellm_params`, as `key: value, key: value`.
 pub fn deployment(name: &str, model: &str, upstream: &Upstream, more: &str) -> String {
     let base = match model.split('/').next() {
-        Some("anthropic") => upstream.base(),
+        Some("anthropic" | "cohere" | "cohere_chat" | "ollama" | "ollama_chat") => upstream.base(),
         _ => format!("{}/v1", upstream.base()),
     };
     let more: String =

@@ -16,8 +16,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 /// The dialects by their folders' names.
-const DIALECTS: [(&str, Dialect); 3] =
-    [("openai", Dialect::OpenAiChat), ("anthropic", Dialect::AnthropicMessages), ("gemini", Dialect::Gemini)];
+const DIALECTS: [(&str, Dialect); 5] = [
+    ("openai", Dialect::OpenAiChat),
+    ("anthropic", Dialect::AnthropicMessages),
+    ("gemini", Dialect::Gemini),
+    ("cohere", Dialect::CohereChat),
+    ("ollama", Dialect::OllamaChat),
+];
 
 /// How large an event may be.
 const MAX_EVENT: usize = 1 << 20;
@@ -239,7 +244,7 @@ impl Case {
             .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap());
         let reasoning = match (target, told["reasoning"].as_str()) {
             (Dialect::AnthropicMessages, Some("adaptive")) => ReasoningControl::Adaptive,
-            (Dialect::AnthropicMessages, _) => ReasoningControl::Budget,
+            (Dialect::AnthropicMessages | Dialect::CohereChat, _) => ReasoningControl::Budget,
             _ => ReasoningControl::Effort,
         };
         ModelFacts {

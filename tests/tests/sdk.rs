@@ -1,4 +1,4 @@
-//! The libraries that OpenAI, Anthropic and Google publish, in Python and Node, against the gateway in front of their
+//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, against the gateway in front of the
 //! dialects.
 
 use std::fs;
@@ -17,7 +17,7 @@ fn the_python_libraries_are_served_and_the_openapi_document_is_one() {
             .args(["install", "--quiet", "--requirement"])
             .arg(requirements));
     });
-    for script in ["python/check.py", "python/openapi.py"] {
+    for script in ["python/check.py", "python/cohere_check.py", "python/openapi.py"] {
         check(Command::new(home.join("bin/python")).arg(sources().join(script)));
     }
 }
@@ -43,6 +43,7 @@ fn check(script: &mut Command) {
         deployment("openai-model", "openai/gpt-4o", &upstream, ""),
         deployment("anthropic-model", "anthropic/claude-sonnet-4-5", &upstream, ""),
         deployment("gemini-model", "gemini/gemini-2.5-flash", &upstream, ""),
+        deployment("cohere-model", "cohere/command-a-03-2025", &upstream, ""),
     ];
     let gateway = Gateway::start(&format!(
         "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
@@ -51,7 +52,8 @@ fn check(script: &mut Command) {
     script
         .env("GATEWAY", gateway.base())
         .env("KEY", MASTER_KEY)
-        .env("MODELS", "openai-model,anthropic-model,gemini-model");
+        .env("MODELS", "openai-model,anthropic-model,gemini-model")
+        .env("COHERE", "cohere-model");
     run(script.env("NO_PROXY", "*"));
 }
 

@@ -141,6 +141,7 @@ impl Prices {
     }
 
     fn parts(&self, usage: &Usage, terms: Terms) -> Exact {
+        let usage = &usage.billed();
         let rates = Rates::new(self, usage.total_input(), terms);
         let media_in = usage.audio_input.saturating_add(usage.image_input);
         let beside_text =

@@ -78,6 +78,11 @@ pub trait Codec: Send + Sync + 'static {
         }
     }
 
+    /// Whether a client's request asks for a stream.
+    fn streams(&self, body: &Json) -> Result<bool> {
+        body.flag("stream")
+    }
+
     /// The end user whom a client's request names to the provider.
     fn end_user(&self, _body: &Json) -> Option<Arc<str>> {
         None
@@ -105,6 +110,14 @@ pub trait Codec: Send + Sync + 'static {
 
     /// Edits a request of this dialect for an upstream of this dialect: the model's name, and usage in a stream.
     fn readdress(&self, body: &mut Json, model: &str);
+
+    /// Gives a field that an operator set for the deployment, in the words of most providers, where the request does not say
+    /// it.
+    fn set_default(&self, body: &mut Json, field: &str, value: &Bytes) {
+        if !body.has(field) {
+            body.set(field, value.clone());
+        }
+    }
 
     /// Lets an answer have no more than `cap` tokens, whatever a request of this dialect says.
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {

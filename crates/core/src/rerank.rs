@@ -27,6 +27,30 @@ pub struct Rerank {
     pub extra: Extra,
 }
 
+// === impl Rerank ===
+
+impl Rerank {
+    /// The documents as texts. Of an object the fields count that the client names, else its `text`, else all of it; several
+    /// fields are a line each.
+    pub fn texts(&self) -> Vec<String> {
+        self.documents.iter().map(|document| self.text(document)).collect()
+    }
+
+    fn text(&self, document: &Value) -> String {
+        let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let Value::Object(fields) = document else { return plain(document) };
+        let line = |(key, value): (&String, &Value)| format!("{key}: {}", plain(value));
+        match (&self.rank_fields, fields.get("text")) {
+            (Some(named), _) => {
+                let named = named.iter().filter_map(|key| fields.get_key_value(key));
+                named.map(line).collect::<Vec<_>>().join("\n")
+            }
+            (None, Some(text)) => plain(text),
+            (None, None) => fields.iter().map(line).collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
 /// The documents, best first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranking {
@@ -47,6 +71,18 @@ pub struct Ranked {
     pub score: f64,
     /// The document, where the answer repeats it.
     pub document: Option<Value>,
+}
+
+// === impl Ranking ===
+
+impl Ranking {
+    /// Repeats the documents of the request, where the provider does not.
+    pub fn repeat(&mut self, documents: &[Value]) {
+        for ranked in self.ranked.iter_mut().filter(|ranked| ranked.document.is_none()) {
+            let index = usize::try_from(ranked.index).unwrap_or(usize::MAX);
+            ranked.document = documents.get(index).cloned();
+        }
+    }
 }
 
 /// How a dialect asks for a ranking and answers with one.

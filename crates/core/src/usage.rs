@@ -38,6 +38,12 @@ pub struct Usage {
     pub audio_millis: u64,
     /// Characters that were spoken, as other speech models are billed.
     pub characters: u64,
+    /// Input tokens that the provider counts and does not charge, as Cohere does its own instructions; part of `input`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unbilled_input: u64,
+    /// Output tokens that the provider counts and does not charge; part of `output`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unbilled_output: u64,
     /// Whether `input` counts the cached tokens too (OpenAI does, Anthropic does not).
     pub cache_in_input: bool,
     /// What the provider itself says it charged (OpenRouter, Perplexity).
@@ -71,4 +77,29 @@ impl Usage {
     pub fn total(&self) -> u64 {
         self.total_input().saturating_add(self.output)
     }
+
+    /// What of it is charged. A provider that tells that apart tells it after its caches.
+    pub fn billed(&self) -> Self {
+        if self.unbilled_input == 0 && self.unbilled_output == 0 {
+            return *self;
+        }
+        let input = self.total_input().saturating_sub(self.unbilled_input);
+        let output = self.output.saturating_sub(self.unbilled_output);
+        Self {
+            input,
+            output,
+            cache_read: 0,
+            cache_write_5m: 0,
+            cache_write_1h: 0,
+            image_input: self.image_input.min(input),
+            reasoning: self.reasoning.min(output),
+            unbilled_input: 0,
+            unbilled_output: 0,
+            ..*self
+        }
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

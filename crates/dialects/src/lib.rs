@@ -2,9 +2,11 @@
 
 mod anthropic;
 mod arguments;
+mod cohere;
 mod gemini;
 mod json;
 pub mod ndjson;
+mod ollama;
 mod openai;
 mod scan;
 mod splitter;
@@ -23,7 +25,7 @@ pub fn of(dialect: Dialect) -> &'static dyn Codec {
         Dialect::OpenAiCompletions => &openai::OpenAi,
         Dialect::Gemini => &gemini::Gemini,
         Dialect::BedrockConverse => &openai::OpenAi,
-        Dialect::CohereChat => &openai::OpenAi,
-        Dialect::OllamaChat => &openai::OpenAi,
+        Dialect::CohereChat => &cohere::Cohere,
+        Dialect::OllamaChat => &ollama::Ollama,
     }
 }

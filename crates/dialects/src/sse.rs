@@ -1,8 +1,11 @@
 //! Server-sent events out of chunks of bytes, without an allocation in the common case.
 
+use bytes::{BufMut as _, BytesMut};
 use gatewright_core::{RawEvent, Result};
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
+use serde::Serialize;
 
+use crate::json::put_json;
 use crate::splitter::too_large;
 
 /// Splits a stream of bytes into events, wherever the chunks are cut.
@@ -189,6 +192,36 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
         _ => None,
     }
+}
+
+/// Appends an event with this data.
+pub(crate) fn put(out: &mut BytesMut, name: &str, data: &impl Serialize) {
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\ndata: ");
+    put_json(out, data);
+    out.put_slice(b"\n\n");
+}
+
+/// Appends an event as it came; the lines of its data had been joined.
+pub(crate) fn put_raw(out: &mut BytesMut, event: RawEvent<'_>) {
+    out.reserve(event.name.len() + event.data.len() + 24);
+    if !event.name.is_empty() {
+        out.put_slice(b"event: ");
+        out.put_slice(event.name.as_bytes());
+        out.put_slice(b"\n");
+    }
+    let mut rest = event.data;
+    while let Some(at) = memchr(b'\n', rest) {
+        let (line, after) = rest.split_at(at);
+        out.put_slice(b"data: ");
+        out.put_slice(line);
+        out.put_slice(b"\n");
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out.put_slice(b"data: ");
+    out.put_slice(rest);
+    out.put_slice(b"\n\n");
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Asked {
             return Err(missing(dialect, field));
         }
         let stream = match self.streams {
-            Streams::AsBodySays => self.operation == Operation::Speech || json.flag("stream")?,
+            Streams::AsBodySays => self.operation == Operation::Speech || self.codec.streams(&json)?,
             Streams::Never => false,
             Streams::AsEvents | Streams::AsList => true,
         };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gatewright_core::{Codec, Error, Head, KeyStanding, Reply};
+use gatewright_core::{Codec, Error, Framing, Head, KeyStanding, Reply};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
@@ -20,6 +20,7 @@ use crate::edge::{EdgeBody, ListBody};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// Our headers, hashed at compile time.
 mod name {
@@ -76,7 +77,8 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
         }
         true => {
             let bytes = head.content_type.is_some();
-            headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(EVENTS));
+            let events = if codec.framing() == Framing::Ndjson { LINES } else { EVENTS };
+            headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(events));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
             match bytes {

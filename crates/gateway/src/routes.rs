@@ -86,6 +86,13 @@ pub const ROUTES: &[Route] = &[
     post("/v1beta/models/{*model}", Answers::Google),
     post("/v1/models/{*model}", Answers::Google),
     post("/models/{*model}", Answers::Google),
+    post("/v2/chat", Answers::Call(Operation::Chat, Dialect::CohereChat)),
+    post("/v2/embed", Answers::Call(Operation::Embeddings, Dialect::CohereChat)),
+    post("/api/chat", Answers::Call(Operation::Chat, Dialect::OllamaChat)),
+    post("/api/embed", Answers::Call(Operation::Embeddings, Dialect::OllamaChat)),
+    rerank("/v1/rerank"),
+    rerank("/v2/rerank"),
+    rerank("/rerank"),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),
@@ -122,6 +129,11 @@ const fn chat(path: &'static str) -> Route {
 
 const fn openai(path: &'static str, operation: Operation) -> Route {
     post(path, Answers::Call(operation, Dialect::OpenAiChat))
+}
+
+/// In Cohere's form, as LiteLLM answers it under every path.
+const fn rerank(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Rerank, Dialect::CohereChat))
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

@@ -33,10 +33,16 @@ pub(crate) fn answer(call: &Call, theirs: &dyn Codec, body: Bytes, style: &Reply
     match call.operation {
         Operation::Rerank => {
             let (ours, theirs) = both(call, call.codec.rerank(), theirs.rerank())?;
-            if same {
+            let asked = call.body.json().filter(|json| json.has("return_documents"));
+            let asked = asked.map(|json| ours.decode_request(json)).transpose()?;
+            let repeats = asked.filter(|asked| asked.return_documents == Some(true));
+            if same && repeats.is_none() {
                 return theirs.relay_reply(body, style);
             }
-            let ranking = theirs.decode_reply(&body)?;
+            let mut ranking = theirs.decode_reply(&body)?;
+            if let Some(asked) = repeats {
+                ranking.repeat(&asked.documents);
+            }
             Ok(whole(ours.encode_reply(&ranking, style), ranking.usage))
         }
         operation if operation != Operation::Embeddings => theirs.relay_answer(operation, body, style),

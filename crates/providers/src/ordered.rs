@@ -1,13 +1,15 @@
 //! What a request orders that is billed by the piece and not by the token, as far as the request itself says it.
 
 use gatewright_core::{Call, Operation, Usage};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 /// Bytes of sound a millisecond where no more is known: 32 kbit/s, which is little, so that the time is not too short.
 const SOUND_BYTES_A_MILLISECOND: u64 = 4;
 
-/// Documents that one search through documents covers (Cohere's page on prices).
-const DOCUMENTS_A_SEARCH: usize = 100;
+/// Cohere's terms (https://cohere.com/pricing): a search is a query with up to 100 documents, and one beyond 500 tokens
+/// counts as several.
+const SEARCH_PIECES: u64 = 100;
+const PIECE_BYTES: u64 = 1500;
 
 /// Pictures, characters, sound and searches; the time of sound is guessed from its size.
 pub fn ordered(call: &Call) -> Usage {
@@ -37,7 +39,11 @@ fn characters(call: &Call) -> u64 {
     input().map_or(0, |text| text.chars().count() as u64)
 }
 
+/// How many searches a ranking takes at most. A longer document is cut into several.
 fn searches(call: &Call) -> u64 {
-    let documents = || call.body.json()?.get::<Vec<Value>>("documents").ok().flatten();
-    documents().map_or(1, |documents| documents.len().div_ceil(DOCUMENTS_A_SEARCH).max(1) as u64)
+    let Some(json) = call.body.json() else { return 1 };
+    let documents: Option<Vec<IgnoredAny>> = json.get("documents").ok().flatten();
+    let whole = documents.map_or(0, |documents| documents.len() as u64);
+    let pieces = whole.saturating_add(json.source_len() as u64 / PIECE_BYTES);
+    pieces.div_ceil(SEARCH_PIECES).max(1)
 }

@@ -27,8 +27,10 @@ pub(crate) fn build(
     address: &Uri,
 ) -> Result<(Request, Vec<Cow<'static, str>>)> {
     let mut losses = Losses::default();
-    let same_dialect =
-        call.codec.dialect() == endpoint.codec.dialect() && !forced_tool::applies(call, endpoint);
+    // A ranking is written anew even so: clients say fields of older versions, which the API of today refuses.
+    let same_dialect = call.codec.dialect() == endpoint.codec.dialect()
+        && call.operation != Operation::Rerank
+        && !forced_tool::applies(call, endpoint);
     let mut headers = endpoint.headers.clone();
     let json = match (same_dialect, &call.body) {
         (true, Body::Form(form)) => {
@@ -50,7 +52,7 @@ pub(crate) fn build(
         false => translated(call, json, (endpoint, params), &mut losses)?,
     };
     if call.operation == Operation::Chat {
-        set_defaults(&mut body, params);
+        set_defaults(&mut body, endpoint, params);
         if let (true, Some(cap)) = (same_dialect, call.output_cap) {
             endpoint.codec.cap_output(&mut body, cap, &endpoint.facts);
         }
@@ -151,11 +153,9 @@ fn translated(
     Ok(body)
 }
 
-fn set_defaults(body: &mut Json, params: &Params) {
+fn set_defaults(body: &mut Json, endpoint: &Endpoint, params: &Params) {
     for (field, value) in &params.defaults {
-        if !body.has(field) {
-            body.set(field, value.clone());
-        }
+        endpoint.codec.set_default(body, field, value);
     }
 }
 

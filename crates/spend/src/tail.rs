@@ -13,7 +13,7 @@ use crate::segment::{HEAD, Name, frame, seal};
 use crate::wire::Writer;
 
 /// Room that every open attempt is promised for its end; no end is longer. A segment keeps the promise to 40,000.
-const PROMISE: u64 = 400;
+const PROMISE: u64 = 448;
 
 /// A segment longer than this is not left for the next process to read.
 const LONG: u64 = 1 << 20;
@@ -325,6 +325,8 @@ mod tests {
             images: most,
             audio_millis: most,
             characters: most,
+            unbilled_input: most,
+            unbilled_output: most,
             cache_in_input: true,
             reported_cost: Some(Money(i64::MAX)),
         };

@@ -202,6 +202,9 @@ pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 15] {
         images,
         audio_millis,
         characters,
+        // They have done their part once the cost is known, and that is kept.
+        unbilled_input: _,
+        unbilled_output: _,
         cache_in_input: _,
         reported_cost: _,
     } = usage;

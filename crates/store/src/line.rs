@@ -136,6 +136,8 @@ impl Line {
             images,
             audio_millis,
             characters,
+            unbilled_input: _,
+            unbilled_output: _,
             cache_in_input,
             reported_cost,
         } = entry.usage;
@@ -257,6 +259,9 @@ impl Line {
             images: count(self.images),
             audio_millis: count(self.audio_millis),
             characters: count(self.characters),
+            // Only the cost knows them.
+            unbilled_input: 0,
+            unbilled_output: 0,
             cache_in_input: self.cache_in_input,
             reported_cost: self.reported_cost.map(Money),
         };

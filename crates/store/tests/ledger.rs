@@ -108,6 +108,8 @@ fn entry(random: &mut Random, ago: u64) -> Entry {
             images: random.below(8) / 7,
             audio_millis: 0,
             characters: 0,
+            unbilled_input: 0,
+            unbilled_output: 0,
             cache_in_input: random.below(2) == 0,
             reported_cost: (random.below(3) == 0).then(|| Money(-5 - random.below(9) as i64)),
         },

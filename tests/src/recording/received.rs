@@ -25,6 +25,8 @@ const FINISHES: &[(&str, &str, &str)] = &[
     // As a library for the binary protocol writes it.
     ("2", "length", "max_tokens"),
     ("SAFETY", "content_filter", "refusal"),
+    ("COMPLETE", "stop", "end_turn"),
+    ("TOOL_CALL", "tool_calls", "tool_use"),
 ];
 
 /// What the client did not get; empty where that is nothing.

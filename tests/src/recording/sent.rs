@@ -14,6 +14,9 @@ const SAME_AS_ABSENT: &[(&str, &str)] = &[
     ("tool_choice", r#"{"type":"auto"}"#),
     ("parallel_tool_calls", "true"),
     ("thinking", r#"{"type":"disabled"}"#),
+    ("documents", "[]"),
+    ("format", r#""""#),
+    ("options", "{}"),
     // OpenRouter's own way to ask for the usage that it bills.
     ("usage", r#"{"include":true}"#),
 ];
@@ -23,7 +26,9 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     let mut misses = Vec::new();
     let Some(recorded) = &case.upstream_request else { return misses };
     let template = case.deployment.get("api_base").and_then(Value::as_str).unwrap_or_default();
-    let path = format!("{}{}", template.replace("{base}", prefix), recorded.path);
+    // An operator may have written the path out.
+    let base = template.replace("{base}", prefix);
+    let path = format!("{}{}", base.strip_suffix(&recorded.path).unwrap_or(&base), recorded.path);
     // Of Azure's and Google's paths only the end is on record.
     let azure = case.provider_is("azure");
     let went = seen.path.split('?').next().unwrap_or_default();
@@ -100,7 +105,7 @@ fn openai_form(body: &mut Value) {
             message.insert("role".to_owned(), json!("system"));
         }
         parts_form(message);
-        drop_defaults(message, &[("prefix", json!(false))]);
+        drop_defaults(message, &[("prefix", json!(false)), ("citations", json!([]))]);
         for call in list(message.get_mut("tool_calls")) {
             let arguments = call["function"]["arguments"].as_str().unwrap_or_default().to_owned();
             call["function"]["arguments"] = serde_json::from_str(&arguments).unwrap_or(Value::Null);
@@ -180,6 +185,7 @@ fn parts(content: Value) -> Value {
         Value::String(text) if text.is_empty() => json!([]),
         Value::String(text) => json!([{"type": "text", "text": text}]),
         Value::Array(mut parts) => {
+            parts.retain(|part| *part != json!({"type": "text", "text": ""}));
             for part in &mut parts {
                 if let Some(image) = part.get_mut("image_url").and_then(Value::as_object_mut) {
                     drop_defaults(image, &[("detail", json!("auto"))]);

@@ -1,7 +1,9 @@
 //! A fake provider that speaks real wire formats, does what a script says, records every request and keeps its own bill.
 
 mod anthropic;
+mod cohere;
 mod gemini;
+mod ollama;
 mod openai;
 mod script;
 mod serve;
@@ -16,6 +18,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
+pub use cohere::UNBILLED;
 pub use script::{Answer, Chunks, Ends, Gate, Pause, Said, Script, Stop, ToolUse, UsageForm, Used};
 
 /// The longest that a test waits for something that should happen within a moment.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::cohere::ranked;
 use super::{Said, Script, UsageForm, Used};
 
 /// A whole answer.
@@ -83,6 +84,16 @@ pub(super) fn embeddings(body: &Value) -> Bytes {
         "usage": {"prompt_tokens": used, "total_tokens": used},
     });
     told.to_string().into()
+}
+
+/// A ranking in Jina's form, or in Voyage's where its words ask for it.
+pub(super) fn ranking(model: &str, asked: &Value, used: &Used) -> Bytes {
+    let usage = json!({"total_tokens": used.input});
+    let ranking = match asked.get("top_k").is_some() {
+        true => json!({"object": "list", "model": model, "data": ranked(asked, "top_k"), "usage": usage}),
+        false => json!({"model": model, "results": ranked(asked, "top_n"), "usage": usage}),
+    };
+    ranking.to_string().into()
 }
 
 /// An error body.

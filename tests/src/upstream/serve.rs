@@ -15,7 +15,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, gemini, openai};
+use super::{
+    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, gemini, ollama, openai,
+};
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -213,13 +215,28 @@ enum Wire {
     Embeddings,
     Gemini,
     GeminiCount,
+    Cohere,
+    Ollama,
+    /// Vectors in Cohere's form.
+    Embed,
+    /// A ranking in Cohere's form.
+    CohereRanking,
+    /// One in Jina's.
+    Ranking,
 }
 
 impl Wire {
     fn of(seen: &Seen) -> Self {
         let path = seen.path.split('?').next().unwrap_or_default();
         let at_claude = path.contains("/publishers/anthropic/");
+        if path.ends_with("/v2/rerank") {
+            return Self::CohereRanking;
+        }
         match path.rsplit(['/', ':']).next() {
+            Some("chat") if path.ends_with("/v2/chat") => Self::Cohere,
+            Some("chat") if path.ends_with("/api/chat") => Self::Ollama,
+            Some("embed") if path.ends_with("/v2/embed") => Self::Embed,
+            Some("rerank") => Self::Ranking,
             Some("count_tokens") => Self::CountTokens,
             Some("messages") => Self::Anthropic,
             Some("embeddings") => Self::Embeddings,
@@ -233,9 +250,10 @@ impl Wire {
 
     fn id_prefix(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::Embeddings => "chatcmpl-fake",
+            Self::OpenAi | Self::Embeddings | Self::Ollama => "chatcmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
             Self::Gemini | Self::GeminiCount => "fake",
+            Self::Cohere | Self::Embed | Self::CohereRanking | Self::Ranking => "fake-",
         }
     }
 
@@ -249,8 +267,10 @@ impl Wire {
                 let body = seen.json();
                 let named = seen.path.contains(":streamGenerateContent");
                 if named || body["stream"] == Value::Bool(true) {
+                    let ndjson = matches!(self, Self::Ollama);
                     return (
-                        "text/event-stream; charset=utf-8".to_owned(),
+                        if ndjson { "application/x-ndjson" } else { "text/event-stream; charset=utf-8" }
+                            .to_owned(),
                         self.stream(id, (seen, &body), said, script),
                     );
                 }
@@ -268,6 +288,11 @@ impl Wire {
             Self::Embeddings => openai::embeddings(body),
             Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said),
             Self::GeminiCount => gemini::count(said),
+            Self::Cohere => cohere::whole(id, said),
+            Self::Ollama => ollama::whole(model, said),
+            Self::Embed => cohere::vectors(id, body, &said.used),
+            Self::CohereRanking => cohere::ranking(id, body),
+            Self::Ranking => openai::ranking(model, body, &said.used),
         }
     }
 
@@ -275,25 +300,32 @@ impl Wire {
         let model = body["model"].as_str().unwrap_or_default();
         let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
         match self {
-            Self::OpenAi | Self::Embeddings => openai::stream(id, model, said, script, asked),
-            Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
-            Self::Gemini | Self::GeminiCount => gemini::stream(id, gemini::model(&seen.path), said),
+            Self::OpenAi => openai::stream(id, model, said, script, asked),
+            Self::Anthropic => anthropic::stream(id, model, said),
+            Self::Gemini => gemini::stream(id, gemini::model(&seen.path), said),
+            Self::Cohere => cohere::stream(id, said),
+            Self::Ollama => ollama::stream(model, said),
+            _ => vec![self.whole(id, (seen, body), said)],
         }
     }
 
     fn error(self, status: u16, message: &str) -> Bytes {
         match self {
-            Self::OpenAi | Self::Embeddings => openai::error(status, message),
+            Self::OpenAi | Self::Embeddings | Self::Ranking => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
             Self::Gemini | Self::GeminiCount => gemini::error(status, message),
+            Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
+            Self::Ollama => ollama::error(message),
         }
     }
 
     fn error_event(self, message: &str) -> Bytes {
         match self {
-            Self::OpenAi | Self::Embeddings => openai::error_event(message),
+            Self::OpenAi | Self::Embeddings | Self::Ranking => openai::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
             Self::Gemini | Self::GeminiCount => gemini::error_event(message),
+            Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error_event(message),
+            Self::Ollama => ollama::error(message),
         }
     }
 }

@@ -169,6 +169,10 @@ impl Tariff for PriceList {
             None => priced.standard,
             Some(tier) => at(priced.prices, Terms { tier, ..Terms::default() }),
         };
+        let price = match pieces.search_units {
+            0 => price,
+            searches => at_least(searches, price),
+        };
         Quote {
             provider: priced.provider,
             model: priced.model,
@@ -211,6 +215,17 @@ fn priced(catalogue: &Catalogue, label: &str, provider: Option<&str>, overrides:
 
 fn at(prices: Arc<Prices>, terms: Terms) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
     Arc::new(move |usage| prices.cost(usage, terms))
+}
+
+/// The same for a ranking whose provider does not tell how many searches it took: those that were foreseen.
+fn at_least(
+    searches: u64,
+    price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
+    Arc::new(move |usage| match usage.search_units {
+        0 => price(&Usage { search_units: searches, ..*usage }),
+        _ => price(usage),
+    })
 }
 
 /// The tokens that all answers together may have, where the request says so.

@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use gatewright_core::{Frame, Json, JsonLimits, Peek, RawEvent, Relay, ReplyStyle, Result};
-use memchr::memchr;
 use serde::Deserialize;
 
 use super::reply_decode::{malformed, unreadable};
 use super::usage::UsageIn;
 use super::{error, stream_decode};
 use crate::scan::Scanner;
+use crate::sse;
 
 /// Relays one stream.
 pub(super) struct Splice {
@@ -73,13 +73,13 @@ impl Splice {
             peek.usage = Some(self.usage.usage());
         }
         let Some(model) = model else {
-            write(out, event);
+            sse::put_raw(out, event);
             return Ok(peek);
         };
         let mut data = slice(&(0..model.start)).to_vec();
         serde_json::to_writer(&mut data, &*self.model).map_err(|err| malformed(&err))?;
         data.extend_from_slice(slice(&(model.end..event.data.len())));
-        write(out, RawEvent { name: event.name, data: &data });
+        sse::put_raw(out, RawEvent { name: event.name, data: &data });
         Ok(peek)
     }
 
@@ -91,7 +91,7 @@ impl Splice {
             self.usage.merge(usage);
             peek.usage = Some(self.usage.usage());
         }
-        write(out, event);
+        sse::put_raw(out, event);
         Ok(peek)
     }
 }
@@ -109,23 +109,23 @@ impl Relay for Splice {
         };
         match event.name {
             "content_block_delta" => {
-                write(out, event);
+                sse::put_raw(out, event);
                 Ok(Peek { content: weight(event.data), ..Peek::default() })
             }
             "message_start" => self.message_start(event, out),
             "message_delta" => self.message_delta(event, out),
             "error" => Err(error::from_event(event.data)),
             "message_stop" => {
-                write(out, event);
+                sse::put_raw(out, event);
                 self.whole = true;
                 Ok(Peek { last: true, ..Peek::default() })
             }
             "content_block_start" => {
-                write(out, event);
+                sse::put_raw(out, event);
                 Ok(Peek { content: u32::from(is_content(event.data)), ..Peek::default() })
             }
             _ => {
-                write(out, event);
+                sse::put_raw(out, event);
                 Ok(Peek::default())
             }
         }
@@ -137,7 +137,7 @@ impl Relay for Splice {
                 return Err(stream_decode::cut());
             }
             self.whole = true;
-            write(out, STOP);
+            sse::put_raw(out, STOP);
         }
         Ok(Peek { last: true, ..Peek::default() })
     }
@@ -166,27 +166,6 @@ fn places(data: &[u8]) -> Option<Places> {
         })
     })?;
     Some(places)
-}
-
-/// The event as it came; the lines of its data had been joined.
-fn write(out: &mut BytesMut, event: RawEvent<'_>) {
-    out.reserve(event.name.len() + event.data.len() + 24);
-    if !event.name.is_empty() {
-        out.put_slice(b"event: ");
-        out.put_slice(event.name.as_bytes());
-        out.put_slice(b"\n");
-    }
-    let mut rest = event.data;
-    while let Some(at) = memchr(b'\n', rest) {
-        let (line, after) = rest.split_at(at);
-        out.put_slice(b"data: ");
-        out.put_slice(line);
-        out.put_slice(b"\n");
-        rest = after.get(1..).unwrap_or_default();
-    }
-    out.put_slice(b"data: ");
-    out.put_slice(rest);
-    out.put_slice(b"\n\n");
 }
 
 /// The bytes of model output in a delta: its longest string, or one where it holds none.

@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use super::reply_encode::message_id;
 use super::usage::UsageOut;
-use super::wire_out::{Block, DeltaOut, Empty, Message, Out, Stop, write};
+use super::wire_out::{Block, DeltaOut, Empty, Message, Out, Stop};
 use super::words;
+use crate::sse;
 
 /// Writes one stream.
 pub(super) struct Encoder {
@@ -63,7 +64,7 @@ impl Encode for Encoder {
                 self.stop_sequence.clone_from(stop_sequence);
             }
             Event::Usage(usage) => self.usage = *usage,
-            Event::Ping => write(out, "ping", &Out::Ping),
+            Event::Ping => sse::put(out, "ping", &Out::Ping),
             Event::End => self.end(out),
             Event::PartStart { .. }
             | Event::PartDelta { .. }
@@ -108,7 +109,7 @@ impl Encoder {
             stop_sequence: None,
             usage: UsageOut::new(&self.usage, self.tier.as_deref()),
         };
-        write(out, "message_start", &Out::MessageStart { message });
+        sse::put(out, "message_start", &Out::MessageStart { message });
     }
 
     fn part_start(&mut self, index: u32, kind: &PartKind, out: &mut BytesMut) {
@@ -205,7 +206,7 @@ impl Encoder {
 
     fn close_block(&mut self, out: &mut BytesMut) {
         if self.open.take().is_some() {
-            write(out, "content_block_stop", &Out::ContentBlockStop { index: self.next });
+            sse::put(out, "content_block_stop", &Out::ContentBlockStop { index: self.next });
             self.next += 1;
         }
     }
@@ -218,8 +219,8 @@ impl Encoder {
         let stop =
             Stop { stop_reason: words::stop_reason(finish), stop_sequence: self.stop_sequence.as_deref() };
         let usage = UsageOut::new(&self.usage, self.tier.as_deref());
-        write(out, "message_delta", &Out::MessageDelta { delta: stop, usage });
-        write(out, "message_stop", &Out::MessageStop);
+        sse::put(out, "message_delta", &Out::MessageDelta { delta: stop, usage });
+        sse::put(out, "message_stop", &Out::MessageStop);
     }
 
     fn part(&mut self, index: u32) -> Option<&mut PartState> {
@@ -240,7 +241,7 @@ fn write_start(out: &mut BytesMut, index: u32, kind: &PartKind) {
         PartKind::ToolCall { id, name } => Block::ToolUse { id, name, input: Empty {} },
         PartKind::Other(value) => Block::Own(value),
     };
-    write(out, "content_block_start", &Out::ContentBlockStart { index, content_block });
+    sse::put(out, "content_block_start", &Out::ContentBlockStart { index, content_block });
 }
 
 fn write_delta(out: &mut BytesMut, index: u32, delta: &Delta) {
@@ -252,5 +253,5 @@ fn write_delta(out: &mut BytesMut, index: u32, delta: &Delta) {
         Delta::Citation(citation) => DeltaOut::Citation { citation },
         Delta::Other(value) => DeltaOut::Own(value),
     };
-    write(out, "content_block_delta", &Out::ContentBlockDelta { index, delta });
+    sse::put(out, "content_block_delta", &Out::ContentBlockDelta { index, delta });
 }

@@ -1,11 +1,9 @@
 //! Events of a stream as a client gets them.
 
-use bytes::{BufMut as _, BytesMut};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::usage::UsageOut;
-use crate::json::put_json;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -78,13 +76,4 @@ pub(super) enum DeltaOut<'a> {
 pub(super) struct Stop<'a> {
     pub(super) stop_reason: &'static str,
     pub(super) stop_sequence: Option<&'a str>,
-}
-
-/// Appends one event.
-pub(super) fn write(out: &mut BytesMut, name: &str, event: &Out<'_>) {
-    out.put_slice(b"event: ");
-    out.put_slice(name.as_bytes());
-    out.put_slice(b"\ndata: ");
-    put_json(out, event);
-    out.put_slice(b"\n\n");
 }

@@ -85,6 +85,17 @@ impl<'o> Fields<'o> {
     }
 }
 
+/// Whether a field says more than that it is not used.
+pub(crate) fn tells(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
 /// Writes what has a form of its own.
 pub(crate) fn put_json(out: &mut BytesMut, value: &impl Serialize) {
     // Memory does not fail to be written to, and no type here refuses to be.

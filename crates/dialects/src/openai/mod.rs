@@ -7,6 +7,7 @@ mod finish;
 mod media;
 mod read;
 mod relay;
+mod rerank;
 mod splice;
 mod usage;
 mod write;
@@ -17,7 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
     Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay,
-    ReplyFacts, ReplyStyle, Result, UpstreamFault,
+    ReplyFacts, ReplyStyle, RerankCodec, Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -59,6 +60,10 @@ impl Codec for OpenAi {
 
     fn end_user(&self, body: &Json) -> Option<Arc<str>> {
         body.string("user").ok()?.map(Arc::from)
+    }
+
+    fn rerank(&self) -> Option<&'static dyn RerankCodec> {
+        Some(&rerank::Reranking)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

@@ -187,6 +187,11 @@ impl<'a> Messages<'a> {
                 self.losses.add("server_tool_blocks");
                 return None;
             }
+            // Cohere's plan for its tools: nobody else reads one.
+            Part::Other(value) if value.get("type").is_some_and(|kind| kind == "tool_plan") => {
+                self.losses.add("messages.tool_plan");
+                return None;
+            }
             Part::Other(value) => return Some(value.clone()),
             Part::Refusal(text) => return Some(json!({"type": "refusal", "refusal": text})),
             Part::ToolCall(_)

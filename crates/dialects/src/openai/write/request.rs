@@ -10,7 +10,7 @@ use super::message::{Messages, is_custom, takes_marks};
 use crate::json::object;
 use crate::openai::relay::cap_field;
 
-/// Fields of Anthropic's dialect that OpenAI's has no place for.
+/// Fields of Anthropic's, Cohere's and Ollama's dialects that OpenAI's has no place for.
 const FOREIGN: &[&str] = &[
     "context_management",
     "mcp_servers",
@@ -29,6 +29,14 @@ const FOREIGN: &[&str] = &[
     "toolConfig",
     "safetySettings",
     "cachedContent",
+    "citation_options",
+    "priority",
+    "raw_prompting",
+    "safety_mode",
+    "keep_alive",
+    "options",
+    "shift",
+    "truncate",
 ];
 
 /// Budgets up to which thinking counts as minimal, low and medium.
