@@ -7,6 +7,7 @@ mod json;
 pub mod ndjson;
 mod openai;
 mod scan;
+mod signature;
 mod splitter;
 pub mod sse;
 
