@@ -9,6 +9,7 @@ pub mod ndjson;
 mod ollama;
 mod openai;
 mod scan;
+mod signature;
 mod splitter;
 pub mod sse;
 

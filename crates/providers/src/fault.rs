@@ -105,6 +105,7 @@ fn exception_name(provider: &str) -> String {
     match provider {
         "openai" => "OpenAI".to_owned(),
         "xai" => "XAI".to_owned(),
+        "vertex_ai" => "VertexAI".to_owned(),
         _ => {
             let mut letters = provider.chars();
             letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()

@@ -326,8 +326,8 @@ def google_thinking(model):
     parts = [part for chunk in chunks for part in chunk.candidates[0].content.parts]
     assert "".join(part.text for part in parts if part.thought) == "let me think", chunks
     if "anthropic" in model:
-        assert thoughts[0].thought_signature == b"signed", answer
-        assert b"signed" in [part.thought_signature for part in parts], chunks
+        assert thoughts[0].thought_signature == b"other.c2lnbmVk", answer
+        assert b"other.c2lnbmVk" in [part.thought_signature for part in parts], chunks
 
 
 def google_count(model):

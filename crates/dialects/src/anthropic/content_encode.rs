@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::source::Source;
 use super::words::{self, CacheControl};
 use crate::arguments::Arguments;
+use crate::signature;
 
 /// One content block.
 #[derive(Serialize)]
@@ -96,11 +97,13 @@ impl<'a> Block<'a> {
             Part::Media(media) => Self::of_media(media, losses),
             Part::ToolCall(call) => Some(Self::of_call(call)),
             Part::ToolResult(result) => Some(Self::of_result(result, losses)),
-            Part::Reasoning { text, signature: Some(signature) } => {
+            Part::Reasoning { text, signature: Some(signature) }
+                if signature::as_gemini(signature).is_none() =>
+            {
                 Some(Self::Thinking { thinking: text, signature })
             }
             // Reasoning of another provider: without Anthropic's signature it is refused.
-            Part::Reasoning { signature: None, .. } => {
+            Part::Reasoning { .. } => {
                 losses.add("messages.reasoning");
                 None
             }

@@ -80,8 +80,7 @@ impl<'a> PartOut<'a> {
     }
 
     /// A thought.
-    pub(super) fn thought(text: &'a str, signature: Option<&'a str>) -> Self {
-        let thought_signature = signature.map(Cow::Borrowed);
+    pub(super) fn thought(text: &'a str, thought_signature: Option<Cow<'a, str>>) -> Self {
         Made { text: Some(text.into()), thought: true, thought_signature, ..Made::default() }.into()
     }
 
@@ -91,9 +90,8 @@ impl<'a> PartOut<'a> {
     }
 
     /// A call of a tool.
-    pub(super) fn call(call: &'a ToolCall, signature: Option<&'a str>) -> Self {
+    pub(super) fn call(call: &'a ToolCall, thought_signature: Option<Cow<'a, str>>) -> Self {
         let wire = Call { id: &call.id, name: &call.name, args: Arguments::new(&call.arguments) };
-        let thought_signature = signature.map(Cow::Borrowed);
         Made { function_call: Some(wire), thought_signature, ..Made::default() }.into()
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::piece::{self, Kind};
 use super::wire::{Candidate, Response, malformed, read, unreadable};
 use super::{call_id, error, grounding, logprobs, words};
+use crate::signature;
 
 /// Reads the answer.
 pub(super) fn reply(body: &[u8]) -> Result<Answer> {
@@ -46,6 +47,7 @@ fn choice(candidate: Candidate<'_>, answer: &str, of_answer: &mut Extra) -> Resu
     let mut choice = Choice { index: candidate.index, ..nothing(Finish::Stop) };
     for raw in candidate.content.unwrap_or_default().parts {
         let (kind, signature) = piece::read(raw).map_err(|err| malformed(&err))?;
+        let signature = signature.as_deref().map(signature::of_gemini);
         add(kind, signature, answer, &mut choice);
     }
     let called = choice.parts.iter().any(|part| matches!(part, Part::ToolCall(_)));

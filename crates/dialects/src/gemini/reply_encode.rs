@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use gatewright_core::ReplyStyle;
 use gatewright_core::chat::{Answer, Choice, Part};
@@ -15,6 +13,7 @@ use super::turns::{Content, MODEL, is_own};
 use super::usage::UsageOut;
 use super::{logprobs, words};
 use crate::json::json as written;
+use crate::signature;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,16 +79,16 @@ fn parts(parts: &[Part]) -> Vec<PartOut<'_>> {
                 out.push(PartOut::text(text.as_str()))
             }
             Part::Reasoning { text, signature } => {
-                let signature = signature.as_deref().filter(|signature| may_be_bytes(signature));
+                let signature = signature.as_deref().map(signature::for_gemini_client);
                 let before_call = matches!(parts.get(at + 1), Some(Part::ToolCall(_)));
                 match (text.is_empty(), signature) {
                     (true, Some(signature)) if before_call => pending = Some(signature),
                     (true, Some(signature)) => out.push(PartOut::signature(signature)),
                     (true, None) => {}
-                    (false, signature) => out.push(PartOut::thought(text, signature)),
+                    (false, signature) => out.push(PartOut::thought(text, signature.map(Into::into))),
                 }
             }
-            Part::ToolCall(call) => out.push(PartOut::call(call, pending.take())),
+            Part::ToolCall(call) => out.push(PartOut::call(call, pending.take().map(Into::into))),
             Part::Media(media) => out.push(PartOut::media(media)),
             Part::Other(value) if is_own(value) => out.push(PartOut::Own(value)),
             Part::Text { .. }
@@ -100,11 +99,6 @@ fn parts(parts: &[Part]) -> Vec<PartOut<'_>> {
         }
     }
     out
-}
-
-/// The dialect's clients read a signature as bytes in base64; what is none would fail them.
-pub(super) fn may_be_bytes(signature: &str) -> bool {
-    BASE64.decode(signature).is_ok() || signature.contains(['-', '_'])
 }
 
 /// Citations as `groundingMetadata`, which has no place for those into documents.

@@ -8,6 +8,7 @@ use super::partial::Building;
 use super::piece::{self, Kind};
 use super::wire::{Called, Candidate, Response, cut, malformed, read};
 use super::{call_id, error, grounding, logprobs, reply_decode, words};
+use crate::signature;
 
 /// Reads one stream.
 #[derive(Default)]
@@ -113,6 +114,7 @@ impl Decoder {
         }
         for raw in candidate.content.unwrap_or_default().parts {
             let (kind, signature) = piece::read(raw).map_err(|err| malformed(&err))?;
+            let signature = signature.as_deref().map(signature::of_gemini);
             choice.piece(kind, signature, &self.id, out);
         }
         if let Some(value) = candidate.logprobs_result.as_ref().and_then(logprobs::read) {

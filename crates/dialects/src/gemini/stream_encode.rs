@@ -9,11 +9,12 @@ use gatewright_core::{Encode, ReplyStyle, Usage};
 use serde_json::Value;
 
 use super::part_out::PartOut;
-use super::reply_encode::{Candidate, Response, grounding, may_be_bytes, response_id};
+use super::reply_encode::{Candidate, Response, grounding, response_id};
 use super::turns::{Content, MODEL, is_own};
 use super::usage::UsageOut;
 use super::{logprobs, words};
 use crate::json::put_json;
+use crate::signature;
 
 /// Writes one stream.
 pub(super) struct Encoder {
@@ -121,19 +122,22 @@ impl Encoder {
                 }
                 self.say(choice, PartOut::thought(text, None), out);
             }
-            Delta::Signature(signature) if may_be_bytes(signature) => match self.part(choice, index) {
-                Some(Kind::Reasoning { said: true }) => {
-                    self.say(choice, PartOut::thought("", Some(signature)), out);
+            Delta::Signature(signature) => {
+                let signature = signature::for_gemini_client(signature);
+                match self.part(choice, index) {
+                    Some(Kind::Reasoning { said: true }) => {
+                        self.say(choice, PartOut::thought("", Some(signature.into())), out);
+                    }
+                    _ => self.pending = Some((choice, signature)),
                 }
-                _ => self.pending = Some((choice, signature.clone())),
-            },
+            }
             Delta::Arguments(more) => {
                 if let Some(Kind::Call(call)) = self.part(choice, index) {
                     call.arguments.push_str(more);
                 }
             }
             Delta::Citation(citation) => self.citations.push((choice, citation.clone())),
-            Delta::Signature(_) | Delta::Other(_) => {}
+            Delta::Other(_) => {}
         }
     }
 
@@ -142,7 +146,7 @@ impl Encoder {
         let Some(open) = place.map(|at| self.parts.remove(at)) else { return };
         if let Kind::Call(call) = open.kind {
             let pending = self.pending.take_if(|(of, _)| *of == choice).map(|(_, signature)| signature);
-            self.say(choice, PartOut::call(&call, pending.as_deref()), out);
+            self.say(choice, PartOut::call(&call, pending.map(Into::into)), out);
         }
     }
 

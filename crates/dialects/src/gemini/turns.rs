@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::part_out::{Answered, Made, PartOut};
 use super::words::UNSIGNED;
+use crate::signature;
 
 /// A conversation as the API wants it: instructions apart, and the two speakers taking turns.
 pub(super) struct Dialogue<'a> {
@@ -153,7 +154,7 @@ impl<'a> Dialogue<'a> {
                 Part::ToolCall(call) => {
                     self.names.insert(&call.id, &call.name);
                     let signature = said.for_call();
-                    said.out.push(PartOut::call(call, signature));
+                    said.out.push(PartOut::call(call, signature.map(Cow::Borrowed)));
                 }
                 Part::Reasoning { text, signature } => said.thought(text, signature.as_deref(), losses),
                 Part::RedactedReasoning { .. } => losses.add("messages.redacted_thinking"),
@@ -193,6 +194,9 @@ impl<'a> Said<'a> {
         if !self.ways.thinks {
             return losses.add("messages.reasoning");
         }
+        let own = signature.and_then(signature::as_gemini);
+        losses.add_if(signature.is_some() && own.is_none(), "messages.thinking.signature");
+        let signature = own;
         if signature.is_some() {
             self.settle();
         }
@@ -208,7 +212,7 @@ impl<'a> Said<'a> {
                 self.out.push(PartOut::thought(text, None));
                 self.pending = Some(signature);
             }
-            (false, signature) => self.out.push(PartOut::thought(text, signature)),
+            (false, signature) => self.out.push(PartOut::thought(text, signature.map(Cow::Borrowed))),
         }
     }
 

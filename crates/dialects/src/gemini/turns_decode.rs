@@ -2,10 +2,6 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::alphabet::URL_SAFE as URL_ALPHABET;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use gatewright_core::chat::{Part, Role, ToolCall, ToolResult, Turn};
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -15,12 +11,7 @@ use serde_json::{Result, Value};
 use super::piece::{self, Kind};
 use super::wire::Responded;
 use super::words::UNSIGNED;
-
-/// URL-safe base64, padded or not.
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(
-    &URL_ALPHABET,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+use crate::signature;
 
 #[derive(Deserialize)]
 struct Content<'a> {
@@ -90,7 +81,9 @@ impl Turns {
         let mut parts = Vec::new();
         for raw in pieces.list()? {
             let (kind, signature) = piece::read(raw)?;
-            let signature = signature.and_then(plain);
+            // The one that stands for none says nothing.
+            let signature = signature.filter(|signature| signature != UNSIGNED);
+            let signature = signature.as_deref().map(signature::from_gemini_client);
             self.part(kind, signature, &mut parts)?;
         }
         Ok(parts)
@@ -162,16 +155,4 @@ fn told(response: Option<&RawValue>) -> Result<(String, bool)> {
         (None, Some(output)) => (output, false),
         (None, None) => (raw.get().to_owned(), false),
     })
-}
-
-/// A signature as its provider wrote it. Google's libraries write bytes in the URL-safe alphabet, whichever they came in,
-/// and other providers compare texts.
-fn plain(signature: String) -> Option<String> {
-    if signature == UNSIGNED {
-        return None;
-    }
-    if !signature.contains(['-', '_']) {
-        return Some(signature);
-    }
-    Some(URL_SAFE.decode(&signature).map_or(signature, |bytes| STANDARD.encode(bytes)))
 }

@@ -3,10 +3,10 @@
 use gatewright_core::chat::{Chat, Part, Role, ToolCall, Turn};
 use serde_json::{Value, json};
 
-use super::{decode, encode};
+use super::{codec, decode, encode, style};
 
 fn thought(text: &str, signature: Option<&str>) -> Part {
-    Part::Reasoning { text: text.into(), signature: signature.map(Into::into) }
+    Part::Reasoning { text: text.into(), signature: signature.map(|own| format!("gemini.{own}")) }
 }
 
 fn call(id: &str) -> Part {
@@ -58,12 +58,22 @@ fn a_call_that_another_model_made_says_so_where_calls_are_checked() {
 }
 
 #[test]
-fn signatures_that_googles_libraries_rewrote_are_what_their_provider_wrote() {
-    for (sent, read) in
-        [("-_-_", Some("+/+/")), ("_-4", Some("/+4=")), ("YWJj", Some("YWJj")), (UNCHECKED.unwrap(), None)]
-    {
-        let part = json!({"text": "t", "thought": true, "thoughtSignature": sent});
-        let chat = decode(&json!({"contents": [{"role": "model", "parts": [part]}]})).unwrap();
-        assert_eq!(chat.turns[0].parts, [thought("t", read)], "{sent}");
-    }
+fn another_providers_signature_is_not_sent_and_comes_back_to_it() {
+    let claudes = || Part::Reasoning { text: "t".into(), signature: Some("Claude's +/".into()) };
+    check(vec![claudes(), call("a")], NEWER, &[("(t)", None), ("a", UNCHECKED)]);
+    let choice = gatewright_core::chat::Choice {
+        index: 0,
+        parts: vec![claudes()],
+        finish: gatewright_core::chat::Finish::Stop,
+        stop_sequence: None,
+        logprobs: None,
+        extra: Default::default(),
+    };
+    let answer = gatewright_core::chat::Answer { choices: vec![choice], ..Default::default() };
+    let shown: Value = serde_json::from_slice(&codec().encode_reply(&answer, &style())).unwrap();
+    let chat = decode(&json!({"contents": [shown["candidates"][0]["content"]]})).unwrap();
+    assert_eq!(chat.turns[0].parts, [claudes()]);
+    let none = json!({"text": "t", "thought": true, "thoughtSignature": UNCHECKED});
+    let chat = decode(&json!({"contents": [{"role": "model", "parts": [none]}]})).unwrap();
+    assert_eq!(chat.turns[0].parts, [thought("t", None)]);
 }

@@ -4,6 +4,7 @@ use gatewright_core::chat::{Tool, ToolCall, ToolChoice};
 use serde_json::{Map, Value};
 
 use super::{arguments, extra_of, part, take_object, take_string};
+use crate::signature;
 
 /// A tool of the request. What is no function stays as it is.
 pub(super) fn tool(value: Value) -> Tool {
@@ -70,7 +71,7 @@ pub(super) fn call(value: Value) -> Option<ToolCall> {
 /// The signature that Gemini gave a call, where LiteLLM's clients keep it.
 pub(super) fn signature(call: &Value) -> Option<String> {
     let signature = call.get("provider_specific_fields")?.get("thought_signature")?.as_str()?;
-    (!signature.is_empty()).then(|| signature.to_owned())
+    (!signature.is_empty()).then(|| signature::of_gemini(signature))
 }
 
 fn word_choice(word: &str) -> Option<ToolChoice> {

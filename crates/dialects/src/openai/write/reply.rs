@@ -11,6 +11,7 @@ use super::{arguments, reasoning_text, thinking_blocks};
 use crate::json::{Fields, put_value};
 use crate::openai::relay::answer_id;
 use crate::openai::{finish, usage};
+use crate::signature;
 
 /// Extras of a choice that stand beside its message and not in it.
 const BESIDE: &[&str] =
@@ -143,10 +144,10 @@ fn function(out: &mut BytesMut, call: &ToolCall) {
     wire.close();
 }
 
-/// The signature that a part has for the call behind it: it has no text that it could belong to.
+/// The signature that Gemini gave the call behind the part: it has no text that it could belong to.
 fn call_signature(part: &Part) -> Option<&str> {
     match part {
-        Part::Reasoning { text, signature } if text.is_empty() => signature.as_deref(),
+        Part::Reasoning { text, signature } if text.is_empty() => signature::as_gemini(signature.as_deref()?),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ use super::reply::{annotation, home, is_own};
 use crate::json::{put_json, put_key, put_number, put_text};
 use crate::openai::relay::{DONE, answer_id};
 use crate::openai::{finish, usage};
+use crate::signature;
 
 /// Writes the events of one stream.
 pub(in crate::openai) struct Writer {
@@ -34,7 +35,7 @@ struct Choice {
     /// Characters of text so far.
     written: usize,
     parts: Vec<Open>,
-    /// The signature without a text that came last: the call behind it carries it too.
+    /// Gemini's signature without a text that came last: the call behind it carries it too.
     signature: Option<String>,
 }
 
@@ -202,7 +203,7 @@ impl Writer {
                 if thinking.is_empty()
                     && let Some(known) = self.choice(choice)
                 {
-                    known.signature = Some(signature.clone());
+                    known.signature = signature::as_gemini(signature).map(str::to_owned);
                 }
                 let block = json!([{"type": "thinking", "thinking": thinking, "signature": signature}]);
                 self.field(choice, "thinking_blocks", &block, out);
