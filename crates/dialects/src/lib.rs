@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod anthropic;
+pub mod aws_events;
 mod json;
 pub mod ndjson;
 mod openai;

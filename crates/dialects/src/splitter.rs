@@ -2,7 +2,7 @@
 
 use gatewright_core::{Error, ErrorKind, Framing, RawEvent, Result};
 
-use crate::{ndjson, sse};
+use crate::{aws_events, ndjson, sse};
 
 /// Splits a stream of bytes into events, wherever the chunks are cut.
 pub enum Splitter {
@@ -10,14 +10,17 @@ pub enum Splitter {
     Sse(sse::Splitter),
     /// A JSON object a line.
     Ndjson(ndjson::Splitter),
+    /// Amazon's binary event stream.
+    AwsEvents(aws_events::Splitter),
 }
 
 impl Splitter {
     /// A splitter that refuses events of more than `max_event` bytes.
     pub fn new(framing: Framing, max_event: usize) -> Self {
         match framing {
-            Framing::Sse | Framing::AwsEvents => Self::Sse(sse::Splitter::new(max_event)),
+            Framing::Sse => Self::Sse(sse::Splitter::new(max_event)),
             Framing::Ndjson => Self::Ndjson(ndjson::Splitter::new(max_event)),
+            Framing::AwsEvents => Self::AwsEvents(aws_events::Splitter::new(max_event)),
         }
     }
 
@@ -26,6 +29,7 @@ impl Splitter {
         match self {
             Self::Sse(splitter) => splitter.feed(chunk, each),
             Self::Ndjson(splitter) => splitter.feed(chunk, each),
+            Self::AwsEvents(splitter) => splitter.feed(chunk, each),
         }
     }
 
@@ -34,6 +38,7 @@ impl Splitter {
         match self {
             Self::Sse(splitter) => splitter.close(each),
             Self::Ndjson(splitter) => splitter.close(each),
+            Self::AwsEvents(splitter) => splitter.close(each),
         }
     }
 }
