@@ -1,10 +1,12 @@
 //! How a request proves to the provider who pays for it.
 
+pub(crate) mod aws;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::future::BoxFuture;
 use gatewright_core::{Error, ErrorKind, Result, Secret};
-use gatewright_transport::Request;
+use gatewright_transport::{Request, Transport};
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -12,8 +14,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 /// Adds the credential to a request that is otherwise final: URL, headers and body stand.
 pub trait Authorize: Send + Sync + 'static {
     /// What must be waited for before a request can be authorized; `None` while the credential at hand is good, so
-    /// that hardly any call waits.
-    fn refresh(&self) -> Option<BoxFuture<'_, Result<()>>> {
+    /// that hardly any call waits. Whatever is asked for goes through `transport`.
+    fn refresh<'a>(&'a self, _transport: &'a Transport) -> Option<BoxFuture<'a, Result<()>>> {
         None
     }
 

@@ -67,7 +67,7 @@ impl Upstream {
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
-            if let Some(refreshed) = authorize.refresh() {
+            if let Some(refreshed) = authorize.refresh(&self.transport) {
                 refreshed.await?;
             }
             authorize.authorize(&mut request)?;
