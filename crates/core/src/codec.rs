@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::chat::{Answer, Chat, Event};
 use crate::{
@@ -132,6 +132,11 @@ pub trait Codec: Send + Sync + 'static {
 
     /// Reads an upstream's error answer, whatever its body is.
     fn decode_error(&self, status: StatusCode, body: &[u8]) -> UpstreamFault;
+
+    /// The same, where the answer's head says more than its body.
+    fn decode_refusal(&self, status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> UpstreamFault {
+        self.decode_error(status, body)
+    }
 
     /// The body of an error answer for a client.
     fn encode_error(&self, error: &Error) -> Bytes;

@@ -2,6 +2,7 @@
 
 mod anthropic;
 pub mod aws_events;
+mod bedrock;
 mod json;
 pub mod ndjson;
 mod openai;
@@ -21,7 +22,7 @@ pub fn of(dialect: Dialect) -> &'static dyn Codec {
         Dialect::OpenAiResponses => &openai::OpenAi,
         Dialect::OpenAiCompletions => &openai::OpenAi,
         Dialect::Gemini => &openai::OpenAi,
-        Dialect::BedrockConverse => &openai::OpenAi,
+        Dialect::BedrockConverse => &bedrock::Converse,
         Dialect::CohereChat => &openai::OpenAi,
         Dialect::OllamaChat => &openai::OpenAi,
     }

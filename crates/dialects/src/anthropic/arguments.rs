@@ -8,7 +8,7 @@ use crate::json::serialize_raw;
 
 /// A tool call's arguments: the API takes an object and nothing else. What is none, because the model wrote bad JSON,
 /// is kept as the text of one field, `invalid_arguments`: nothing is lost, and nobody takes it for an argument.
-pub(super) enum Arguments<'a> {
+pub(crate) enum Arguments<'a> {
     Object(&'a str),
     Empty,
     Invalid(&'a str),
@@ -18,7 +18,7 @@ pub(super) enum Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     /// Reads the text of a tool call's arguments.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         let text = text.trim();
         if text.is_empty() {
             return Self::Empty;
