@@ -25,6 +25,7 @@ const FILES: &[&str] = &[
     "perplexity.chat",
     "anthropic.chat",
     "anthropic.messages",
+    "bedrock.chat",
     "openai.messages_x",
     "openai_like.messages_x",
     "openrouter.messages_x",
@@ -93,7 +94,7 @@ fn replay_on<'a>(upstream: &Upstream, cases: impl Iterator<Item = &'a Case>) {
         let reply = replies.get(seen.path.split('/').nth(1).unwrap_or_default())?;
         let headers: Vec<_> =
             reply.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(Script::replay(reply.status, &headers, reply.body.text.clone()))
+        Some(Script::replay(reply.status, &headers, reply.body.bytes()))
     });
 }
 

@@ -80,7 +80,9 @@ fn entry(row: &ProviderRow, upstream: &Upstream) -> String {
 }
 
 fn base(row: &ProviderRow) -> Uri {
-    row.base_url.as_deref().unwrap_or(SOMEWHERE).parse().unwrap()
+    let template = row.base_url.as_deref().unwrap_or(SOMEWHERE);
+    // An address that differs by deployment is shown with the names of what it is made of.
+    template.replace(['{', '}'], "").parse().unwrap()
 }
 
 fn sent(row: &ProviderRow, seen: &Seen, lost: &str) -> Value {

@@ -111,6 +111,8 @@ pub enum Auth {
     Header(String),
     /// The key in the address, as the value of a parameter of this name.
     Query(String),
+    /// A signature with AWS credentials for this service; a key of the service's own is shown as a bearer's.
+    Aws(String),
 }
 
 /// How a provider bills, where it differs from the others.

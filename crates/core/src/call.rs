@@ -207,7 +207,10 @@ impl Call {
     /// The canonical conversation, decoded once for all clones.
     pub fn chat(&self) -> Result<&Chat> {
         let decode = || match &self.body {
-            Body::Json(json) => self.codec.decode_request(json),
+            // Where the path says whether it is a stream, the body does not.
+            Body::Json(json) => {
+                self.codec.decode_request(json).map(|chat| Chat { stream: self.stream, ..chat })
+            }
             Body::Opaque(_) => Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
         };
         self.chat.get_or_init(decode).as_ref().map_err(Clone::clone)

@@ -64,6 +64,11 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
+    /// Whether a client's request is for a stream, where its path says so and not its body.
+    fn streams_at(&self, _path: &str) -> Option<bool> {
+        None
+    }
+
     /// The fields without which a client's request is refused before it is read further.
     fn required(&self, operation: Operation) -> &'static [&'static str] {
         match operation {

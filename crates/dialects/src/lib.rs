@@ -14,6 +14,11 @@ use gatewright_core::{Codec, Dialect};
 
 pub use splitter::Splitter;
 
+/// Anthropic Messages as Bedrock carries them through `invoke`.
+pub fn claude_on_bedrock() -> &'static dyn Codec {
+    &bedrock::Claude
+}
+
 /// The codec of a dialect.
 pub fn of(dialect: Dialect) -> &'static dyn Codec {
     match dialect {

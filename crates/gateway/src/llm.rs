@@ -114,7 +114,10 @@ impl Asked {
         if let Some(field) = required.iter().find(|field| json.raw(field).is_none()) {
             return Err(missing(dialect, field));
         }
-        let stream = json.flag("stream")?;
+        let stream = match self.codec.streams_at(parts.uri.path()) {
+            Some(stream) => stream,
+            None => json.flag("stream")?,
+        };
         let origin = Origin {
             caller,
             headers: Arc::new(parts.headers),

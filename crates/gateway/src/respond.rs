@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gatewright_core::{Codec, Error, Head, Reply};
+use gatewright_core::{Codec, Error, Framing, Head, Reply};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
@@ -20,6 +20,8 @@ use crate::edge::EdgeBody;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const AWS_EVENTS: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
 
 /// Our headers, hashed at compile time.
 mod name {
@@ -63,7 +65,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     headers.extend(head.told);
     let body = match head.streams {
         true => {
-            headers.insert(CONTENT_TYPE, EVENTS);
+            headers.insert(CONTENT_TYPE, stream_type(codec.framing()));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
             Body::new(EdgeBody::new(frames, codec))
@@ -78,6 +80,14 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
         }
     };
     answer(StatusCode::OK, headers, body)
+}
+
+fn stream_type(framing: Framing) -> HeaderValue {
+    match framing {
+        Framing::Sse => EVENTS,
+        Framing::Ndjson => LINES,
+        Framing::AwsEvents => AWS_EVENTS,
+    }
 }
 
 /// A call that failed, with what the upstream's answer had in its head.

@@ -55,6 +55,8 @@ pub const ROUTES: &[Route] = &[
     chat("/engines/{model}/chat/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
+    post("/bedrock/model/{model}/converse", Answers::Call(Operation::Chat, Dialect::BedrockConverse)),
+    post("/bedrock/model/{model}/converse-stream", Answers::Call(Operation::Chat, Dialect::BedrockConverse)),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),

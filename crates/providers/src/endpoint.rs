@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
+    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, SystemClock, Usage,
+    without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::authorize::aws::{self, Aws};
+use crate::custom::Special;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
 use crate::{Authorize, HeaderKey, Params, QueryKey};
@@ -43,9 +46,11 @@ impl Endpoint {
         catalogue: &Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
-        let codec = gatewright_dialects::of(row.dialect_of(model));
+        let Special { model, addressed, params, codec } = Special::of(row, params, model);
+        let params = &*params;
+        let codec = codec.unwrap_or_else(|| gatewright_dialects::of(row.dialect_of(model)));
         let name: Arc<str> = full_name(row, model).into();
-        let fill = Fill::new(row, params, &name, env);
+        let fill = Fill::new(row, params, addressed.as_deref().unwrap_or(&name), env);
         let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
@@ -58,7 +63,8 @@ impl Endpoint {
             (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
-            (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
+            (_, Some(key)) => authorize(&row.auth, &key),
+            (_, None) => keyless(row, params, &fill, env)?,
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
@@ -204,11 +210,26 @@ fn headers(row: &ProviderRow, params: &Params) -> HeaderMap {
 
 fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     let header = match auth {
-        Auth::Bearer => HeaderKey::bearer(key),
+        // AWS has keys for Bedrock alone, which are shown as they are.
+        Auth::Bearer | Auth::Aws(_) => HeaderKey::bearer(key),
         Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
         Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
     };
     header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
+}
+
+/// What proves a deployment without a key, where its provider knows something else.
+fn keyless(
+    row: &ProviderRow,
+    params: &Params,
+    fill: &Fill<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Arc<dyn Authorize>>> {
+    let Auth::Aws(service) = &row.auth else { return Ok(None) };
+    let told = aws::Told { params: &params.access, env, region: &fill.value("aws_region_name")? };
+    let signer = Aws::new(service, &told, Arc::new(SystemClock));
+    let signer = signer.ok_or_else(|| invalid(format!("provider '{}' needs AWS credentials", row.id)))?;
+    Ok(Some(Arc::new(signer)))
 }
 
 fn invalid(message: String) -> Error {

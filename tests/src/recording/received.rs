@@ -20,6 +20,7 @@ const FINISHES: &[(&str, &str, &str)] = &[
     ("tool_use", "tool_calls", "tool_use"),
     ("refusal", "content_filter", "refusal"),
     ("pause_turn", "length", "pause_turn"),
+    ("guardrail_intervened", "content_filter", "refusal"),
 ];
 
 /// What the client did not get; empty where that is nothing.

@@ -1,5 +1,6 @@
 //! Whether a provider was sent what it was sent when the traffic was recorded.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::Case;
@@ -24,12 +25,18 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     let Some(recorded) = &case.upstream_request else { return misses };
     let template = case.deployment.get("api_base").and_then(Value::as_str).unwrap_or_default();
     let path = format!("{}{}", template.replace("{base}", prefix), recorded.path);
-    if seen.path.split('?').next() != Some(&path) {
+    // A name in an address is encoded by some clients, and by others not.
+    let sent_to = percent_decode_str(seen.path.split('?').next().unwrap_or_default()).decode_utf8_lossy();
+    if sent_to != *path {
         misses.push(format!("sent to {}, not to {path}", seen.path));
     }
     let anthropic = case.provider_is_anthropic();
     let key = case.deployment.get("api_key").and_then(Value::as_str).unwrap_or_default();
-    let shown = if anthropic {
+    let signed = seen.header("authorization").strip_prefix("AWS4-HMAC-SHA256 Credential=");
+    let shown = if let Some(signed) = signed {
+        let id = case.deployment.get("aws_access_key_id").and_then(Value::as_str).unwrap_or_default();
+        signed.split('/').next().filter(|shown| *shown != id).unwrap_or_default().to_owned()
+    } else if anthropic {
         seen.header("x-api-key").to_owned()
     } else {
         seen.header("authorization").replace("Bearer ", "")
@@ -50,7 +57,11 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     // Anthropic's clients must send a cap that the recorded client did not have.
     let cap_added = case.client_is_anthropic() && !has_cap(&expected);
     for body in [&mut expected, &mut actual] {
-        if anthropic { anthropic_form(body) } else { openai_form(body) }
+        match case.provider_is_bedrock() && body.get("anthropic_version").is_none() {
+            true => converse_form(body),
+            false if anthropic || case.provider_is_bedrock() => anthropic_form(body),
+            false => openai_form(body),
+        }
     }
     if let (true, Some(actual)) = (cap_added, actual.as_object_mut()) {
         actual.remove("max_tokens");
@@ -137,6 +148,26 @@ fn anthropic_form(body: &mut Value) {
                 &[("description", json!("")), ("strict", json!(false)), ("type", json!("custom"))],
             );
         }
+    }
+}
+
+fn converse_form(body: &mut Value) {
+    top_form(body);
+    if let Some(config) = body.get_mut("inferenceConfig").and_then(Value::as_object_mut) {
+        drop_defaults(config, &[("stopSequences", json!([]))]);
+    }
+    if let Some(config) = body.get_mut("toolConfig").and_then(Value::as_object_mut) {
+        drop_defaults(config, &[("toolChoice", json!({ "auto": {} }))]);
+    }
+    for message in list(body.get_mut("messages")) {
+        for block in list(message.get_mut("content")) {
+            if let Some(result) = block.get_mut("toolResult").and_then(Value::as_object_mut) {
+                drop_defaults(result, &[("status", json!("success"))]);
+            }
+        }
+    }
+    if let Some(fields) = body.as_object_mut() {
+        drop_defaults(fields, &[("system", json!([])), ("inferenceConfig", json!({}))]);
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Deployment {
 
 /// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
 /// request's body.
-const ABOUT: [&str; 36] = [
+const ABOUT: [&str; 37] = [
     "model",
     "api_key",
     "api_base",
@@ -68,6 +68,7 @@ const ABOUT: [&str; 36] = [
     "cooldown_time",
     "base_model",
     "litellm_credential_name",
+    "model_id",
     "silent_model",
     "fallbacks",
     "context_window_fallbacks",
@@ -386,7 +387,7 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
 
 /// What an address or a credential is made of. LiteLLM takes a service account as an object too.
 fn access((key, value): (&String, &Value)) -> Option<(String, Secret)> {
-    if !known::is_credential(key) && key != "api_version" && key != "region_name" {
+    if !known::is_credential(key) && !["api_version", "region_name", "model_id"].contains(&key.as_str()) {
         return None;
     }
     let text = match value {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use gatewright_core::Losses;
 use gatewright_core::chat::{CacheMark, MediaKind, Part, ToolCall, ToolResult};
-use gatewright_core::{Losses, Result};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -79,14 +79,14 @@ impl<'l> Writer<'l> {
     }
 
     /// The parts of a request's turn.
-    pub(super) fn blocks<'a>(&mut self, parts: &'a [Part]) -> Result<Vec<Block<'a>>> {
+    pub(super) fn blocks<'a>(&mut self, parts: &'a [Part]) -> Vec<Block<'a>> {
         let mut blocks = Vec::with_capacity(parts.len());
         for part in parts {
-            let Some(block) = self.block(part)? else { continue };
+            let Some(block) = self.block(part) else { continue };
             blocks.push(block);
             self.mark(&mut blocks, cache_of(part));
         }
-        Ok(blocks)
+        blocks
     }
 
     /// Asks for everything so far to be cached, where the model can.
@@ -102,8 +102,8 @@ impl<'l> Writer<'l> {
     }
 
     /// `None` where the API would refuse or cannot carry it.
-    fn block<'a>(&mut self, part: &'a Part) -> Result<Option<Block<'a>>> {
-        Ok(match part {
+    fn block<'a>(&mut self, part: &'a Part) -> Option<Block<'a>> {
+        match part {
             // The API refuses text without a letter in it.
             Part::Text { text, .. } | Part::Refusal(text) if text.trim().is_empty() => None,
             Part::Text { text, .. } | Part::Refusal(text) => Some(Block::Text(text.into())),
@@ -119,7 +119,7 @@ impl<'l> Writer<'l> {
                 })
             }
             Part::ToolCall(call) => Some(Block::of_call(call)),
-            Part::ToolResult(result) => Some(self.result(result)?),
+            Part::ToolResult(result) => Some(self.result(result)),
             Part::Reasoning { text, signature: Some(signature) } => {
                 let signature = Some(signature.as_str());
                 Some(Block::ReasoningContent(Reasoning::ReasoningText { text, signature }))
@@ -138,13 +138,13 @@ impl<'l> Writer<'l> {
                 self.losses.add(format!("messages.{kind}"));
                 None
             }
-        })
+        }
     }
 
-    fn result<'a>(&mut self, result: &'a ToolResult) -> Result<Block<'a>> {
+    fn result<'a>(&mut self, result: &'a ToolResult) -> Block<'a> {
         let mut content = Vec::with_capacity(result.parts.len());
         for part in &result.parts {
-            match self.block(part)? {
+            match self.block(part) {
                 Some(
                     block @ (Block::Text(_)
                     | Block::Image(_)
@@ -158,7 +158,7 @@ impl<'l> Writer<'l> {
         }
         // The API wants the list, and takes it empty. Success is understood; only some models know the word.
         let status = result.is_error.then_some("error");
-        Ok(Block::ToolResult { tool_use_id: call_id(&result.id), content, status })
+        Block::ToolResult { tool_use_id: call_id(&result.id), content, status }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use gatewright_core::Losses;
 use gatewright_core::chat::{Extra, Media, MediaKind, MediaSource};
-use gatewright_core::{Error, ErrorKind, Losses, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -110,9 +110,8 @@ struct S3In {
 // === impl MediaOut ===
 
 impl<'a> MediaOut<'a> {
-    /// Writes it; `place` names a document that has no name. The API fetches from S3 only, and a conversation without its
-    /// pictures would be another one: so an address of the web is refused.
-    pub(super) fn new(media: &'a Media, place: usize, losses: &mut Losses) -> Result<Self> {
+    /// Writes it; `place` names a document that has no name. The API fetches from S3 and from nowhere else.
+    pub(super) fn new(media: &'a Media, place: usize, losses: &mut Losses) -> Option<Self> {
         let detail = media.extra.get("detail").and_then(Value::as_str);
         losses.add_if(detail.is_some_and(|detail| detail != "auto"), "messages.image_url.detail");
         let is_document = media.kind == MediaKind::Document && !is_picture(media);
@@ -129,11 +128,13 @@ impl<'a> MediaOut<'a> {
             (None, MediaSource::Url(uri)) if uri.starts_with("s3://") => {
                 Source::S3Location(S3 { uri, bucket_owner: media.extra.get("bucketOwner") })
             }
-            (None, MediaSource::Url(_)) => return Err(unfetched("from an address of the web")),
-            (None, MediaSource::File(_)) => return Err(unfetched("that were uploaded to another provider")),
+            (None, MediaSource::Url(_) | MediaSource::File(_)) => {
+                losses.add(field_of(media.kind));
+                return None;
+            }
         };
         let (context, citations) = (extra("context"), extra("citations"));
-        Ok(Self { format: format_of(media), name, source, context, citations })
+        Some(Self { format: format_of(media), name, source, context, citations })
     }
 }
 
@@ -178,10 +179,13 @@ fn clean(name: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" ").chars().take(LONGEST_NAME).collect())
 }
 
-fn unfetched(what: &str) -> Error {
-    let words =
-        format!("Bedrock takes no pictures or documents {what}: send their bytes, or an s3:// address");
-    Error::new(ErrorKind::Unsupported, words)
+fn field_of(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Image => "image_url",
+        MediaKind::Document => "file",
+        MediaKind::Audio => "input_audio",
+        MediaKind::Video => "video_url",
+    }
 }
 
 // === impl MediaIn ===

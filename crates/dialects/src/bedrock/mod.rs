@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
 
 mod citations;
+mod claude;
 mod content_decode;
 mod content_encode;
 mod error;
@@ -22,6 +23,8 @@ mod tools;
 mod turns;
 mod usage;
 mod words;
+
+pub(crate) use claude::Claude;
 
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
@@ -52,6 +55,10 @@ impl Codec for Converse {
         }
     }
 
+    fn streams_at(&self, path: &str) -> Option<bool> {
+        Some(path.ends_with("/converse-stream"))
+    }
+
     fn readdress(&self, _body: &mut Json, _model: &str) {
         // Model and stream stand in the address.
     }
@@ -79,7 +86,7 @@ impl Codec for Converse {
     }
 
     fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
-        request_encode::request(chat, model, losses)
+        Ok(request_encode::request(chat, model, losses))
     }
 
     fn decode_reply(&self, body: &[u8]) -> Result<Answer> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gatewright_core::chat::Chat;
-use gatewright_core::{Losses, ModelFacts, Result};
+use gatewright_core::{Losses, ModelFacts};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -79,9 +79,9 @@ struct ServiceTier<'a> {
 }
 
 /// Writes the request.
-pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
+pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Bytes {
     let maker = Maker::of(model);
-    let mut dialogue = Dialogue::new(chat, &mut Writer::new(maker.caches(), losses))?;
+    let mut dialogue = Dialogue::new(chat, &mut Writer::new(maker.caches(), losses));
     let fields = model_fields::Plan::new(chat, model, maker, losses);
     let output = output::Plan::new(chat, model, fields.thinks, losses);
     output.instruct(&mut dialogue.system);
@@ -105,7 +105,7 @@ pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> R
     };
     losses.add_if(chat.user.as_ref().is_some_and(|user| !user.is_empty()), "user");
     sampling::report(chat, losses);
-    Ok(json(&request))
+    json(&request)
 }
 
 // === impl InferenceConfig ===

@@ -1,6 +1,5 @@
 //! Turns into `system` and `messages`.
 
-use gatewright_core::Result;
 use gatewright_core::chat::{Chat, Part, Role, Turn};
 use serde::Serialize;
 
@@ -29,40 +28,39 @@ const ASSISTANT: &str = "assistant";
 
 impl<'a> Dialogue<'a> {
     /// Sorts the turns.
-    pub(super) fn new(chat: &'a Chat, writer: &mut Writer<'_>) -> Result<Self> {
+    pub(super) fn new(chat: &'a Chat, writer: &mut Writer<'_>) -> Self {
         let mut dialogue = Self::default();
         for turn in &chat.turns {
             report(turn, writer.losses);
             match turn.role {
-                Role::System | Role::Developer => dialogue.instruct(turn, writer)?,
-                Role::User => dialogue.say(USER, turn, writer)?,
-                Role::Assistant => dialogue.say(ASSISTANT, turn, writer)?,
+                Role::System | Role::Developer => dialogue.instruct(turn, writer),
+                Role::User => dialogue.say(USER, turn, writer),
+                Role::Assistant => dialogue.say(ASSISTANT, turn, writer),
             }
         }
         for message in &mut dialogue.messages {
             // In a user's message the results of tools come first; a cache point stays behind what it marks.
             results_first(&mut message.content);
         }
-        Ok(dialogue)
+        dialogue
     }
 
-    fn instruct(&mut self, turn: &'a Turn, writer: &mut Writer<'_>) -> Result<()> {
+    fn instruct(&mut self, turn: &'a Turn, writer: &mut Writer<'_>) {
         let mut blocks = Vec::new();
         for part in &turn.parts {
             match part {
                 Part::Text { .. } | Part::Other(_) => {
-                    blocks.extend(writer.blocks(std::slice::from_ref(part))?)
+                    blocks.extend(writer.blocks(std::slice::from_ref(part)))
                 }
                 _ => writer.losses.add("messages.system"),
             }
         }
         writer.mark(&mut blocks, mark_of(turn));
         self.system.append(&mut blocks);
-        Ok(())
     }
 
-    fn say(&mut self, role: &'static str, turn: &'a Turn, writer: &mut Writer<'_>) -> Result<()> {
-        let mut blocks = writer.blocks(&turn.parts)?;
+    fn say(&mut self, role: &'static str, turn: &'a Turn, writer: &mut Writer<'_>) {
+        let mut blocks = writer.blocks(&turn.parts);
         writer.mark(&mut blocks, mark_of(turn));
         match self.messages.last_mut() {
             Some(last) if last.role == role => last.content.append(&mut blocks),
@@ -71,7 +69,6 @@ impl<'a> Dialogue<'a> {
             _ if blocks.is_empty() && role == ASSISTANT => {}
             _ => self.messages.push(Message { role, content: blocks }),
         }
-        Ok(())
     }
 }
 
