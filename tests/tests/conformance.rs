@@ -40,6 +40,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("d075483f8e29x", "cache_control", "the client's own request has no cache mark in it"),
     ("7ff8ae09c046x", "cache_control", "the client's own request has no cache mark in it"),
     ("4d45968a9bb4c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
+    ("4cd26dd834a3c", ".description", "the client's own request describes no schema"),
     ("8cf95b06f071c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
     ("fff468d69390c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
 ];

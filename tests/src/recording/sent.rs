@@ -23,7 +23,12 @@ const SAME_AS_ABSENT: &[(&str, &str)] = &[
 pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     let mut misses = Vec::new();
     let Some(recorded) = &case.upstream_request else { return misses };
-    let template = case.deployment.get("api_base").and_then(Value::as_str).unwrap_or_default();
+    let template = case
+        .deployment
+        .get("api_base")
+        .or(case.deployment.get("aws_bedrock_runtime_endpoint"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let path = format!("{}{}", template.replace("{base}", prefix), recorded.path);
     // A name in an address is encoded by some clients, and by others not.
     let sent_to = percent_decode_str(seen.path.split('?').next().unwrap_or_default()).decode_utf8_lossy();
@@ -158,6 +163,10 @@ fn converse_form(body: &mut Value) {
     }
     if let Some(config) = body.get_mut("toolConfig").and_then(Value::as_object_mut) {
         drop_defaults(config, &[("toolChoice", json!({ "auto": {} }))]);
+    }
+    // A schema is given as a text, which may be spaced in any way.
+    if let Some(schema) = body.pointer_mut("/outputConfig/textFormat/structure/jsonSchema/schema") {
+        *schema = serde_json::from_str(schema.as_str().unwrap_or_default()).unwrap_or(Value::Null);
     }
     for message in list(body.get_mut("messages")) {
         for block in list(message.get_mut("content")) {

@@ -1,6 +1,7 @@
 //! A fake provider that speaks real wire formats, does what a script says, records every request and keeps its own bill.
 
 mod anthropic;
+mod converse;
 mod openai;
 mod script;
 mod serve;

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, openai};
+use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, converse, openai};
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -68,6 +68,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Rep
         Answer::Error(_) | Answer::Raw { .. } => 0,
     };
     let mut head = Response::builder().status(script.status).header("content-type", content_type);
+    if let (Wire::Converse, Answer::Error(_)) = (wire, &script.answer) {
+        head = head.header("x-amzn-errortype", converse::error_name(script.status));
+    }
     for (name, value) in &script.headers {
         head = head.header(name, value);
     }
@@ -210,6 +213,7 @@ enum Wire {
     OpenAi,
     Anthropic,
     CountTokens,
+    Converse,
 }
 
 impl Wire {
@@ -218,12 +222,15 @@ impl Wire {
         if path.ends_with("/messages/count_tokens") {
             return Self::CountTokens;
         }
+        if path.contains("/converse") {
+            return Self::Converse;
+        }
         if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
     }
 
     fn id_prefix(self) -> &'static str {
         match self {
-            Self::OpenAi => "chatcmpl-fake",
+            Self::OpenAi | Self::Converse => "chatcmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
         }
     }
@@ -236,6 +243,9 @@ impl Wire {
             Answer::Error(message) => (json_type, vec![self.error(script.status, message)]),
             Answer::Said(said) => {
                 let body = seen.json();
+                if matches!(self, Self::Converse) && seen.path.ends_with("/converse-stream") {
+                    return ("application/vnd.amazon.eventstream".to_owned(), converse::stream(said));
+                }
                 if body["stream"] == Value::Bool(true) {
                     return (
                         "text/event-stream; charset=utf-8".to_owned(),
@@ -252,6 +262,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::whole(id, model, said),
             Self::Anthropic => anthropic::whole(id, model, said),
+            Self::Converse => converse::whole(said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
         }
     }
@@ -262,6 +273,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::stream(id, model, said, script, asked),
             Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
+            Self::Converse => converse::stream(said),
         }
     }
 
@@ -269,6 +281,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
+            Self::Converse => converse::error(message),
         }
     }
 
@@ -276,6 +289,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
+            Self::Converse => converse::error_event(message),
         }
     }
 }

@@ -28,8 +28,6 @@ pub(super) struct Plan {
     pub(super) fields: Map<String, Value>,
     /// `outputConfig.effort`.
     pub(super) effort: Option<&'static str>,
-    /// The cap that a thinking budget needs, where the client gave none.
-    pub(super) max_tokens: Option<u64>,
     /// Whether the model will think.
     pub(super) thinks: bool,
 }
@@ -81,7 +79,7 @@ impl Plan {
     pub(super) fn new(chat: &Chat, model: &ModelFacts, maker: Maker, losses: &mut Losses) -> Self {
         let own = chat.extra.get("additionalModelRequestFields").and_then(Value::as_object);
         let fields = own.cloned().unwrap_or_default();
-        let mut plan = Self { fields, effort: None, max_tokens: None, thinks: false };
+        let mut plan = Self { fields, effort: None, thinks: false };
         match maker {
             Maker::Claude => plan.claude(chat, model, losses),
             Maker::Nova2 => plan.nova_2(chat, losses),
@@ -100,8 +98,6 @@ impl Plan {
         let thinking = thinking::Plan::new(chat, model, losses);
         self.thinks = thinking.is_on();
         self.effort = thinking.effort.filter(|_| model.reasoning == ReasoningControl::Adaptive);
-        // A budget stands below the cap, so that a cap must be told; else the model's own holds.
-        self.max_tokens = self.thinks.then_some(thinking.max_tokens);
         if let Some(value) = thinking.thinking.and_then(|thinking| serde_json::to_value(thinking).ok()) {
             self.fields.insert("thinking".to_owned(), value);
         }

@@ -90,7 +90,7 @@ pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> B
     let strict = fields.thinks && maker == Maker::Claude;
     let request = Request {
         inference_config: InferenceConfig {
-            max_tokens: chat.max_output.or(fields.max_tokens),
+            max_tokens: chat.max_output,
             temperature: temperature(chat, strict, losses),
             top_p: top_p(chat, strict, losses),
             stop_sequences: chat.stop.iter().map(String::as_str).filter(|text| !text.is_empty()).collect(),
