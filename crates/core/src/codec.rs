@@ -96,6 +96,12 @@ pub trait Codec: Send + Sync + 'static {
     /// Edits a request of this dialect for an upstream of this dialect: the model's name, and usage in a stream.
     fn readdress(&self, body: &mut Json, model: &str);
 
+    /// Whether its parameters stand in places of their own. An operator's defaults have OpenAI's names, and are then read
+    /// as OpenAI's before a request is written.
+    fn nests_parameters(&self) -> bool {
+        false
+    }
+
     /// Lets an answer have no more than `cap` tokens, whatever a request of this dialect says.
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         body.lower("max_tokens", cap);
@@ -116,6 +122,11 @@ pub trait Codec: Send + Sync + 'static {
     /// Features of a request that an upstream of this dialect wants named in a header beside it.
     fn opt_ins(&self, _body: &Json) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    /// Names features in a request's body, where an upstream of this dialect wants them there and not in a header.
+    fn name_features(&self, _body: &mut Json, _names: &[&str]) -> bool {
+        false
     }
 
     /// Reads an upstream's whole answer.

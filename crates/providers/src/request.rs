@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use gatewright_core::chat::Chat;
 use gatewright_core::{Body, Call, Dialect, Error, ErrorKind, Json, JsonLimits, Losses, Operation, Result};
 use gatewright_transport::Request;
 use http::header::{HeaderName, HeaderValue};
@@ -29,11 +30,13 @@ pub(crate) fn build(
         call.codec.dialect() == endpoint.codec.dialect() && !forced_tool::applies(call, endpoint);
     let mut body = match (same_dialect, &call.body) {
         (true, Body::Json(json)) => edited(json, call, endpoint),
-        (false, Body::Json(json)) => translated(call, json, endpoint, &mut losses)?,
+        (false, Body::Json(json)) => translated(call, json, (endpoint, params), &mut losses)?,
         (_, Body::Opaque(_)) => return Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body")),
     };
     if call.operation == Operation::Chat {
-        set_defaults(&mut body, params);
+        if same_dialect || !endpoint.codec.nests_parameters() {
+            set_defaults(&mut body, params);
+        }
         if let (true, Some(cap)) = (same_dialect, call.output_cap) {
             endpoint.codec.cap_output(&mut body, cap, &endpoint.facts);
         }
@@ -49,20 +52,22 @@ pub(crate) fn build(
     if params.drop_params == Some(false) && !lost.is_empty() {
         return Err(refuse(&lost, endpoint));
     }
-    let mut request = Request {
-        method: Method::POST,
-        uri: address.clone(),
-        headers: endpoint.headers.clone(),
-        body: body.pieces(),
-        trust: params.trust,
-    };
+    let mut headers = endpoint.headers.clone();
     if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
-        forward_headers(&call.headers, &mut request.headers);
+        forward_headers(&call.headers, &mut headers);
     }
     if !same_dialect {
         let needed = endpoint.codec.opt_ins(&body);
-        needed.into_iter().for_each(|feature| ask_for(feature, &mut request.headers));
+        needed.into_iter().for_each(|feature| ask_for(feature, &mut headers));
     }
+    move_features(endpoint, &mut headers, &mut body);
+    let request = Request {
+        method: Method::POST,
+        uri: address.clone(),
+        headers,
+        body: body.pieces(),
+        trust: params.trust,
+    };
     Ok((request, dropped))
 }
 
@@ -76,7 +81,12 @@ fn edited(json: &Json, call: &Call, endpoint: &Endpoint) -> Json {
     body
 }
 
-fn translated(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses) -> Result<Json> {
+fn translated(
+    call: &Call,
+    json: &Json,
+    (endpoint, params): (&Endpoint, &Params),
+    losses: &mut Losses,
+) -> Result<Json> {
     if !matches!(call.operation, Operation::Chat | Operation::CountTokens) {
         let bytes = asked::question(call, json, (endpoint.codec, &endpoint.facts), losses)?;
         return Json::parse(bytes, JsonLimits::default());
@@ -84,6 +94,9 @@ fn translated(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses
     let mut chat = Cow::Borrowed(call.chat()?);
     if forced_tool::applies(call, endpoint) {
         chat = Cow::Owned(forced_tool::forced(&chat));
+    }
+    if endpoint.codec.nests_parameters() && !params.defaults.is_empty() {
+        chat.to_mut().complete(defaults(params)?);
     }
     if let Some(cap) = call.output_cap {
         let chat = chat.to_mut();
@@ -109,6 +122,13 @@ fn translated(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses
     Ok(body)
 }
 
+/// The operator's defaults as OpenAI's dialect reads them.
+fn defaults(params: &Params) -> Result<Chat> {
+    let mut body = Json::parse(r#"{"messages":[]}"#.into(), JsonLimits::default())?;
+    set_defaults(&mut body, params);
+    gatewright_dialects::of(Dialect::OpenAiChat).decode_request(&body)
+}
+
 fn set_defaults(body: &mut Json, params: &Params) {
     for (field, value) in &params.defaults {
         if !body.has(field) {
@@ -124,6 +144,15 @@ fn forward_headers(from: &HeaderMap, to: &mut HeaderMap) {
             Some(value) => drop(to.insert(name, value.clone())),
             None => {}
         }
+    }
+}
+
+/// Takes the names of features out of the headers where the upstream wants them in the body.
+fn move_features(endpoint: &Endpoint, headers: &mut HeaderMap, body: &mut Json) {
+    let Some(named) = headers.get(&BETA).and_then(|value| value.to_str().ok()) else { return };
+    let names: Vec<&str> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if endpoint.codec.name_features(body, &names) {
+        headers.remove(&BETA);
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::{Value, json};
 
-use super::{Said, Used};
+use super::{Answer, Said, Script, Used};
 
 /// A whole answer.
 pub(super) fn whole(said: &Said) -> Bytes {
@@ -76,6 +76,16 @@ pub(super) fn error_name(status: u16) -> &'static str {
 pub(super) fn error_event(message: &str) -> Bytes {
     let payload = json!({"message": message});
     frame(&[(":exception-type", "throttlingException"), (":message-type", "exception")], &payload)
+}
+
+impl Script {
+    /// What `invoke-with-response-stream` answers: events named `chunk`, all at once.
+    pub fn chunks_of_aws(payloads: impl IntoIterator<Item = Value>) -> Self {
+        let names = [(":event-type", "chunk"), (":message-type", "event")];
+        let body: BytesMut = payloads.into_iter().flat_map(|payload| frame(&names, &payload)).collect();
+        let content_type = "application/vnd.amazon.eventstream".to_owned();
+        Self { answer: Answer::Raw { content_type, body: body.freeze() }, ..Self::default() }
+    }
 }
 
 #[derive(Default)]

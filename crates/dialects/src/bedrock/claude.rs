@@ -16,6 +16,7 @@ use http::{HeaderMap, StatusCode};
 use super::error;
 use crate::anthropic::Anthropic;
 use crate::anthropic::reply_decode::unreadable;
+use crate::json::json;
 use crate::scan::Scanner;
 
 /// The codec of Claude on Bedrock, for upstreams: its clients speak Anthropic's own.
@@ -71,6 +72,17 @@ impl Codec for Claude {
 
     fn opt_ins(&self, body: &Json) -> Vec<&'static str> {
         Anthropic.opt_ins(body)
+    }
+
+    fn name_features(&self, body: &mut Json, names: &[&str]) -> bool {
+        let mut all: Vec<String> = body.get("anthropic_beta").ok().flatten().unwrap_or_default();
+        for name in names {
+            if !all.iter().any(|own| own == name) {
+                all.push((*name).to_owned());
+            }
+        }
+        body.set("anthropic_beta", json(&all));
+        true
     }
 
     fn decode_reply(&self, body: &[u8]) -> Result<Answer> {

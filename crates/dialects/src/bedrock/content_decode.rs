@@ -25,6 +25,7 @@ struct Block<'a> {
     tool_result: Option<ToolResultIn<'a>>,
     reasoning_content: Option<Reasoning>,
     cache_point: Option<CachePoint>,
+    guard_content: Option<Guarded>,
     #[serde(borrow)]
     json: Option<&'a RawValue>,
 }
@@ -40,6 +41,12 @@ impl Default for Cited {
     fn default() -> Self {
         Self { content: Vec::new(), citations: Vec::new() }
     }
+}
+
+/// What a guardrail shall look at.
+#[derive(Deserialize)]
+struct Guarded {
+    text: Option<Piece>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +140,9 @@ fn read(raw: &RawValue) -> Result<Read> {
         let citations = cited.citations.iter().filter_map(citations::citation).collect();
         let text = cited.content.into_iter().filter_map(|piece| piece.text).collect();
         Some(Part::Text { text, citations, cache: None })
+    } else if let Some(text) = block.guard_content.and_then(|guarded| guarded.text?.text) {
+        // The text belongs to the conversation, also where nobody guards it.
+        Some(Part::text(text))
     } else {
         media()
     };

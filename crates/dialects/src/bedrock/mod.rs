@@ -63,6 +63,10 @@ impl Codec for Converse {
         // Model and stream stand in the address.
     }
 
+    fn nests_parameters(&self) -> bool {
+        true
+    }
+
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         const FIELD: &str = "inferenceConfig";
         let mut config: Map<String, Value> = body.get(FIELD).ok().flatten().unwrap_or_default();
