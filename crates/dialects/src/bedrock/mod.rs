@@ -7,6 +7,7 @@ mod citations;
 mod claude;
 mod content_decode;
 mod content_encode;
+mod embedding;
 mod error;
 mod facts;
 mod media;
@@ -29,8 +30,8 @@ pub(crate) use claude::Claude;
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, Encode, Error, Frame, Framing, Json, Losses, ModelFacts, Operation, Relay,
-    ReplyFacts, ReplyStyle, Result, UpstreamFault,
+    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Framing, Json, Losses, ModelFacts,
+    Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
@@ -51,8 +52,13 @@ impl Codec for Converse {
         match (operation, stream) {
             (Operation::Chat, false) => Some(format!("/model/{model}/converse")),
             (Operation::Chat, true) => Some(format!("/model/{model}/converse-stream")),
-            (Operation::CountTokens | Operation::Embeddings | Operation::Rerank, _) => None,
+            (Operation::Embeddings, _) => Some(format!("/model/{model}/invoke")),
+            (Operation::CountTokens | Operation::Rerank, _) => None,
         }
+    }
+
+    fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
+        Some(&embedding::Vectors)
     }
 
     fn streams_at(&self, path: &str) -> Option<bool> {
