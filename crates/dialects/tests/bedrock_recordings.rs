@@ -3,6 +3,8 @@
 //! The recordings are not part of the repository: `RECORDINGS` names their directory, and without it there is
 //! nothing to replay.
 
+#![cfg(test)]
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -30,17 +30,11 @@ struct Block<'a> {
     json: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Cited {
     content: Vec<Piece>,
     citations: Vec<Value>,
-}
-
-impl Default for Cited {
-    fn default() -> Self {
-        Self { content: Vec::new(), citations: Vec::new() }
-    }
 }
 
 /// What a guardrail shall look at.

@@ -66,12 +66,15 @@ fn said() -> impl Strategy<Value = Vec<Value>> {
     ]
 }
 
+/// Blocks, each with its cache point.
+type Blocks = Vec<Vec<Value>>;
+
 fn messages() -> impl Strategy<Value = Value> {
     let asked =
         (prop::collection::vec(result(), 0..2), prop::collection::vec(prop_oneof![text(), media()], 1..3));
     let pair = (asked, prop::collection::vec(said(), 1..4));
     prop::collection::vec(pair, 1..3).prop_map(|pairs| {
-        let speak = |((results, asked), said): ((Vec<Vec<Value>>, Vec<Vec<Value>>), Vec<Vec<Value>>)| {
+        let speak = |((results, asked), said): ((Blocks, Blocks), Blocks)| {
             let asked: Vec<Value> = results.into_iter().chain(asked).flatten().collect();
             let said: Vec<Value> = said.into_iter().flatten().collect();
             [json!({ "role": "user", "content": asked }), json!({ "role": "assistant", "content": said })]
