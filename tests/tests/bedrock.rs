@@ -145,6 +145,45 @@ fn what_the_operator_sets_stands_where_converse_has_it() {
 }
 
 #[test]
+fn a_role_is_taken_on_once_for_many_calls() {
+    let upstream = Upstream::start();
+    upstream.choose(|seen| {
+        let role = "<Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>r0le</SecretAccessKey>\
+                    <SessionToken>tok+en</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>";
+        let asks = seen.body.starts_with(b"Action=AssumeRole&");
+        asks.then(|| Script::replay(200, &[("content-type".into(), "text/xml".into())], role))
+    });
+    let more = json!({"aws_role_name": "arn:aws:iam::1:role/r", "aws_sts_endpoint": upstream.base()});
+    let gateway = start(&[signed("m", "bedrock/amazon.nova-pro-v1:0", &upstream, more)]);
+    let client = Client::of(&gateway);
+    for _ in 0..3 {
+        assert_eq!(client.chat("m", "hi").status, 200);
+    }
+    let seen = upstream.seen();
+    let shown: Vec<bool> =
+        seen.iter().map(|seen| seen.header("authorization").contains("Credential=ASIAROLE/")).collect();
+    assert_eq!(shown, [false, true, true, true]);
+    assert_eq!(seen[1].header("x-amz-security-token"), "tok+en");
+    assert!(!gateway.log().contains("r0le") && !gateway.log().contains("tok+en"), "{}", gateway.log());
+}
+
+#[test]
+fn a_role_that_is_refused_is_the_clients_to_know_and_no_secret_is() {
+    let upstream = Upstream::start();
+    upstream.choose(|seen| {
+        let refusal = "<Error><Code>AccessDenied</Code><Message>s3cret/key+</Message></Error>";
+        seen.body.starts_with(b"Action=").then(|| Script::replay(403, &[], refusal))
+    });
+    let more = json!({"aws_role_name": "arn:r", "aws_sts_endpoint": upstream.base()});
+    let gateway = start(&[signed("m", "bedrock/amazon.nova-pro-v1:0", &upstream, more)]);
+    let response = Client::of(&gateway).chat("m", "hi");
+    assert_eq!(response.status, 401, "{}", response.text());
+    assert!(response.text().contains("the AWS credentials were refused"), "{}", response.text());
+    assert!(gateway.log().contains("AccessDenied"), "{}", gateway.log());
+    assert!(!(gateway.log() + &response.text()).contains("s3cret"), "{}", gateway.log());
+}
+
+#[test]
 fn errors_are_known_by_the_name_in_their_head() {
     let upstream = Upstream::start();
     let gateway = start(&[signed("m", "bedrock/amazon.nova-pro-v1:0", &upstream, json!({}))]);

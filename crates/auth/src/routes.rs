@@ -12,7 +12,17 @@ pub(crate) struct Routes(Vec<Arc<str>>);
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "llm_api_routes",
-        &["/v1/", "/chat/", "/completions", "/embeddings", "/engines/", "/openai/", "/models", "/responses"],
+        &[
+            "/v1/",
+            "/chat/",
+            "/completions",
+            "/embeddings",
+            "/engines/",
+            "/openai/",
+            "/bedrock/",
+            "/models",
+            "/responses",
+        ],
     ),
     (
         "openai_routes",
@@ -127,6 +137,7 @@ mod tests {
             (vec!["llm_api_routes"], None, "/v1/chat/completions", true),
             (vec!["llm_api_routes"], None, "/key/info", false),
             (vec![], Some("llm_api"), "/v1/messages", true),
+            (vec![], Some("llm_api"), "/bedrock/model/m/converse", true),
             (vec![], Some("llm_api"), "/key/generate", false),
             (vec![], Some("management"), "/v1/chat/completions", false),
             (vec![], Some("management"), "/key/generate", true),

@@ -68,7 +68,10 @@ impl Upstream {
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
             if let Some(refreshed) = authorize.refresh(&self.transport) {
-                refreshed.await?;
+                match timeout_at(target.deadline.into(), refreshed).await {
+                    Ok(done) => done.map_err(|err| fault::inside(deployment.provider(), err))?,
+                    Err(_) => return Err(fault::timed_out(deployment.provider(), "credentials")),
+                }
             }
             authorize.authorize(&mut request)?;
         }
