@@ -8,7 +8,7 @@ use futures_core::future::BoxFuture;
 use gatewright_core::{Error, ErrorKind, Result, Secret};
 use gatewright_transport::{Request, Transport};
 use http::Uri;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Adds the credential to a request that is otherwise final: URL, headers and body stand.
@@ -21,6 +21,9 @@ pub trait Authorize: Send + Sync + 'static {
 
     /// Adds the credential.
     fn authorize(&self, request: &mut Request) -> Result<()>;
+
+    /// Learns from the head of an answer that refused a request.
+    fn heed(&self, _headers: &HeaderMap) {}
 }
 
 /// A key in the address: `?key=…`.

@@ -91,6 +91,9 @@ impl Upstream {
             }
         };
         span.answered(response.status);
+        if let (false, Some(authorize)) = (response.status.is_success(), &endpoint.authorize) {
+            authorize.heed(&response.headers);
+        }
         let served_by = deployment.served_by(target);
         let settings = self.settings;
         let notes = span.is_recording().then(Notes::default);

@@ -9,11 +9,14 @@ mod source;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use arc_swap::ArcSwapOption;
 use futures_core::future::BoxFuture;
 use gatewright_core::{Clock, Error, ErrorKind, Result};
 use gatewright_transport::{Request, Transport};
+use http::header::{DATE, HeaderMap};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -33,12 +36,17 @@ const LOOKED_UP_AGAIN: u64 = 900;
 /// How long after a renewal that failed another is tried while the old credentials are still good, in seconds.
 const PAUSE: u64 = 30;
 
+/// By how much two clocks may differ before it matters, in seconds.
+const TOLERATED: i64 = 60;
+
 /// Signs requests for one region of one service.
 pub(crate) struct Aws {
     source: Source,
     region: String,
     service: String,
     clock: Arc<dyn Clock>,
+    /// By how many seconds AWS's clock is ahead of this machine's, where they differ by much.
+    ahead: AtomicI64,
     kept: ArcSwapOption<Kept>,
     /// Held by whoever fetches.
     fetching: Mutex<()>,
@@ -69,6 +77,7 @@ impl Aws {
             region: region.to_owned(),
             service: service.to_owned(),
             clock,
+            ahead: AtomicI64::new(0),
             kept: ArcSwapOption::new(kept),
             fetching: Mutex::default(),
         }
@@ -118,8 +127,17 @@ impl Authorize for Aws {
         let kept = self.kept.load();
         let kept =
             kept.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "no AWS credentials at hand"))?;
-        let now = self.clock.unix_seconds();
+        let now = self.clock.unix_seconds().saturating_add_signed(self.ahead.load(Ordering::Relaxed));
         sign::sign(request, &kept.credentials, Scope { region: &self.region, service: &self.service, now })
+    }
+
+    /// A signature is good for five minutes: a machine whose clock is off by more signs by AWS's clock from then on.
+    fn heed(&self, headers: &HeaderMap) {
+        let said = headers.get(DATE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
+        let Some(theirs) = said.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) else { return };
+        let ours = self.clock.unix_seconds();
+        let ahead = theirs.as_secs().cast_signed().saturating_sub(ours.cast_signed());
+        self.ahead.store(if ahead.abs() > TOLERATED { ahead } else { 0 }, Ordering::Relaxed);
     }
 }
 

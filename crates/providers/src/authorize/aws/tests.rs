@@ -298,6 +298,24 @@ async fn a_service_that_is_away_costs_nothing_until_the_credentials_end() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_off_is_put_right_by_the_answer_that_says_so() {
+    let stage = stage(&KEYS, &[]);
+    let signed_at = || {
+        let mut request = Request::new(Method::POST, "https://host/".parse().unwrap(), Pieces::new());
+        stage.aws.authorize(&mut request).unwrap();
+        request.headers["x-amz-date"].to_str().unwrap().to_owned()
+    };
+    let told = |date: &'static str| {
+        stage.aws.heed(&http::HeaderMap::from_iter([(http::header::DATE, date.parse().unwrap())]));
+        signed_at()
+    };
+    assert_eq!(signed_at(), "20251120T235122Z");
+    assert_eq!(told("Thu, 20 Nov 2025 21:51:22 GMT"), "20251120T215122Z");
+    assert_eq!(told("nonsense"), "20251120T215122Z");
+    assert_eq!(told("Thu, 20 Nov 2025 23:51:52 GMT"), "20251120T235122Z");
+}
+
+#[tokio::test]
 async fn a_role_that_is_refused_is_told_by_amazons_word_alone() {
     let (base, _) =
         service(|_, _| (403, "<Error><Code>AccessDenied</Code><Message>s3cret</Message></Error>".to_owned()));
