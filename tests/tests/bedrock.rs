@@ -275,7 +275,8 @@ fn claude_is_invoked_in_its_own_dialect() {
         ];
         Some(Script::chunks_of_aws(inner.map(|event| json!({"bytes": BASE64.encode(event)}))))
     });
-    let beta = client.clone().header("anthropic-beta", "one,two");
+    let beta =
+        client.clone().header("anthropic-beta", "context-1m-2025-08-07, oauth-2025-04-20,effort-2025-11-24");
     let response = beta.post("/v1/messages", &message("m", "hi", json!({"stream": true, "zzz": 1.0})));
     let got = anthropic::stream(&response.body);
     assert_eq!(
@@ -288,7 +289,8 @@ fn claude_is_invoked_in_its_own_dialect() {
     assert_eq!(seen.path, "/model/anthropic.claude-sonnet-4-6/invoke-with-response-stream");
     let sent = seen.json();
     assert_eq!((&sent["anthropic_version"], &sent["zzz"]), (&json!("bedrock-2023-05-31"), &json!(1.0)));
-    assert_eq!(sent["anthropic_beta"], json!(["one", "two"]));
+    assert_eq!(sent["anthropic_beta"], json!(["context-1m-2025-08-07", "effort-2025-11-24"]));
+    assert_eq!(response.header("x-gatewright-dropped-params"), "anthropic-beta.oauth-2025-04-20");
     assert_eq!((sent.get("model"), sent.get("stream"), seen.header("anthropic-beta")), (None, None, ""));
     let response = client.post("/v1/chat/completions", &chat("m", "hi", json!({"stream": true})));
     assert_eq!(openai::stream(&response.body).text, "hi");

@@ -124,8 +124,9 @@ pub trait Codec: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Names features in a request's body, where an upstream of this dialect wants them there and not in a header.
-    fn name_features(&self, _body: &mut Json, _names: &[&str]) -> bool {
+    /// Names features in a request's body, where an upstream of this dialect wants them there and not in a header. Those
+    /// that it does not know are told to `losses`.
+    fn name_features(&self, _body: &mut Json, _names: &[&str], _losses: &mut Losses) -> bool {
         false
     }
 

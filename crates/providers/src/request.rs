@@ -45,13 +45,6 @@ pub(crate) fn build(
         body.remove(field);
     }
     endpoint.quirks.apply(&mut body, &mut losses)?;
-    let dropped = losses.into_fields();
-    // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
-    let lost: Vec<&str> =
-        dropped.iter().map(AsRef::as_ref).filter(|name: &&str| !name.contains('.')).collect();
-    if params.drop_params == Some(false) && !lost.is_empty() {
-        return Err(refuse(&lost, endpoint));
-    }
     let mut headers = endpoint.headers.clone();
     if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
         forward_headers(&call.headers, &mut headers);
@@ -60,7 +53,14 @@ pub(crate) fn build(
         let needed = endpoint.codec.opt_ins(&body);
         needed.into_iter().for_each(|feature| ask_for(feature, &mut headers));
     }
-    move_features(endpoint, &mut headers, &mut body);
+    move_features(endpoint, &mut headers, &mut body, &mut losses);
+    let dropped = losses.into_fields();
+    // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
+    let lost: Vec<&str> =
+        dropped.iter().map(AsRef::as_ref).filter(|name: &&str| !name.contains('.')).collect();
+    if params.drop_params == Some(false) && !lost.is_empty() {
+        return Err(refuse(&lost, endpoint));
+    }
     let request = Request {
         method: Method::POST,
         uri: address.clone(),
@@ -148,10 +148,10 @@ fn forward_headers(from: &HeaderMap, to: &mut HeaderMap) {
 }
 
 /// Takes the names of features out of the headers where the upstream wants them in the body.
-fn move_features(endpoint: &Endpoint, headers: &mut HeaderMap, body: &mut Json) {
+fn move_features(endpoint: &Endpoint, headers: &mut HeaderMap, body: &mut Json, losses: &mut Losses) {
     let Some(named) = headers.get(&BETA).and_then(|value| value.to_str().ok()) else { return };
     let names: Vec<&str> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    if endpoint.codec.name_features(body, &names) {
+    if endpoint.codec.name_features(body, &names, losses) {
         headers.remove(&BETA);
     }
 }

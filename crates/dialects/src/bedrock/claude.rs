@@ -25,6 +25,22 @@ pub(crate) struct Claude;
 /// The version that the body must name.
 const VERSION: &str = "bedrock-2023-05-31";
 
+/// The features that Bedrock's page on Claude's messages names. A request that names another is refused whole, and clients
+/// of Anthropic's own API name many.
+const FEATURES: [&str; 11] = [
+    "computer-use-2024-10-22",
+    "computer-use-2025-01-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dev-full-thinking-2025-05-14",
+    "effort-2025-11-24",
+    "interleaved-thinking-2025-05-14",
+    "output-128k-2025-02-19",
+    "token-efficient-tools-2025-02-19",
+    "tool-examples-2025-10-29",
+    "tool-search-tool-2025-10-19",
+];
+
 impl Codec for Claude {
     fn dialect(&self) -> Dialect {
         Dialect::AnthropicMessages
@@ -74,14 +90,18 @@ impl Codec for Claude {
         Anthropic.opt_ins(body)
     }
 
-    fn name_features(&self, body: &mut Json, names: &[&str]) -> bool {
+    fn name_features(&self, body: &mut Json, names: &[&str], losses: &mut Losses) -> bool {
         let mut all: Vec<String> = body.get("anthropic_beta").ok().flatten().unwrap_or_default();
         for name in names {
-            if !all.iter().any(|own| own == name) {
+            if !FEATURES.contains(name) {
+                losses.add(format!("anthropic-beta.{name}"));
+            } else if !all.iter().any(|own| own == name) {
                 all.push((*name).to_owned());
             }
         }
-        body.set("anthropic_beta", json(&all));
+        if !all.is_empty() {
+            body.set("anthropic_beta", json(&all));
+        }
         true
     }
 
