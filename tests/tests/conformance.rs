@@ -32,6 +32,7 @@ const FILES: &[&str] = &[
     "ollama.chat",
     "anthropic.chat",
     "anthropic.messages",
+    "bedrock.chat",
     "openai.messages_x",
     "openai_like.messages_x",
     "openrouter.messages_x",
@@ -62,6 +63,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("8070669d90ddc", ".stream", "the server streams where nothing is said; we say it"),
     ("dffbde604256c", ".think", "the client's own request says nothing of thinking"),
     ("84f50883ac22c", ".think", "the client's own request says nothing of thinking"),
+    ("4cd26dd834a3c", ".description", "the client's own request describes no schema"),
     ("8cf95b06f071c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
     ("fff468d69390c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
     ("51e1e3b5acbec", "calls [writeItems], not", "the record counts each piece of the one call as a call"),
@@ -129,7 +131,7 @@ fn replay_on<'a>(upstream: &Upstream, cases: impl Iterator<Item = &'a Case>) {
         let reply = replies.get(seen.path.split('/').nth(1).unwrap_or_default())?;
         let headers: Vec<_> =
             reply.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(Script::replay(reply.status, &headers, reply.body.text.clone()))
+        Some(Script::replay(reply.status, &headers, reply.body.bytes()))
     });
 }
 

@@ -3,6 +3,7 @@
 //! The walker demands an outcome for every target, so that the matrix is complete by construction. `UPDATE_GOLDEN=1`
 //! writes what the codecs say now; what changed is then read and judged in the diff.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,14 +13,15 @@ use gatewright_core::{
     Relay, ReplyStyle, Translate, Usage,
 };
 use gatewright_dialects::Splitter;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 /// The dialects by their folders' names.
-const DIALECTS: [(&str, Dialect); 5] = [
+const DIALECTS: [(&str, Dialect); 6] = [
     ("openai", Dialect::OpenAiChat),
     ("anthropic", Dialect::AnthropicMessages),
     ("gemini", Dialect::Gemini),
+    ("bedrock", Dialect::BedrockConverse),
     ("cohere", Dialect::CohereChat),
     ("ollama", Dialect::OllamaChat),
 ];
@@ -84,7 +86,7 @@ fn errors_become_what_each_client_expects() {
         let file = if case.dir.join("in.json").exists() { "in.json" } else { "in.txt" };
         let status: u16 = case.read("status").trim().parse().unwrap();
         let status = StatusCode::from_u16(status).unwrap();
-        let fault = codec(case.dialect).decode_error(status, case.read(file).as_bytes());
+        let fault = codec(case.dialect).decode_refusal(status, &case.headers(), case.read(file).as_bytes());
         let mut error = Error::new(fault.kind, fault.message).with_status(status);
         if let Some(param) = fault.param {
             error = error.with_param(param);
@@ -206,6 +208,16 @@ impl Case {
         self.dir.join(format!("in.{}", extension(self.dialect))).exists()
     }
 
+    /// What the head of an error's answer says, where its body does not say all.
+    fn headers(&self) -> HeaderMap {
+        let told = fs::read(self.dir.join("headers.json"));
+        let told: BTreeMap<String, String> =
+            told.map_or_else(|_| BTreeMap::new(), |text| serde_json::from_slice(&text).unwrap());
+        told.iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect::<HeaderMap>()
+    }
+
     fn read(&self, file: &str) -> String {
         String::from_utf8(self.read_bytes(file)).unwrap()
     }
@@ -243,8 +255,12 @@ impl Case {
         let told: Value = fs::read(self.dir.join("facts.json"))
             .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap());
         let reasoning = match (target, told["reasoning"].as_str()) {
-            (Dialect::AnthropicMessages, Some("adaptive")) => ReasoningControl::Adaptive,
-            (Dialect::AnthropicMessages | Dialect::CohereChat, _) => ReasoningControl::Budget,
+            (Dialect::AnthropicMessages | Dialect::BedrockConverse, Some("adaptive")) => {
+                ReasoningControl::Adaptive
+            }
+            (Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::CohereChat, _) => {
+                ReasoningControl::Budget
+            }
             _ => ReasoningControl::Effort,
         };
         ModelFacts {

@@ -90,6 +90,7 @@ fn the_table_of_providers_is_the_catalogues() {
                 Auth::Bearer => "bearer",
                 Auth::Header(name) | Auth::Query(name) => name,
                 Auth::Google => "Google account",
+                Auth::Aws(_) => "AWS (SigV4), or bearer",
             };
             let keys = row.key_env.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
             let base = row.base_url.as_deref().unwrap_or("`api_base`");

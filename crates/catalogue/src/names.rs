@@ -4,9 +4,13 @@
 const REGIONS: [&str; 9] =
     ["us.", "eu.", "apac.", "global.", "jp.", "au.", "us-gov.", "ca.", "global-standard/"];
 
-/// The name itself, without a region, and both without a date.
+/// The name itself, without the operation and the place that LiteLLM lets stand before a model of Bedrock, without a region,
+/// and all without a date.
 pub(crate) fn forms(name: &str) -> Vec<&str> {
+    let name = ["converse/", "invoke/"].iter().find_map(|way| name.strip_prefix(way)).unwrap_or(name);
     let mut names = vec![name];
+    names.extend(name.split_once('/').filter(|(place, _)| is_place(place)).map(|(_, model)| model));
+    let name = *names.last().unwrap_or(&name);
     names.extend(REGIONS.iter().find_map(|region| name.strip_prefix(region)));
     names.extend(names.clone().into_iter().filter_map(undated));
     names
@@ -21,6 +25,12 @@ fn undated(name: &str) -> Option<&str> {
     let short = || name.len().checked_sub(8).filter(|from| name.get(*from..).is_some_and(is_digits));
     let (base, _) = name.split_at_checked(long.or_else(short)?)?;
     base.strip_suffix(['-', '@']).filter(|base| !base.is_empty())
+}
+
+/// `us-east-1`.
+fn is_place(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    (3..=4).contains(&parts.len()) && parts.last().is_some_and(|last| last.len() == 1 && is_digits(last))
 }
 
 fn is_digits(text: &str) -> bool {

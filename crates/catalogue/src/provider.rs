@@ -113,6 +113,8 @@ pub enum Auth {
     Query(String),
     /// A token that Google gives to an account.
     Google,
+    /// A signature with AWS credentials for this service; a key of the service's own is shown as a bearer's.
+    Aws(String),
 }
 
 /// How a provider bills, where it differs from the others.

@@ -260,8 +260,7 @@ impl Call {
         let decode = || match &self.body {
             // Whether it streams may stand in the address alone.
             Body::Json(json) => {
-                let stream = |chat: Chat| Chat { stream: chat.stream || self.stream, ..chat };
-                self.codec.decode_request(json).map(stream)
+                self.codec.decode_request(json).map(|chat| Chat { stream: self.stream, ..chat })
             }
             Body::Form(_) | Body::Opaque(_) => {
                 Err(Error::new(ErrorKind::InvalidRequest, "expected a JSON body"))

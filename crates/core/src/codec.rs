@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::chat::{Answer, Chat, Event};
 use crate::{
@@ -66,6 +66,11 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
+    /// Whether a client's request is for a stream, where its path says so and not its body.
+    fn streams_at(&self, _path: &str) -> Option<bool> {
+        None
+    }
+
     /// The fields without which a client's request is refused before it is read further.
     fn required(&self, operation: Operation) -> &'static [&'static str] {
         match operation {
@@ -119,6 +124,12 @@ pub trait Codec: Send + Sync + 'static {
         }
     }
 
+    /// Whether its parameters stand in places of their own. An operator's defaults have OpenAI's names, and are then read
+    /// as OpenAI's before a request is written.
+    fn nests_parameters(&self) -> bool {
+        false
+    }
+
     /// Lets an answer have no more than `cap` tokens, whatever a request of this dialect says.
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         body.lower("max_tokens", cap);
@@ -168,6 +179,12 @@ pub trait Codec: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Names features in a request's body, where an upstream of this dialect wants them there and not in a header. Those
+    /// that it does not know are told to `losses`.
+    fn name_features(&self, _body: &mut Json, _names: &[&str], _losses: &mut Losses) -> bool {
+        false
+    }
+
     /// Reads an upstream's whole answer.
     fn decode_reply(&self, body: &[u8]) -> Result<Answer>;
 
@@ -187,6 +204,11 @@ pub trait Codec: Send + Sync + 'static {
 
     /// Reads an upstream's error answer, whatever its body is.
     fn decode_error(&self, status: StatusCode, body: &[u8]) -> UpstreamFault;
+
+    /// The same, where the answer's head says more than its body.
+    fn decode_refusal(&self, status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> UpstreamFault {
+        self.decode_error(status, body)
+    }
 
     /// The body of an error answer for a client.
     fn encode_error(&self, error: &Error) -> Bytes;

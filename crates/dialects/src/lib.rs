@@ -2,6 +2,8 @@
 
 mod anthropic;
 mod arguments;
+pub mod aws_events;
+mod bedrock;
 mod cohere;
 mod gemini;
 mod json;
@@ -17,6 +19,11 @@ use gatewright_core::{Codec, Dialect};
 
 pub use splitter::Splitter;
 
+/// Anthropic Messages as Bedrock carries them through `invoke`.
+pub fn claude_on_bedrock() -> &'static dyn Codec {
+    &bedrock::Claude
+}
+
 /// The codec of a dialect.
 pub fn of(dialect: Dialect) -> &'static dyn Codec {
     match dialect {
@@ -25,7 +32,7 @@ pub fn of(dialect: Dialect) -> &'static dyn Codec {
         Dialect::OpenAiResponses => &openai::OpenAi,
         Dialect::OpenAiCompletions => &openai::OpenAi,
         Dialect::Gemini => &gemini::Gemini,
-        Dialect::BedrockConverse => &openai::OpenAi,
+        Dialect::BedrockConverse => &bedrock::Converse,
         Dialect::CohereChat => &cohere::Cohere,
         Dialect::OllamaChat => &ollama::Ollama,
     }

@@ -2,7 +2,7 @@
 
 use gatewright_core::{Error, ErrorKind, Framing, RawEvent, Result};
 
-use crate::{ndjson, sse};
+use crate::{aws_events, ndjson, sse};
 
 /// Splits a stream of bytes into events, wherever the chunks are cut.
 pub enum Splitter {
@@ -12,15 +12,18 @@ pub enum Splitter {
     Ndjson(ndjson::Splitter),
     /// Every piece is an event.
     Bytes,
+    /// Amazon's binary event stream.
+    AwsEvents(aws_events::Splitter),
 }
 
 impl Splitter {
     /// A splitter that refuses events of more than `max_event` bytes.
     pub fn new(framing: Framing, max_event: usize) -> Self {
         match framing {
-            Framing::Sse | Framing::AwsEvents => Self::Sse(sse::Splitter::new(max_event)),
+            Framing::Sse => Self::Sse(sse::Splitter::new(max_event)),
             Framing::Bytes => Self::Bytes,
             Framing::Ndjson => Self::Ndjson(ndjson::Splitter::new(max_event)),
+            Framing::AwsEvents => Self::AwsEvents(aws_events::Splitter::new(max_event)),
         }
     }
 
@@ -30,6 +33,7 @@ impl Splitter {
             Self::Sse(splitter) => splitter.feed(chunk, each),
             Self::Ndjson(splitter) => splitter.feed(chunk, each),
             Self::Bytes => each(RawEvent { name: "", data: chunk }),
+            Self::AwsEvents(splitter) => splitter.feed(chunk, each),
         }
     }
 
@@ -39,6 +43,7 @@ impl Splitter {
             Self::Sse(splitter) => splitter.close(each),
             Self::Ndjson(splitter) => splitter.close(each),
             Self::Bytes => Ok(()),
+            Self::AwsEvents(splitter) => splitter.close(each),
         }
     }
 }

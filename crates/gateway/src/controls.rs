@@ -102,10 +102,6 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "user_config"
         | "proxy_server_request"
         | "client"
-        | "aws_access_key_id"
-        | "aws_secret_access_key"
-        | "aws_session_token"
-        | "aws_region_name"
         | "vertex_credentials"
         | "vertex_project"
         | "vertex_location"
@@ -129,6 +125,8 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "max_retries"
         | "litellm_call_id"
         | "model_info" => Field::Own,
+        // Who pays, where, and in which role.
+        _ if key.starts_with("aws_") => Field::Forbidden,
         _ if key.starts_with("mock_testing_") || key == "mock_timeout" => Field::Refused,
         _ => Field::Pass,
     }
@@ -242,10 +240,10 @@ mod tests {
     #[test]
     fn a_body_cannot_choose_host_headers_or_credentials() {
         let (body, _, told) = lifted(
-            r#"{"model":"m","api_base":"http://x","api_key":"k","extra_headers":{"authorization":"x"}}"#,
+            r#"{"model":"m","api_base":"http://x","api_key":"k","extra_headers":{"authorization":"x"},"aws_role_name":"r"}"#,
         );
         assert_eq!(body.to_bytes(), r#"{"model":"m"}"#);
-        assert_eq!(told, ["api_base", "api_key", "extra_headers"]);
+        assert_eq!(told, ["api_base", "api_key", "extra_headers", "aws_role_name"]);
     }
 
     #[test]

@@ -142,7 +142,10 @@ impl Asked {
             return Err(missing(dialect, field));
         }
         let stream = match self.streams {
-            Streams::AsBodySays => self.operation == Operation::Speech || self.codec.streams(&json)?,
+            Streams::AsBodySays => match self.codec.streams_at(parts.uri.path()) {
+                Some(stream) => stream,
+                None => self.operation == Operation::Speech || self.codec.streams(&json)?,
+            },
             Streams::Never => false,
             Streams::AsEvents | Streams::AsList => true,
         };

@@ -21,6 +21,7 @@ use crate::edge::{EdgeBody, ListBody};
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const AWS_EVENTS: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
 
 /// Our headers, hashed at compile time.
 mod name {
@@ -77,8 +78,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
         }
         true => {
             let bytes = head.content_type.is_some();
-            let events = if codec.framing() == Framing::Ndjson { LINES } else { EVENTS };
-            headers.insert(CONTENT_TYPE, head.content_type.unwrap_or(events));
+            headers.insert(CONTENT_TYPE, head.content_type.unwrap_or_else(|| stream_type(codec.framing())));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
             match bytes {
@@ -98,6 +98,14 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
     // What the call cost is in it where the answer is whole.
     standing(&mut headers, told.key);
     answer(StatusCode::OK, headers, body)
+}
+
+fn stream_type(framing: Framing) -> HeaderValue {
+    match framing {
+        Framing::Sse | Framing::Bytes => EVENTS,
+        Framing::Ndjson => LINES,
+        Framing::AwsEvents => AWS_EVENTS,
+    }
 }
 
 /// A call that failed, with what the upstream's answer had in its head.

@@ -93,6 +93,8 @@ pub const ROUTES: &[Route] = &[
     rerank("/v1/rerank"),
     rerank("/v2/rerank"),
     rerank("/rerank"),
+    post("/bedrock/model/{model}/converse", Answers::Call(Operation::Chat, Dialect::BedrockConverse)),
+    post("/bedrock/model/{model}/converse-stream", Answers::Call(Operation::Chat, Dialect::BedrockConverse)),
     fetch("/v1/models", Answers::Models),
     fetch("/models", Answers::Models),
     fetch("/v1/models/{*model}", Answers::Model),

@@ -11,6 +11,7 @@ use http::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::MarkAt;
+use crate::authorize::aws;
 use crate::custom::mock::Canned;
 use crate::endpoint::Endpoint;
 
@@ -211,6 +212,7 @@ fn environment(catalogue: &Catalogue, env: &dyn Fn(&str) -> Option<String>) -> V
         .providers()
         .iter()
         .flat_map(names)
+        .chain(aws::VARIABLES.map(str::to_owned))
         .filter_map(|name| env(&name).map(|value| (name, value)))
         .collect()
 }

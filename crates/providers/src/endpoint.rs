@@ -10,7 +10,9 @@ use gatewright_core::{
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
+use crate::authorize::aws::{self, Aws};
 use crate::authorize::google::{Found, Google, Source};
+use crate::custom::Special;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
 use crate::{Authorize, HeaderKey, Params, QueryKey, custom};
@@ -47,12 +49,14 @@ impl Endpoint {
         catalogue: &Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
+        let Special { model, addressed, params, codec } = Special::of(row, params, model);
+        let params = &*params;
         let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
         let (row, template) = custom::adapted(row, template, &Fill::new(row, params, model, env));
         let row = &*row;
-        let codec = gatewright_dialects::of(row.dialect_of(model));
+        let codec = codec.unwrap_or_else(|| gatewright_dialects::of(row.dialect_of(model)));
         let name: Arc<str> = full_name(row, model).into();
-        let fill = Fill::new(row, params, &name, env);
+        let fill = Fill::new(row, params, addressed.as_deref().unwrap_or(&name), env);
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
         };
@@ -64,8 +68,8 @@ impl Endpoint {
             (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
-            (_, None) if row.auth == Auth::Google => Some(google(params, &fill)?),
-            (_, key) => key.and_then(|key| authorize(&row.auth, &key)),
+            (_, Some(key)) => authorize(&row.auth, &key),
+            (_, None) => keyless(row, params, &fill, env)?,
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
@@ -227,13 +231,34 @@ fn headers(row: &ProviderRow, params: &Params) -> HeaderMap {
 
 fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     let header = match auth {
-        Auth::Bearer => HeaderKey::bearer(key),
+        // AWS has keys for Bedrock alone, which are shown as they are.
+        Auth::Bearer | Auth::Aws(_) => HeaderKey::bearer(key),
         Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
         // A key of Google's express mode, where it stands in for an account.
         Auth::Google => HeaderKey::named(HeaderName::from_static("x-goog-api-key"), key),
         Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
     };
     header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
+}
+
+/// What proves a deployment without a key, where its provider knows something else.
+fn keyless(
+    row: &ProviderRow,
+    params: &Params,
+    fill: &Fill<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Arc<dyn Authorize>>> {
+    match &row.auth {
+        Auth::Google => google(params, fill).map(Some),
+        Auth::Aws(service) => {
+            let told = aws::Told { params: &params.access, env, region: &fill.value("aws_region_name")? };
+            let signer = Aws::new(service, &told, Arc::new(SystemClock));
+            let signer =
+                signer.ok_or_else(|| invalid(format!("provider '{}' needs AWS credentials", row.id)))?;
+            Ok(Some(Arc::new(signer)))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Google's tokens, from what the deployment or the environment says.

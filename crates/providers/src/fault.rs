@@ -14,7 +14,7 @@ pub(crate) fn refused(
     (status, headers): (StatusCode, HeaderMap),
     body: &[u8],
 ) -> Error {
-    let fault = codec.decode_error(status, body);
+    let fault = codec.decode_refusal(status, &headers, body);
     let mut err = worded(fault.kind, provider, &fault.message).with_status(shown_status(status));
     if let Some(param) = fault.param {
         err = err.with_param(param);

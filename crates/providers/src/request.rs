@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use gatewright_core::chat::Chat;
 use gatewright_core::{
     Body, Call, Dialect, Error, ErrorKind, Form, Json, JsonLimits, Losses, Operation, Result,
 };
@@ -52,7 +53,9 @@ pub(crate) fn build(
         false => translated(call, json, (endpoint, params), &mut losses)?,
     };
     if call.operation == Operation::Chat {
-        set_defaults(&mut body, endpoint, params);
+        if same_dialect || !endpoint.codec.nests_parameters() {
+            set_defaults(&mut body, endpoint, params);
+        }
         if let (true, Some(cap)) = (same_dialect, call.output_cap) {
             endpoint.codec.cap_output(&mut body, cap, &endpoint.facts);
         }
@@ -65,6 +68,14 @@ pub(crate) fn build(
         shape(&mut body, endpoint.codec.dialect(), call.operation);
     }
     insist(&params.always_send, json, &mut body, &mut losses);
+    if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
+        forward_headers(&call.headers, &mut headers);
+    }
+    if !same_dialect {
+        let needed = endpoint.codec.opt_ins(&body);
+        needed.into_iter().for_each(|feature| ask_for(feature, &mut headers));
+    }
+    move_features(endpoint, &mut headers, &mut body, &mut losses);
     let dropped = losses.into_fields();
     // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
     let lost: Vec<&str> =
@@ -72,20 +83,13 @@ pub(crate) fn build(
     if params.drop_params == Some(false) && !lost.is_empty() {
         return Err(refuse(&lost, endpoint));
     }
-    let mut request = Request {
+    let request = Request {
         method: Method::POST,
         uri: address.clone(),
         headers,
         body: body.pieces(),
         trust: params.trust,
     };
-    if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
-        forward_headers(&call.headers, &mut request.headers);
-    }
-    if !same_dialect {
-        let needed = endpoint.codec.opt_ins(&body);
-        needed.into_iter().for_each(|feature| ask_for(feature, &mut request.headers));
-    }
     Ok((request, dropped))
 }
 
@@ -141,6 +145,9 @@ fn translated(
     if forced_tool::applies(call, endpoint) {
         chat = Cow::Owned(forced_tool::forced(&chat));
     }
+    if endpoint.codec.nests_parameters() && !params.defaults.is_empty() {
+        chat.to_mut().complete(defaults(params)?);
+    }
     if let Some(cap) = call.output_cap {
         let chat = chat.to_mut();
         chat.max_output = Some(chat.max_output.map_or(cap, |own| own.min(cap)));
@@ -151,6 +158,14 @@ fn translated(
         endpoint.codec.ask_count(&mut body, &endpoint.model);
     }
     Ok(body)
+}
+
+/// The operator's defaults as OpenAI's dialect reads them.
+fn defaults(params: &Params) -> Result<Chat> {
+    let mut body = Json::parse(r#"{"messages":[]}"#.into(), JsonLimits::default())?;
+    let openai = gatewright_dialects::of(Dialect::OpenAiChat);
+    params.defaults.iter().for_each(|(field, value)| openai.set_default(&mut body, field, value));
+    openai.decode_request(&body)
 }
 
 fn set_defaults(body: &mut Json, endpoint: &Endpoint, params: &Params) {
@@ -166,6 +181,15 @@ fn forward_headers(from: &HeaderMap, to: &mut HeaderMap) {
             Some(value) => drop(to.insert(name, value.clone())),
             None => {}
         }
+    }
+}
+
+/// Takes the names of features out of the headers where the upstream wants them in the body.
+fn move_features(endpoint: &Endpoint, headers: &mut HeaderMap, body: &mut Json, losses: &mut Losses) {
+    let Some(named) = headers.get(&BETA).and_then(|value| value.to_str().ok()) else { return };
+    let names: Vec<&str> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if endpoint.codec.name_features(body, &names, losses) {
+        headers.remove(&BETA);
     }
 }
 

@@ -95,7 +95,10 @@ impl Upstream {
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {
             if let Some(refreshed) = authorize.refresh(&self.transport) {
-                refreshed.await.map_err(|err| fault::inside(deployment.provider(), err))?;
+                match timeout_at(target.deadline.into(), refreshed).await {
+                    Ok(done) => done.map_err(|err| fault::inside(deployment.provider(), err))?,
+                    Err(_) => return Err(fault::timed_out(deployment.provider(), "credentials")),
+                }
             }
             authorize.authorize(&mut request)?;
         }
@@ -115,6 +118,9 @@ impl Upstream {
             }
         };
         span.answered(response.status);
+        if let (false, Some(authorize)) = (response.status.is_success(), &endpoint.authorize) {
+            authorize.heed(&response.headers);
+        }
         let served_by = deployment.served_by(target);
         let settings = self.settings;
         let notes = span.is_recording().then(Notes::default);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod aws_events;
 pub mod body;
 pub mod codec;
 pub mod dice;

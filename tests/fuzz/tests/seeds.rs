@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use gatewright_core::Dialect;
-use gatewright_fuzz::{body, codec, sse};
+use gatewright_fuzz::{aws_events, body, codec, sse};
 
 fn check(target: &str, each: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -22,6 +22,7 @@ fn check(target: &str, each: impl Fn(&[u8])) {
 fn every_seed_passes_its_target() {
     check("body", body::check);
     check("sse", sse::check);
+    check("aws_events", aws_events::check);
     check("openai", |data| codec::check(Dialect::OpenAiChat, data));
     check("gemini", |data| codec::check(Dialect::Gemini, data));
     check("anthropic", |data| codec::check(Dialect::AnthropicMessages, data));

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -62,7 +65,10 @@ pub struct Reply {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Text {
     /// The text.
+    #[serde(default)]
     pub text: String,
+    /// Bytes that are no text.
+    base64: Option<String>,
 }
 
 /// The facts that a client must get.
@@ -100,6 +106,18 @@ pub struct ToolCall {
     pub id: Option<String>,
 }
 
+// === impl Text ===
+
+impl Text {
+    /// The body's bytes.
+    pub fn bytes(&self) -> Bytes {
+        match &self.base64 {
+            Some(coded) => BASE64.decode(coded).unwrap().into(),
+            None => self.text.clone().into(),
+        }
+    }
+}
+
 // === impl Case ===
 
 impl Case {
@@ -121,6 +139,11 @@ impl Case {
     /// Whether the provider speaks Anthropic Messages.
     pub fn provider_is_anthropic(&self) -> bool {
         self.provider_is("anthropic")
+    }
+
+    /// Whether the provider is Bedrock, which speaks Converse or carries Claude's own.
+    pub fn provider_is_bedrock(&self) -> bool {
+        self.provider_is("bedrock")
     }
 
     /// Whether the deployment's model begins with this provider's name.

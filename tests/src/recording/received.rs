@@ -27,6 +27,7 @@ const FINISHES: &[(&str, &str, &str)] = &[
     ("SAFETY", "content_filter", "refusal"),
     ("COMPLETE", "stop", "end_turn"),
     ("TOOL_CALL", "tool_calls", "tool_use"),
+    ("guardrail_intervened", "content_filter", "refusal"),
 ];
 
 /// What the client did not get; empty where that is nothing.

@@ -1,5 +1,6 @@
 //! Whether a provider was sent what it was sent when the traffic was recorded.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::{Case, gemini};
@@ -25,20 +26,26 @@ const SAME_AS_ABSENT: &[(&str, &str)] = &[
 pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     let mut misses = Vec::new();
     let Some(recorded) = &case.upstream_request else { return misses };
-    let template = case.deployment.get("api_base").and_then(Value::as_str).unwrap_or_default();
+    let address = case.deployment.get("api_base").or(case.deployment.get("aws_bedrock_runtime_endpoint"));
+    let template = address.and_then(Value::as_str).unwrap_or_default();
     // An operator may have written the path out.
     let base = template.replace("{base}", prefix);
     let path = format!("{}{}", base.strip_suffix(&recorded.path).unwrap_or(&base), recorded.path);
     // Of Azure's and Google's paths only the end is on record.
     let azure = case.provider_is("azure");
-    let went = seen.path.split('?').next().unwrap_or_default();
+    // A name in an address is encoded by some clients, and by others not.
+    let went = percent_decode_str(seen.path.split('?').next().unwrap_or_default()).decode_utf8_lossy();
     let by_end = azure || case.provider_is_gemini();
-    if went != path && !(by_end && went.ends_with(&recorded.path)) {
+    if *went != path && !(by_end && went.ends_with(&recorded.path)) {
         misses.push(format!("sent to {}, not to {path}", seen.path));
     }
     let anthropic = case.provider_is_anthropic();
     let key = case.deployment.get("api_key").and_then(Value::as_str).unwrap_or_default();
-    let shown = if case.provider_is_gemini() && !key.is_empty() {
+    let signed = seen.header("authorization").strip_prefix("AWS4-HMAC-SHA256 Credential=");
+    let shown = if let Some(signed) = signed {
+        let id = case.deployment.get("aws_access_key_id").and_then(Value::as_str).unwrap_or_default();
+        signed.split('/').next().filter(|shown| *shown != id).unwrap_or_default().to_owned()
+    } else if case.provider_is_gemini() && !key.is_empty() {
         seen.header("x-goog-api-key").to_owned()
     } else if case.provider_is_gemini() {
         seen.header("authorization").replace("Bearer ya29.fake", "")
@@ -70,7 +77,9 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
         expected.as_object_mut().map(|body| body.remove("model"));
     }
     for body in [&mut expected, &mut actual] {
-        match (anthropic, case.provider_is_gemini()) {
+        let converse = case.provider_is_bedrock() && body.get("anthropic_version").is_none();
+        match (anthropic || case.provider_is_bedrock(), case.provider_is_gemini()) {
+            _ if converse => converse_form(body),
             (true, _) => anthropic_form(body),
             (_, true) => gemini::form(body),
             _ => openai_form(body),
@@ -161,6 +170,30 @@ fn anthropic_form(body: &mut Value) {
                 &[("description", json!("")), ("strict", json!(false)), ("type", json!("custom"))],
             );
         }
+    }
+}
+
+fn converse_form(body: &mut Value) {
+    top_form(body);
+    if let Some(config) = body.get_mut("inferenceConfig").and_then(Value::as_object_mut) {
+        drop_defaults(config, &[("stopSequences", json!([]))]);
+    }
+    if let Some(config) = body.get_mut("toolConfig").and_then(Value::as_object_mut) {
+        drop_defaults(config, &[("toolChoice", json!({ "auto": {} }))]);
+    }
+    // A schema is given as a text, which may be spaced in any way.
+    if let Some(schema) = body.pointer_mut("/outputConfig/textFormat/structure/jsonSchema/schema") {
+        *schema = serde_json::from_str(schema.as_str().unwrap_or_default()).unwrap_or(Value::Null);
+    }
+    for message in list(body.get_mut("messages")) {
+        for block in list(message.get_mut("content")) {
+            if let Some(result) = block.get_mut("toolResult").and_then(Value::as_object_mut) {
+                drop_defaults(result, &[("status", json!("success"))]);
+            }
+        }
+    }
+    if let Some(fields) = body.as_object_mut() {
+        drop_defaults(fields, &[("system", json!([])), ("inferenceConfig", json!({}))]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod cohere;
+mod converse;
 mod gemini;
 mod ollama;
 mod openai;

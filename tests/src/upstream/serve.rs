@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{
-    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, gemini, ollama, openai,
+    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, converse, gemini, ollama, openai,
 };
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -70,6 +70,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Rep
         Answer::Error(_) | Answer::Raw { .. } => 0,
     };
     let mut head = Response::builder().status(script.status).header("content-type", content_type);
+    if let (Wire::Converse, Answer::Error(_)) = (wire, &script.answer) {
+        head = head.header("x-amzn-errortype", converse::error_name(script.status));
+    }
     for (name, value) in &script.headers {
         head = head.header(name, value);
     }
@@ -223,6 +226,7 @@ enum Wire {
     CohereRanking,
     /// One in Jina's.
     Ranking,
+    Converse,
 }
 
 impl Wire {
@@ -244,13 +248,14 @@ impl Wire {
             Some("rawPredict" | "streamRawPredict") if at_claude => Self::Anthropic,
             Some("generateContent" | "streamGenerateContent") => Self::Gemini,
             Some("countTokens") => Self::GeminiCount,
+            Some("converse" | "converse-stream") => Self::Converse,
             _ => Self::OpenAi,
         }
     }
 
     fn id_prefix(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::Embeddings | Self::Ollama => "chatcmpl-fake",
+            Self::OpenAi | Self::Embeddings | Self::Ollama | Self::Converse => "chatcmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
             Self::Gemini | Self::GeminiCount => "fake",
             Self::Cohere | Self::Embed | Self::CohereRanking | Self::Ranking => "fake-",
@@ -265,6 +270,9 @@ impl Wire {
             Answer::Error(message) => (json_type, vec![self.error(script.status, message)]),
             Answer::Said(said) => {
                 let body = seen.json();
+                if matches!(self, Self::Converse) && seen.path.ends_with("/converse-stream") {
+                    return ("application/vnd.amazon.eventstream".to_owned(), converse::stream(said));
+                }
                 let named = seen.path.contains(":streamGenerateContent");
                 if named || body["stream"] == Value::Bool(true) {
                     let ndjson = matches!(self, Self::Ollama);
@@ -284,6 +292,7 @@ impl Wire {
         match self {
             Self::OpenAi => openai::whole(id, model, said),
             Self::Anthropic => anthropic::whole(id, model, said),
+            Self::Converse => converse::whole(said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
             Self::Embeddings => openai::embeddings(body),
             Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said),
@@ -305,6 +314,7 @@ impl Wire {
             Self::Gemini => gemini::stream(id, gemini::model(&seen.path), said),
             Self::Cohere => cohere::stream(id, said),
             Self::Ollama => ollama::stream(model, said),
+            Self::Converse => converse::stream(said),
             _ => vec![self.whole(id, (seen, body), said)],
         }
     }
@@ -316,6 +326,7 @@ impl Wire {
             Self::Gemini | Self::GeminiCount => gemini::error(status, message),
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
             Self::Ollama => ollama::error(message),
+            Self::Converse => converse::error(message),
         }
     }
 
@@ -326,6 +337,7 @@ impl Wire {
             Self::Gemini | Self::GeminiCount => gemini::error_event(message),
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error_event(message),
             Self::Ollama => ollama::error(message),
+            Self::Converse => converse::error_event(message),
         }
     }
 }

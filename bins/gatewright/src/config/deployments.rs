@@ -39,7 +39,7 @@ pub struct Deployment {
 
 /// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
 /// request's body.
-const ABOUT: [&str; 37] = [
+const ABOUT: [&str; 38] = [
     "cache_control_injection_points",
     "model",
     "api_key",
@@ -70,6 +70,7 @@ const ABOUT: [&str; 37] = [
     "cooldown_time",
     "base_model",
     "litellm_credential_name",
+    "model_id",
     "silent_model",
     "fallbacks",
     "context_window_fallbacks",
@@ -286,7 +287,7 @@ impl Reader<'_> {
             let names = |row: &ProviderRow| {
                 row.variables.iter().any(|(name, v)| name == key || v.params.iter().any(|p| p == key))
             };
-            known::is_credential(key) || row.is_some_and(names)
+            known::is_credential(key) || key == "model_id" || row.is_some_and(names)
         };
         let is_default = |(key, value): &(&String, &Value)| {
             !value.is_null() && !ABOUT.contains(&key.as_str()) && !key.contains("cost") && !is_access(key)

@@ -157,6 +157,39 @@ pub struct Sampling {
     pub logit_bias: Option<Value>,
 }
 
+impl Chat {
+    /// Takes from `defaults` what it does not say itself; turns, tools and the form of the answer are the client's alone.
+    pub fn complete(&mut self, defaults: Self) {
+        self.parallel_tool_calls = self.parallel_tool_calls.or(defaults.parallel_tool_calls);
+        self.reasoning = self.reasoning.take().or(defaults.reasoning);
+        self.sampling.complete(defaults.sampling);
+        self.max_output = self.max_output.or(defaults.max_output);
+        if self.stop.is_empty() {
+            self.stop = defaults.stop;
+        }
+        self.n = self.n.or(defaults.n);
+        self.user = self.user.take().or(defaults.user);
+        self.service_tier = self.service_tier.take().or(defaults.service_tier);
+        for (key, value) in defaults.extra {
+            self.extra.entry(key).or_insert(value);
+        }
+    }
+}
+
+impl Sampling {
+    fn complete(&mut self, defaults: Self) {
+        self.temperature = self.temperature.or(defaults.temperature);
+        self.top_p = self.top_p.or(defaults.top_p);
+        self.top_k = self.top_k.or(defaults.top_k);
+        self.frequency_penalty = self.frequency_penalty.or(defaults.frequency_penalty);
+        self.presence_penalty = self.presence_penalty.or(defaults.presence_penalty);
+        self.seed = self.seed.or(defaults.seed);
+        self.logprobs = self.logprobs.or(defaults.logprobs);
+        self.top_logprobs = self.top_logprobs.or(defaults.top_logprobs);
+        self.logit_bias = self.logit_bias.take().or(defaults.logit_bias);
+    }
+}
+
 impl Effort {
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {

@@ -144,7 +144,7 @@ fn is_spent(message: &str) -> bool {
     message.starts_with("You have reached your") && message.contains("usage limits")
 }
 
-fn kind_by_words(message: &str) -> Option<ErrorKind> {
+pub(crate) fn kind_by_words(message: &str) -> Option<ErrorKind> {
     let message = message.to_ascii_lowercase();
     if TOO_LONG.iter().any(|phrase| message.contains(phrase)) {
         return Some(ErrorKind::ContextWindow);
@@ -171,7 +171,7 @@ fn kind_by_type(wire_type: &str) -> Option<ErrorKind> {
     })
 }
 
-fn kind_by_status(status: u16) -> Option<ErrorKind> {
+pub(crate) fn kind_by_status(status: u16) -> Option<ErrorKind> {
     Some(match status {
         400 => ErrorKind::InvalidRequest,
         401 => ErrorKind::UpstreamAuth,
@@ -189,7 +189,7 @@ fn kind_by_status(status: u16) -> Option<ErrorKind> {
     })
 }
 
-fn text_of(status: StatusCode, body: &[u8]) -> String {
+pub(crate) fn text_of(status: StatusCode, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     match text.trim() {
         "" => format!("the provider answered {} without a message", status.as_u16()),

@@ -3,25 +3,26 @@
 mod betas;
 mod content_decode;
 mod content_encode;
-mod error;
+pub(crate) mod error;
 mod facts;
-mod output;
+pub(crate) mod output;
 mod relay;
-mod reply_decode;
+pub(crate) mod reply_decode;
 mod reply_encode;
 mod request_decode;
 mod request_encode;
-mod schema;
+pub(crate) mod sampling;
+pub(crate) mod schema;
 mod source;
-mod stream_decode;
+pub(crate) mod stream_decode;
 mod stream_encode;
-mod thinking;
-mod tools;
-mod turns;
+pub(crate) mod thinking;
+pub(crate) mod tools;
+pub(crate) mod turns;
 mod usage;
 mod wire_in;
 mod wire_out;
-mod words;
+pub(crate) mod words;
 
 use std::sync::Arc;
 

@@ -96,10 +96,11 @@ impl<'a> Plan<'a> {
     }
 }
 
-const OBJECT_IN_WORDS: &str =
+pub(crate) const OBJECT_IN_WORDS: &str =
     "Answer with one JSON object and nothing else: no other text before or after it, no code fence.";
 
-const SCHEMA_IN_WORDS: &str = "Answer with JSON that follows this JSON schema and nothing else: no other text before \
+pub(crate) const SCHEMA_IN_WORDS: &str = "Answer with JSON that follows this JSON schema and nothing else: no other text before \
                                or after it, no code fence. The schema: ";
 
-const TOOL_IN_WORDS: &str = "Give your final answer only by calling the tool json_tool_call, not as text.";
+pub(crate) const TOOL_IN_WORDS: &str =
+    "Give your final answer only by calling the tool json_tool_call, not as text.";

@@ -85,12 +85,12 @@ fn parts(s: &mut Scanner<'_>) -> Option<Vec<Part>> {
 
 /// An answer that the dialect does not know. The parser's own words may quote the answer, so only its verdict and the
 /// place are told.
-pub(super) fn malformed(err: &serde_json::Error) -> Error {
+pub(crate) fn malformed(err: &serde_json::Error) -> Error {
     unreadable(format!("{:?} error at line {} column {}", err.classify(), err.line(), err.column()))
 }
 
 /// An answer that cannot be read; `detail` is for the log.
-pub(super) fn unreadable(detail: impl Into<String>) -> Error {
+pub(crate) fn unreadable(detail: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadGateway, "the provider's answer could not be read").with_detail(detail)
 }
 
@@ -128,7 +128,7 @@ fn answer(message: Message<'_>) -> Answer {
 
 /// A call of the tool that stands for JSON output is the answer's text. Where it is the only call, what else the
 /// model said would spoil the JSON, and the turn is over.
-fn unwrap_json_tool(parts: &mut Vec<Part>, finish: &mut Finish) {
+pub(crate) fn unwrap_json_tool(parts: &mut Vec<Part>, finish: &mut Finish) {
     let is_answer = |part: &Part| matches!(part, Part::ToolCall(call) if call.name == JSON_TOOL);
     if !parts.iter().any(is_answer) {
         return;

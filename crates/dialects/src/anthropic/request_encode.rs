@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::content_encode::Content;
 use super::output;
+use super::sampling::{self, temperature, top_k, top_p};
 use super::thinking::{self, Thinking};
 use super::tools::{self, Choice, ToolOut};
 use super::turns::{Dialogue, Message};
@@ -109,7 +110,7 @@ pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> B
         service_tier: service_tier(chat, losses),
         extra: own_fields(chat, losses),
     };
-    report(chat, losses);
+    sampling::report(chat, losses);
     json(&request)
 }
 
@@ -137,33 +138,6 @@ impl<'a> OutputConfig<'a> {
     fn is_empty(&self) -> bool {
         self.effort.is_none() && self.format.is_none() && self.extra.is_empty()
     }
-}
-
-/// Anthropic's scale ends at 1, and a thinking model takes no other value.
-fn temperature(chat: &Chat, thinks: bool, losses: &mut Losses) -> Option<f64> {
-    let wanted = chat.sampling.temperature?;
-    let fits = if thinks { wanted == 1.0 } else { (0.0..=1.0).contains(&wanted) };
-    losses.add_if(!fits, "temperature");
-    match (fits, thinks) {
-        (true, _) => Some(wanted),
-        (false, true) => None,
-        (false, false) => Some(wanted.clamp(0.0, 1.0)),
-    }
-}
-
-/// A thinking model takes values from 0.95.
-fn top_p(chat: &Chat, thinks: bool, losses: &mut Losses) -> Option<f64> {
-    let wanted = chat.sampling.top_p?;
-    let fits = !thinks || wanted >= 0.95;
-    losses.add_if(!fits, "top_p");
-    fits.then_some(wanted)
-}
-
-/// A thinking model takes none.
-fn top_k(chat: &Chat, thinks: bool, losses: &mut Losses) -> Option<u64> {
-    let wanted = chat.sampling.top_k.or_else(|| chat.extra.get("top_k").and_then(Value::as_u64))?;
-    losses.add_if(thinks, "top_k");
-    (!thinks).then_some(wanted)
 }
 
 /// The API forbids names, e-mail addresses and telephone numbers here.
@@ -214,18 +188,4 @@ fn own_fields<'a>(chat: &'a Chat, losses: &mut Losses) -> Fields<'a> {
 /// OpenAI's clients may say that they want text, which they get.
 fn is_text_alone(key: &str, value: &Value) -> bool {
     key == "modalities" && value.as_array().is_some_and(|list| list.iter().all(|kind| kind == "text"))
-}
-
-/// What the API has no word for. A value that asks for nothing is no loss.
-fn report(chat: &Chat, losses: &mut Losses) {
-    let sampling = &chat.sampling;
-    let asks = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty != 0.0);
-    losses.add_if(chat.n.is_some_and(|n| n > 1), "n");
-    losses.add_if(asks(sampling.frequency_penalty), "frequency_penalty");
-    losses.add_if(asks(sampling.presence_penalty), "presence_penalty");
-    losses.add_if(sampling.seed.is_some(), "seed");
-    losses.add_if(sampling.logprobs == Some(true), "logprobs");
-    losses.add_if(sampling.top_logprobs.is_some_and(|n| n > 0), "top_logprobs");
-    let biases = sampling.logit_bias.as_ref().and_then(Value::as_object);
-    losses.add_if(biases.is_some_and(|biases| !biases.is_empty()), "logit_bias");
 }

@@ -27,7 +27,7 @@ const NESTED: [&str; 8] =
     ["items", "not", "anyOf", "allOf", "prefixItems", "properties", "$defs", "definitions"];
 
 /// The schema with every object closed and without the keywords that the API refuses.
-pub(super) fn restricted(schema: &Value) -> Value {
+pub(crate) fn restricted(schema: &Value) -> Value {
     let Value::Object(fields) = schema else { return schema.clone() };
     let mut out = Map::with_capacity(fields.len() + 1);
     let mut told = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn restricted(schema: &Value) -> Value {
 }
 
 /// Whether the schema survives being closed: an object that is a map of free keys does not.
-pub(super) fn can_be_closed(schema: &Value) -> bool {
+pub(crate) fn can_be_closed(schema: &Value) -> bool {
     match schema {
         Value::Array(list) => list.iter().all(can_be_closed),
         Value::Object(fields) => {
@@ -68,7 +68,7 @@ pub(super) fn can_be_closed(schema: &Value) -> bool {
 }
 
 /// Whether the schema already is what OpenAI calls strict: closed objects whose properties are all required.
-pub(super) fn is_strict(schema: &Value) -> bool {
+pub(crate) fn is_strict(schema: &Value) -> bool {
     match schema {
         Value::Array(list) => list.iter().all(is_strict),
         Value::Object(fields) => {
@@ -80,7 +80,7 @@ pub(super) fn is_strict(schema: &Value) -> bool {
 }
 
 /// Whether a tool may take it as its input: the API wants an object at the top.
-pub(super) fn is_object_schema(schema: &Value) -> bool {
+pub(crate) fn is_object_schema(schema: &Value) -> bool {
     schema.get("type").is_some_and(|kind| kind == "object")
 }
 

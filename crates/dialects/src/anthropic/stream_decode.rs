@@ -84,7 +84,7 @@ impl Decode for Decoder {
 }
 
 /// The stream ended before the model did.
-pub(super) fn cut() -> Error {
+pub(crate) fn cut() -> Error {
     Error::new(ErrorKind::Connection, "the provider closed the stream before the answer was whole")
 }
 

@@ -12,19 +12,19 @@ const DEFAULT_OUTPUT: u64 = 4096;
 const SMALLEST_BUDGET: u64 = 1024;
 
 /// What goes into the request.
-pub(super) struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// `thinking`.
-    pub(super) thinking: Option<Thinking<'a>>,
+    pub(crate) thinking: Option<Thinking<'a>>,
     /// `output_config.effort`.
-    pub(super) effort: Option<&'static str>,
+    pub(crate) effort: Option<&'static str>,
     /// `max_tokens`, which the API demands.
-    pub(super) max_tokens: u64,
+    pub(crate) max_tokens: u64,
 }
 
 /// `thinking` on the wire.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Thinking<'a> {
+pub(crate) enum Thinking<'a> {
     Enabled {
         budget_tokens: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub(super) enum Thinking<'a> {
 
 impl<'a> Plan<'a> {
     /// Decides, and tells what of the client's wish is lost.
-    pub(super) fn new(chat: &'a Chat, model: &ModelFacts, losses: &mut Losses) -> Self {
+    pub(crate) fn new(chat: &'a Chat, model: &ModelFacts, losses: &mut Losses) -> Self {
         let max_tokens = chat.max_output.or(model.max_output).unwrap_or(DEFAULT_OUTPUT);
         let mut plan = Self { thinking: None, effort: None, max_tokens };
         if let Some(own) = chat.extra.get("thinking").filter(|own| own.is_object()) {
@@ -58,7 +58,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the model will think.
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         match &self.thinking {
             None | Some(Thinking::Disabled) => false,
             Some(Thinking::Enabled { .. } | Thinking::Adaptive { .. }) => true,

@@ -192,7 +192,7 @@ impl<'a> Choice<'a> {
 }
 
 /// The API demands an object, also of a function without arguments; and of a strict one, that it is closed.
-fn input_schema(parameters: Option<&Value>, strict: bool) -> Cow<'_, Value> {
+pub(crate) fn input_schema(parameters: Option<&Value>, strict: bool) -> Cow<'_, Value> {
     let schema = match parameters {
         Some(schema) if schema::is_object_schema(schema) => Cow::Borrowed(schema),
         Some(Value::Object(fields)) => {

@@ -105,12 +105,12 @@ impl<'a> Dialogue<'a> {
 }
 
 /// LiteLLM's clients may mark a whole message.
-fn mark_of(turn: &Turn) -> Option<CacheMark> {
+pub(crate) fn mark_of(turn: &Turn) -> Option<CacheMark> {
     let control = turn.extra.get("cache_control")?;
     serde_json::from_value::<CacheControl>(control.clone()).ok().map(CacheMark::from)
 }
 
-fn report(turn: &Turn, losses: &mut Losses) {
+pub(crate) fn report(turn: &Turn, losses: &mut Losses) {
     losses.add_if(turn.name.is_some(), "messages.name");
     for (key, value) in &turn.extra {
         let says_nothing = match value {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The tool that is forced where a model has no native JSON schema. LiteLLM's name, so that traces look alike.
-pub(super) const JSON_TOOL: &str = "json_tool_call";
+pub(crate) const JSON_TOOL: &str = "json_tool_call";
 
 /// `cache_control`, read and written.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]

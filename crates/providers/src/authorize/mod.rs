@@ -1,5 +1,6 @@
 //! How a request proves to the provider who pays for it.
 
+pub(crate) mod aws;
 pub(crate) mod google;
 
 use base64::Engine;
@@ -8,19 +9,22 @@ use futures_core::future::BoxFuture;
 use gatewright_core::{Error, ErrorKind, Result, Secret};
 use gatewright_transport::{Request, Transport};
 use http::Uri;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Adds the credential to a request that is otherwise final: URL, headers and body stand.
 pub trait Authorize: Send + Sync + 'static {
     /// What must be waited for before a request can be authorized; `None` while the credential at hand is good, so
-    /// that hardly any call waits.
+    /// that hardly any call waits. Whatever is asked for goes through `transport`.
     fn refresh<'a>(&'a self, _transport: &'a Transport) -> Option<BoxFuture<'a, Result<()>>> {
         None
     }
 
     /// Adds the credential.
     fn authorize(&self, request: &mut Request) -> Result<()>;
+
+    /// Learns from the head of an answer that refused a request.
+    fn heed(&self, _headers: &HeaderMap) {}
 }
 
 /// A key in the address: `?key=…`.

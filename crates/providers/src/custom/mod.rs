@@ -1,6 +1,7 @@
 //! Providers with behaviour of their own: one file each. Nowhere else is a provider told by its id.
 
 mod azure;
+mod bedrock;
 mod huggingface;
 pub(crate) mod mock;
 mod vertex;
@@ -8,8 +9,9 @@ mod vertex;
 use std::borrow::Cow;
 
 use gatewright_catalogue::ProviderRow;
-use gatewright_core::{Dialect, Json, Operation};
+use gatewright_core::{Codec, Dialect, Json, Operation};
 
+use crate::Params;
 use crate::fill::Fill;
 
 /// A provider's row, and the base URL that the operator gave, as they hold for one deployment.
@@ -51,5 +53,29 @@ pub(crate) fn value(provider: &str, name: &str, known: &dyn Fn(&str) -> Option<S
     match provider {
         "vertex_ai" => vertex::value(name, known),
         _ => None,
+    }
+}
+
+/// What a deployment means where its provider does not take its words as they stand.
+pub(crate) struct Special<'a> {
+    /// The model's name.
+    pub(crate) model: &'a str,
+    /// What stands in addresses instead of it.
+    pub(crate) addressed: Option<String>,
+    /// The deployment's parameters.
+    pub(crate) params: Cow<'a, Params>,
+    /// How the provider is spoken to, where the row does not say it.
+    pub(crate) codec: Option<&'static dyn Codec>,
+}
+
+// === impl Special ===
+
+impl<'a> Special<'a> {
+    /// Reads a deployment of this provider.
+    pub(crate) fn of(row: &ProviderRow, params: &'a Params, model: &'a str) -> Self {
+        match &*row.id {
+            "bedrock" => bedrock::special(params, model),
+            _ => Self { model, addressed: None, params: Cow::Borrowed(params), codec: None },
+        }
     }
 }

@@ -27,7 +27,7 @@ fn others(codec: &dyn Codec) -> &'static dyn Codec {
     })
 }
 
-fn style(include_usage: bool) -> ReplyStyle {
+pub(crate) fn style(include_usage: bool) -> ReplyStyle {
     ReplyStyle { model: "alias".into(), include_usage, created: 7, attempt: gatewright_core::AttemptId::from_bytes([0; 16]), older_functions: false }
 }
 

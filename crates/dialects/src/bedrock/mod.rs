@@ -1,0 +1,137 @@
+//! Amazon Bedrock's Converse, for clients and for upstreams.
+//!
+//! What is said here of the wire is said in the API's own model (`bedrock-runtime`, 2023-09-30) and its reference:
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>.
+
+mod citations;
+mod claude;
+mod content_decode;
+mod content_encode;
+mod embedding;
+mod error;
+mod facts;
+mod media;
+mod model_fields;
+mod output;
+mod relay;
+mod reply_decode;
+mod reply_encode;
+mod request_decode;
+mod request_encode;
+mod stream_decode;
+mod stream_encode;
+mod tools;
+mod turns;
+mod usage;
+mod words;
+
+pub(crate) use claude::Claude;
+
+use bytes::Bytes;
+use gatewright_core::chat::{Answer, Chat};
+use gatewright_core::{
+    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Framing, Json, Losses, ModelFacts,
+    Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
+};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+
+/// The codec of Converse.
+pub(crate) struct Converse;
+
+impl Codec for Converse {
+    fn dialect(&self) -> Dialect {
+        Dialect::BedrockConverse
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::AwsEvents
+    }
+
+    fn path(&self, operation: Operation, model: &str, stream: bool) -> Option<String> {
+        match (operation, stream) {
+            (Operation::Chat, false) => Some(format!("/model/{model}/converse")),
+            (Operation::Chat, true) => Some(format!("/model/{model}/converse-stream")),
+            (Operation::Embeddings, _) => Some(format!("/model/{model}/invoke")),
+            _ => None,
+        }
+    }
+
+    fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
+        Some(&embedding::Vectors)
+    }
+
+    fn streams_at(&self, path: &str) -> Option<bool> {
+        Some(path.ends_with("/converse-stream"))
+    }
+
+    fn readdress(&self, _body: &mut Json, _model: &str) {
+        // Model and stream stand in the address.
+    }
+
+    fn nests_parameters(&self) -> bool {
+        true
+    }
+
+    fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
+        const FIELD: &str = "inferenceConfig";
+        let mut config: Map<String, Value> = body.get(FIELD).ok().flatten().unwrap_or_default();
+        let own = config.get("maxTokens").and_then(Value::as_u64);
+        if own.is_none_or(|own| own > cap) {
+            config.insert("maxTokens".to_owned(), cap.into());
+            body.set(FIELD, Value::Object(config).to_string());
+        }
+    }
+
+    fn relay_reply(&self, body: Bytes, _style: &ReplyStyle) -> Result<Frame> {
+        relay::reply(body)
+    }
+
+    fn relay(&self, _style: &ReplyStyle) -> Box<dyn Relay> {
+        Box::new(relay::Pass::default())
+    }
+
+    fn decode_request(&self, body: &Json) -> Result<Chat> {
+        request_decode::request(body)
+    }
+
+    fn encode_request(&self, chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
+        Ok(request_encode::request(chat, model, losses))
+    }
+
+    fn decode_reply(&self, body: &[u8]) -> Result<Answer> {
+        reply_decode::reply(body)
+    }
+
+    fn facts(&self, data: &[u8]) -> ReplyFacts {
+        facts::of(data)
+    }
+
+    fn encode_reply(&self, answer: &Answer, _style: &ReplyStyle) -> Bytes {
+        reply_encode::reply(answer)
+    }
+
+    fn decoder(&self) -> Box<dyn Decode> {
+        Box::new(stream_decode::Decoder::default())
+    }
+
+    fn encoder(&self, _style: &ReplyStyle) -> Box<dyn Encode> {
+        Box::new(stream_encode::Encoder::default())
+    }
+
+    fn decode_error(&self, status: StatusCode, body: &[u8]) -> UpstreamFault {
+        error::fault(status, None, body)
+    }
+
+    fn decode_refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamFault {
+        error::fault(status, error::named_in(headers), body)
+    }
+
+    fn encode_error(&self, error: &Error) -> Bytes {
+        error::body(error)
+    }
+
+    fn encode_error_event(&self, error: &Error) -> Bytes {
+        error::event(error)
+    }
+}

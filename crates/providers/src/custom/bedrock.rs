@@ -1,0 +1,107 @@
+//! Amazon Bedrock: what its models' names say besides the model, as LiteLLM writes them.
+//!
+//! `bedrock/converse/…` and `bedrock/invoke/…` choose the operation, `bedrock/us-east-1/…` and an ARN name the region.
+
+use std::borrow::Cow;
+
+use gatewright_core::Codec;
+
+use super::Special;
+use crate::Params;
+
+/// The parameter that names the region.
+const REGION: &str = "aws_region_name";
+
+/// Reads a model's name, and the deployment's parameters that only Bedrock has.
+pub(super) fn special<'a>(params: &'a Params, name: &'a str) -> Special<'a> {
+    let Named { model, region, invoked } = Named::read(name);
+    let mut params = Cow::Borrowed(params);
+    if let Some(region) = region.filter(|_| !params.access.contains_key(REGION)) {
+        params.to_mut().access.insert(REGION.to_owned(), region.into());
+    }
+    if params.api_base.is_none()
+        && let Some(endpoint) = params.access.get("aws_bedrock_runtime_endpoint").cloned()
+    {
+        params.to_mut().api_base = Some(endpoint.reveal().to_owned());
+    }
+    // A profile of the operator's own stands in for the model in the address, and in nothing else.
+    let addressed = params.access.get("model_id").map(|id| id.reveal().to_owned());
+    Special { model, addressed, params, codec: codec(model, invoked) }
+}
+
+/// Claude's own API behind `invoke`; all other models speak Converse, whichever of the two is asked for.
+fn codec(model: &str, invoked: bool) -> Option<&'static dyn Codec> {
+    let is_claude = model.contains("anthropic") || model.contains("claude");
+    (invoked && is_claude).then(gatewright_dialects::claude_on_bedrock)
+}
+
+struct Named<'a> {
+    model: &'a str,
+    region: Option<&'a str>,
+    invoked: bool,
+}
+
+// === impl Named ===
+
+impl<'a> Named<'a> {
+    fn read(name: &'a str) -> Self {
+        let mut named = Self { model: name, region: None, invoked: false };
+        while let Some((first, rest)) = named.model.split_once('/') {
+            match first {
+                "converse" => {}
+                "invoke" => named.invoked = true,
+                _ if is_region(first) => named.region = Some(first),
+                _ => break,
+            }
+            named.model = rest;
+        }
+        // `arn:aws:bedrock:<region>:<account>:…`
+        let of_arn = named.model.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
+        named.region = named.region.or(of_arn.filter(|region| is_region(region)));
+        named
+    }
+}
+
+/// `us-east-1`, `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    let mut parts = text.rsplit('-');
+    let number =
+        parts.next().is_some_and(|part| matches!(part.as_bytes(), [digit] if digit.is_ascii_digit()));
+    let words = parts.clone().count();
+    number && (2..=3).contains(&words) && parts.all(|part| part.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_operation_region_and_model() {
+        let arn = "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc";
+        for (name, model, region, invoked) in [
+            ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0", None, false),
+            ("converse/us.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", None, false),
+            ("us-gov-west-1/amazon.titan", "amazon.titan", Some("us-gov-west-1"), false),
+            ("invoke/us-east-1/anthropic.claude-v2", "anthropic.claude-v2", Some("us-east-1"), true),
+            (arn, arn, Some("eu-west-3"), false),
+            (
+                "arn:aws:bedrock:us-east-1::foundation-model/x",
+                "arn:aws:bedrock:us-east-1::foundation-model/x",
+                Some("us-east-1"),
+                false,
+            ),
+            ("llama/arn:x", "llama/arn:x", None, false),
+        ] {
+            let named = Named::read(name);
+            assert_eq!((named.model, named.region, named.invoked), (model, region, invoked), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_deployments_region_wins_over_the_names() {
+        let mut params = Params::default();
+        assert_eq!(special(&params, "us-east-1/m").params.access[REGION].reveal(), "us-east-1");
+        params.access.insert(REGION.to_owned(), "eu-west-1".into());
+        assert_eq!(special(&params, "us-east-1/m").params.access[REGION].reveal(), "eu-west-1");
+    }
+}
