@@ -203,7 +203,7 @@ impl Dialect {
 }
 
 /// What a client must find in its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReplyStyle {
     /// The model name to show: the alias that the client asked for.
     pub model: Arc<str>,
@@ -215,6 +215,8 @@ pub struct ReplyStyle {
     pub attempt: AttemptId,
     /// Whether the client used OpenAI's older `functions`, so that it reads `function_call`.
     pub older_functions: bool,
+    /// The client's request, where its dialect's answers repeat it.
+    pub asked: Option<Json>,
 }
 
 /// One event as the framing found it.

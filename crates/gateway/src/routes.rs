@@ -53,6 +53,13 @@ pub const ROUTES: &[Route] = &[
     chat("/chat/completions"),
     chat("/openai/deployments/{model}/chat/completions"),
     chat("/engines/{model}/chat/completions"),
+    response("/v1/responses"),
+    response("/responses"),
+    response("/openai/v1/responses"),
+    completion("/v1/completions"),
+    completion("/completions"),
+    completion("/openai/deployments/{model}/completions"),
+    completion("/engines/{model}/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
     fetch("/v1/models", Answers::Models),
@@ -87,6 +94,14 @@ pub(crate) fn call_at(method: &Method, path: &str) -> Option<(Operation, Dialect
 
 const fn chat(path: &'static str) -> Route {
     post(path, Answers::Call(Operation::Chat, Dialect::OpenAiChat))
+}
+
+const fn response(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Chat, Dialect::OpenAiResponses))
+}
+
+const fn completion(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Chat, Dialect::OpenAiCompletions))
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

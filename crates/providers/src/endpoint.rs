@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
+    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -35,16 +35,16 @@ struct Address {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Joins a provider's row, the deployment's parameters and a model.
+    /// Joins a provider's row, one of the dialects that it speaks, the deployment's parameters and a model.
     pub(crate) fn new(
-        row: &ProviderRow,
+        (row, dialect): (&ProviderRow, Dialect),
         params: &Params,
         model: &str,
         catalogue: &Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
-        let codec = gatewright_dialects::of(row.dialect_of(model));
-        let name: Arc<str> = full_name(row, model).into();
+        let codec = gatewright_dialects::of(dialect);
+        let name: Arc<str> = full_name(row, row.bare(model)).into();
         let fill = Fill::new(row, params, &name, env);
         let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
@@ -62,10 +62,12 @@ impl Endpoint {
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
+        // A row's quirks are observed of its own dialect.
+        let quirks = row.quirks_for(model).filter(|_| !row.also.contains(&dialect));
         Ok(Self {
             codec,
             model: name,
-            quirks: Quirks::new(row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect()),
+            quirks: Quirks::new(quirks.filter_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
             authorize,

@@ -26,6 +26,8 @@ mod asked;
 
 mod retell;
 
+mod spoken;
+
 mod fault;
 
 mod forced_tool;

@@ -101,7 +101,7 @@ impl CallService for Upstream {
         let Some(deployment) = self.registry.load().find(&target.deployment).cloned() else {
             return Err(Error::new(ErrorKind::Unavailable, "the deployment was removed"));
         };
-        match deployment.answerer(target)? {
+        match deployment.answerer(target, call.codec.dialect())? {
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
             Answerer::Endpoint(endpoint) => {
                 // In a box: every layer above would carry it in its own future, and hand it on by value.

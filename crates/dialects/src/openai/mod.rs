@@ -1,10 +1,12 @@
-//! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it.
+//! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it; below it, OpenAI's other dialects.
 
+pub(crate) mod completions;
 mod facts;
 mod fault;
 mod finish;
 mod read;
 mod relay;
+pub(crate) mod responses;
 mod splice;
 mod usage;
 mod write;

@@ -28,7 +28,7 @@ fn others(codec: &dyn Codec) -> &'static dyn Codec {
 }
 
 fn style(include_usage: bool) -> ReplyStyle {
-    ReplyStyle { model: "alias".into(), include_usage, created: 7, attempt: gatewright_core::AttemptId::from_bytes([0; 16]), older_functions: false }
+    ReplyStyle { model: "alias".into(), include_usage, created: 7, attempt: gatewright_core::AttemptId::from_bytes([0; 16]), older_functions: false, asked: None }
 }
 
 /// Whether it is one JSON value in UTF-8, however deep.
