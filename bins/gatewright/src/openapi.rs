@@ -2,7 +2,7 @@
 
 use gatewright_admin::{BODIES, Field, Form, Place, TABLES, Table, Writer};
 use gatewright_core::{Dialect, Operation};
-use gatewright_gateway::Answers;
+use gatewright_gateway::{About, Answers};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -46,6 +46,12 @@ pub fn document() -> Value {
 fn of_models(answers: &Answers) -> Value {
     let (tag, summary, open) = match answers {
         Answers::Call(operation, dialect) => return call(*operation, *dialect),
+        Answers::Response(About::Answer) => ("conversations", "An answer that is kept", false),
+        Answers::Response(About::Forget) => ("conversations", "Forgets an answer that is kept", false),
+        Answers::Response(About::Input) => ("conversations", "What a kept answer answers, in pages", false),
+        Answers::Response(About::Cancel) => {
+            ("conversations", "Ends an answer that is made in the background", false)
+        }
         Answers::Models => ("models", "The models that the caller may use", false),
         Answers::Model => ("models", "One of them", false),
         Answers::Deployments => ("models", "The deployments that the caller may use", false),
@@ -72,14 +78,19 @@ fn call(operation: Operation, dialect: Dialect) -> Value {
         Operation::Embeddings => ("embeddings", "Makes vectors of texts".to_owned()),
         Operation::Rerank => ("rerank", "Ranks documents by how well they answer a question".to_owned()),
     };
+    let (said, most) = match dialect {
+        Dialect::OpenAiResponses => (("input", json!({"type": ["string", "array"]})), "max_output_tokens"),
+        Dialect::OpenAiCompletions => (("prompt", json!({"type": ["string", "array"]})), "max_tokens"),
+        _ => (("messages", json!({"type": "array", "items": {"type": "object"}})), "max_tokens"),
+    };
     let body = json!({
         "type": "object",
-        "required": ["messages"],
+        "required": [said.0],
         "properties": {
             "model": {"type": "string"},
-            "messages": {"type": "array", "items": {"type": "object"}},
+            said.0: said.1,
             "stream": {"type": "boolean"},
-            "max_tokens": {"type": "integer"},
+            most: {"type": "integer"},
         },
     });
     json!({"tags": [tag], "summary": summary, "requestBody": content(&body)})

@@ -23,8 +23,8 @@ use tower::Service;
 use crate::leave::{Drains, OnLeave};
 use crate::llm::Way;
 use crate::{
-    Answers, Directory, Health, ROUTES, Route, Workers, accept, docs, health, info, llm, models, respond,
-    routes,
+    Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers, accept, conversation, docs,
+    health, info, llm, models, respond, routes,
 };
 
 /// Limits of the HTTP surface.
@@ -63,6 +63,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// Whether the figures for Prometheus are for holders of keys only.
     pub metrics_need_key: bool,
+    /// How many answers are kept in memory that can be gone on from.
+    pub kept_responses: MemoryLimits,
 }
 
 impl Default for Settings {
@@ -84,6 +86,7 @@ impl Default for Settings {
             cross_origin: false,
             trusted_proxies: TrustedProxies::default(),
             metrics_need_key: true,
+            kept_responses: MemoryLimits::default(),
         }
     }
 }
@@ -98,6 +101,10 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// How the deployments do.
     pub health: Arc<dyn Health>,
+    /// Answers that can be gone on from.
+    pub conversations: Arc<dyn Conversations>,
+    /// Those of them that upstreams keep.
+    pub upstreams: Arc<dyn Upstreams>,
     /// The whole API as an OpenAPI document.
     pub document: Bytes,
 }
@@ -222,7 +229,11 @@ impl<S: CallService> Gateway<S> {
     }
 
     fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {
-        let method = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
+        let method = match route.method {
+            Method::POST => MethodFilter::POST,
+            Method::DELETE => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
         on(method, move |request: Request<Body>| {
             // In a box from the start: axum moves the future several times before it is polled.
             Box::pin(self.clone().answer(route, request))
@@ -234,8 +245,13 @@ impl<S: CallService> Gateway<S> {
         match route.answers {
             Answers::Call(operation, dialect) => {
                 let peer = peer(&parts);
-                let (model, request) = llm::model_in_path(parts, body).await;
+                let (model, request) = llm::name_in_path(parts, body).await;
                 llm::answer(&self, Way { operation, dialect, model, peer }, request).await
+            }
+            Answers::Response(about) => {
+                let (id, request) = llm::name_in_path(parts, body).await;
+                let (parts, _) = request.into_parts();
+                conversation::answer(&self.ports, about, &id.unwrap_or_default(), &parts).await
             }
             Answers::Models => models::list(&self.ports, &parts).await,
             Answers::Model => models::one(&self.ports, &parts).await,

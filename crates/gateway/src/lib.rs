@@ -22,6 +22,11 @@ pub use leave::OnLeave;
 
 mod llm;
 
+mod conversation;
+pub use conversation::{
+    About, Answered, Conversation, Conversations, KeptResponse, MemoryLimits, Remembered, Upstreams,
+};
+
 mod call_name;
 
 mod intake;

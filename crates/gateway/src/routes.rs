@@ -3,6 +3,7 @@
 use gatewright_core::{Dialect, Operation};
 use http::Method;
 
+use crate::About;
 use crate::docs::{self, Asset};
 
 /// One row of the API.
@@ -21,6 +22,8 @@ pub struct Route {
 pub enum Answers {
     /// A call through the stack, in a dialect.
     Call(Operation, Dialect),
+    /// Something about an answer that is kept.
+    Response(About),
     /// The models that the caller may use.
     Models,
     /// One of them.
@@ -56,6 +59,18 @@ pub const ROUTES: &[Route] = &[
     response("/v1/responses"),
     response("/responses"),
     response("/openai/v1/responses"),
+    about(Method::GET, "/v1/responses/{id}", About::Answer),
+    about(Method::GET, "/responses/{id}", About::Answer),
+    about(Method::GET, "/openai/v1/responses/{id}", About::Answer),
+    about(Method::DELETE, "/v1/responses/{id}", About::Forget),
+    about(Method::DELETE, "/responses/{id}", About::Forget),
+    about(Method::DELETE, "/openai/v1/responses/{id}", About::Forget),
+    about(Method::GET, "/v1/responses/{id}/input_items", About::Input),
+    about(Method::GET, "/responses/{id}/input_items", About::Input),
+    about(Method::GET, "/openai/v1/responses/{id}/input_items", About::Input),
+    about(Method::POST, "/v1/responses/{id}/cancel", About::Cancel),
+    about(Method::POST, "/responses/{id}/cancel", About::Cancel),
+    about(Method::POST, "/openai/v1/responses/{id}/cancel", About::Cancel),
     completion("/v1/completions"),
     completion("/completions"),
     completion("/openai/deployments/{model}/completions"),
@@ -102,6 +117,10 @@ const fn response(path: &'static str) -> Route {
 
 const fn completion(path: &'static str) -> Route {
     post(path, Answers::Call(Operation::Chat, Dialect::OpenAiCompletions))
+}
+
+const fn about(method: Method, path: &'static str, about: About) -> Route {
+    Route { method, path, answers: Answers::Response(about) }
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

@@ -167,6 +167,24 @@ impl Deployment {
         }
     }
 
+    /// What answers a client of this dialect where the deployment has one model only.
+    pub(crate) fn spoken_in(&self, client: Dialect) -> Result<Answerer<'_>> {
+        match &self.backend {
+            Backend::Fixed(spoken) => Ok(Answerer::Endpoint(spoken.to(client).clone())),
+            Backend::Canned(canned) => Ok(Answerer::Canned(canned)),
+            Backend::Broken(err) => Err(err.clone()),
+            // Every model of a provider's has the same address for its answers.
+            Backend::Named(known) => {
+                let known = known.lock().values().next().cloned();
+                let spoken = match known {
+                    Some(spoken) => spoken,
+                    None => Arc::new(self.spoken(&self.served_by.model)?),
+                };
+                Ok(Answerer::Endpoint(spoken.to(client).clone()))
+            }
+        }
+    }
+
     fn named(
         &self,
         known: &Mutex<HashMap<Arc<str>, Arc<Spoken>>>,

@@ -28,6 +28,8 @@ mod retell;
 
 mod spoken;
 
+mod kept;
+
 mod fault;
 
 mod forced_tool;

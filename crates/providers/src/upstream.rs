@@ -8,7 +8,7 @@ use gatewright_core::{
     Call, CallService, Error, ErrorKind, Frame, Frames, Head, Notes, Operation, Reply, Result, Target,
 };
 use gatewright_telemetry::Tracer;
-use gatewright_transport::Transport;
+use gatewright_transport::{Failure, Request, Response, Transport};
 use tokio::time::timeout_at;
 
 use crate::deployment::Answerer;
@@ -51,6 +51,21 @@ impl Upstream {
         settings: Settings,
     ) -> Self {
         Self { registry, transport, tracer, settings }
+    }
+
+    /// The deployment of this id, if it is still there.
+    pub(crate) fn deployment(&self, id: &str) -> Option<Arc<Deployment>> {
+        self.registry.load().find(id).cloned()
+    }
+
+    /// Sends a request that is no attempt.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Failure> {
+        self.transport.send(request).await
+    }
+
+    /// The largest whole answer, in bytes.
+    pub(crate) fn most_reply_bytes(&self) -> usize {
+        self.settings.max_reply_bytes
     }
 
     async fn exchange(

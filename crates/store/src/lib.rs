@@ -73,6 +73,9 @@ mod ledger;
 
 mod retention;
 
+mod responses;
+pub use responses::StoredResponse;
+
 mod foreign;
 pub use foreign::{Foreign, ForeignTable};
 

@@ -59,6 +59,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0007-pieces.sql"),
         runs: Runs::Everywhere,
     },
+    Migration {
+        name: "0008-responses",
+        sql: include_str!("../migrations/0008-responses.sql"),
+        runs: Runs::Everywhere,
+    },
 ];
 
 /// Any number will do, as long as all replicas take the same.

@@ -21,7 +21,7 @@ impl<'a> Items<'a> {
     /// The instructions, where the conversation begins with them, and all other turns as items.
     pub(super) fn write(mut self, turns: &[Turn]) -> (Option<String>, Vec<Value>) {
         let (first, rest) = match turns.split_first() {
-            Some((first, rest)) if first.role == Role::System => (self.instructions(first), rest),
+            Some((first, rest)) if instructs(first) => (Some(self.instructions(first)), rest),
             _ => (None, turns),
         };
         for turn in rest {
@@ -36,19 +36,16 @@ impl<'a> Items<'a> {
         (first, self.out)
     }
 
-    fn instructions(&mut self, turn: &Turn) -> Option<String> {
+    fn instructions(&mut self, turn: &Turn) -> String {
         self.report(turn);
         let mut texts = Vec::new();
         for part in &turn.parts {
-            match part {
-                Part::Text { text, cache, .. } => {
-                    self.losses.add_if(cache.is_some(), "messages.cache_control");
-                    texts.push(text.as_str());
-                }
-                _ => self.losses.add("messages.system"),
+            if let Part::Text { text, cache, .. } = part {
+                self.losses.add_if(cache.is_some(), "messages.cache_control");
+                texts.push(text.as_str());
             }
         }
-        Some(texts.join("\n\n"))
+        texts.join("\n\n")
     }
 
     fn report(&mut self, turn: &Turn) {
@@ -163,6 +160,11 @@ impl<'a> Items<'a> {
         let arguments = if arguments.is_empty() { "{}" } else { arguments };
         json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments})
     }
+}
+
+/// Whether a turn can stand in `instructions`, which hold nothing but text.
+fn instructs(turn: &Turn) -> bool {
+    turn.role == Role::System && turn.parts.iter().all(|part| matches!(part, Part::Text { .. }))
 }
 
 /// Reasoning as an item: a summary where it is in clear, if only an empty one.
