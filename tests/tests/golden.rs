@@ -16,8 +16,12 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 /// The dialects by their folders' names.
-const DIALECTS: [(&str, Dialect); 2] =
-    [("openai", Dialect::OpenAiChat), ("anthropic", Dialect::AnthropicMessages)];
+const DIALECTS: [(&str, Dialect); 4] = [
+    ("openai", Dialect::OpenAiChat),
+    ("openai_responses", Dialect::OpenAiResponses),
+    ("openai_completions", Dialect::OpenAiCompletions),
+    ("anthropic", Dialect::AnthropicMessages),
+];
 
 /// How large an event may be.
 const MAX_EVENT: usize = 1 << 20;

@@ -1,7 +1,9 @@
 //! A fake provider that speaks real wire formats, does what a script says, records every request and keeps its own bill.
 
 mod anthropic;
+mod completions;
 mod openai;
+mod responses;
 mod script;
 mod serve;
 mod words;

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, openai};
+use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, completions, openai, responses};
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -208,6 +208,8 @@ impl Play {
 #[derive(Clone, Copy)]
 enum Wire {
     OpenAi,
+    Responses,
+    Completions,
     Anthropic,
     CountTokens,
 }
@@ -218,12 +220,19 @@ impl Wire {
         if path.ends_with("/messages/count_tokens") {
             return Self::CountTokens;
         }
-        if path.ends_with("/messages") { Self::Anthropic } else { Self::OpenAi }
+        match path {
+            path if path.ends_with("/messages") => Self::Anthropic,
+            path if path.contains("/responses") => Self::Responses,
+            path if path.ends_with("/completions") && !path.ends_with("/chat/completions") => Self::Completions,
+            _ => Self::OpenAi,
+        }
     }
 
     fn id_prefix(self) -> &'static str {
         match self {
             Self::OpenAi => "chatcmpl-fake",
+            Self::Responses => "resp_fake",
+            Self::Completions => "cmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
         }
     }
@@ -251,6 +260,8 @@ impl Wire {
         let model = body["model"].as_str().unwrap_or_default();
         match self {
             Self::OpenAi => openai::whole(id, model, said),
+            Self::Responses => responses::whole(id, body, said),
+            Self::Completions => completions::whole(id, body, said),
             Self::Anthropic => anthropic::whole(id, model, said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
         }
@@ -261,20 +272,23 @@ impl Wire {
         let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
         match self {
             Self::OpenAi => openai::stream(id, model, said, script, asked),
+            Self::Responses => responses::stream(id, body, said),
+            Self::Completions => completions::stream(id, body, said, asked),
             Self::Anthropic | Self::CountTokens => anthropic::stream(id, model, said),
         }
     }
 
     fn error(self, status: u16, message: &str) -> Bytes {
         match self {
-            Self::OpenAi => openai::error(status, message),
+            Self::OpenAi | Self::Responses | Self::Completions => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
         }
     }
 
     fn error_event(self, message: &str) -> Bytes {
         match self {
-            Self::OpenAi => openai::error_event(message),
+            Self::OpenAi | Self::Completions => openai::error_event(message),
+            Self::Responses => responses::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
         }
     }

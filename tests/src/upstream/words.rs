@@ -75,7 +75,8 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
     let structured = body["response_format"]["type"] == "json_schema"
         || body["response_format"]["type"] == "json_object"
         || body["output_config"]["format"]["type"] == "json_schema"
-        || body["output_format"]["type"] == "json_schema";
+        || body["output_format"]["type"] == "json_schema"
+        || body["text"]["format"]["type"] == "json_schema";
     if structured {
         said.text = pieces();
     }
@@ -99,9 +100,10 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
 }
 
 fn words(body: &Value) -> HashMap<String, String> {
-    let last =
-        body["messages"].as_array().and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
-    let text = match last.map(|turn| &turn["content"]) {
+    let turns = body["messages"].as_array().or(body["input"].as_array());
+    let last = turns.and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
+    let bare = Some(&body["input"]).filter(|input| input.is_string()).or(body.get("prompt"));
+    let text = match last.map(|turn| &turn["content"]).or(bare) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {
             parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
