@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed, ProviderKeys, Seeds,
-    StoredConversations, StoredKeys, StoredModels, StoredParties,
+    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
+    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
@@ -144,7 +144,8 @@ pub async fn serve(
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
     }
     ledger.settle_in(seeds).await;
-    let books = Books { store: admin.store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
+    let books =
+        Books { store: admin.store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());

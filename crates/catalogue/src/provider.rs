@@ -241,7 +241,9 @@ fn dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Dialect, D::Error> {
 
 fn dialects<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Dialect>, D::Error> {
     let words = Vec::<String>::deserialize(from)?;
-    let read = |word: String| Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")));
+    let read = |word: String| {
+        Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")))
+    };
     words.into_iter().map(read).collect()
 }
 

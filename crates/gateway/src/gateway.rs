@@ -23,8 +23,8 @@ use tower::Service;
 use crate::leave::{Drains, OnLeave};
 use crate::llm::Way;
 use crate::{
-    Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers, accept, conversation, docs,
-    health, info, llm, models, respond, routes,
+    Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers, accept,
+    conversation, docs, health, info, llm, models, respond, routes,
 };
 
 /// Limits of the HTTP surface.

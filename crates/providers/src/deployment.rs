@@ -185,11 +185,7 @@ impl Deployment {
         }
     }
 
-    fn named(
-        &self,
-        known: &Mutex<HashMap<Arc<str>, Arc<Spoken>>>,
-        target: &Target,
-    ) -> Result<Arc<Spoken>> {
+    fn named(&self, known: &Mutex<HashMap<Arc<str>, Arc<Spoken>>>, target: &Target) -> Result<Arc<Spoken>> {
         let label = target.model.as_ref().unwrap_or(&self.served_by.model);
         if let Some(spoken) = known.lock().get(label) {
             return Ok(spoken.clone());

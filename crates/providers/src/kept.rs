@@ -52,5 +52,7 @@ fn below(address: &Uri, tail: &str) -> Result<Uri> {
         }
         None => format!("{text}{tail}"),
     };
-    joined.parse().map_err(|_| Error::new(ErrorKind::InvalidRequest, "the answer's id cannot stand in an address"))
+    joined
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the answer's id cannot stand in an address"))
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    Call, Clock, Codec, Dialect, Error, Frame, Frames, Framing, Head, Json, Notes, Operation, Peek, Relay, Reply,
-    ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
+    Call, Clock, Codec, Dialect, Error, Frame, Frames, Framing, Head, Json, Notes, Operation, Peek, Relay,
+    Reply, ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
 };
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Response;

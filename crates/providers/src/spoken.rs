@@ -25,8 +25,7 @@ impl Spoken {
         catalogue: &Catalogue,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self> {
-        let endpoint =
-            |dialect| Endpoint::new((row, dialect), params, model, catalogue, env).map(Arc::new);
+        let endpoint = |dialect| Endpoint::new((row, dialect), params, model, catalogue, env).map(Arc::new);
         let own = catalogue.dialect(row, model, &params.overrides);
         // A model that is set apart by its dialect speaks nothing else.
         let others = row.also.iter().filter(|also| **also != own && own == row.dialect);

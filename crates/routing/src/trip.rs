@@ -92,7 +92,8 @@ impl<'a> Trip<'a> {
             return Ok(route);
         };
         route.only(id).ok_or_else(|| {
-            let words = format!("what the call goes on from was answered by another model than {}", self.asked_for);
+            let words =
+                format!("what the call goes on from was answered by another model than {}", self.asked_for);
             Error::new(ErrorKind::InvalidRequest, words).with_param("model")
         })
     }

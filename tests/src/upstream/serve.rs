@@ -15,7 +15,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, completions, openai, responses};
+use super::{
+    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, completions, openai, responses,
+};
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -223,7 +225,9 @@ impl Wire {
         match path {
             path if path.ends_with("/messages") => Self::Anthropic,
             path if path.contains("/responses") => Self::Responses,
-            path if path.ends_with("/completions") && !path.ends_with("/chat/completions") => Self::Completions,
+            path if path.ends_with("/completions") && !path.ends_with("/chat/completions") => {
+                Self::Completions
+            }
             _ => Self::OpenAi,
         }
     }

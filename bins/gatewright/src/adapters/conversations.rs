@@ -57,7 +57,12 @@ impl Conversations for StoredConversations {
 // === impl Keepers ===
 
 impl Upstreams for Keepers {
-    fn ask<'a>(&'a self, deployment: &'a str, method: Method, tail: &'a str) -> Answered<'a, (StatusCode, Bytes)> {
+    fn ask<'a>(
+        &'a self,
+        deployment: &'a str,
+        method: Method,
+        tail: &'a str,
+    ) -> Answered<'a, (StatusCode, Bytes)> {
         Box::pin(self.0.ask(deployment, method, tail))
     }
 }

@@ -25,8 +25,14 @@ fn what_only_the_provider_keeps_is_refused_elsewhere() {
 fn a_broken_request_is_told_by_the_place_at_fault() {
     for (request, words) in [
         (json!({"model": "m"}), "Missing required parameter: 'input'."),
-        (json!({"input": [{"role": "robot", "content": "x"}]}), "invalid value for 'input[0]': unknown role 'robot'"),
-        (json!({"input": [{"type": "function_call", "name": "f"}]}), "invalid value for 'input[0]': an item has no 'call_id'"),
+        (
+            json!({"input": [{"role": "robot", "content": "x"}]}),
+            "invalid value for 'input[0]': unknown role 'robot'",
+        ),
+        (
+            json!({"input": [{"type": "function_call", "name": "f"}]}),
+            "invalid value for 'input[0]': an item has no 'call_id'",
+        ),
     ] {
         let err = decode(responses(), &request).unwrap_err();
         assert_eq!((err.kind(), err.message()), (ErrorKind::InvalidRequest, words), "{request}");
@@ -64,7 +70,8 @@ fn a_custom_tool_is_called_in_its_own_form() {
         cache: None,
     };
     let answer = answer(vec![Part::ToolCall(call)], Finish::ToolCalls);
-    let written: Value = serde_json::from_slice(&responses().encode_reply(&answer, &style(Some(&asked)))).unwrap();
+    let written: Value =
+        serde_json::from_slice(&responses().encode_reply(&answer, &style(Some(&asked)))).unwrap();
     let item = &written["output"][0];
     assert_eq!((&item["type"], &item["input"]), (&json!("custom_tool_call"), &json!("*** Begin")));
     assert_eq!(written["tools"], asked["tools"]);
@@ -86,7 +93,8 @@ fn an_answer_that_was_cut_says_why() {
 #[test]
 fn an_echo_stands_before_the_completion() {
     let asked = json!({"model": "m", "prompt": "Once ", "echo": true});
-    let written = completions().encode_reply(&answer(vec![Part::text("upon")], Finish::Stop), &style(Some(&asked)));
+    let written =
+        completions().encode_reply(&answer(vec![Part::text("upon")], Finish::Stop), &style(Some(&asked)));
     let written: Value = serde_json::from_slice(&written).unwrap();
     assert_eq!(written["choices"][0]["text"], "Once upon");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gatewright_core::{Frame, Framing, Frames, Reply, frames};
+use gatewright_core::{Frame, Frames, Framing, Reply, frames};
 use gatewright_dialects::Splitter;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -41,7 +41,12 @@ pub trait Conversations: Send + Sync + 'static {
 /// The answers that upstreams keep themselves.
 pub trait Upstreams: Send + Sync + 'static {
     /// Asks a deployment's upstream about one: `tail` is what stands behind the path of all of them.
-    fn ask<'a>(&'a self, deployment: &'a str, method: Method, tail: &'a str) -> Answered<'a, (StatusCode, Bytes)>;
+    fn ask<'a>(
+        &'a self,
+        deployment: &'a str,
+        method: Method,
+        tail: &'a str,
+    ) -> Answered<'a, (StatusCode, Bytes)>;
 }
 
 /// What is kept of an answer.

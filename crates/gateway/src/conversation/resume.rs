@@ -30,7 +30,11 @@ pub(crate) async fn begin(kept: &dyn Conversations, call: &mut Call) -> Result<O
     Ok(stores.then(|| Begun { owner, asked: json.clone() }))
 }
 
-async fn resume(kept: &dyn Conversations, call: &mut Call, (owner, previous): (&str, Arc<str>)) -> Result<()> {
+async fn resume(
+    kept: &dyn Conversations,
+    call: &mut Call,
+    (owner, previous): (&str, Arc<str>),
+) -> Result<()> {
     let Some(found) = kept.find(owner, &previous).await? else {
         let words = format!("Previous response with id '{previous}' not found.");
         return Err(Error::new(ErrorKind::InvalidRequest, words)

@@ -5,13 +5,16 @@ use serde_json::{Map, Value, json};
 /// In the chat's form; `None` where there are none.
 pub(super) fn to_chat(older: &Value) -> Option<Value> {
     let tokens = older.get("tokens")?.as_array()?;
-    let column = |key: &str, at: usize| older.get(key).and_then(|list| list.get(at)).cloned().unwrap_or_default();
+    let column =
+        |key: &str, at: usize| older.get(key).and_then(|list| list.get(at)).cloned().unwrap_or_default();
     let content: Vec<Value> = tokens
         .iter()
         .enumerate()
         .map(|(at, token)| {
             let top = match column("top_logprobs", at) {
-                Value::Object(top) => top.into_iter().map(|(token, logprob)| one(token.into(), logprob)).collect(),
+                Value::Object(top) => {
+                    top.into_iter().map(|(token, logprob)| one(token.into(), logprob)).collect()
+                }
                 _ => Vec::new(),
             };
             let mut wire = one(token.clone(), column("token_logprobs", at));
@@ -38,10 +41,13 @@ pub(super) fn from_chat(chat: &Value, before: usize) -> Option<Value> {
         at += token.chars().count();
         tokens.push(Value::from(token));
         likely.push(entry.get("logprob").cloned().unwrap_or_default());
-        let others = entry.get("top_logprobs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let others =
+            entry.get("top_logprobs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let others: Map<String, Value> = others
             .iter()
-            .filter_map(|other| Some((other.get("token")?.as_str()?.to_owned(), other.get("logprob")?.clone())))
+            .filter_map(|other| {
+                Some((other.get("token")?.as_str()?.to_owned(), other.get("logprob")?.clone()))
+            })
             .collect();
         top.push(Value::Object(others));
     }

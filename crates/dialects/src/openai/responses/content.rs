@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::chat::{Extra, Media, MediaKind, MediaSource, Part};
 use gatewright_core::Losses;
+use gatewright_core::chat::{Extra, Media, MediaKind, MediaSource, Part};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Error, Map, Result, Value, json};

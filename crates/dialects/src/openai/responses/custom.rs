@@ -45,6 +45,9 @@ pub(super) fn input(arguments: &str) -> String {
 /// The names of a request's custom tools.
 pub(super) fn names(asked: Option<&Json>) -> Vec<String> {
     let tools: Option<Vec<Value>> = asked.and_then(|asked| asked.get("tools").ok()?);
-    let custom = tools.unwrap_or_default().into_iter().filter(|tool| tool.get("type").is_some_and(|kind| kind == FORM));
+    let custom = tools
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|tool| tool.get("type").is_some_and(|kind| kind == FORM));
     custom.filter_map(|tool| tool.get("name")?.as_str().map(str::to_owned)).collect()
 }

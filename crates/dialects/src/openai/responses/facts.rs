@@ -41,9 +41,24 @@ mod tests {
     #[test]
     fn responses_and_their_events_tell_id_model_and_end() {
         for (data, id, model, finish) in [
-            (r#"{"id":"resp_1","model":"gpt-5","status":"completed","output":[]}"#, Some("resp_1"), Some("gpt-5"), Some("completed")),
-            (r#"{"type":"response.created","response":{"id":"resp_1","model":"gpt-5","status":"in_progress"}}"#, Some("resp_1"), Some("gpt-5"), None),
-            (r#"{"type":"response.incomplete","response":{"id":"resp_1","model":"m","status":"incomplete"}}"#, Some("resp_1"), Some("m"), Some("incomplete")),
+            (
+                r#"{"id":"resp_1","model":"gpt-5","status":"completed","output":[]}"#,
+                Some("resp_1"),
+                Some("gpt-5"),
+                Some("completed"),
+            ),
+            (
+                r#"{"type":"response.created","response":{"id":"resp_1","model":"gpt-5","status":"in_progress"}}"#,
+                Some("resp_1"),
+                Some("gpt-5"),
+                None,
+            ),
+            (
+                r#"{"type":"response.incomplete","response":{"id":"resp_1","model":"m","status":"incomplete"}}"#,
+                Some("resp_1"),
+                Some("m"),
+                Some("incomplete"),
+            ),
             (r#"{"type":"response.output_text.delta","item_id":"msg_1","delta":"x"}"#, None, None, None),
             ("[DONE]", None, None, None),
         ] {

@@ -84,13 +84,15 @@ impl<'a> Items<'a> {
         // The words of a failed tool travel; that it failed has no place in this dialect.
         self.losses.add_if(result.is_error, "messages.tool_result.is_error");
         self.losses.add_if(result.cache.is_some(), "messages.cache_control");
-        let parts: Vec<Value> = result.parts.iter().filter_map(|part| content::input(part, self.losses)).collect();
+        let parts: Vec<Value> =
+            result.parts.iter().filter_map(|part| content::input(part, self.losses)).collect();
         let output = match result.parts.as_slice() {
             [] => "".into(),
             [Part::Text { text, .. }] => text.as_str().into(),
             _ => Value::Array(parts),
         };
-        let kind = if self.answers_custom(&result.id) { "custom_tool_call_output" } else { "function_call_output" };
+        let kind =
+            if self.answers_custom(&result.id) { "custom_tool_call_output" } else { "function_call_output" };
         self.out.push(json!({"type": kind, "call_id": result.id, "output": output}));
     }
 
@@ -185,6 +187,10 @@ pub(in crate::openai) fn is_own(value: &Value) -> bool {
         || kind.ends_with("_call_output")
         || matches!(
             kind,
-            "item_reference" | "mcp_list_tools" | "mcp_approval_request" | "mcp_approval_response" | "compaction"
+            "item_reference"
+                | "mcp_list_tools"
+                | "mcp_approval_request"
+                | "mcp_approval_response"
+                | "compaction"
         )
 }

@@ -29,11 +29,9 @@ pub(super) fn ending(finish: Finish) -> Ending {
     let reason = match finish {
         Finish::Length | Finish::ContextWindow | Finish::Pause => Some("max_output_tokens"),
         Finish::ContentFilter => Some("content_filter"),
-        Finish::Stop
-        | Finish::StopSequence
-        | Finish::ToolCalls
-        | Finish::FunctionCall
-        | Finish::Refusal => None,
+        Finish::Stop | Finish::StopSequence | Finish::ToolCalls | Finish::FunctionCall | Finish::Refusal => {
+            None
+        }
     };
     Ending { status: if reason.is_some() { "incomplete" } else { "completed" }, reason }
 }
@@ -47,7 +45,9 @@ pub(super) fn failure(response: &Value) -> Error {
     if error.get("message").is_some() {
         // Beside the words that it reads, an answer's error has only a code, and an event's type is not the error's.
         let (message, code) = (&error["message"], &error["code"]);
-        return fault::inside(json!({"error": {"message": message, "code": code, "type": code}}).to_string().as_bytes());
+        return fault::inside(
+            json!({"error": {"message": message, "code": code, "type": code}}).to_string().as_bytes(),
+        );
     }
     let status = response.get("status").and_then(Value::as_str).unwrap_or("failed");
     Error::new(ErrorKind::Upstream, format!("the upstream's answer is {status}"))

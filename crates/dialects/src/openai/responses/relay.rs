@@ -68,8 +68,8 @@ impl Relay for Passage {
             "error" | "response.failed" => return Err(stream_read::failed(data)),
             "response.completed" | "response.incomplete" => {
                 let response = places.response.clone().and_then(|at| data.get(at)).unwrap_or_default();
-                let wire: Wire<'_> =
-                    serde_json::from_slice(response).map_err(|err| unreadable().with_detail(err.to_string()))?;
+                let wire: Wire<'_> = serde_json::from_slice(response)
+                    .map_err(|err| unreadable().with_detail(err.to_string()))?;
                 peek.usage = wire.usage();
                 peek.last = true;
                 self.done = true;

@@ -3,8 +3,8 @@
 use gatewright_core::chat::{Answer, Choice, Extra, Part};
 use gatewright_core::{Result, Usage};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::items_read::{Item, item};
 use super::outcome;

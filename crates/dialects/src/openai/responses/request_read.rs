@@ -45,7 +45,8 @@ fn input(body: &Json, turns: &mut Vec<Turn>) -> Result<()> {
     }
     let items: Vec<&RawValue> = body.get("input")?.unwrap_or_default();
     for (at, raw) in items.into_iter().enumerate() {
-        let item = item(raw).map_err(|err| wrong(format!("invalid value for 'input[{at}]': {}", in_words(&err))))?;
+        let item =
+            item(raw).map_err(|err| wrong(format!("invalid value for 'input[{at}]': {}", in_words(&err))))?;
         push(item, turns);
     }
     Ok(())
@@ -75,8 +76,17 @@ fn push(item: Item, turns: &mut Vec<Turn>) {
 fn take(field: &JsonField<'_>, chat: &mut Chat) -> Result<()> {
     match &*field.key {
         // What is read above, and what concerns only what is kept of the answer or how it is told.
-        "model" | "instructions" | "input" | "store" | "include" | "metadata" | "background" | "stream_options"
-        | "previous_response_id" | "conversation" | "prompt" => {}
+        "model"
+        | "instructions"
+        | "input"
+        | "store"
+        | "include"
+        | "metadata"
+        | "background"
+        | "stream_options"
+        | "previous_response_id"
+        | "conversation"
+        | "prompt" => {}
         // One that is disabled is what every other dialect does.
         "truncation" if field.raw == br#""disabled""# => {}
         "stream" => chat.stream = field.flag()?,

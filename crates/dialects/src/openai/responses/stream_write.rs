@@ -150,7 +150,9 @@ impl Writer {
                 at
             }
         };
-        let Some(Item { id, body: Body::Message { pieces, .. }, .. }) = self.items.get_mut(at) else { return };
+        let Some(Item { id, body: Body::Message { pieces, .. }, .. }) = self.items.get_mut(at) else {
+            return;
+        };
         let content = pieces.len();
         pieces.push(Piece { refusal, ..Piece::default() });
         let part = pieces.last().map(Piece::written).unwrap_or_default();
@@ -185,14 +187,26 @@ impl Writer {
             }
             (Body::Reasoning { text, .. }, Delta::Reasoning(more)) => {
                 text.push_str(more);
-                self.events.summary_text("response.reasoning_summary_text.delta", (id, at), ("delta", more), out);
+                self.events.summary_text(
+                    "response.reasoning_summary_text.delta",
+                    (id, at),
+                    ("delta", more),
+                    out,
+                );
             }
-            (Body::Reasoning { sealed, .. }, Delta::Signature(signature)) => *sealed = Some(signature.clone()),
+            (Body::Reasoning { sealed, .. }, Delta::Signature(signature)) => {
+                *sealed = Some(signature.clone())
+            }
             (Body::Call { call, custom }, Delta::Arguments(more)) => {
                 call.arguments.push_str(more);
                 // The input is one of the arguments: it is known when they are whole.
                 if !*custom {
-                    self.events.argument("response.function_call_arguments.delta", (id, at), ("delta", more), out);
+                    self.events.argument(
+                        "response.function_call_arguments.delta",
+                        (id, at),
+                        ("delta", more),
+                        out,
+                    );
                 }
             }
             _ => {}
@@ -229,7 +243,12 @@ impl Writer {
                 // A call without arguments still has to parse as JSON.
                 if call.arguments.is_empty() {
                     call.arguments.push_str("{}");
-                    self.events.argument("response.function_call_arguments.delta", spot, ("delta", "{}"), out);
+                    self.events.argument(
+                        "response.function_call_arguments.delta",
+                        spot,
+                        ("delta", "{}"),
+                        out,
+                    );
                 }
                 let whole = ("arguments", call.arguments.as_str());
                 self.events.argument("response.function_call_arguments.done", spot, whole, out);

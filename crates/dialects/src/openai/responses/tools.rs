@@ -98,7 +98,9 @@ fn hosted(value: &Value, losses: &mut Losses) -> Option<Value> {
     if kind.starts_with("web_search_2") {
         return Some(anthropic_search(value, losses));
     }
-    let dated = kind.rsplit_once('_').is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()));
+    let dated = kind
+        .rsplit_once('_')
+        .is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()));
     if dated || kind == "mcp_toolset" {
         losses.add(format!("tools.{kind}"));
         return None;
@@ -156,6 +158,8 @@ pub(super) fn choice(choice: &ToolChoice, tools: &[Tool]) -> Value {
 pub(super) fn is_custom(tools: &[Tool], name: &str) -> bool {
     tools.iter().any(|tool| match tool {
         Tool::Function { name: own, extra, .. } => own == name && extra.contains_key(custom::FORM),
-        Tool::Hosted(value) => value.get("custom").and_then(|inner| inner.get("name")).is_some_and(|own| own == name),
+        Tool::Hosted(value) => {
+            value.get("custom").and_then(|inner| inner.get("name")).is_some_and(|own| own == name)
+        }
     })
 }
