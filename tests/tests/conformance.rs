@@ -23,6 +23,8 @@ const FILES: &[&str] = &[
     "together.chat",
     "xai.chat",
     "perplexity.chat",
+    "openai.responses",
+    "xai.responses",
     "anthropic.chat",
     "anthropic.messages",
     "openai.messages_x",

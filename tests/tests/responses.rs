@@ -2,20 +2,24 @@
 
 use gatewright_tests::answer::events;
 use gatewright_tests::client::Client;
-use gatewright_tests::gateway::{Gateway, MASTER, deployment};
+use gatewright_tests::gateway::{Gateway, MASTER, Setup, deployment};
 use gatewright_tests::upstream::{Said, Script, Upstream};
 use serde_json::{Value, json};
 
 /// One deployment that speaks Responses itself, one that chats, one of Anthropic's, and one that is asked in Responses
 /// whatever its clients speak.
 fn serving(upstream: &Upstream, more: &str) -> Gateway {
+    Setup::new(format!("{more}{}{MASTER}", models(upstream))).start()
+}
+
+fn models(upstream: &Upstream) -> String {
     let list = [
         deployment("native", "openai/gpt-4o", upstream, ""),
         deployment("chat", "groq/llama-3.3-70b-versatile", upstream, ""),
         deployment("claude", "anthropic/claude-sonnet-4-5", upstream, ""),
         deployment("bridged", "openai/responses/gpt-4o", upstream, ""),
     ];
-    Gateway::start(&format!("{more}model_list:\n{}", list.concat()))
+    format!("model_list:\n{}", list.concat())
 }
 
 fn text(response: &Value) -> String {
@@ -175,7 +179,7 @@ fn an_answer_that_is_not_stored_is_not_found() {
 #[test]
 fn another_tenants_answer_is_not_found() {
     let upstream = Upstream::start();
-    let gateway = serving(&upstream, MASTER);
+    let gateway = serving(&upstream, "");
     let admin = Client::of(&gateway);
     let made = |body: Value| admin.post("/key/generate", &body).json()["key"].as_str().unwrap().to_owned();
     let team = admin.post("/team/new", &json!({})).json()["team_id"].clone();
@@ -243,7 +247,8 @@ fn what_an_upstream_keeps_is_asked_of_the_deployment_that_has_it() {
 fn answers_in_the_database_outlive_a_restart() {
     let upstream = Upstream::start();
     for (store, status) in [("database", 200), ("memory", 400)] {
-        let mut gateway = serving(&upstream, &format!("general_settings: {{response_store: {store}}}\n"));
+        let config = format!("{}{MASTER}  response_store: {store}\n", models(&upstream));
+        let mut gateway = Setup::new(config).start();
         let client = Client::of(&gateway);
         let first = client.post("/v1/responses", &json!({"model": "claude", "input": "hi"})).json();
         gateway.kill();

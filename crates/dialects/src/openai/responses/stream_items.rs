@@ -66,11 +66,11 @@ impl Items {
         self.list.len() - 1
     }
 
-    pub(super) fn get(&self, at: usize) -> Option<&Item> {
+    pub(super) fn item(&self, at: usize) -> Option<&Item> {
         self.list.get(at)
     }
 
-    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut Item> {
+    pub(super) fn edit(&mut self, at: usize) -> Option<&mut Item> {
         self.list.get_mut(at)
     }
 

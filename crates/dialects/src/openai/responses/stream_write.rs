@@ -135,7 +135,7 @@ impl Writer {
         let at = self.items.add(body);
         self.items.place(index, at, 0);
         self.added(at, out);
-        if let Some(Item { id, body: Body::Reasoning { .. }, .. }) = self.items.get(at) {
+        if let Some(Item { id, body: Body::Reasoning { .. }, .. }) = self.items.item(at) {
             self.events.summary_part("response.reasoning_summary_part.added", (id, at), "", out);
         }
     }
@@ -150,7 +150,7 @@ impl Writer {
                 at
             }
         };
-        let Some(Item { id, body: Body::Message { pieces, .. }, .. }) = self.items.get_mut(at) else {
+        let Some(Item { id, body: Body::Message { pieces, .. }, .. }) = self.items.edit(at) else {
             return;
         };
         let content = pieces.len();
@@ -162,14 +162,14 @@ impl Writer {
     }
 
     fn added(&mut self, at: usize, out: &mut BytesMut) {
-        if let Some(item) = self.items.get(at) {
+        if let Some(item) = self.items.item(at) {
             self.events.item("response.output_item.added", at, &item.begun(), out);
         }
     }
 
     fn delta(&mut self, index: u32, delta: &Delta, out: &mut BytesMut) {
         let Some((at, content)) = self.items.placed(index) else { return };
-        let Some(Item { id, body, .. }) = self.items.get_mut(at) else { return };
+        let Some(Item { id, body, .. }) = self.items.edit(at) else { return };
         let place = Place { item: id, at, content };
         match (body, delta) {
             (Body::Message { pieces, .. }, Delta::Text(text)) => {
@@ -216,7 +216,7 @@ impl Writer {
     fn part_end(&mut self, index: u32, out: &mut BytesMut) {
         let Some((at, content)) = self.items.placed(index) else { return };
         self.items.forget(index);
-        let Some(Item { id, body, .. }) = self.items.get_mut(at) else { return };
+        let Some(Item { id, body, .. }) = self.items.edit(at) else { return };
         let place = Place { item: id, at, content };
         match body {
             Body::Message { pieces, .. } => {
@@ -259,7 +259,7 @@ impl Writer {
     }
 
     fn item_done(&mut self, at: usize, out: &mut BytesMut) {
-        let Some(item) = self.items.get_mut(at).filter(|item| !item.done) else { return };
+        let Some(item) = self.items.edit(at).filter(|item| !item.done) else { return };
         item.done = true;
         self.events.item("response.output_item.done", at, &item.written(), out);
     }
@@ -267,14 +267,14 @@ impl Writer {
     /// Closes the open message, now or when its last text is whole.
     fn close_message(&mut self, out: &mut BytesMut) {
         let Some(at) = self.items.message.take() else { return };
-        if let Some(Item { body: Body::Message { closing, .. }, .. }) = self.items.get_mut(at) {
+        if let Some(Item { body: Body::Message { closing, .. }, .. }) = self.items.edit(at) {
             *closing = true;
         }
         self.settle_message(at, out);
     }
 
     fn settle_message(&mut self, at: usize, out: &mut BytesMut) {
-        let whole = match self.items.get(at) {
+        let whole = match self.items.item(at) {
             Some(Item { body: Body::Message { pieces, closing }, .. }) => {
                 *closing && pieces.iter().all(|piece| piece.ended)
             }
