@@ -6,7 +6,8 @@ use super::{Got, GotTool, GotUsage};
 
 /// Reads a whole answer.
 pub fn whole(body: &Value) -> Got {
-    let mut got = Got { model: text(&body["model"]), choices: 1, usage: usage(&body["usage"]), ..Got::default() };
+    let mut got =
+        Got { model: text(&body["model"]), choices: 1, usage: usage(&body["usage"]), ..Got::default() };
     if body["object"] != "response" || text(&body["id"]).is_empty() || !body["created_at"].is_number() {
         got.fault("no response with an id and a time");
     }

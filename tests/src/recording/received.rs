@@ -91,9 +91,10 @@ fn expect_answer(case: &Case, alias: &str, got: &Got, check: &mut Check<'_>) {
     check(got.text == expect.text, &|| format!("text {:?}, not {:?}", short(&got.text), short(&expect.text)));
     // A recording shows the beginning of long reasoning.
     let cut = expect.reasoning.strip_suffix("...").filter(|_| case.client_is_responses());
-    check(got.reasoning == expect.reasoning || cut.is_some_and(|cut| got.reasoning.starts_with(cut)), &|| {
-        format!("reasoning {:?}, not {:?}", short(&got.reasoning), short(&expect.reasoning))
-    });
+    check(
+        got.reasoning == expect.reasoning || cut.is_some_and(|cut| got.reasoning.starts_with(cut)),
+        &|| format!("reasoning {:?}, not {:?}", short(&got.reasoning), short(&expect.reasoning)),
+    );
     // Anthropic has no field for a refusal's words: they come as text.
     if !case.client_is_anthropic() {
         check(got.refusal == expect.refusal, &|| {

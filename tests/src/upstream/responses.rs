@@ -95,6 +95,9 @@ impl Events {
         let place = |index: &str| json!({"item_id": item["id"], "output_index": at, index: 0});
         match item["type"].as_str() {
             Some("reasoning") => {
+                let mut begun = place("summary_index");
+                begun["part"] = json!({"type": "summary_text", "text": ""});
+                self.push("response.reasoning_summary_part.added", begun);
                 for piece in &said.reasoning {
                     let mut fields = place("summary_index");
                     fields["delta"] = piece.as_str().into();
@@ -111,13 +114,33 @@ impl Events {
                 }
             }
             _ => {
-                for piece in &said.text {
+                for (index, part) in item["content"].as_array().into_iter().flatten().enumerate() {
                     let mut fields = place("content_index");
-                    fields["delta"] = piece.as_str().into();
-                    self.push("response.output_text.delta", fields);
+                    fields["content_index"] = index.into();
+                    self.part(&fields, part, said);
                 }
             }
         }
         self.push("response.output_item.done", json!({"output_index": at, "item": item}));
+    }
+
+    /// A piece of a message: its text comes in the script's pieces, a refusal at once.
+    fn part(&mut self, place: &Value, part: &Value, said: &Said) {
+        let with = |key: &str, value: Value| {
+            let mut fields = place.clone();
+            fields[key] = value;
+            fields
+        };
+        let is_text = part["type"] == "output_text";
+        let (key, name) = if is_text { ("text", "output_text") } else { ("refusal", "refusal") };
+        let mut begun = part.clone();
+        begun[key] = "".into();
+        self.push("response.content_part.added", with("part", begun));
+        let refusal: Vec<String> = said.refusal.iter().cloned().collect();
+        for piece in if is_text { &said.text } else { &refusal } {
+            self.push(&format!("response.{name}.delta"), with("delta", piece.as_str().into()));
+        }
+        self.push(&format!("response.{name}.done"), with(key, part[key].clone()));
+        self.push("response.content_part.done", with("part", part.clone()));
     }
 }

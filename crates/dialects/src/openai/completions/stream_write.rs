@@ -77,10 +77,10 @@ impl Writer {
         let tokens = choice.tokens.take().and_then(|chat| logprobs::from_chat(&chat, choice.written));
         choice.written += text.chars().count();
         let index = choice.index;
-        self.chunk(index, text, tokens.as_ref(), "null", out);
+        self.chunk(index, (text, tokens.as_ref()), "null", out);
     }
 
-    fn chunk(&self, index: u32, text: &str, tokens: Option<&Value>, finish: &str, out: &mut BytesMut) {
+    fn chunk(&self, index: u32, (text, tokens): (&str, Option<&Value>), finish: &str, out: &mut BytesMut) {
         out.put_slice(&self.head);
         out.put_slice(b"{\"text\":");
         put_text(out, text);
@@ -136,7 +136,8 @@ impl Encode for Writer {
                 let tokens = self.choices.get_mut(place).and_then(|choice| choice.tokens.take());
                 let written = self.choices.get(place).map_or(0, |choice| choice.written);
                 let tokens = tokens.and_then(|chat| logprobs::from_chat(&chat, written));
-                self.chunk(*choice, "", tokens.as_ref(), &format!("\"{}\"", finish::word(*reason)), out);
+                let finish = format!("\"{}\"", finish::word(*reason));
+                self.chunk(*choice, ("", tokens.as_ref()), &finish, out);
             }
             Event::End => self.end(out),
             // Only text continues a text.

@@ -53,15 +53,19 @@ pub(super) fn failure(response: &Value) -> Error {
     Error::new(ErrorKind::Upstream, format!("the upstream's answer is {status}"))
 }
 
-/// The last event of a stream that fails.
+/// The last event of a stream that fails. The API's reference has its fields flat; the API itself, and the libraries that
+/// raise it, have them in an `error`.
 pub(super) fn error_event(error: &Error) -> Bytes {
-    let code = error.code().map_or_else(|| error.kind().openai_type().to_owned(), str::to_owned);
+    let kind = error.wire_type().unwrap_or(error.kind().openai_type());
+    let code = error.code().unwrap_or(kind);
+    let (message, param) = (error.message(), error.param());
     let event = json!({
         "type": "error",
         "code": code,
-        "message": error.message(),
-        "param": error.param(),
+        "message": message,
+        "param": param,
         "sequence_number": 0,
+        "error": {"type": kind, "code": code, "message": message, "param": param},
     });
     event.to_string().into()
 }

@@ -19,6 +19,14 @@ pub(super) struct Place<'a> {
     pub(super) content: usize,
 }
 
+/// Words of a text or of a refusal, with how likely they were.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub(super) refusal: bool,
+    pub(super) text: &'a str,
+    pub(super) tokens: &'a [Value],
+}
+
 // === impl Events ===
 
 impl Events {
@@ -44,14 +52,8 @@ impl Events {
     }
 
     /// More of a text or a refusal.
-    pub(super) fn text(
-        &mut self,
-        place: Place<'_>,
-        refusal: bool,
-        text: &str,
-        tokens: &[Value],
-        out: &mut BytesMut,
-    ) {
+    pub(super) fn text(&mut self, place: Place<'_>, said: Said<'_>, out: &mut BytesMut) {
+        let Said { refusal, text, tokens } = said;
         let name = if refusal { "response.refusal.delta" } else { "response.output_text.delta" };
         self.write(name, out, |fields| {
             place.put(fields);
@@ -63,14 +65,8 @@ impl Events {
     }
 
     /// A text or a refusal that is whole.
-    pub(super) fn text_done(
-        &mut self,
-        place: Place<'_>,
-        refusal: bool,
-        text: &str,
-        tokens: &[Value],
-        out: &mut BytesMut,
-    ) {
+    pub(super) fn text_done(&mut self, place: Place<'_>, said: Said<'_>, out: &mut BytesMut) {
+        let Said { refusal, text, tokens } = said;
         let name = if refusal { "response.refusal.done" } else { "response.output_text.done" };
         self.write(name, out, |fields| {
             place.put(fields);

@@ -111,10 +111,8 @@ impl Reader {
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.argue(at, told.delta.unwrap_or_default(), out);
             }
-            "response.function_call_arguments.done" => {
-                if self.parts.find(Spot::item(at)).is_some_and(|open| open.said == 0) {
-                    self.argue(at, told.arguments.unwrap_or_default(), out);
-                }
+            "response.function_call_arguments.done" if self.is_silent(at) => {
+                self.argue(at, told.arguments.unwrap_or_default(), out);
             }
             _ => {}
         }
@@ -138,7 +136,7 @@ impl Reader {
     fn item_added(&mut self, at: u32, raw: Option<&RawValue>, out: &mut Vec<Event>) {
         let Some(Ok(Item::Model(Part::ToolCall(call)))) = raw.map(item) else { return };
         self.called = true;
-        let custom = raw.is_some_and(|raw| is_custom(raw));
+        let custom = raw.is_some_and(is_custom);
         let open = self.parts.open(Spot::item(at), PartKind::ToolCall { id: call.id, name: call.name }, out);
         open.custom = custom;
         // A custom call's input is told bare, and here it becomes a function's arguments when it is whole.
@@ -155,7 +153,7 @@ impl Reader {
                 if known.is_none() {
                     self.item_added(at, Some(raw), out);
                 }
-                if self.parts.find(Spot::item(at)).is_some_and(|open| open.said == 0) {
+                if self.is_silent(at) {
                     self.write_arguments(at, call.arguments, out);
                 }
             }
@@ -233,6 +231,11 @@ impl Reader {
         if let (Some(signature), Some(open)) = (signature, self.parts.find_mut(Spot::item(at))) {
             open.tell(Delta::Signature(signature), out);
         }
+    }
+
+    /// Whether an item has begun and nothing was said of it yet.
+    fn is_silent(&self, at: u32) -> bool {
+        self.parts.find(Spot::item(at)).is_some_and(|open| open.said == 0)
     }
 
     fn argue(&mut self, at: u32, text: Cow<'_, str>, out: &mut Vec<Event>) {

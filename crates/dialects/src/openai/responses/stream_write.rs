@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::object::{Response, response_id, seed};
 use super::outcome::{self, Ending};
-use super::stream_events::{Events, Place};
+use super::stream_events::{Events, Place, Said};
 use super::stream_items::{Body, Item, Items, Piece};
 use super::{custom, reply_write};
 
@@ -176,7 +176,8 @@ impl Writer {
                 let Some(piece) = pieces.get_mut(content) else { return };
                 piece.text.push_str(text);
                 let tokens = std::mem::take(&mut self.tokens);
-                self.events.text(place, piece.refusal, text, &tokens, out);
+                let said = Said { refusal: piece.refusal, text, tokens: &tokens };
+                self.events.text(place, said, out);
                 piece.tokens.extend(tokens);
             }
             (Body::Message { pieces, .. }, Delta::Citation(citation)) => {
@@ -223,7 +224,8 @@ impl Writer {
                 let Some(piece) = pieces.get_mut(content) else { return };
                 piece.ended = true;
                 piece.tokens.append(&mut self.tokens);
-                self.events.text_done(place, piece.refusal, &piece.text, &piece.tokens, out);
+                let said = Said { refusal: piece.refusal, text: &piece.text, tokens: &piece.tokens };
+                self.events.text_done(place, said, out);
                 self.events.content_part("response.content_part.done", place, &piece.written(), out);
                 return self.settle_message(at, out);
             }
