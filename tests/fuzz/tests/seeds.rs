@@ -23,5 +23,7 @@ fn every_seed_passes_its_target() {
     check("body", body::check);
     check("sse", sse::check);
     check("openai", |data| codec::check(Dialect::OpenAiChat, data));
+    check("responses", |data| codec::check(Dialect::OpenAiResponses, data));
+    check("completions", |data| codec::check(Dialect::OpenAiCompletions, data));
     check("anthropic", |data| codec::check(Dialect::AnthropicMessages, data));
 }

@@ -18,7 +18,12 @@ pub fn check(dialect: Dialect, data: &[u8]) {
     errors::check(codec, data);
 }
 
-const ALL: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+const ALL: [Dialect; 4] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::OpenAiCompletions,
+    Dialect::AnthropicMessages,
+];
 
 fn others(codec: &dyn Codec) -> &'static dyn Codec {
     of(match codec.dialect() {
