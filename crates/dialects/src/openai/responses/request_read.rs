@@ -68,6 +68,8 @@ fn push(item: Item, turns: &mut Vec<Turn>) {
         Item::Nothing => return,
     };
     match turns.last_mut() {
+        // A model that said nothing is left out.
+        _ if role == Role::Assistant && parts.is_empty() => {}
         Some(last) if role == Role::Assistant && last.role == role => last.parts.append(&mut parts),
         _ => turns.push(Turn::new(role, parts)),
     }
