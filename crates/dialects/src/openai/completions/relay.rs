@@ -126,7 +126,7 @@ impl Places {
         let mut s = Scanner::new(data);
         s.object(|s, field| {
             match (field.key, s.peek()?) {
-                (b"model", b'"') => places.model = s.skip(),
+                (b"model", first) if first != b'n' => places.model = s.skip(),
                 (b"usage", _) => {
                     let at = s.skip()?;
                     places.without_usage = Some(s.removal(field));
