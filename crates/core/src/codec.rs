@@ -91,6 +91,16 @@ pub trait Codec: Send + Sync + 'static {
     /// Edits a request of this dialect for an upstream of this dialect: the model's name, and usage in a stream.
     fn readdress(&self, body: &mut Json, model: &str);
 
+    /// The most tokens that one answer may have, where a client's request says so: what is held for it.
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        body.get("max_tokens").ok().flatten()
+    }
+
+    /// How many answers a client's request wants.
+    fn answers(&self, body: &Json) -> u64 {
+        body.get("n").ok().flatten().unwrap_or(1)
+    }
+
     /// Lets an answer have no more than `cap` tokens, whatever a request of this dialect says.
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         body.lower("max_tokens", cap);

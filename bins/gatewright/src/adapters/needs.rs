@@ -8,7 +8,7 @@ use gatewright_limits::{Foresee, Need, Wanted};
 use gatewright_routing::LiveTable;
 use memchr::memmem;
 
-use super::prices::{Asked, Ceiling, PriceList, answers, stated_cap, tier};
+use super::prices::{Asked, Ceiling, PriceList, tier};
 
 /// Foresees what calls need.
 pub(crate) struct Needs {
@@ -55,7 +55,7 @@ impl Needs {
         };
         let ceilings = self.ceilings(call, asked);
         let most = |of: fn(&Ceiling) -> u64| ceilings.iter().map(of).max().unwrap_or_default();
-        let stated = stated_cap(json);
+        let stated = call.codec.stated_cap(json);
         let own = stated.unwrap_or_else(|| most(|ceiling| ceiling.cap));
         let output_cap = call.output_cap.map_or(own, |cap| own.min(cap));
         let each = most(|ceiling| ceiling.output.0);
@@ -63,7 +63,7 @@ impl Needs {
             tokens,
             input: ceilings.iter().map(|ceiling| ceiling.input).max().unwrap_or_default(),
             output: Price(each),
-            answers: answers(json),
+            answers: call.codec.answers(json),
             output_cap,
             least_output: if stated.is_some() { output_cap } else { output_cap.min(self.least_output) },
             known_cap: stated.is_some() || call.output_cap.is_some() || ceilings.iter().all(|c| c.known_cap),

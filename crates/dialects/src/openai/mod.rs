@@ -46,6 +46,11 @@ impl Codec for OpenAi {
         relay::readdress(body, model);
     }
 
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        let cap = |key: &str| body.get::<u64>(key).ok().flatten();
+        cap("max_completion_tokens").or_else(|| cap("max_tokens"))
+    }
+
     fn cap_output(&self, body: &mut Json, cap: u64, model: &ModelFacts) {
         relay::cap_output(body, cap, model);
     }

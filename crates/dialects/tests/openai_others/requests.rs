@@ -4,7 +4,7 @@ use gatewright_core::ErrorKind;
 use gatewright_core::chat::{Answer, Choice, Extra, Finish, Part, ToolCall};
 use serde_json::{Value, json};
 
-use super::{completions, decode, responses, style};
+use super::{completions, decode, json as json_of, responses, style};
 
 #[test]
 fn what_only_the_provider_keeps_is_refused_elsewhere() {
@@ -52,6 +52,21 @@ fn a_prompt_is_one_text_where_a_chat_answers_it() {
     ] {
         let read = decode(completions(), &json!({"model": "m", "prompt": prompt}));
         assert_eq!(read.err().map(|err| err.kind()), kind, "{prompt}");
+    }
+}
+
+#[test]
+fn what_may_be_written_is_read_where_the_dialect_says_it() {
+    for (codec, request, cap, answers) in [
+        (responses(), json!({"max_output_tokens": 9, "max_tokens": 1, "n": 5}), Some(9), 1),
+        (responses(), json!({"max_tokens": 1}), None, 1),
+        (completions(), json!({"max_tokens": 9, "max_output_tokens": 1, "prompt": "a", "n": 2}), Some(9), 2),
+        (completions(), json!({"prompt": ["a", "b", "c"], "n": 2, "best_of": 4}), None, 12),
+        (completions(), json!({"prompt": [1, 2, 3]}), None, 1),
+        (completions(), json!({"prompt": [[1], [2]]}), None, 2),
+    ] {
+        let body = json_of(&request);
+        assert_eq!((codec.stated_cap(&body), codec.answers(&body)), (cap, answers), "{request}");
     }
 }
 

@@ -46,6 +46,12 @@ impl Codec for Completions {
         OpenAi.readdress(body, model);
     }
 
+    fn answers(&self, body: &Json) -> u64 {
+        // The best of several is chosen after all of them were written, and paid for.
+        let most = ["n", "best_of"].into_iter().filter_map(|key| body.get::<u64>(key).ok()?).max();
+        prompt::count(body).saturating_mul(most.unwrap_or(1))
+    }
+
     fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
         relay::whole(&body, style)
     }

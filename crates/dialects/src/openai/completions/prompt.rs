@@ -33,6 +33,16 @@ pub(super) fn only_text(body: &Json) -> Result<String> {
     }
 }
 
+/// How many prompts a request has: tokens in one list are one.
+pub(super) fn count(body: &Json) -> u64 {
+    match body.get("prompt") {
+        Ok(Some(Value::Array(items))) if !items.iter().all(Value::is_number) => {
+            u64::try_from(items.len()).unwrap_or(u64::MAX)
+        }
+        _ => 1,
+    }
+}
+
 /// What the answer begins with, where its client asked to read its prompt again.
 pub(super) fn echoed(asked: Option<&Json>) -> Option<String> {
     let asked = asked.filter(|asked| asked.raw("echo") == Some(b"true"))?;

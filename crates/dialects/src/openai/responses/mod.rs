@@ -60,6 +60,14 @@ impl Codec for Responses {
         body.set_string("model", model);
     }
 
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        body.get("max_output_tokens").ok().flatten()
+    }
+
+    fn answers(&self, _body: &Json) -> u64 {
+        1
+    }
+
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         body.lower("max_output_tokens", cap);
     }
