@@ -24,11 +24,24 @@ pub(super) struct Item {
 
 /// What it is, as far as it has come.
 pub(super) enum Body {
-    Message { pieces: Vec<Piece>, closing: bool },
-    Reasoning { text: String, sealed: Option<String> },
+    Message {
+        pieces: Vec<Piece>,
+        closing: bool,
+    },
+    Reasoning {
+        text: String,
+        sealed: Option<String>,
+    },
     Redacted(String),
-    Call { call: ToolCall, custom: bool },
-    Hosted(Value),
+    Call {
+        call: ToolCall,
+        custom: bool,
+    },
+    /// What a provider's own tool did; its input may be told after its beginning.
+    Hosted {
+        item: Value,
+        input: String,
+    },
 }
 
 /// One text, or one refusal, of a message.
@@ -60,7 +73,9 @@ impl Items {
             Body::Reasoning { .. } | Body::Redacted(_) => self.id("rs"),
             Body::Call { custom: true, .. } => self.id("ctc"),
             Body::Call { .. } => self.id("fc"),
-            Body::Hosted(item) => item.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            Body::Hosted { item, .. } => {
+                item.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+            }
         };
         self.list.push(Item { id, body, done: false });
         self.list.len() - 1
@@ -111,7 +126,7 @@ impl Item {
                 json!({"id": self.id, "type": "reasoning", "summary": []})
             }
             Body::Call { call, custom } => reply_write::tool_call(&self.id, status, call, *custom),
-            Body::Hosted(item) => item.clone(),
+            Body::Hosted { item, .. } => item.clone(),
         }
     }
 
@@ -127,7 +142,7 @@ impl Item {
             }
             Body::Redacted(data) => reply_write::reasoning(&self.id, None, Some(data)),
             Body::Call { call, custom } => reply_write::tool_call(&self.id, status, call, *custom),
-            Body::Hosted(item) => item.clone(),
+            Body::Hosted { item, .. } => item.clone(),
         }
     }
 }

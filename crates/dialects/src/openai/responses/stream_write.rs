@@ -127,7 +127,7 @@ impl Writer {
                 Body::Call { call: ToolCall { id, name, arguments: String::new(), cache: None }, custom }
             }
             PartKind::Other(value) => match reply_write::hosted(&self.items.id("ws"), value) {
-                Some(item) => Body::Hosted(item),
+                Some(item) => Body::Hosted { item, input: String::new() },
                 None => return,
             },
             PartKind::Text | PartKind::Refusal => return,
@@ -210,6 +210,9 @@ impl Writer {
                     );
                 }
             }
+            (Body::Hosted { input, .. }, Delta::Other(more)) => {
+                input.push_str(more.get("partial_json").and_then(Value::as_str).unwrap_or_default());
+            }
             _ => {}
         }
     }
@@ -255,7 +258,14 @@ impl Writer {
                 let whole = ("arguments", call.arguments.as_str());
                 self.events.argument("response.function_call_arguments.done", spot, whole, out);
             }
-            Body::Redacted(_) | Body::Hosted(_) => {}
+            Body::Hosted { item, input } => {
+                let told: Option<Value> = serde_json::from_str(input).ok();
+                let query = told.as_ref().and_then(|told| told.get("query"));
+                if let (Some(query), Some(Value::Object(action))) = (query, item.get_mut("action")) {
+                    action.insert("query".to_owned(), query.clone());
+                }
+            }
+            Body::Redacted(_) => {}
         }
         self.item_done(at, out);
     }
