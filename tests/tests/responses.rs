@@ -66,6 +66,19 @@ fn every_upstream_answers_a_client_of_responses() {
 }
 
 #[test]
+fn an_address_that_ends_as_the_chats_does_is_no_other_place() {
+    let upstream = Upstream::start();
+    let params = json!({"model": "openai/gpt-4o", "api_base": format!("{}/v1/chat/completions", upstream.base()), "api_key": "k"});
+    let entry = json!({"model_name": "m", "litellm_params": params});
+    let gateway = Gateway::start(&format!("model_list:\n  - {entry}\n"));
+    let client = Client::of(&gateway);
+    assert_eq!(client.post("/v1/responses", &json!({"model": "m", "input": "hi"})).status, 200);
+    assert_eq!(upstream.last().path, "/v1/responses");
+    assert_eq!(client.chat("m", "hi").status, 200);
+    assert_eq!(upstream.last().path, "/v1/chat/completions");
+}
+
+#[test]
 fn tools_are_called_over_every_upstream() {
     let upstream = Upstream::start();
     let gateway = serving(&upstream, "");

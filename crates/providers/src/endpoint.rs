@@ -112,10 +112,12 @@ fn addresses(
     fill: &Fill<'_>,
 ) -> Result<Vec<Address>> {
     let path = |operation: Operation, stream: bool| match row.path_of(model, operation, stream) {
-        Some(template) => fill.fill(template).map(Some),
-        None => Ok(codec.path(operation, fill.model(), stream)),
+        // A row's paths are those of its own dialect.
+        Some(template) if !row.also.contains(&codec.dialect()) => fill.fill(template).map(Some),
+        _ => Ok(codec.path(operation, fill.model(), stream)),
     };
-    let root = Root::new(base, path(Operation::Chat, false)?.as_deref(), row);
+    let own = gatewright_dialects::of(row.dialect).path(Operation::Chat, fill.model(), false);
+    let root = Root::new(base, [path(Operation::Chat, false)?, own], row);
     let mut addresses = Vec::new();
     for operation in Operation::ALL {
         for stream in [false, true] {
@@ -137,9 +139,9 @@ struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// Without the chat's path where an operator wrote it out.
-    fn new(base: &'a str, chat: Option<&str>, row: &'a ProviderRow) -> Self {
-        if let Some(base) = chat.and_then(|path| base.strip_suffix(path)) {
+    /// Without the chat's path where an operator wrote it out, be it that of the provider's own dialect.
+    fn new(base: &'a str, chat: [Option<String>; 2], row: &'a ProviderRow) -> Self {
+        if let Some(base) = chat.iter().flatten().find_map(|path| base.strip_suffix(path.as_str())) {
             return Self { base, suffix: "" };
         }
         let suffix = row.quirks.iter().find_map(|quirk| match quirk {
