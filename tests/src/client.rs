@@ -95,6 +95,11 @@ impl Client {
         self.open("GET", path, b"")?.try_finish()
     }
 
+    /// A `DELETE`.
+    pub fn delete(&self, path: &str) -> Response {
+        self.open("DELETE", path, b"").and_then(Live::try_finish).unwrap()
+    }
+
     /// A `POST` of JSON, and its whole answer.
     pub fn post(&self, path: &str, body: &Value) -> Response {
         self.post_bytes(path, body.to_string().as_bytes())

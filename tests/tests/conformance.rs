@@ -30,6 +30,8 @@ const FILES: &[&str] = &[
     "huggingface.chat",
     "cohere.chat",
     "ollama.chat",
+    "openai.responses",
+    "xai.responses",
     "anthropic.chat",
     "anthropic.messages",
     "bedrock.chat",

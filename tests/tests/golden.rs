@@ -17,8 +17,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 /// The dialects by their folders' names.
-const DIALECTS: [(&str, Dialect); 6] = [
+const DIALECTS: [(&str, Dialect); 8] = [
     ("openai", Dialect::OpenAiChat),
+    ("openai_responses", Dialect::OpenAiResponses),
+    ("openai_completions", Dialect::OpenAiCompletions),
     ("anthropic", Dialect::AnthropicMessages),
     ("gemini", Dialect::Gemini),
     ("bedrock", Dialect::BedrockConverse),
@@ -294,6 +296,7 @@ fn style() -> ReplyStyle {
         created: 1_700_000_000,
         attempt: AttemptId::from_bytes([0; 16]),
         older_functions: false,
+        asked: None,
     }
 }
 

@@ -1,9 +1,9 @@
-//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, against the gateway in front of the
-//! dialects.
+//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, and the first two's coding agents,
+//! against the gateway in front of the dialects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, deployment};
 use gatewright_tests::upstream::Upstream;
@@ -35,26 +35,99 @@ fn the_node_libraries_are_served() {
     check(Command::new("node").arg(home.join("check.mjs")));
 }
 
+#[test]
+fn the_coding_agents_are_served_over_every_kind_of_upstream() {
+    let Some(home) = agents() else { return };
+    let upstream = Upstream::start();
+    let gateway = serving(&upstream);
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "model_provider = \"gatewright\"\n[model_providers.gatewright]\nname = \"gatewright\"\n\
+         base_url = \"{}/v1\"\nenv_key = \"GATEWAY_KEY\"\nwire_api = \"responses\"\n",
+        gateway.base()
+    );
+    fs::write(folder.path().join("config.toml"), config).unwrap();
+    let agent = |name: &str| {
+        let mut command = Command::new(home.join("node_modules/.bin").join(name));
+        command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .env("HOME", folder.path())
+            .env("NO_PROXY", "*");
+        command
+    };
+    for (model, path) in [
+        ("openai-model", ["/v1/responses", "/v1/chat/completions"]),
+        ("anthropic-model", ["/v1/messages", "/v1/messages"]),
+        ("chat-model", ["/v1/chat/completions", "/v1/chat/completions"]),
+    ] {
+        let codex = said(
+            agent("codex")
+                .args(["exec", "--skip-git-repo-check", "--model", model, "say n=3"])
+                .env("CODEX_HOME", folder.path())
+                .env("GATEWAY_KEY", MASTER_KEY),
+        );
+        assert_eq!((codex.as_str(), upstream.last().path.as_str()), ("w0 w1 w2", path[0]), "{model}");
+        let claude = said(
+            agent("claude")
+                .args(["--print", "say n=3", "--model", model])
+                .envs([("ANTHROPIC_BASE_URL", gateway.base().as_str()), ("ANTHROPIC_AUTH_TOKEN", MASTER_KEY)])
+                .envs([("ANTHROPIC_DEFAULT_HAIKU_MODEL", model), ("DISABLE_AUTOUPDATER", "1")])
+                .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        );
+        let asked = upstream.last().path;
+        assert_eq!((claude.as_str(), asked.split('?').next()), ("w0 w1 w2", Some(path[1])), "{model}");
+    }
+}
+
+/// Where OpenAI's and Anthropic's agents are installed; `None` where npm has no network to fetch them over.
+fn agents() -> Option<PathBuf> {
+    let offline = std::cell::Cell::new(false);
+    let home = prepared("agents", "package-lock.json", |source, home| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(source.join(name), home.join(name)).unwrap();
+        }
+        let install = ["ci", "--no-audit", "--no-fund", "--fetch-retries", "1"];
+        let output = Command::new("npm").args(install).current_dir(home).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        offline.set(
+            ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT"].iter().any(|why| text.contains(why)),
+        );
+        assert!(output.status.success() || offline.get(), "npm failed: {text}");
+    });
+    if offline.get() {
+        println!("skipped: npm has no network to install the agents over");
+        fs::remove_dir_all(home).unwrap();
+        return None;
+    }
+    Some(home)
+}
+
 /// Runs a script against a gateway with one model of each dialect. Each runs alone: the libraries' retries are part of
 /// what is checked, so the gateway itself tries only once.
 fn check(script: &mut Command) {
     let upstream = Upstream::start();
-    let list = [
-        deployment("openai-model", "openai/gpt-4o", &upstream, ""),
-        deployment("anthropic-model", "anthropic/claude-sonnet-4-5", &upstream, ""),
-        deployment("gemini-model", "gemini/gemini-2.5-flash", &upstream, ""),
-        deployment("cohere-model", "cohere/command-a-03-2025", &upstream, ""),
-    ];
-    let gateway = Gateway::start(&format!(
-        "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
-        list.concat()
-    ));
+    let gateway = serving(&upstream);
     script
         .env("GATEWAY", gateway.base())
         .env("KEY", MASTER_KEY)
         .env("MODELS", "openai-model,anthropic-model,gemini-model")
         .env("COHERE", "cohere-model");
     run(script.env("NO_PROXY", "*"));
+}
+
+fn serving(upstream: &Upstream) -> Gateway {
+    let list = [
+        deployment("openai-model", "openai/gpt-4o", upstream, ""),
+        deployment("anthropic-model", "anthropic/claude-sonnet-4-5", upstream, ""),
+        deployment("gemini-model", "gemini/gemini-2.5-flash", upstream, ""),
+        deployment("cohere-model", "cohere/command-a-03-2025", upstream, ""),
+        deployment("chat-model", "groq/llama-3.3-70b-versatile", upstream, ""),
+    ];
+    Gateway::start(&format!(
+        "router_settings: {{num_retries: 0, disable_cooldowns: true}}\nmodel_list:\n{}",
+        list.concat()
+    ))
 }
 
 /// A folder under `target` with what `stamp` asks for; installed once, and again when the file changes.
@@ -76,9 +149,16 @@ fn prepared(name: &str, stamp: &str, install: impl Fn(&Path, &Path)) -> PathBuf 
 }
 
 fn run(command: &mut Command) {
+    said(command);
+}
+
+/// What a command that succeeds says.
+fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|err| panic!("{command:?}: {err}"));
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{command:?} ended with {}:\n{text}", output.status);
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} ended with {}:\n{said}\n{told}", output.status);
+    said
 }
 
 fn sources() -> PathBuf {

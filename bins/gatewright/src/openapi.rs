@@ -2,7 +2,7 @@
 
 use gatewright_admin::{BODIES, Field, Form, Place, TABLES, Table, Writer};
 use gatewright_core::{Dialect, Operation};
-use gatewright_gateway::Answers;
+use gatewright_gateway::{About, Answers};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,12 @@ fn of_models(answers: &Answers) -> Value {
     let (tag, summary, open) = match answers {
         Answers::Call(operation, dialect) => return call(*operation, *dialect),
         Answers::Google => return google(),
+        Answers::Response(About::Answer) => ("conversations", "An answer that is kept", false),
+        Answers::Response(About::Forget) => ("conversations", "Forgets an answer that is kept", false),
+        Answers::Response(About::Input) => ("conversations", "What a kept answer answers, in pages", false),
+        Answers::Response(About::Cancel) => {
+            ("conversations", "Ends an answer that is made in the background", false)
+        }
         Answers::Models => ("models", "The models that the caller may use", false),
         Answers::TokenCounter => {
             ("conversations", "Counts the tokens of a conversation, in LiteLLM's form", false)
@@ -83,14 +89,19 @@ fn call(operation: Operation, dialect: Dialect) -> Value {
         Operation::Transcriptions => ("audio", "Writes down what is spoken".to_owned()),
         Operation::Translations => ("audio", "Writes down what is spoken, in English".to_owned()),
     };
+    let (said, most) = match dialect {
+        Dialect::OpenAiResponses => (("input", json!({"type": ["string", "array"]})), "max_output_tokens"),
+        Dialect::OpenAiCompletions => (("prompt", json!({"type": ["string", "array"]})), "max_tokens"),
+        _ => (("messages", json!({"type": "array", "items": {"type": "object"}})), "max_tokens"),
+    };
     let body = json!({
         "type": "object",
-        "required": ["messages"],
+        "required": [said.0],
         "properties": {
             "model": {"type": "string"},
-            "messages": {"type": "array", "items": {"type": "object"}},
+            said.0: said.1,
             "stream": {"type": "boolean"},
-            "max_tokens": {"type": "integer"},
+            most: {"type": "integer"},
         },
     });
     json!({"tags": [tag], "summary": summary, "requestBody": content(&body)})

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
 use gatewright_core::SystemClock;
-use gatewright_gateway::{Gateway, Ports, Workers};
+use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::Router;
@@ -22,8 +22,8 @@ use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Known, Needs, Observed, ProviderKeys, Seeds,
-    StoredKeys, StoredModels, StoredParties,
+    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
+    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
 use crate::config::{Config, Environment};
 use crate::ledger::{LiveLedger, Watched};
@@ -43,6 +43,7 @@ const MOST_LANES: usize = 4;
 
 /// What is written down, and what is counted.
 struct Books {
+    store: Store,
     journal: Journal,
     ledger: Watched,
     counters: Arc<Counts>,
@@ -152,10 +153,10 @@ pub async fn serve(
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
     }
     ledger.settle_in(seeds).await;
+    let books = Books { store: store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
     if let Some(settings) = config.rotation.clone() {
         ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
     }
-    let books = Books { journal, ledger: ledger.watched(), counters: counters.clone() };
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
@@ -238,7 +239,7 @@ fn assemble(
     (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    Books { journal, ledger, counters }: Books,
+    Books { store, journal, ledger, counters }: Books,
 ) -> (pipeline::Policies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
@@ -251,6 +252,7 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let crossed = Arc::new(Crossed::default());
+    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,
@@ -261,14 +263,26 @@ fn assemble(
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
         deployment_limits: limits(live.rules.clone()).of_deployments(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
-        upstream: Upstream::new(registry.clone(), transport, tracer.clone(), Default::default()),
+        upstream: upstream.clone(),
     };
     let ports = Ports {
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
         health: Arc::new(Observed { table, registry, journal, ledger, crossed, counters }),
+        conversations: conversations(config, store, clock),
+        upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),
     };
     (policies, ports)
+}
+
+/// Keeps answers that can be gone on from.
+fn conversations(config: &Config, store: Store, clock: Arc<SystemClock>) -> Arc<dyn Conversations> {
+    let limits = config.gateway.kept_responses;
+    let memory = Remembered::new(limits, clock);
+    match config.store_responses {
+        true => Arc::new(StoredConversations { store, lifetime: limits.lifetime, memory }),
+        false => Arc::new(memory),
+    }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use gatewright::config::{Config, Said};
 use gatewright_admin::{Form, Place, ROUTES, Standing, TABLES, Writer};
 use gatewright_catalogue::{Auth, Catalogue};
-use gatewright_core::ErrorKind;
+use gatewright_core::{Dialect, ErrorKind};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -85,7 +85,8 @@ fn the_table_of_providers_is_the_catalogues() {
         .providers()
         .iter()
         .map(|row| {
-            let dialect = row.dialect.name();
+            let spoken = [row.dialect].into_iter().chain(row.also.iter().copied());
+            let dialect = spoken.map(Dialect::name).collect::<Vec<_>>().join(", ");
             let auth = match &row.auth {
                 Auth::Bearer => "bearer",
                 Auth::Header(name) | Auth::Query(name) => name,

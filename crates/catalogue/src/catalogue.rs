@@ -224,7 +224,8 @@ impl Catalogue {
 
     /// Keys to look for, each with whether it is a bare name.
     fn candidates<'a>(&self, provider: &str, name: &'a str) -> Vec<(Cow<'a, str>, bool)> {
-        let id = self.provider(provider).map_or(provider, |row| &row.id);
+        let row = self.provider(provider);
+        let (id, name) = (row.map_or(provider, |row| &row.id), row.map_or(name, |row| row.bare(name)));
         names::forms(name)
             .into_iter()
             .flat_map(|name| [(Cow::Owned(format!("{id}/{name}")), false), (Cow::Borrowed(name), true)])

@@ -32,6 +32,19 @@ impl Catalogue {
         overridden(known, overrides, dialect)
     }
 
+    /// What a provider's model speaks: what its row says, and Responses where the table knows the model for that alone.
+    pub fn dialect(&self, provider: &ProviderRow, name: &str, overrides: &Overrides) -> Dialect {
+        let mode = || match &overrides.mode {
+            Some(mode) => mode == "responses",
+            None => self.row(&provider.id, name, overrides).is_some_and(|row| row.mode == "responses"),
+        };
+        match provider.own_dialect_of(name) {
+            Some(own) => own,
+            None if provider.also.contains(&Dialect::OpenAiResponses) && mode() => Dialect::OpenAiResponses,
+            None => provider.dialect,
+        }
+    }
+
     /// What can be told of a model that the table does not list.
     fn unlisted(&self, provider: &ProviderRow, dialect: Dialect, name: &str) -> ModelFacts {
         let bare = name.rsplit('/').next().unwrap_or(name);

@@ -19,6 +19,9 @@ pub struct ProviderRow {
     /// What it speaks.
     #[serde(default = "openai_chat", deserialize_with = "dialect")]
     pub dialect: Dialect,
+    /// What it speaks besides, to clients of these dialects; everybody else is translated into its own.
+    #[serde(default, deserialize_with = "dialects")]
+    pub also: Vec<Dialect>,
     /// Where it is, without a trailing slash; `None` where only the operator knows.
     #[serde(default)]
     pub base_url: Option<String>,
@@ -71,6 +74,9 @@ pub struct ProviderRow {
 pub struct Models {
     /// How the names begin.
     pub prefixes: Vec<String>,
+    /// Whether that beginning only chooses this entry and is no part of the name that the provider knows.
+    #[serde(default)]
+    pub strip: bool,
     /// The quirks.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
@@ -146,7 +152,20 @@ impl ProviderRow {
 
     /// What a model of this name speaks.
     pub fn dialect_of(&self, model: &str) -> Dialect {
-        self.models_of(model).find_map(|models| models.dialect).unwrap_or(self.dialect)
+        self.own_dialect_of(model).unwrap_or(self.dialect)
+    }
+
+    /// What a model of this name speaks where it is not what the provider's others do.
+    pub(crate) fn own_dialect_of(&self, model: &str) -> Option<Dialect> {
+        self.models_of(model).find_map(|models| models.dialect)
+    }
+
+    /// The name that the provider knows a model by.
+    pub fn bare<'a>(&self, model: &'a str) -> &'a str {
+        let stripped = |models: &Models| {
+            models.prefixes.iter().filter(|_| models.strip).find_map(|prefix| model.strip_prefix(&**prefix))
+        };
+        self.models.iter().find_map(stripped).unwrap_or(model)
     }
 
     /// Where a model of this name is, as a template.
@@ -224,6 +243,14 @@ fn openai_chat() -> Dialect {
 fn dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Dialect, D::Error> {
     let word = String::deserialize(from)?;
     Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")))
+}
+
+fn dialects<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Dialect>, D::Error> {
+    let words = Vec::<String>::deserialize(from)?;
+    let read = |word: String| {
+        Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")))
+    };
+    words.into_iter().map(read).collect()
 }
 
 fn some_dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dialect>, D::Error> {

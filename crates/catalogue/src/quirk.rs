@@ -82,8 +82,6 @@ pub enum Quirk {
     SchemaAsTool,
     /// What is put before a model name that has no `/`.
     ModelPrefix(String),
-    /// What is cut from the front of a model's name: a word of the operator's about the model, not for the provider.
-    CutModelPrefix(String),
     /// The path below which the dialect stands; appended to a base URL of the operator's that does not end in it.
     BaseSuffix(String),
 }

@@ -1,6 +1,6 @@
 //! Providers by their names, and the rows themselves.
 
-use gatewright_catalogue::{Auth, Catalogue, ProviderRef, ProviderRow, Quirk, StreamUsage};
+use gatewright_catalogue::{Auth, Catalogue, Overrides, ProviderRef, ProviderRow, Quirk, StreamUsage};
 use gatewright_core::Dialect;
 
 #[test]
@@ -33,6 +33,29 @@ fn a_model_is_split_into_its_provider_and_the_name_there() {
         let split = Catalogue::builtin().split(model, custom).ok();
         assert_eq!(split.map(|(provider, name)| (provider.name(), name)), expected, "{model} {custom:?}");
     }
+}
+
+#[test]
+fn a_models_name_says_what_it_is_asked_in() {
+    let catalogue = Catalogue::builtin();
+    for (provider, model, dialect, bare) in [
+        ("openai", "gpt-4o", Dialect::OpenAiChat, "gpt-4o"),
+        ("openai", "responses/gpt-4o", Dialect::OpenAiResponses, "gpt-4o"),
+        // The table knows it for that API alone.
+        ("openai", "o1-pro", Dialect::OpenAiResponses, "o1-pro"),
+        ("openai", "gpt-3.5-turbo-instruct", Dialect::OpenAiCompletions, "gpt-3.5-turbo-instruct"),
+        ("text-completion-openai", "davinci-002", Dialect::OpenAiCompletions, "davinci-002"),
+        ("groq", "o1-pro", Dialect::OpenAiChat, "o1-pro"),
+    ] {
+        let row = catalogue.provider(provider).unwrap();
+        let told = (catalogue.dialect(row, model, &Overrides::default()), row.bare(model));
+        assert_eq!(told, (dialect, bare), "{provider}/{model}");
+    }
+    let mode = Overrides { mode: Some("responses".to_owned()), ..Overrides::default() };
+    let row = catalogue.provider("openai").unwrap();
+    assert_eq!(catalogue.dialect(row, "gpt-4o", &mode), Dialect::OpenAiResponses, "the operator says so");
+    let [plain, spelled] = ["gpt-4o", "responses/gpt-4o"].map(|name| catalogue.model("openai", name));
+    assert_eq!(plain, spelled, "and it is the same model");
 }
 
 #[test]

@@ -111,6 +111,10 @@ pub struct Controls {
     pub trace_id: Option<Arc<str>>,
     /// The end user on whose behalf the client calls.
     pub end_user: Option<Arc<str>>,
+    /// The answer that the conversation goes on from, where the gateway knows it itself.
+    pub previous_response: Option<Arc<str>>,
+    /// The only deployment that can serve the call: the one whose provider keeps what it refers to.
+    pub deployment: Option<Arc<str>>,
 }
 
 /// Where the router sends one attempt.

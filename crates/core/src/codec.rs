@@ -130,6 +130,16 @@ pub trait Codec: Send + Sync + 'static {
         false
     }
 
+    /// The most tokens that one answer may have, where a client's request says so: what is held for it.
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        body.get("max_tokens").ok().flatten()
+    }
+
+    /// How many answers a client's request wants.
+    fn answers(&self, body: &Json) -> u64 {
+        body.get("n").ok().flatten().unwrap_or(1)
+    }
+
     /// Lets an answer have no more than `cap` tokens, whatever a request of this dialect says.
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         body.lower("max_tokens", cap);
@@ -286,7 +296,7 @@ impl Dialect {
 }
 
 /// What a client must find in its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReplyStyle {
     /// The model name to show: the alias that the client asked for.
     pub model: Arc<str>,
@@ -298,6 +308,8 @@ pub struct ReplyStyle {
     pub attempt: AttemptId,
     /// Whether the client used OpenAI's older `functions`, so that it reads `function_call`.
     pub older_functions: bool,
+    /// The client's request, where its dialect's answers repeat it.
+    pub asked: Option<Json>,
 }
 
 /// One event as the framing found it.

@@ -160,6 +160,45 @@ pub fn map(frames: Frames, change: impl FnMut(Frame) -> Result<Frame> + Send + U
     Frames::many(Map { frames, change })
 }
 
+/// Does something with the last frame before it goes on.
+pub fn before_last<F, W>(frames: Frames, act: F) -> Frames
+where
+    F: FnOnce(Frame) -> W + Send + 'static,
+    W: Future<Output = Frame> + Send + 'static,
+{
+    Frames::many(BeforeLast { frames, act: Some(act), acting: None })
+}
+
+struct BeforeLast<F, W> {
+    frames: Frames,
+    act: Option<F>,
+    acting: Option<Pin<Box<W>>>,
+}
+
+impl<F, W> Unpin for BeforeLast<F, W> {}
+
+impl<F: FnOnce(Frame) -> W, W: Future<Output = Frame>> Stream for BeforeLast<F, W> {
+    type Item = Result<Frame>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.acting.is_none() {
+            match self.frames.poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) if frame.last && self.act.is_some() => {
+                    self.acting = self.act.take().map(|act| Box::pin(act(frame)));
+                }
+                other => return other,
+            }
+        }
+        match &mut self.acting {
+            Some(acting) => acting.as_mut().poll(cx).map(|frame| {
+                self.acting = None;
+                Some(Ok(frame))
+            }),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
 struct Then<F> {
     current: Frames,
     next: Option<F>,

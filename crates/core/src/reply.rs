@@ -40,6 +40,8 @@ pub struct Head {
     pub waited: Duration,
     /// What it cost, where that is known before the first byte.
     pub cost: Option<Money>,
+    /// Whether the answer is the upstream's own, only edited: what it says of the upstream's state holds there.
+    pub relayed: bool,
     /// What the upstream's dialect could not carry.
     pub dropped: Vec<Cow<'static, str>>,
     /// What the upstream says about its answer, as far as it has come; only where somebody asks.

@@ -139,6 +139,7 @@ fn style() -> ReplyStyle {
         created: 1_700_000_000,
         attempt: AttemptId::from_bytes([7; 16]),
         older_functions: false,
+        asked: None,
     }
 }
 

@@ -29,8 +29,8 @@ pub fn of(dialect: Dialect) -> &'static dyn Codec {
     match dialect {
         Dialect::OpenAiChat => &openai::OpenAi,
         Dialect::AnthropicMessages => &anthropic::Anthropic,
-        Dialect::OpenAiResponses => &openai::OpenAi,
-        Dialect::OpenAiCompletions => &openai::OpenAi,
+        Dialect::OpenAiResponses => &openai::responses::Responses,
+        Dialect::OpenAiCompletions => &openai::completions::Completions,
         Dialect::Gemini => &gemini::Gemini,
         Dialect::BedrockConverse => &bedrock::Converse,
         Dialect::CohereChat => &cohere::Cohere,

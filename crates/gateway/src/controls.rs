@@ -65,7 +65,8 @@ pub(crate) fn lift(
         controls.end_user = codec.end_user(body).filter(|name| !name.is_empty());
     }
     controls.include_usage = settings.always_usage;
-    if dialect == Dialect::OpenAiChat && body.raw("stream_options").is_some() {
+    let may_ask = matches!(dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
+    if may_ask && body.raw("stream_options").is_some() {
         let options: Option<Value> = body.get("stream_options")?;
         controls.include_usage |= options.is_some_and(|o| o.get("include_usage") == Some(&Value::Bool(true)));
     }
@@ -85,8 +86,8 @@ fn limit_tags(tags: &mut Vec<Arc<str>>, most: usize) -> Result<()> {
 
 fn field(key: &str, dialect: Dialect) -> Field {
     match key {
-        // An Anthropic request's `metadata` names the end user to the provider.
-        "metadata" if dialect == Dialect::AnthropicMessages => Field::Pass,
+        // An Anthropic request's `metadata` names the end user to the provider; a response's is kept with it.
+        "metadata" if matches!(dialect, Dialect::AnthropicMessages | Dialect::OpenAiResponses) => Field::Pass,
         "metadata" | "litellm_metadata" | "tags" | "fallbacks" | "num_retries" | "timeout"
         | "stream_timeout" | "mock_response" | "disable_fallbacks" | "litellm_trace_id"
         | "litellm_session_id" => Field::Lift,

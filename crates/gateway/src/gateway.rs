@@ -23,8 +23,8 @@ use tower::Service;
 use crate::leave::{Drains, OnLeave};
 use crate::llm::{Streams, Way};
 use crate::{
-    Answers, Directory, Health, ROUTES, Route, Workers, accept, docs, google, health, info, llm, models,
-    respond, routes, token_counter,
+    Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers, accept,
+    conversation, docs, google, health, info, llm, models, respond, routes, token_counter,
 };
 
 /// Limits of the HTTP surface.
@@ -65,6 +65,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// Whether the figures for Prometheus are for holders of keys only.
     pub metrics_need_key: bool,
+    /// How many answers are kept in memory that can be gone on from.
+    pub kept_responses: MemoryLimits,
 }
 
 impl Default for Settings {
@@ -87,6 +89,7 @@ impl Default for Settings {
             cross_origin: false,
             trusted_proxies: TrustedProxies::default(),
             metrics_need_key: true,
+            kept_responses: MemoryLimits::default(),
         }
     }
 }
@@ -101,6 +104,10 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// How the deployments do.
     pub health: Arc<dyn Health>,
+    /// Answers that can be gone on from.
+    pub conversations: Arc<dyn Conversations>,
+    /// Those of them that upstreams keep.
+    pub upstreams: Arc<dyn Upstreams>,
     /// The whole API as an OpenAPI document.
     pub document: Bytes,
 }
@@ -225,7 +232,11 @@ impl<S: CallService> Gateway<S> {
     }
 
     fn endpoint(self: Arc<Self>, route: &'static Route) -> MethodRouter {
-        let method = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
+        let method = match route.method {
+            Method::POST => MethodFilter::POST,
+            Method::DELETE => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
         on(method, move |request: Request<Body>| {
             // In a box from the start: axum moves the future several times before it is polled.
             Box::pin(self.clone().answer(route, request))
@@ -237,7 +248,7 @@ impl<S: CallService> Gateway<S> {
         match route.answers {
             Answers::Call(operation, dialect) => {
                 let peer = peer(&parts);
-                let (model, request) = llm::model_in_path(parts, body).await;
+                let (model, request) = llm::name_in_path(parts, body).await;
                 let way = Way { operation, dialect, model, streams: Streams::AsBodySays, peer };
                 llm::answer(&self, way, request).await
             }
@@ -246,6 +257,11 @@ impl<S: CallService> Gateway<S> {
                 token_counter::answer(&self, peer, Request::from_parts(parts, body)).await
             }
             Answers::Google => google::answer(&self, parts, body).await,
+            Answers::Response(about) => {
+                let (id, request) = llm::name_in_path(parts, body).await;
+                let (parts, _) = request.into_parts();
+                conversation::answer(&self.ports, about, &id.unwrap_or_default(), &parts).await
+            }
             Answers::Models => models::list(&self.ports, &parts).await,
             Answers::Model => models::one(&self.ports, &parts).await,
             Answers::Deployments => info::deployments(&self.ports, &parts).await,

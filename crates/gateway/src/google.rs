@@ -14,7 +14,7 @@ use crate::{Gateway, call_name, llm, respond};
 /// Answers `models/{model}:{verb}`.
 pub(crate) async fn answer<S: CallService>(gateway: &Arc<Gateway<S>>, parts: Parts, body: Body) -> Response {
     let peer = peer(&parts);
-    let (named, request) = llm::model_in_path(parts, body).await;
+    let (named, request) = llm::name_in_path(parts, body).await;
     let named = named.unwrap_or_default();
     let query = request.uri().query().unwrap_or_default();
     let Some((model, operation, streams)) = read(&named, query) else {

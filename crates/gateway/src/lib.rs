@@ -23,7 +23,11 @@ pub use leave::OnLeave;
 
 mod llm;
 
+mod conversation;
 mod google;
+pub use conversation::{
+    About, Answered, Conversation, Conversations, KeptResponse, MemoryLimits, Remembered, Upstreams,
+};
 
 mod call_name;
 

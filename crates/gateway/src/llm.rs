@@ -17,7 +17,7 @@ use tracing::info;
 
 use crate::intake::ClientBody;
 use crate::respond::Told;
-use crate::{Gateway, Ports, call_name, controls, form, intake, respond};
+use crate::{Gateway, Ports, call_name, controls, conversation, form, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -75,6 +75,16 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
     let name = call_name::told(said, call.id);
+    let kept = &gateway.ports.conversations;
+    // In a box: one dialect alone has such answers.
+    let begun = match dialect {
+        Dialect::OpenAiResponses => Box::pin(conversation::begin(&**kept, &mut call)).await,
+        _ => Ok(None),
+    };
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(err) => return respond::error(&err, codec, name),
+    };
     let (received, settings) = (call.received, &gateway.settings);
     let as_list = streams == Streams::AsList;
     let told = Told { name: name.clone(), received, settings, dropped, key: key.as_deref(), as_list };
@@ -83,7 +93,13 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         Some(drains) => drains.answer(gateway, call).await,
     };
     match answer {
-        Ok(reply) => respond::reply(reply, codec, told).await,
+        Ok(reply) => {
+            let reply = match begun {
+                Some(begun) => Box::pin(begun.watch(reply, kept)).await,
+                None => reply,
+            };
+            respond::reply(reply, codec, told).await
+        }
         Err(err) => {
             // Not the message: a provider may quote the prompt in it.
             let call = name.to_str().unwrap_or_default();
@@ -188,8 +204,8 @@ async fn admitted(
     }
 }
 
-/// The model's name where the path has one (`/engines/{model}/…`).
-pub(crate) async fn model_in_path<B>(mut parts: Parts, body: B) -> (Option<String>, Request<B>) {
+/// The name where the path has one: a model's (`/engines/{model}/…`), an answer's (`/responses/{id}`).
+pub(crate) async fn name_in_path<B>(mut parts: Parts, body: B) -> (Option<String>, Request<B>) {
     let named = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .is_ok_and(|path| path.iter().next().is_some());

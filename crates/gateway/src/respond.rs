@@ -150,10 +150,15 @@ pub(crate) fn error(err: &Error, codec: &dyn Codec, name: HeaderValue) -> Respon
 
 /// A JSON document.
 pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
+    document(status, value.to_string().into())
+}
+
+/// The same, already written.
+pub(crate) fn document(status: StatusCode, body: Bytes) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     secure(&mut headers);
     headers.insert(CONTENT_TYPE, JSON);
-    answer(status, headers, Body::from(Bytes::from(value.to_string())))
+    answer(status, headers, Body::from(body))
 }
 
 /// Something that is the same for everybody.

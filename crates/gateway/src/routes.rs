@@ -3,6 +3,7 @@
 use gatewright_core::{Dialect, Operation};
 use http::Method;
 
+use crate::About;
 use crate::docs::{self, Asset};
 
 /// One row of the API.
@@ -25,6 +26,8 @@ pub enum Answers {
     TokenCounter,
     /// A call in Google's way: what is asked for stands behind the model's name.
     Google,
+    /// Something about an answer that is kept.
+    Response(About),
     /// The models that the caller may use.
     Models,
     /// One of them.
@@ -57,6 +60,25 @@ pub const ROUTES: &[Route] = &[
     chat("/chat/completions"),
     chat("/openai/deployments/{model}/chat/completions"),
     chat("/engines/{model}/chat/completions"),
+    response("/v1/responses"),
+    response("/responses"),
+    response("/openai/v1/responses"),
+    about(Method::GET, "/v1/responses/{id}", About::Answer),
+    about(Method::GET, "/responses/{id}", About::Answer),
+    about(Method::GET, "/openai/v1/responses/{id}", About::Answer),
+    about(Method::DELETE, "/v1/responses/{id}", About::Forget),
+    about(Method::DELETE, "/responses/{id}", About::Forget),
+    about(Method::DELETE, "/openai/v1/responses/{id}", About::Forget),
+    about(Method::GET, "/v1/responses/{id}/input_items", About::Input),
+    about(Method::GET, "/responses/{id}/input_items", About::Input),
+    about(Method::GET, "/openai/v1/responses/{id}/input_items", About::Input),
+    about(Method::POST, "/v1/responses/{id}/cancel", About::Cancel),
+    about(Method::POST, "/responses/{id}/cancel", About::Cancel),
+    about(Method::POST, "/openai/v1/responses/{id}/cancel", About::Cancel),
+    completion("/v1/completions"),
+    completion("/completions"),
+    completion("/openai/deployments/{model}/completions"),
+    completion("/engines/{model}/completions"),
     post("/v1/messages", Answers::Call(Operation::Chat, Dialect::AnthropicMessages)),
     post("/v1/messages/count_tokens", Answers::Call(Operation::CountTokens, Dialect::AnthropicMessages)),
     openai("/v1/embeddings", Operation::Embeddings),
@@ -136,6 +158,18 @@ const fn openai(path: &'static str, operation: Operation) -> Route {
 /// In Cohere's form, as LiteLLM answers it under every path.
 const fn rerank(path: &'static str) -> Route {
     post(path, Answers::Call(Operation::Rerank, Dialect::CohereChat))
+}
+
+const fn response(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Chat, Dialect::OpenAiResponses))
+}
+
+const fn completion(path: &'static str) -> Route {
+    post(path, Answers::Call(Operation::Chat, Dialect::OpenAiCompletions))
+}
+
+const fn about(method: Method, path: &'static str, about: About) -> Route {
+    Route { method, path, answers: Answers::Response(about) }
 }
 
 const fn post(path: &'static str, answers: Answers) -> Route {

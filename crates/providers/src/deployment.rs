@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gatewright_catalogue::{Catalogue, Overrides, ProviderRef, ProviderRow};
-use gatewright_core::{Error, ErrorKind, Result, Secret, ServedBy, Target, shown_address};
+use gatewright_core::{Dialect, Error, ErrorKind, Result, Secret, ServedBy, Target, shown_address};
 use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use crate::MarkAt;
 use crate::authorize::aws;
 use crate::custom::mock::Canned;
 use crate::endpoint::Endpoint;
+use crate::spoken::Spoken;
 
 /// What an operator says about a deployment, already resolved and checked.
 #[derive(Clone, Default)]
@@ -69,9 +70,9 @@ pub struct Deployment {
 
 enum Backend {
     /// One model at a known address.
-    Fixed(Arc<Endpoint>),
+    Fixed(Arc<Spoken>),
     /// A wildcard: the model comes with the call, and for `*` its provider too. Those that were called are kept.
-    Named(Mutex<HashMap<Arc<str>, Arc<Endpoint>>>),
+    Named(Mutex<HashMap<Arc<str>, Arc<Spoken>>>),
     /// No upstream.
     Canned(Canned),
     /// Cannot be called, for this reason.
@@ -105,8 +106,8 @@ impl Deployment {
             (Some(text), _) => Backend::Canned(Canned::new(text)),
             (None, _) if label.contains('*') => Backend::Named(Mutex::default()),
             (None, Ok((ProviderRef::Row(row), model))) => {
-                match Endpoint::new(row, &params, model, catalogue, env) {
-                    Ok(endpoint) => Backend::Fixed(Arc::new(endpoint)),
+                match Spoken::new(row, &params, model, catalogue, env) {
+                    Ok(spoken) => Backend::Fixed(Arc::new(spoken)),
                     Err(err) => Backend::Broken(err),
                 }
             }
@@ -114,7 +115,7 @@ impl Deployment {
             (None, Err(err)) => Backend::Broken(Error::new(ErrorKind::InvalidRequest, err.to_string())),
         };
         let api_base = match &backend {
-            Backend::Fixed(endpoint) => endpoint.shown_base().to_owned(),
+            Backend::Fixed(spoken) => spoken.own().shown_base().to_owned(),
             _ => params.api_base.as_deref().map(shown_address).unwrap_or_default(),
         };
         let served_by = ServedBy {
@@ -160,43 +161,59 @@ impl Deployment {
         }
     }
 
-    /// What answers an attempt at it.
-    pub(crate) fn answerer(&self, target: &Target) -> Result<Answerer<'_>> {
+    /// What answers an attempt at it by a client of this dialect.
+    pub(crate) fn answerer(&self, target: &Target, client: Dialect) -> Result<Answerer<'_>> {
         match &self.backend {
-            Backend::Fixed(endpoint) => Ok(Answerer::Endpoint(endpoint.clone())),
+            Backend::Fixed(spoken) => Ok(Answerer::Endpoint(spoken.to(client).clone())),
             Backend::Canned(canned) => Ok(Answerer::Canned(canned)),
             Backend::Broken(err) => Err(err.clone()),
-            Backend::Named(known) => self.named(known, target).map(Answerer::Endpoint),
+            Backend::Named(known) => {
+                self.named(known, target).map(|spoken| Answerer::Endpoint(spoken.to(client).clone()))
+            }
         }
     }
 
-    fn named(
-        &self,
-        known: &Mutex<HashMap<Arc<str>, Arc<Endpoint>>>,
-        target: &Target,
-    ) -> Result<Arc<Endpoint>> {
-        let label = target.model.as_ref().unwrap_or(&self.served_by.model);
-        if let Some(endpoint) = known.lock().get(label) {
-            return Ok(endpoint.clone());
+    /// What answers a client of this dialect where the deployment has one model only.
+    pub(crate) fn spoken_in(&self, client: Dialect) -> Result<Answerer<'_>> {
+        match &self.backend {
+            Backend::Fixed(spoken) => Ok(Answerer::Endpoint(spoken.to(client).clone())),
+            Backend::Canned(canned) => Ok(Answerer::Canned(canned)),
+            Backend::Broken(err) => Err(err.clone()),
+            // Every model of a provider's has the same address for its answers.
+            Backend::Named(known) => {
+                let known = known.lock().values().next().cloned();
+                let spoken = match known {
+                    Some(spoken) => spoken,
+                    None => Arc::new(self.spoken(&self.served_by.model)?),
+                };
+                Ok(Answerer::Endpoint(spoken.to(client).clone()))
+            }
         }
-        let endpoint = Arc::new(self.endpoint(label)?);
+    }
+
+    fn named(&self, known: &Mutex<HashMap<Arc<str>, Arc<Spoken>>>, target: &Target) -> Result<Arc<Spoken>> {
+        let label = target.model.as_ref().unwrap_or(&self.served_by.model);
+        if let Some(spoken) = known.lock().get(label) {
+            return Ok(spoken.clone());
+        }
+        let spoken = Arc::new(self.spoken(label)?);
         let mut known = known.lock();
         // Clients choose the names, and need not choose real ones.
         if known.len() >= MOST_KNOWN {
             known.clear();
         }
-        known.insert(label.clone(), endpoint.clone());
-        Ok(endpoint)
+        known.insert(label.clone(), spoken.clone());
+        Ok(spoken)
     }
 
-    fn endpoint(&self, label: &str) -> Result<Endpoint> {
+    fn spoken(&self, label: &str) -> Result<Spoken> {
         let (provider, model) = self
             .catalogue
             .split(label, self.params.provider.as_deref())
             .map_err(|err| Error::new(ErrorKind::InvalidRequest, err.to_string()))?;
         let env = |name: &str| self.keys.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         match provider {
-            ProviderRef::Row(row) => Endpoint::new(row, &self.params, model, self.catalogue, &env),
+            ProviderRef::Row(row) => Spoken::new(row, &self.params, model, self.catalogue, &env),
             ProviderRef::Known(name) => Err(unsupported(name)),
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, SystemClock, Usage,
-    without_user,
+    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, SystemClock,
+    Usage, without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -41,9 +41,9 @@ struct Address {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Joins a provider's row, the deployment's parameters and a model.
+    /// Joins a provider's row, one of the dialects that it speaks, the deployment's parameters and a model.
     pub(crate) fn new(
-        row: &ProviderRow,
+        (row, dialect): (&ProviderRow, Dialect),
         params: &Params,
         model: &str,
         catalogue: &Catalogue,
@@ -54,8 +54,8 @@ impl Endpoint {
         let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
         let (row, template) = custom::adapted(row, template, &Fill::new(row, params, model, env));
         let row = &*row;
-        let codec = codec.unwrap_or_else(|| gatewright_dialects::of(row.dialect_of(model)));
-        let name: Arc<str> = full_name(row, model).into();
+        let codec = codec.unwrap_or_else(|| gatewright_dialects::of(dialect));
+        let name: Arc<str> = full_name(row, row.bare(model)).into();
         let fill = Fill::new(row, params, addressed.as_deref().unwrap_or(&name), env);
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
             return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
@@ -73,10 +73,12 @@ impl Endpoint {
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
+        // A row's quirks are observed of its own dialect.
+        let quirks = row.quirks_for(model).filter(|_| !row.also.contains(&dialect));
         Ok(Self {
             codec,
             model: name,
-            quirks: Quirks::new(row.quirks_for(model).filter_map(|quirk| settled(quirk, &facts)).collect()),
+            quirks: Quirks::new(quirks.filter_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
             shape: custom::shape(&row.id),
@@ -121,10 +123,12 @@ fn addresses(
     fill: &Fill<'_>,
 ) -> Result<Vec<Address>> {
     let path = |operation: Operation, stream: bool| match row.path_of(model, operation, stream) {
-        Some(template) => fill.fill(template).map(Some),
-        None => Ok(codec.path(operation, fill.model(), stream)),
+        // A row's paths are those of its own dialect.
+        Some(template) if !row.also.contains(&codec.dialect()) => fill.fill(template).map(Some),
+        _ => Ok(codec.path(operation, fill.model(), stream)),
     };
-    let root = Root::new(base, path(Operation::Chat, false)?.as_deref(), row);
+    let own = gatewright_dialects::of(row.dialect).path(Operation::Chat, fill.model(), false);
+    let root = Root::new(base, [path(Operation::Chat, false)?, own], row);
     let mut addresses = Vec::new();
     for operation in Operation::ALL {
         for stream in [false, true] {
@@ -146,9 +150,9 @@ struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// Without the chat's path where an operator wrote it out.
-    fn new(base: &'a str, chat: Option<&str>, row: &'a ProviderRow) -> Self {
-        if let Some(base) = chat.and_then(|path| base.strip_suffix(path)) {
+    /// Without the chat's path where an operator wrote it out, be it that of the provider's own dialect.
+    fn new(base: &'a str, chat: [Option<String>; 2], row: &'a ProviderRow) -> Self {
+        if let Some(base) = chat.iter().flatten().find_map(|path| base.strip_suffix(path.as_str())) {
             return Self { base, suffix: "" };
         }
         let suffix = row.quirks.iter().find_map(|quirk| match quirk {
@@ -199,11 +203,7 @@ fn full_name(row: &ProviderRow, model: &str) -> String {
         Quirk::ModelPrefix(prefix) if !model.contains('/') => Some(prefix.as_str()),
         _ => None,
     });
-    let cut = row.quirks_for(model).find_map(|quirk| match quirk {
-        Quirk::CutModelPrefix(prefix) => model.strip_prefix(&**prefix),
-        _ => None,
-    });
-    format!("{}{}", prefix.unwrap_or_default(), cut.unwrap_or(model))
+    format!("{}{model}", prefix.unwrap_or_default())
 }
 
 fn uri(text: &str) -> Result<Uri> {

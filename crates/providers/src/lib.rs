@@ -34,6 +34,10 @@ pub use ordered::ordered;
 
 mod retell;
 
+mod spoken;
+
+mod kept;
+
 mod fault;
 
 mod forced_tool;

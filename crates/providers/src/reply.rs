@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::{
-    Call, Clock, Codec, Error, Frame, Frames, Framing, Head, Notes, Operation, Peek, Relay, Reply,
-    ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
+    Call, Clock, Codec, Dialect, Error, Frame, Frames, Framing, Head, Json, Notes, Operation, Peek, Relay,
+    Reply, ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
 };
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Response;
@@ -47,13 +47,25 @@ enum Path {
 /// What the client must find in its answer.
 pub(crate) fn style(call: &Call, target: &Target, upstream_model: &Arc<str>) -> ReplyStyle {
     let model = if call.controls.upstream_name { upstream_model } else { &target.shown };
+    // Nothing but the dialects of this API repeats what was asked.
+    let repeats = matches!(call.codec.dialect(), Dialect::OpenAiResponses | Dialect::OpenAiCompletions);
     ReplyStyle {
+        asked: call.body.json().filter(|_| repeats).map(|json| repeated(json, call)),
         model: model.clone(),
         include_usage: call.controls.include_usage,
         created: SystemClock.unix_seconds(),
         attempt: target.attempt,
         older_functions: call.body.json().is_some_and(|json| json.has("functions") && !json.has("tools")),
     }
+}
+
+/// The request as the client sent it: a conversation that the gateway itself knows was put into its place.
+fn repeated(json: &Json, call: &Call) -> Json {
+    let mut asked = json.clone();
+    if let Some(previous) = &call.controls.previous_response {
+        asked.set_string("previous_response_id", previous);
+    }
+    asked
 }
 
 // === impl Sent ===
@@ -199,6 +211,7 @@ impl Sent<'_> {
     fn head(&self) -> Head {
         Head {
             served_by: Some(self.served_by.clone()),
+            relayed: self.path() == Path::Same,
             dropped: self.dropped.clone(),
             waited: self.at.elapsed(),
             notes: self.notes.clone(),

@@ -80,6 +80,21 @@ impl Upstream {
         batches.reply(joined, &style)
     }
 
+    /// The deployment of this id, if it is still there.
+    pub(crate) fn deployment(&self, id: &str) -> Option<Arc<Deployment>> {
+        self.registry.load().find(id).cloned()
+    }
+
+    /// What carries a request that is no attempt.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The largest whole answer, in bytes.
+    pub(crate) fn most_reply_bytes(&self) -> usize {
+        self.settings.max_reply_bytes
+    }
+
     async fn exchange(
         &self,
         call: &Call,
@@ -134,7 +149,7 @@ impl CallService for Upstream {
         let Some(deployment) = self.registry.load().find(&target.deployment).cloned() else {
             return Err(Error::new(ErrorKind::Unavailable, "the deployment was removed"));
         };
-        match deployment.answerer(target)? {
+        match deployment.answerer(target, call.codec.dialect())? {
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
             Answerer::Endpoint(endpoint) => {
                 // In a box: every layer above would carry it in its own future, and hand it on by value.

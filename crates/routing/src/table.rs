@@ -191,6 +191,12 @@ impl Route {
         Some(pattern::fill(&deployment.target, &self.captures).into())
     }
 
+    /// The same, to one of its deployments alone; `None` where it does not lead there.
+    pub(crate) fn only(self, id: &str) -> Option<Self> {
+        let member = self.group.members.iter().find(|member| &*member.deployment.id == id)?.clone();
+        Some(Self { group: Group::of(vec![member]), ..self })
+    }
+
     /// Whether a part of the name is the client's own.
     pub(crate) fn is_wildcard(&self) -> bool {
         !self.captures.is_empty()

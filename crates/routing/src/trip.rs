@@ -45,7 +45,7 @@ impl<'a> Trip<'a> {
             call: Some(call),
         };
         let route = match route {
-            Some(route) => route,
+            Some(route) => trip.bound(route)?,
             None => trip.detour()?,
         };
         Ok((trip, route))
@@ -84,6 +84,18 @@ impl<'a> Trip<'a> {
     /// The model name that the client shall see in an answer of this group.
     pub(crate) fn shown(&self, route: &Route) -> Arc<str> {
         if self.passed == 0 { self.asked_for.clone() } else { route.name.clone() }
+    }
+
+    /// The same way, to the only deployment that can serve the call where there is such a one.
+    fn bound(&self, route: Route) -> Result<Route> {
+        let Some(id) = self.call.as_ref().and_then(|call| call.controls.deployment.as_ref()) else {
+            return Ok(route);
+        };
+        route.only(id).ok_or_else(|| {
+            let words =
+                format!("what the call goes on from was answered by another model than {}", self.asked_for);
+            Error::new(ErrorKind::InvalidRequest, words).with_param("model")
+        })
     }
 
     fn next_group(&mut self, failed: &Route, kind: ErrorKind) -> Option<Route> {

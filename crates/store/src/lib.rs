@@ -76,6 +76,9 @@ mod ledger;
 
 mod retention;
 
+mod responses;
+pub use responses::StoredResponse;
+
 mod foreign;
 pub use foreign::{Foreign, ForeignTable};
 

@@ -64,6 +64,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008-activity.sql"),
         runs: Runs::Everywhere,
     },
+    Migration {
+        name: "0009-responses",
+        sql: include_str!("../migrations/0009-responses.sql"),
+        runs: Runs::Everywhere,
+    },
 ];
 
 /// Any number will do, as long as all replicas take the same.

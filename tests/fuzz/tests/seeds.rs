@@ -25,5 +25,7 @@ fn every_seed_passes_its_target() {
     check("aws_events", aws_events::check);
     check("openai", |data| codec::check(Dialect::OpenAiChat, data));
     check("gemini", |data| codec::check(Dialect::Gemini, data));
+    check("responses", |data| codec::check(Dialect::OpenAiResponses, data));
+    check("completions", |data| codec::check(Dialect::OpenAiCompletions, data));
     check("anthropic", |data| codec::check(Dialect::AnthropicMessages, data));
 }

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 const { GATEWAY, KEY, MODELS } = process.env;
@@ -27,8 +27,10 @@ const OPENAI_TOOLS = NAMES.map((name) => ({
 const ANTHROPIC_TOOLS = NAMES.map((name) => ({ name, description: "d", input_schema: SCHEMA }));
 const WORDS = Array.from({ length: 20 }, (_, i) => `w${i} `).join("");
 
-const openai = (options = {}) =>
-  new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY, maxRetries: 0, ...options }).chat.completions;
+const RESPONSES_TOOLS = OPENAI_TOOLS.map((tool) => ({ type: "function", ...tool.function }));
+
+const library = (options = {}) => new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY, maxRetries: 0, ...options });
+const openai = (options = {}) => library(options).chat.completions;
 const anthropic = (options = {}) =>
   new Anthropic({ baseURL: GATEWAY, apiKey: KEY, maxRetries: 0, ...options }).messages;
 const user = (content) => [{ role: "user", content }];
@@ -111,6 +113,54 @@ const checks = {
   async openaiRetries(model) {
     const answer = await openai({ maxRetries: 2 }).create({ model, messages: user(`flaky=${randomUUID()}`) });
     assert.ok(answer.choices[0].message.content);
+  },
+
+  async openaiResponses(model) {
+    const { responses } = library();
+    const answer = await responses.create({ model, input: "n=3 in=12 out=4 cached=2" });
+    assert.equal(answer.output_text, "w0 w1 w2 ");
+    assert.equal(answer.model, model);
+    assert.deepEqual([answer.usage.input_tokens, answer.usage.input_tokens_details.cached_tokens], [12, 2]);
+    const final = await responses.stream({ model, input: "n=20" }).finalResponse();
+    assert.equal(final.output_text, WORDS);
+    const second = await responses.create({ model, input: "n=2", previous_response_id: answer.id });
+    assert.equal(second.previous_response_id, answer.id);
+    const unknown = responses.create({ model, input: "n=2", previous_response_id: "resp_nobody" });
+    await assert.rejects(unknown, OpenAI.BadRequestError);
+  },
+
+  async openaiResponsesTools(model) {
+    const { responses } = library();
+    for (const count of [1, 2]) {
+      const request = { model, input: `tool=${count}`, tools: RESPONSES_TOOLS };
+      for (const answer of [await responses.create(request), await responses.stream(request).finalResponse()]) {
+        const calls = answer.output.filter((item) => item.type === "function_call");
+        assert.deepEqual(calls.map((call) => call.name), NAMES.slice(0, count));
+        for (const call of calls) assert.deepEqual(JSON.parse(call.arguments), OBJECT);
+      }
+    }
+  },
+
+  async openaiResponsesParse(model) {
+    const format = zodTextFormat(z.object({ city: z.string(), degrees: z.number() }), "weather");
+    const answer = await library().responses.parse({ model, input: "hi", text: { format } });
+    assert.deepEqual(answer.output_parsed, OBJECT);
+  },
+
+  async openaiResponsesErrors(model) {
+    const { responses } = library();
+    for (const stream of [false, true]) {
+      await assert.rejects(responses.create({ model, input: "status=429", stream }), OpenAI.RateLimitError);
+    }
+    await assert.rejects(all(responses.create({ model, input: "n=20 error=6", stream: true })), OpenAI.APIError);
+  },
+
+  async openaiCompletions(model) {
+    const { completions } = library();
+    const answer = await completions.create({ model, prompt: "n=3 in=12 out=4" });
+    assert.equal(answer.choices[0].text, "w0 w1 w2 ");
+    const chunks = await all(completions.create({ model, prompt: "n=20", stream: true }));
+    assert.equal(chunks.map((chunk) => chunk.choices[0]?.text ?? "").join(""), WORDS);
   },
 
   async anthropicChat(model) {

@@ -24,6 +24,7 @@ SCHEMA = {
 OPENAI_TOOLS = [
     {"type": "function", "function": {"name": name, "description": "d", "parameters": SCHEMA}} for name in ("weather", "time")
 ]
+RESPONSES_TOOLS = [{"type": "function", **tool["function"]} for tool in OPENAI_TOOLS]
 ANTHROPIC_TOOLS = [{"name": name, "description": "d", "input_schema": SCHEMA} for name in ("weather", "time")]
 
 
@@ -156,6 +157,87 @@ def openai_retries(model):
 def openai_models(model):
     assert model in [row.id for row in openai_client().models.list()]
     assert openai_client().models.retrieve(model).id == model
+
+
+def openai_responses(model):
+    client = openai_client()
+    answer = client.responses.create(model=model, input="n=3 in=12 out=4 cached=2", instructions="be brief")
+    assert answer.output_text == "w0 w1 w2 " and answer.status == "completed" and answer.model == model, answer
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (12, 4), answer.usage
+    assert answer.usage.input_tokens_details.cached_tokens == 2, answer.usage
+    with client.responses.stream(model=model, input="n=20") as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        final = stream.get_final_response()
+    assert text == "".join(f"w{i} " for i in range(20)) == final.output_text, text
+    assert final.usage.output_tokens == 5, final
+
+
+def openai_responses_tools(model):
+    client = openai_client()
+    for count in (1, 2):
+        answer = client.responses.create(model=model, input=f"tool={count}", tools=RESPONSES_TOOLS)
+        with client.responses.stream(model=model, input=f"tool={count}", tools=RESPONSES_TOOLS) as stream:
+            final = stream.get_final_response()
+        for told in (answer, final):
+            calls = [item for item in told.output if item.type == "function_call"]
+            assert [call.name for call in calls] == ["weather", "time"][:count], told
+            assert all(json.loads(call.arguments) == {"city": "Paris", "degrees": 21} for call in calls), told
+    results = [{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"} for call in calls]
+    turns = user("tool=2") + [item.to_dict() for item in answer.output] + results
+    assert client.responses.create(model=model, input=turns, tools=RESPONSES_TOOLS).output_text
+    forced = {"type": "function", "name": "time"}
+    answer = client.responses.create(model=model, input="hi", tools=RESPONSES_TOOLS, tool_choice=forced)
+    assert [item.name for item in answer.output] == ["time"], answer
+
+
+def openai_responses_parse(model):
+    answer = openai_client().responses.parse(model=model, input="hi", text_format=Weather)
+    assert answer.output_parsed == Weather(city="Paris", degrees=21), answer
+
+
+def openai_responses_thinking(model):
+    answer = openai_client().responses.create(
+        model=model, input="think=1", reasoning={"effort": "low", "summary": "auto"}, include=["reasoning.encrypted_content"]
+    )
+    thought = answer.output[0]
+    assert thought.type == "reasoning" and thought.summary[0].text == "let me think", answer
+    assert thought.encrypted_content == "c2lnbmVk", answer
+    turns = user("think=1") + [item.to_dict() for item in answer.output] + user("n=2")
+    assert openai_client().responses.create(model=model, input=turns, reasoning={"effort": "low"}).output_text == "w0 w1 "
+
+
+def openai_responses_go_on(model):
+    client = openai_client()
+    first = client.responses.create(model=model, input="n=1")
+    second = client.responses.create(model=model, input="n=2", previous_response_id=first.id)
+    assert second.previous_response_id == first.id and second.output_text == "w0 w1 ", second
+    unknown = lambda: client.responses.create(model=model, input="n=2", previous_response_id="resp_nobody")
+    assert raised(openai.BadRequestError, unknown).code == "previous_response_not_found"
+    if "anthropic" in model:
+        assert client.responses.retrieve(second.id).output_text == "w0 w1 "
+        assert len(client.responses.input_items.list(second.id).data) == 3
+        client.responses.delete(second.id)
+        raised(openai.NotFoundError, lambda: client.responses.retrieve(second.id))
+
+
+def openai_responses_errors(model):
+    client = openai_client()
+    for status, kind in [(400, openai.BadRequestError), (429, openai.RateLimitError), (500, openai.InternalServerError)]:
+        for stream in (False, True):
+            ask = lambda: client.responses.create(model=model, input=f"status={status}", stream=stream)
+            error = raised(kind, ask)
+            assert error.status_code == status and "made to fail" in error.message, error
+    broken = client.responses.create(model=model, input="n=20 error=6", stream=True)
+    raised(openai.APIError, lambda: list(broken))
+
+
+def openai_completions(model):
+    client = openai_client()
+    answer = client.completions.create(model=model, prompt="n=3 in=12 out=4")
+    assert answer.choices[0].text == "w0 w1 w2 " and answer.choices[0].finish_reason == "stop", answer
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (12, 4), answer.usage
+    chunks = client.completions.create(model=model, prompt="n=20", stream=True)
+    assert "".join(chunk.choices[0].text for chunk in chunks) == "".join(f"w{i} " for i in range(20))
 
 
 # --- anthropic ---

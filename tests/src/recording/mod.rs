@@ -136,6 +136,11 @@ impl Case {
         self.client_request.path.contains("enerateContent")
     }
 
+    /// Whether the client speaks OpenAI Responses.
+    pub fn client_is_responses(&self) -> bool {
+        self.client_request.path.ends_with("/responses")
+    }
+
     /// Whether the provider speaks Anthropic Messages.
     pub fn provider_is_anthropic(&self) -> bool {
         self.provider_is("anthropic")

@@ -2,10 +2,12 @@
 
 mod anthropic;
 mod cohere;
+mod completions;
 mod converse;
 mod gemini;
 mod ollama;
 mod openai;
+mod responses;
 mod script;
 mod serve;
 mod words;

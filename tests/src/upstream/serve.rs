@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{
-    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, converse, gemini, ollama, openai,
+    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, completions, converse, gemini,
+    ollama, openai, responses,
 };
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -213,6 +214,8 @@ impl Play {
 #[derive(Clone, Copy)]
 enum Wire {
     OpenAi,
+    Responses,
+    Completions,
     Anthropic,
     CountTokens,
     Embeddings,
@@ -243,6 +246,8 @@ impl Wire {
             Some("rerank") => Self::Ranking,
             Some("count_tokens") => Self::CountTokens,
             Some("messages") => Self::Anthropic,
+            Some("completions") if !path.ends_with("/chat/completions") => Self::Completions,
+            _ if path.contains("/responses") => Self::Responses,
             Some("embeddings") => Self::Embeddings,
             Some("rawPredict") if path.contains("/count-tokens:") => Self::CountTokens,
             Some("rawPredict" | "streamRawPredict") if at_claude => Self::Anthropic,
@@ -256,6 +261,8 @@ impl Wire {
     fn id_prefix(self) -> &'static str {
         match self {
             Self::OpenAi | Self::Embeddings | Self::Ollama | Self::Converse => "chatcmpl-fake",
+            Self::Responses => "resp_fake",
+            Self::Completions => "cmpl-fake",
             Self::Anthropic | Self::CountTokens => "msg_fake",
             Self::Gemini | Self::GeminiCount => "fake",
             Self::Cohere | Self::Embed | Self::CohereRanking | Self::Ranking => "fake-",
@@ -291,6 +298,8 @@ impl Wire {
         let model = body["model"].as_str().unwrap_or_default();
         match self {
             Self::OpenAi => openai::whole(id, model, said),
+            Self::Responses => responses::whole(id, body, said),
+            Self::Completions => completions::whole(id, body, said),
             Self::Anthropic => anthropic::whole(id, model, said),
             Self::Converse => converse::whole(said),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
@@ -310,6 +319,8 @@ impl Wire {
         let asked = body["stream_options"]["include_usage"] == Value::Bool(true);
         match self {
             Self::OpenAi => openai::stream(id, model, said, script, asked),
+            Self::Responses => responses::stream(id, body, said),
+            Self::Completions => completions::stream(id, body, said, asked),
             Self::Anthropic => anthropic::stream(id, model, said),
             Self::Gemini => gemini::stream(id, gemini::model(&seen.path), said),
             Self::Cohere => cohere::stream(id, said),
@@ -321,7 +332,9 @@ impl Wire {
 
     fn error(self, status: u16, message: &str) -> Bytes {
         match self {
-            Self::OpenAi | Self::Embeddings | Self::Ranking => openai::error(status, message),
+            Self::OpenAi | Self::Responses | Self::Completions | Self::Embeddings | Self::Ranking => {
+                openai::error(status, message)
+            }
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
             Self::Gemini | Self::GeminiCount => gemini::error(status, message),
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
@@ -332,7 +345,10 @@ impl Wire {
 
     fn error_event(self, message: &str) -> Bytes {
         match self {
-            Self::OpenAi | Self::Embeddings | Self::Ranking => openai::error_event(message),
+            Self::OpenAi | Self::Completions | Self::Embeddings | Self::Ranking => {
+                openai::error_event(message)
+            }
+            Self::Responses => responses::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
             Self::Gemini | Self::GeminiCount => gemini::error_event(message),
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error_event(message),

@@ -76,7 +76,8 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
         || body["response_format"]["type"] == "json_object"
         || body["output_config"]["format"]["type"] == "json_schema"
         || body["output_format"]["type"] == "json_schema"
-        || body["generationConfig"]["responseMimeType"] == "application/json";
+        || body["generationConfig"]["responseMimeType"] == "application/json"
+        || body["text"]["format"]["type"] == "json_schema";
     if structured {
         said.text = pieces();
     }
@@ -101,10 +102,11 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
 
 fn words(body: &Value) -> HashMap<String, String> {
     let inner = &body["generateContentRequest"]["contents"];
-    let lists = [&body["messages"], &body["contents"], inner];
+    let lists = [&body["messages"], &body["input"], &body["contents"], inner];
     let turns = lists.iter().find_map(|list| list.as_array());
     let last = turns.and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
-    let text = match last.map(|turn| turn.get("content").unwrap_or(&turn["parts"])) {
+    let bare = Some(&body["input"]).filter(|input| input.is_string()).or(body.get("prompt"));
+    let text = match last.map(|turn| turn.get("content").unwrap_or(&turn["parts"])).or(bare) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => {
             parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")

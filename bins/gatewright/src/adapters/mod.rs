@@ -2,6 +2,7 @@
 
 mod allowances;
 mod claimed;
+mod conversations;
 mod counts;
 mod crossings;
 mod directory;
@@ -17,6 +18,7 @@ mod seeds;
 mod stored;
 
 pub(crate) use claimed::ProviderKeys;
+pub(crate) use conversations::{Keepers, StoredConversations};
 pub(crate) use counts::Counted;
 pub(crate) use crossings::Crossed;
 pub(crate) use directory::Models;

@@ -9,7 +9,7 @@ use gatewright_providers::ordered;
 use gatewright_routing::LiveTable;
 use memchr::memmem;
 
-use super::prices::{Asked, Ceiling, PriceList, answers, stated_cap, tier};
+use super::prices::{Asked, Ceiling, PriceList, tier};
 
 /// Foresees what calls need.
 pub(crate) struct Needs {
@@ -59,7 +59,7 @@ impl Needs {
         };
         let ceilings = self.ceilings(call, asked);
         let most = |of: fn(&Ceiling) -> u64| ceilings.iter().map(of).max().unwrap_or_default();
-        let stated = json.and_then(stated_cap);
+        let stated = json.and_then(|json| call.codec.stated_cap(json));
         let own = stated.unwrap_or_else(|| most(|ceiling| ceiling.cap));
         let output_cap = call.output_cap.map_or(own, |cap| own.min(cap));
         let each = most(|ceiling| ceiling.output.0);
@@ -67,7 +67,7 @@ impl Needs {
             tokens,
             input: ceilings.iter().map(|ceiling| ceiling.input).max().unwrap_or_default(),
             output: Price(each),
-            answers: json.map_or(1, answers),
+            answers: json.map_or(1, |json| call.codec.answers(json)),
             output_cap,
             // Only an answer in words can be told to be shorter.
             least_output: if stated.is_some() || !chat {

@@ -161,8 +161,9 @@ impl Tariff for PriceList {
         // Rarely below the true count for prose, code or CJK; images in base64 are far below it.
         let input_estimate = json.map_or(0, |json| json.source_len() as u64 / 3);
         let most = call.output_cap.or(priced.max_output).unwrap_or(ASSUMED_OUTPUT);
-        let output_cap =
-            json.and_then(output_cap).unwrap_or_else(|| most.saturating_mul(json.map_or(1, answers)));
+        let answers = json.map_or(1, |json| call.codec.answers(json));
+        let stated = json.and_then(|json| call.codec.stated_cap(json));
+        let output_cap = stated.unwrap_or(most).saturating_mul(answers);
         let pieces = gatewright_providers::ordered(call);
         let bound = priced.prices.upper_bound(input_estimate, output_cap) + (priced.standard)(&pieces);
         let price = match json.and_then(tier) {
@@ -226,22 +227,6 @@ fn at_least(
         0 => price(&Usage { search_units: searches, ..*usage }),
         _ => price(usage),
     })
-}
-
-/// The tokens that all answers together may have, where the request says so.
-fn output_cap(json: &Json) -> Option<u64> {
-    Some(stated_cap(json)?.saturating_mul(answers(json)))
-}
-
-/// The tokens that one answer may have, where the request says so.
-pub(crate) fn stated_cap(json: &Json) -> Option<u64> {
-    let cap = |key: &str| json.get::<u64>(key).ok().flatten();
-    cap("max_completion_tokens").or_else(|| cap("max_tokens"))
-}
-
-/// How many answers a request wants.
-pub(crate) fn answers(json: &Json) -> u64 {
-    json.get::<u64>("n").ok().flatten().unwrap_or(1)
 }
 
 /// The class of service that a request wants; `None` for the standard one.

@@ -46,6 +46,8 @@ pub struct Config {
     pub entries: Entries,
     /// Whether models are kept in the database too.
     pub store_models: bool,
+    /// Whether answers that can be gone on from are kept in the database.
+    pub store_responses: bool,
     /// What the key for secrets in the database is made of; `None` where no secret was set.
     pub salt: Option<Secret>,
     /// Settings of the router.
@@ -183,6 +185,7 @@ impl Config {
             permit_weak_key: sections.permits_weak_key(&mut problems),
             deployments,
             entries,
+            store_responses: sections.stores_responses(&mut problems),
             store_models: store_models.unwrap_or_else(|| is_on(env("STORE_MODEL_IN_DB"))),
             salt,
             access,

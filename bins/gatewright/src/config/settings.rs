@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::Secret;
-use gatewright_gateway::OnLeave;
+use gatewright_gateway::{MemoryLimits, OnLeave};
 use gatewright_routing::{Alias, Rule};
 use gatewright_spend::{OnFull, Sync};
 use serde_json::{Map, Value};
@@ -123,6 +123,7 @@ impl Sections<'_> {
             client_mock_response: general.flag("allow_client_mock_response", problems).unwrap_or(false),
             always_usage: general.flag("always_include_stream_usage", problems).unwrap_or(false),
             on_leave: self.on_leave(problems),
+            kept_responses: self.kept_responses(problems),
             cross_origin: defaults.cross_origin,
             trusted_proxies: network::trusted_proxies(general, problems),
             metrics_need_key: self
@@ -130,6 +131,29 @@ impl Sections<'_> {
                 .flag("require_auth_for_metrics_endpoint", problems)
                 .unwrap_or(true),
             show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
+        }
+    }
+
+    /// How many answers are kept that can be gone on from, and for how long.
+    fn kept_responses(&self, problems: &mut Problems) -> MemoryLimits {
+        let (general, defaults) = (&self.general, MemoryLimits::default());
+        let whole = |value: Option<u64>| value.and_then(|n| usize::try_from(n).ok());
+        let days = general.count("response_store_days", problems);
+        MemoryLimits {
+            most: whole(general.count("response_store_limit", problems)).unwrap_or(defaults.most),
+            bytes: whole(general.count("response_store_mb", problems))
+                .map_or(defaults.bytes, |mb| mb.saturating_mul(1 << 20)),
+            lifetime: days.map_or(defaults.lifetime, |days| Duration::from_secs(days.saturating_mul(86_400))),
+        }
+    }
+
+    /// Whether they are kept in the database, for all replicas.
+    pub(super) fn stores_responses(&self, problems: &mut Problems) -> bool {
+        const KEY: &str = "response_store";
+        match self.general.text(KEY, problems).as_deref() {
+            None | Some("memory") => false,
+            Some("database") => true,
+            Some(_) => self.general.wrong(KEY, "`memory` or `database`", problems).unwrap_or(false),
         }
     }
 

@@ -39,6 +39,13 @@ use serde_json::{Map, Value};
 /// The codec of Converse.
 pub(crate) struct Converse;
 
+const CONFIGURATION: &str = "inferenceConfig";
+const CAP: &str = "maxTokens";
+
+fn configuration(body: &Json) -> Map<String, Value> {
+    body.get(CONFIGURATION).ok().flatten().unwrap_or_default()
+}
+
 impl Codec for Converse {
     fn dialect(&self) -> Dialect {
         Dialect::BedrockConverse
@@ -73,13 +80,19 @@ impl Codec for Converse {
         true
     }
 
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        configuration(body).get(CAP)?.as_u64()
+    }
+
+    fn answers(&self, _body: &Json) -> u64 {
+        1
+    }
+
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
-        const FIELD: &str = "inferenceConfig";
-        let mut config: Map<String, Value> = body.get(FIELD).ok().flatten().unwrap_or_default();
-        let own = config.get("maxTokens").and_then(Value::as_u64);
-        if own.is_none_or(|own| own > cap) {
-            config.insert("maxTokens".to_owned(), cap.into());
-            body.set(FIELD, Value::Object(config).to_string());
+        if self.stated_cap(body).is_none_or(|own| own > cap) {
+            let mut config = configuration(body);
+            config.insert(CAP.to_owned(), cap.into());
+            body.set(CONFIGURATION, Value::Object(config).to_string());
         }
     }
 

@@ -33,6 +33,7 @@ use gatewright_core::{
     Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
 };
 use http::StatusCode;
+use serde_json::{Map, Value};
 
 /// The codec of Gemini.
 pub(crate) struct Gemini;
@@ -75,6 +76,14 @@ impl Codec for Gemini {
             inner.set_string("model", &format!("models/{model}"));
             body.set("generateContentRequest", inner.to_bytes());
         }
+    }
+
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        configured(body, ["maxOutputTokens", "max_output_tokens"])
+    }
+
+    fn answers(&self, body: &Json) -> u64 {
+        configured(body, ["candidateCount", "candidate_count"]).unwrap_or(1)
     }
 
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
@@ -146,4 +155,11 @@ impl Codec for Gemini {
     fn encode_error_event(&self, error: &Error) -> Bytes {
         error::event(error)
     }
+}
+
+/// A number of the generation's configuration, by either of its names.
+fn configured(body: &Json, names: [&str; 2]) -> Option<u64> {
+    let config = |key| body.get::<Map<String, Value>>(key).ok().flatten();
+    let config = config("generationConfig").or_else(|| config("generation_config"))?;
+    names.iter().find_map(|name| config.get(*name)?.as_u64())
 }

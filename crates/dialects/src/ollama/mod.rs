@@ -61,6 +61,14 @@ impl Codec for Ollama {
         }
     }
 
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        options::stated_cap(body)
+    }
+
+    fn answers(&self, _body: &Json) -> u64 {
+        1
+    }
+
     fn cap_output(&self, body: &mut Json, cap: u64, _model: &ModelFacts) {
         options::cap(body, cap);
     }

@@ -81,6 +81,11 @@ pub(super) fn read(mut options: Map<String, Value>, chat: &mut Chat) -> Map<Stri
     options
 }
 
+/// The most tokens that an answer may have.
+pub(super) fn stated_cap(body: &Json) -> Option<u64> {
+    body.get::<Map<String, Value>>("options").ok()??.get(CAP)?.as_u64()
+}
+
 /// Lets an answer have no more than `cap` tokens.
 pub(super) fn cap(body: &mut Json, cap: u64) {
     change(body, |options| {

@@ -237,6 +237,7 @@ mod tests {
             created: 0,
             attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
             older_functions: false,
+            asked: None,
         }
     }
 

@@ -1,5 +1,6 @@
-//! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it.
+//! OpenAI Chat Completions, with what compatible providers and LiteLLM add to it; below it, OpenAI's other dialects.
 
+pub(crate) mod completions;
 mod embeddings;
 mod facts;
 mod fault;
@@ -8,6 +9,7 @@ mod media;
 mod read;
 mod relay;
 mod rerank;
+pub(crate) mod responses;
 mod splice;
 mod usage;
 mod write;
@@ -68,6 +70,11 @@ impl Codec for OpenAi {
 
     fn readdress(&self, body: &mut Json, model: &str) {
         relay::readdress(body, model);
+    }
+
+    fn stated_cap(&self, body: &Json) -> Option<u64> {
+        let cap = |key: &str| body.get::<u64>(key).ok().flatten();
+        cap("max_completion_tokens").or_else(|| cap("max_tokens"))
     }
 
     fn cap_output(&self, body: &mut Json, cap: u64, model: &ModelFacts) {

@@ -217,6 +217,7 @@ mod tests {
             created: 7,
             attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
             older_functions: false,
+            asked: None,
         }
     }
 

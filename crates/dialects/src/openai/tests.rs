@@ -34,6 +34,7 @@ fn style(include_usage: bool) -> ReplyStyle {
         created: 7,
         attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
         older_functions: false,
+        asked: None,
     }
 }
 

@@ -79,8 +79,8 @@ impl<'a> Wire<'a> {
     /// Where several names stand for one number, the largest counts.
     fn field(&mut self, s: &mut Scanner<'a>, key: &[u8]) -> Option<()> {
         let slot = match key {
-            b"prompt_tokens" => &mut self.prompt,
-            b"completion_tokens" => &mut self.completion,
+            b"prompt_tokens" | b"input_tokens" => &mut self.prompt,
+            b"completion_tokens" | b"output_tokens" => &mut self.completion,
             b"total_tokens" => &mut self.total,
             b"reasoning_tokens" => &mut self.reasoning,
             // DeepSeek, Mistral, Moonshot; then LiteLLM, for Anthropic's models.
@@ -91,8 +91,12 @@ impl<'a> Wire<'a> {
             b"num_search_queries" => &mut self.searches,
             // xAI.
             b"cost_in_usd_ticks" => &mut self.usd_ticks,
-            b"prompt_tokens_details" => return within(s, |s, key| self.input(s, key)),
-            b"completion_tokens_details" => return within(s, |s, key| self.output(s, key)),
+            b"prompt_tokens_details" | b"input_tokens_details" => {
+                return within(s, |s, key| self.input(s, key));
+            }
+            b"completion_tokens_details" | b"output_tokens_details" => {
+                return within(s, |s, key| self.output(s, key));
+            }
             // The latter is OpenRouter's.
             b"server_tool_use" | b"server_tool_use_details" => return within(s, |s, key| self.tools(s, key)),
             // OpenRouter gives a number, Perplexity an object with a total.

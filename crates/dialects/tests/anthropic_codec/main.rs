@@ -36,6 +36,7 @@ fn style() -> ReplyStyle {
         created: 1,
         attempt: gatewright_core::AttemptId::from_bytes([0; 16]),
         older_functions: false,
+        asked: None,
     }
 }
 

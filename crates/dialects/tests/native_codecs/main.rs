@@ -27,6 +27,7 @@ fn style() -> ReplyStyle {
         created: 1,
         attempt: AttemptId::from_bytes([0; 16]),
         older_functions: false,
+        asked: None,
     }
 }
 

@@ -285,3 +285,20 @@ fn what_a_team_has_for_itself_is_found_by_its_callers_first_and_by_nobody_else()
     assert_eq!((own, table.names()), (vec!["fast", "red/*"], &["fast".into(), "short".into()][..]));
     assert!(table.health("reds").is_some());
 }
+
+#[tokio::test]
+async fn a_call_that_only_one_deployment_can_serve_goes_there_alone() {
+    let bound = |model: &str, id: &str| {
+        let mut call = call(model);
+        Arc::make_mut(&mut call.controls).deployment = Some(id.into());
+        call
+    };
+    let list = deployments(&[("a", "a1"), ("a", "a2"), ("b", "b1")]);
+    let world = World::new(list, Settings::default(), []);
+    for id in ["a1", "a2", "a1"] {
+        assert_eq!(world.ask_with(bound("a", id)).await.1, [id]);
+    }
+    let (refused, tried) = world.ask_with(bound("a", "b1")).await;
+    assert_eq!(refused.err().map(|err| err.kind()), Some(ErrorKind::InvalidRequest));
+    assert!(tried.is_empty(), "nobody is asked: {tried:?}");
+}

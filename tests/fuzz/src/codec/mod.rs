@@ -18,7 +18,13 @@ pub fn check(dialect: Dialect, data: &[u8]) {
     errors::check(codec, data);
 }
 
-const ALL: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::Gemini];
+const ALL: [Dialect; 5] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::OpenAiCompletions,
+    Dialect::AnthropicMessages,
+    Dialect::Gemini,
+];
 
 fn others(codec: &dyn Codec) -> &'static dyn Codec {
     of(match codec.dialect() {
@@ -28,7 +34,7 @@ fn others(codec: &dyn Codec) -> &'static dyn Codec {
 }
 
 pub(crate) fn style(include_usage: bool) -> ReplyStyle {
-    ReplyStyle { model: "alias".into(), include_usage, created: 7, attempt: gatewright_core::AttemptId::from_bytes([0; 16]), older_functions: false }
+    ReplyStyle { model: "alias".into(), include_usage, created: 7, attempt: gatewright_core::AttemptId::from_bytes([0; 16]), older_functions: false, asked: None }
 }
 
 /// Whether it is one JSON value in UTF-8, however deep.

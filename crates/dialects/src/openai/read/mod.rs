@@ -8,7 +8,7 @@ pub(super) mod reply;
 pub(super) mod request;
 pub(super) mod stream;
 mod thought;
-mod tool;
+pub(super) mod tool;
 mod turn;
 mod whole;
 

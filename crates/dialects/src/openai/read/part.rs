@@ -137,7 +137,7 @@ fn is_link(text: &str) -> bool {
 }
 
 /// An address, or the bytes that a data URL holds.
-fn source(url: String) -> MediaSource {
+pub(in crate::openai) fn source(url: String) -> MediaSource {
     let inline = url.strip_prefix("data:").and_then(|rest| {
         let (head, data) = rest.split_once(',')?;
         let media_type = head.strip_suffix(";base64")?.split(';').next()?;

@@ -87,7 +87,7 @@ fn read_parts(
 }
 
 /// An id for a call that the provider gave none; unlike those of other answers of the conversation.
-pub(super) fn call_id(answer: &str, choice: u32, n: u32) -> String {
+pub(in crate::openai) fn call_id(answer: &str, choice: u32, n: u32) -> String {
     let answer: String = answer.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("call_{answer}_{choice}_{n}")
 }
@@ -155,7 +155,7 @@ fn cite_sources(parts: &mut [Part], sources: Vec<Value>) {
 }
 
 /// A citation in Anthropic's form. The place in our text is kept beside it.
-pub(super) fn citation(annotation: &Value, text: &str) -> Option<Value> {
+pub(in crate::openai) fn citation(annotation: &Value, text: &str) -> Option<Value> {
     if annotation.get("type")? != "url_citation" {
         return None;
     }

@@ -37,7 +37,7 @@ pub(super) fn function(mut inner: Map<String, Value>) -> Tool {
 }
 
 /// `tool_choice` in all its forms, those of the older `function_call` and of neighbouring dialects included.
-pub(super) fn choice(value: &Value) -> Option<ToolChoice> {
+pub(in crate::openai) fn choice(value: &Value) -> Option<ToolChoice> {
     if let Value::String(word) = value {
         return word_choice(word);
     }

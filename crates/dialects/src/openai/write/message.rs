@@ -5,6 +5,7 @@ use gatewright_core::{Losses, ModelFacts, ReasoningControl};
 use serde_json::{Map, Value, json};
 
 use super::{function_call, mark, media, reasoning_text, thinking_blocks};
+use crate::openai::responses::is_item;
 
 /// Writes turns for one model.
 pub(super) struct Messages<'a> {
@@ -243,10 +244,11 @@ pub(super) fn is_custom(tools: &[Tool], name: &str) -> bool {
     })
 }
 
-/// Anthropic's blocks that no other dialect knows.
+/// Anthropic's blocks and Responses' items that no other dialect knows.
 fn is_foreign(value: &Value) -> bool {
     let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
     kind.ends_with("_tool_result")
         || ["server_tool_use", "mcp_tool_use", "container_upload", "search_result", "document", "compaction"]
             .contains(&kind)
+        || is_item(value)
 }

@@ -190,7 +190,7 @@ impl<'a> Said<'a> {
 }
 
 /// A citation of the web as an annotation of the text between `span`.
-pub(super) fn annotation(citation: &Value, span: (usize, usize)) -> Option<Value> {
+pub(in crate::openai) fn annotation(citation: &Value, span: (usize, usize)) -> Option<Value> {
     let url = citation.get("url")?;
     let start = citation.get("start_index").cloned().unwrap_or_else(|| span.0.into());
     let end = citation.get("end_index").cloned().unwrap_or_else(|| span.1.into());

@@ -10,7 +10,7 @@ use super::message::{Messages, is_custom, takes_marks};
 use crate::json::object;
 use crate::openai::relay::cap_field;
 
-/// Fields of Anthropic's, Cohere's and Ollama's dialects that OpenAI's has no place for.
+/// Fields of other dialects that this one has no place for.
 const FOREIGN: &[&str] = &[
     "context_management",
     "mcp_servers",
@@ -37,6 +37,25 @@ const FOREIGN: &[&str] = &[
     "options",
     "shift",
     "truncate",
+    "max_tool_calls",
+    "truncation",
+    "suffix",
+    "best_of",
+];
+
+/// Tools that OpenAI runs in its Responses API alone.
+const HOSTED_ELSEWHERE: &[&str] = &[
+    "file_search",
+    "code_interpreter",
+    "computer",
+    "computer_use_preview",
+    "image_generation",
+    "local_shell",
+    "shell",
+    "apply_patch",
+    "mcp",
+    "tool_search",
+    "namespace",
 ];
 
 /// Budgets up to which thinking counts as minimal, low and medium.
@@ -116,7 +135,8 @@ fn hosted(value: &Value, body: &mut Map<String, Value>, losses: &mut Losses) -> 
     let dated = kind
         .rsplit_once('_')
         .is_some_and(|(_, date)| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()));
-    if !dated && kind != "mcp_toolset" && !kind.starts_with("tool_search_tool_") {
+    let foreign = dated || kind == "mcp_toolset" || kind.starts_with("tool_search_tool_");
+    if !foreign && !HOSTED_ELSEWHERE.contains(&kind) {
         return Some(value.clone());
     }
     if kind.starts_with("web_search_") {
@@ -191,16 +211,21 @@ fn write_reasoning(
         losses.add("reasoning_effort");
         return;
     }
+    losses.add_if(wanted.effort.is_none() && wanted.budget.is_some(), "thinking.budget_tokens");
+    losses.add_if(wanted.display.is_some(), "thinking.display");
+    // Adaptive thinking leaves the measure to the model, as a request without the field does.
+    if let Some(effort) = effort(wanted) {
+        body.insert("reasoning_effort".into(), effort.as_str().into());
+    }
+}
+
+/// How much is to be thought, in words, where anything says it.
+pub(in crate::openai) fn effort(wanted: &Reasoning) -> Option<Effort> {
     let of_budget = |budget: u64| {
         let fits = BUDGETS.iter().find(|(most, _)| budget <= *most);
         fits.map_or(Effort::High, |(_, effort)| *effort)
     };
-    losses.add_if(wanted.effort.is_none() && wanted.budget.is_some(), "thinking.budget_tokens");
-    losses.add_if(wanted.display.is_some(), "thinking.display");
-    // Adaptive thinking leaves the measure to the model, as a request without the field does.
-    if let Some(effort) = wanted.effort.or(wanted.budget.map(of_budget)) {
-        body.insert("reasoning_effort".into(), effort.as_str().into());
-    }
+    wanted.effort.or(wanted.budget.map(of_budget))
 }
 
 fn write_sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
