@@ -1,5 +1,7 @@
 //! What a request may cost at most is read where each dialect says it, and lowered there.
 
+#![cfg(test)]
+
 use gatewright_core::{Dialect, Json, ModelFacts};
 use gatewright_dialects::of;
 
