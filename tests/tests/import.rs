@@ -380,3 +380,44 @@ fn into_sqlite_too() {
         says(&report, line);
     }
 }
+
+/// Keys of several batches; in the second one has the alias of another, and one an alias that no index can hold.
+#[test]
+fn a_row_that_cannot_be_written_keeps_none_of_its_batch_away() {
+    let world = World::start();
+    let keys = "INSERT INTO \"LiteLLM_VerificationToken\" (token, key_alias, spend, models) \
+         SELECT lpad(to_hex(n), 64, '0'), CASE n WHEN 700 THEN 'many 701' WHEN 800 THEN \
+         (SELECT string_agg(encode(sha512(n::text::bytea), 'hex'), '') FROM generate_series(1, 200) n) \
+         ELSE 'many ' || n END, 0.5, '{dyn}' FROM generate_series(1, 1200) n";
+    world.sql("litellm", &["-c", keys]);
+    let bad = |n: u64| format!("{n:064x}");
+    let here = || {
+        let sql = "SELECT COUNT(*), COUNT(alias), (SELECT SUM(spent) FROM balances WHERE scope = 'api_key'), \
+             (SELECT COUNT(*) FROM audit WHERE kind = 'key') FROM keys";
+        world.sql("postgres", &["-c", sql])
+    };
+    // Beside the many there are three with 14.25 dollars.
+    let all = format!("1202|1201|{}|1202", 1199 * 500_000_000_u64 + 14_250_000_000);
+    for count in ["key: 1202 new", "key: 1202 there already"] {
+        let (whole, report) = world.import("sk-old-master", &[]);
+        assert!(!whole);
+        says(&report, count);
+        let told = |why: &str, row: &str| {
+            let line = report.lines().find(|line| line.trim().starts_with(why));
+            assert!(line.is_some_and(|line| line.contains(row)), "{why} {row} in\n{report}");
+        };
+        told("rows that the database cannot keep", &format!("key {}", bad(800)));
+        if count.ends_with("new") {
+            told("a key has this alias already; it was left out: 1", &bad(701));
+        }
+        assert_eq!(here(), all, "{count}");
+    }
+    let name = |n: u64| {
+        let sql = format!("SELECT COUNT(*) FROM keys WHERE id = '{}' AND alias IS NOT NULL", bad(n));
+        world.sql("postgres", &["-c", &sql])
+    };
+    assert_eq!(
+        (name(699), name(700), name(701), name(800)),
+        ("1".into(), "1".into(), "0".into(), "0".into())
+    );
+}

@@ -1,5 +1,6 @@
 //! What was deleted, kept whole.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use sea_orm::Value;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 
 use crate::database::Transaction;
 use crate::moment::{micros, moment};
+use crate::query::Condition;
 use crate::{Kind, Object, Result, Store};
 
 /// A row that was deleted.
@@ -33,6 +35,23 @@ impl Store {
                 Ok(Archived { at: moment(row.at(0)?), by: row.at(1)?, document: row.at(2)? })
             };
             rows.iter().map(read).collect()
+        };
+        self.database().in_time(work).await
+    }
+
+    /// Which of these ids had something that was deleted.
+    pub async fn archived_of(&self, kind: Kind, ids: &[String]) -> Result<HashSet<String>> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut condition = Condition::default();
+        condition.push("kind = ?", [kind.name().into()]);
+        let marks = vec!["?"; ids.len()].join(", ");
+        condition.push(&format!("object_id IN ({marks})"), ids.iter().map(|id| id.as_str().into()));
+        let sql = format!("SELECT DISTINCT object_id FROM archive{}", condition.sql);
+        let work = async {
+            let rows = self.read().await?.rows(&sql, condition.values).await?;
+            rows.iter().map(|row| row.at(0)).collect()
         };
         self.database().in_time(work).await
     }

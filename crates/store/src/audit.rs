@@ -6,6 +6,7 @@ use sea_orm::Value;
 use uuid::Uuid;
 
 use crate::database::{Row, Transaction};
+use crate::insert::Rows;
 use crate::moment::{micros, moment};
 use crate::query::Condition;
 use crate::value::whole;
@@ -53,19 +54,39 @@ pub struct AuditQuery {
     pub limit: u64,
 }
 
-/// A change to be noted.
-pub(crate) struct Entry<'a> {
-    pub(crate) kind: Kind,
-    pub(crate) action: Action<'a>,
-    pub(crate) before: Option<&'a Object>,
-    pub(crate) after: Option<&'a Object>,
+/// What was done, to which row. One that was deleted cannot say who deleted it.
+pub(crate) enum Action<'a> {
+    Created(&'a Object),
+    Updated { before: &'a Object, after: &'a Object },
+    Deleted(&'a Object, &'a str),
 }
 
-/// What was done. A deleted row cannot say who deleted it.
-pub(crate) enum Action<'a> {
-    Created,
-    Updated,
-    Deleted(&'a str),
+// === impl Action ===
+
+impl Action<'_> {
+    /// The values of a line.
+    fn values(&self, kind: Kind, at: i64) -> [Value; 8] {
+        let (word, before, after) = match *self {
+            Self::Created(object) => ("created", None, Some(object)),
+            Self::Updated { before, after } => ("updated", Some(before), Some(after)),
+            Self::Deleted(object, _) => ("deleted", Some(object), None),
+        };
+        let (object, actor) = match *self {
+            Self::Created(object) | Self::Updated { after: object, .. } => (object, &*object.updated_by),
+            Self::Deleted(object, by) => (object, by),
+        };
+        let document = |object: Option<&Object>| object.map(|object| object.to_json().to_string());
+        [
+            Uuid::now_v7().into(),
+            at.into(),
+            actor.into(),
+            word.into(),
+            kind.name().into(),
+            object.id.as_str().into(),
+            document(before).into(),
+            document(after).into(),
+        ]
+    }
 }
 
 // === impl Store ===
@@ -121,28 +142,17 @@ impl AuditQuery {
     }
 }
 
-pub(crate) async fn put(transaction: &Transaction, store: &Store, entry: Entry<'_>) -> Result<()> {
-    let Entry { kind, action, before, after } = entry;
-    let Some(object) = after.or(before) else { return Ok(()) };
-    let (word, actor) = match action {
-        Action::Created => ("created", object.updated_by.as_str()),
-        Action::Updated => ("updated", object.updated_by.as_str()),
-        Action::Deleted(by) => ("deleted", by),
-    };
-    let document = |object: Option<&Object>| object.map(|object| object.to_json().to_string());
-    let values: Vec<Value> = vec![
-        Uuid::now_v7().into(),
-        micros(store.clock().wall()).into(),
-        actor.into(),
-        word.into(),
-        kind.name().into(),
-        object.id.as_str().into(),
-        document(before).into(),
-        document(after).into(),
-    ];
-    let sql = "INSERT INTO audit (id, at, actor, action, kind, object_id, before, after) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    transaction.run(sql, values).await.map(drop)
+/// Writes a line for each of these, in their order.
+pub(crate) async fn put<'a>(
+    transaction: &Transaction,
+    store: &Store,
+    kind: Kind,
+    actions: impl ExactSizeIterator<Item = Action<'a>> + Send,
+) -> Result<()> {
+    let at = micros(store.clock().wall());
+    let rows = Box::new(actions.map(|action| action.values(kind, at)));
+    let columns = &["id", "at", "actor", "action", "kind", "object_id", "before", "after"];
+    transaction.insert(Rows { table: "audit", columns, rows, tail: "" }).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<Audit> {

@@ -8,6 +8,7 @@ use gatewright_core::Money;
 use sea_orm::Value;
 
 use crate::database::Transaction;
+use crate::insert::Rows;
 use crate::moment::micros;
 use crate::names::NOBODY;
 use crate::{Result, Scope, Store, Sums, rollups};
@@ -47,28 +48,21 @@ impl Store {
         let work = async {
             let transaction = self.write().await?;
             let known = known(&transaction, balances.iter().map(what)).await?;
-            let mut changed = 0;
+            let mut fresh = BTreeMap::new();
             for one in balances {
                 let before = Before::of(known.get(&what(one)));
-                if before.is(one) {
-                    continue;
+                if !before.is(one) {
+                    fresh.insert(what(one), (one, before));
                 }
-                begin_anew(&transaction, one, &before).await?;
-                let (spent, total) = before.since(one);
-                let sql = "INSERT INTO balances (scope, id, period, ends_at, spent, total) \
-                    VALUES ($1, $2, '', $3, $4, $5) ON CONFLICT (scope, id, period) DO UPDATE SET \
-                    spent = balances.spent + excluded.spent, total = balances.total + excluded.total";
-                let values = vec![
-                    one.scope.name().into(),
-                    one.id.as_str().into(),
-                    one.ends_at.map(micros).into(),
-                    spent.into(),
-                    total.into(),
-                ];
-                transaction.run(sql, values).await?;
-                remember(&transaction, &what(one), &[one.spent.0, one.total.0, ends(one)]).await?;
-                changed += 1;
             }
+            for (one, before) in fresh.values() {
+                begin_anew(&transaction, one, before).await?;
+            }
+            raise(&transaction, fresh.values()).await?;
+            let changed = fresh.len() as u64;
+            let sums =
+                fresh.into_iter().map(|(what, (one, _))| (what, vec![one.spent.0, one.total.0, ends(one)]));
+            remember(&transaction, sums).await?;
             transaction.commit().await?;
             Ok(changed)
         };
@@ -87,7 +81,7 @@ impl Store {
             let transaction = self.write().await?;
             let known = known(&transaction, days.iter().map(what)).await?;
             let mut fresh: BTreeMap<[i64; rollups::KEY], Sums> = BTreeMap::new();
-            let mut changed = 0;
+            let mut carried: BTreeMap<String, Vec<i64>> = BTreeMap::new();
             for one in days {
                 let sums = one.sums.numbers();
                 let before = known.get(&what(one)).cloned().unwrap_or_default();
@@ -111,10 +105,11 @@ impl Store {
                 ];
                 let more = std::array::from_fn(|n| since(&sums, &before, n));
                 *fresh.entry(place).or_default() += Sums::of_numbers(more);
-                remember(&transaction, &what(one), &sums).await?;
-                changed += 1;
+                carried.insert(what(one), sums.to_vec());
             }
             rollups::raise(&transaction, fresh).await?;
+            let changed = carried.len() as u64;
+            remember(&transaction, carried.into_iter()).await?;
             transaction.commit().await?;
             Ok(changed)
         };
@@ -168,6 +163,23 @@ async fn begin_anew(transaction: &Transaction, one: &CarriedBalance, before: &Be
     transaction.run(sql, values).await.map(drop)
 }
 
+/// Adds what came since to balances.
+async fn raise<'a>(
+    transaction: &Transaction,
+    fresh: impl ExactSizeIterator<Item = &'a (&'a CarriedBalance, Before)> + Send,
+) -> Result<()> {
+    let row = |(one, before): &(&CarriedBalance, Before)| {
+        let (spent, total) = before.since(one);
+        let ends_at = one.ends_at.map(micros).into();
+        [one.scope.name().into(), one.id.as_str().into(), "".into(), ends_at, spent.into(), total.into()]
+    };
+    let columns = &["scope", "id", "period", "ends_at", "spent", "total"];
+    let tail = "ON CONFLICT (scope, id, period) DO UPDATE SET \
+        spent = balances.spent + excluded.spent, total = balances.total + excluded.total";
+    let rows = Box::new(fresh.map(row));
+    transaction.insert(Rows { table: "balances", columns, rows, tail }).await.map(drop)
+}
+
 /// What came since to one number.
 fn since(sums: &[i64], before: &[i64], n: usize) -> i64 {
     let at = |list: &[i64]| list.get(n).copied().unwrap_or_default();
@@ -193,8 +205,16 @@ async fn known(
     Ok(found)
 }
 
-async fn remember(transaction: &Transaction, what: &str, sums: &[i64]) -> Result<()> {
-    let text: Vec<String> = sums.iter().map(ToString::to_string).collect();
-    let sql = "INSERT INTO carried (what, sums) VALUES ($1, $2) ON CONFLICT (what) DO UPDATE SET sums = excluded.sums";
-    transaction.run(sql, vec![what.into(), text.join(" ").into()]).await.map(drop)
+/// Notes what is carried by now.
+async fn remember(
+    transaction: &Transaction,
+    carried: impl ExactSizeIterator<Item = (String, Vec<i64>)> + Send,
+) -> Result<()> {
+    let row = |(what, sums): (String, Vec<i64>)| {
+        let text: Vec<String> = sums.iter().map(ToString::to_string).collect();
+        [what.into(), text.join(" ").into()]
+    };
+    let tail = "ON CONFLICT (what) DO UPDATE SET sums = excluded.sums";
+    let rows = Box::new(carried.map(row));
+    transaction.insert(Rows { table: "carried", columns: &["what", "sums"], rows, tail }).await.map(drop)
 }

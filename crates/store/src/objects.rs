@@ -1,9 +1,12 @@
 //! The rows of one kind: read, made, changed, taken away. Every change leaves a line in the audit log.
 
+use std::{iter, slice};
+
 use serde_json::Map;
 
-use crate::audit::{Action, Entry};
+use crate::audit::Action;
 use crate::database::{Row, Transaction};
+use crate::insert::Rows;
 use crate::moment::{micros, moment};
 use crate::{
     Column, Cursor, Draft, Error, Filter, Kind, Object, Parents, Query, Result, Store, archive, audit,
@@ -12,6 +15,9 @@ use crate::{
 /// The columns of a row, in the order in which [`read`] takes them.
 pub(crate) const COLUMNS: &str = "id, alias, organization_id, team_id, user_id, project_id, budget_id, blocked, expires_at, \
     fields, version, created_at, created_by, updated_at, updated_by";
+
+/// How many they are.
+const WIDTH: usize = 15;
 
 /// The rows of one kind.
 #[derive(Clone, Copy)]
@@ -64,7 +70,8 @@ impl<'a> Objects<'a> {
     pub async fn insert(&self, id: &str, draft: Draft, by: &str) -> Result<Object> {
         let work = async {
             let transaction = self.store.write().await?;
-            let object = self.make(&transaction, id, draft, by).await?;
+            let object = self.drafted(id, draft, by);
+            self.make(&transaction, slice::from_ref(&object)).await?;
             transaction.commit().await?;
             Ok(object)
         };
@@ -93,15 +100,10 @@ impl<'a> Objects<'a> {
         self.store.database().in_time(work).await
     }
 
-    pub(crate) async fn make(
-        &self,
-        transaction: &Transaction,
-        id: &str,
-        draft: Draft,
-        by: &str,
-    ) -> Result<Object> {
+    /// A row that is not made yet.
+    pub(crate) fn drafted(&self, id: &str, draft: Draft, by: &str) -> Object {
         let now = moment(micros(self.store.clock().wall()));
-        let object = Object {
+        Object {
             id: id.to_owned(),
             draft,
             version: 1,
@@ -109,12 +111,16 @@ impl<'a> Objects<'a> {
             created_by: by.to_owned(),
             updated_at: now,
             updated_by: by.to_owned(),
-        };
-        let marks: Vec<String> = (1..=15).map(|place| format!("${place}")).collect();
-        let sql = format!("INSERT INTO {} ({COLUMNS}) VALUES ({})", self.kind.table(), marks.join(", "));
-        transaction.run(&sql, values(&object)).await?;
-        self.note(transaction, Action::Created, None, Some(&object)).await?;
-        Ok(object)
+        }
+    }
+
+    /// Makes rows, many in one statement.
+    pub(crate) async fn make(&self, transaction: &Transaction, objects: &[Object]) -> Result<()> {
+        let mut names = COLUMNS.split(", ");
+        let columns: [&str; WIDTH] = std::array::from_fn(|_| names.next().unwrap_or_default());
+        let rows = Box::new(objects.iter().map(values));
+        transaction.insert(Rows { table: self.kind.table(), columns: &columns, rows, tail: "" }).await?;
+        audit::put(transaction, self.store, self.kind, objects.iter().map(Action::Created)).await
     }
 
     pub(crate) async fn change(
@@ -135,8 +141,8 @@ impl<'a> Objects<'a> {
         let sets: Vec<String> =
             COLUMNS.split(", ").enumerate().map(|(n, column)| format!("{column} = ${}", n + 1)).collect();
         let sql = format!("UPDATE {} SET {} WHERE id = $1", self.kind.table(), sets.join(", "));
-        transaction.run(&sql, values(&after)).await?;
-        self.note(transaction, Action::Updated, Some(&before), Some(&after)).await?;
+        transaction.run(&sql, values(&after).into()).await?;
+        self.note(transaction, Action::Updated { before: &before, after: &after }).await?;
         Ok(after)
     }
 
@@ -150,7 +156,7 @@ impl<'a> Objects<'a> {
         let Some(row) = transaction.row(&sql, vec![id.into()]).await? else { return Ok(None) };
         let object = read(&row)?;
         archive::put(transaction, self.store, self.kind, &object, by).await?;
-        self.note(transaction, Action::Deleted(by), Some(&object), None).await?;
+        self.note(transaction, Action::Deleted(&object, by)).await?;
         Ok(Some(object))
     }
 
@@ -164,15 +170,8 @@ impl<'a> Objects<'a> {
         if object.version == version { Ok(object) } else { Err(Error::Stale(name())) }
     }
 
-    async fn note(
-        &self,
-        transaction: &Transaction,
-        action: Action<'_>,
-        before: Option<&Object>,
-        after: Option<&Object>,
-    ) -> Result<()> {
-        let entry = Entry { kind: self.kind, action, before, after };
-        audit::put(transaction, self.store, entry).await
+    async fn note(&self, transaction: &Transaction, action: Action<'_>) -> Result<()> {
+        audit::put(transaction, self.store, self.kind, iter::once(action)).await
     }
 }
 
@@ -186,10 +185,10 @@ impl Object {
 }
 
 /// The values of [`COLUMNS`].
-fn values(object: &Object) -> Vec<sea_orm::Value> {
+fn values(object: &Object) -> [sea_orm::Value; WIDTH] {
     let Draft { alias, parents, blocked, expires_at, fields } = &object.draft;
     let Parents { organization, team, user, project, budget } = parents.clone();
-    vec![
+    [
         object.id.as_str().into(),
         alias.clone().into(),
         organization.into(),

@@ -56,10 +56,20 @@ impl Store {
         let work = async {
             let transaction = self.write().await?;
             let mut objects = Vec::new();
-            for step in steps {
+            let mut steps = steps.into_iter().peekable();
+            while let Some(step) = steps.next() {
                 match step {
                     Step::Make { kind, id, draft } => {
-                        objects.push(self.objects(kind).make(&transaction, &id, draft, by).await?);
+                        let rows = self.objects(kind);
+                        let mut made = vec![rows.drafted(&id, draft, by)];
+                        // Those of its kind that follow come in the same statement.
+                        let alike =
+                            |next: &Step| matches!(next, Step::Make { kind: other, .. } if *other == kind);
+                        while let Some(Step::Make { id, draft, .. }) = steps.next_if(alike) {
+                            made.push(rows.drafted(&id, draft, by));
+                        }
+                        rows.make(&transaction, &made).await?;
+                        objects.append(&mut made);
                     }
                     Step::Change { kind, id, version, draft } => {
                         let rows = self.objects(kind);

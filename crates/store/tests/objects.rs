@@ -18,6 +18,7 @@ on_all!(
     the_same_id_or_alias_is_refused,
     of_two_who_change_a_row_one_is_told,
     of_changes_that_belong_together_all_happen_or_none,
+    many_rows_are_made_at_once_or_none_of_them,
     what_is_deleted_is_kept,
     every_change_is_noted_with_it,
     a_list_is_walked_page_by_page,
@@ -120,6 +121,32 @@ async fn of_changes_that_belong_together_all_happen_or_none(base: Base) {
     assert_eq!((done.len(), &*done[0].id), (1, "new"), "the alias is free by then");
 }
 
+/// More than one statement holds, of two kinds in turn.
+async fn many_rows_are_made_at_once_or_none_of_them(base: Base) {
+    let store = base.open().await;
+    let make = |kind, n: usize| Step::Make { kind, id: format!("{n:04}"), draft: draft(&n.to_string()) };
+    let kind = |n| if n == 600 { Kind::Team } else { Kind::Key };
+    let many: Vec<Step> = (0..1200).map(|n| make(kind(n), n)).collect();
+    let twice = many.iter().cloned().chain([make(Kind::Key, 7)]).collect();
+    let failed = store.together(twice, "me").await;
+    assert!(matches!(failed, Err(Error::Taken(_))), "{failed:?}");
+    let query = AuditQuery { limit: 2000, ..AuditQuery::default() };
+    assert_eq!(
+        (store.objects(Kind::Key).list(&Query::default()).await, store.audits(&query).await),
+        (Ok(vec![]), Ok(vec![]))
+    );
+
+    let made = store.together(many, "me").await.unwrap();
+    let ids: Vec<String> = (0..1200).map(|n| format!("{n:04}")).collect();
+    assert_eq!(made.iter().map(|row| &row.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+    let keys = store.objects(Kind::Key).find_many(&ids).await.unwrap();
+    assert_eq!(keys, made.iter().filter(|row| row.id != "0600").cloned().collect::<Vec<_>>());
+    assert_eq!(store.objects(Kind::Team).list(&Query::default()).await.unwrap(), made[600..=600]);
+    let noted: Vec<String> =
+        store.audits(&query).await.unwrap().into_iter().map(|line| line.object_id).collect();
+    assert_eq!(noted, ids.into_iter().rev().collect::<Vec<_>>(), "each has its line, in their order");
+}
+
 async fn what_is_deleted_is_kept(base: Base) {
     let store = base.open().await;
     let keys = store.objects(Kind::Key);
@@ -135,6 +162,10 @@ async fn what_is_deleted_is_kept(base: Base) {
         assert_eq!((&document["id"], &document["fields"]["max_budget"]), (&json!("k"), &json!(1.5)));
     }
     assert_eq!(store.archived(Kind::Team, "k").await.unwrap(), []);
+    let ids = ["other", "k"].map(str::to_owned);
+    assert_eq!(store.archived_of(Kind::Key, &ids).await, Ok(["k".to_owned()].into()));
+    assert_eq!(store.archived_of(Kind::Team, &ids).await, Ok([].into()));
+    assert_eq!(store.archived_of(Kind::Key, &[]).await, Ok([].into()));
 }
 
 async fn every_change_is_noted_with_it(base: Base) {

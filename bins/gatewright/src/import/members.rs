@@ -1,11 +1,12 @@
 //! Members of teams and organizations.
 
 use gatewright_admin::membership;
-use gatewright_store::{Error as StoreError, ForeignTable, Kind, Scope, member_id};
+use gatewright_store::{CarriedBalance, Error as StoreError, ForeignTable, Kind, Scope, member_id};
 use serde_json::Value;
 
+use super::put::Brought;
 use super::rows::UNFIT;
-use super::{Import, Row};
+use super::{Import, PAGE, Row};
 
 const OF_TEAMS: ForeignTable = ForeignTable { name: "LiteLLM_TeamMembership", key: &["user_id", "team_id"] };
 const OF_ORGANIZATIONS: ForeignTable =
@@ -24,7 +25,7 @@ impl Import {
     /// Those with a row of their own, which has their budget, then those that only the team names.
     pub(super) async fn memberships(&mut self) -> Result<(), StoreError> {
         self.each(OF_TEAMS, async |import, rows| {
-            let mut balances = Vec::new();
+            let mut members = Vec::new();
             for row in rows {
                 let (Some(team), Some(user)) = (text(&row, "team_id"), text(&row, "user_id")) else {
                     continue;
@@ -34,33 +35,38 @@ impl Import {
                 let member = Member { kind: Kind::Team, of: team, user, budget, role: None };
                 match balance {
                     Err(column) => import.refuse(Kind::Membership, &member.id(), UNFIT, column),
-                    Ok(balance) if import.member(member).await? => balances.extend(balance),
-                    Ok(_) => {}
+                    Ok(balance) => members.extend(import.member(member, balance)),
                 }
             }
-            import.carry(&balances).await
+            import.put(Kind::Membership, &members).await
         })
         .await?;
         let rest: Vec<(String, String)> = self.seen.members.keys().cloned().collect();
-        for (team, user) in rest {
-            self.member(Member { kind: Kind::Team, of: team, user, budget: None, role: None }).await?;
+        for rest in rest.chunks(PAGE.into()) {
+            let members = rest.iter().cloned().filter_map(|(of, user)| {
+                self.member(Member { kind: Kind::Team, of, user, budget: None, role: None }, None)
+            });
+            let members: Vec<Brought> = members.collect();
+            self.put(Kind::Membership, &members).await?;
         }
         self.each(OF_ORGANIZATIONS, async |import, rows| {
+            let mut members = Vec::new();
             for row in rows {
                 let (Some(of), Some(user)) = (text(&row, "organization_id"), text(&row, "user_id")) else {
                     continue;
                 };
                 let role = row.get("user_role").cloned();
                 let budget = text(&row, "budget_id");
-                import.member(Member { kind: Kind::Organization, of, user, budget, role }).await?;
+                let member = Member { kind: Kind::Organization, of, user, budget, role };
+                members.extend(import.member(member, None));
             }
-            Ok(())
+            import.put(Kind::Membership, &members).await
         })
         .await
     }
 
-    /// Whether what it spent counts here.
-    async fn member(&mut self, member: Member) -> Result<bool, StoreError> {
+    /// What a member will be here; nothing where it cannot be brought.
+    fn member(&mut self, member: Member, balance: Option<CarriedBalance>) -> Option<Brought> {
         let id = member.id();
         let Member { kind, of, user, budget, role } = member;
         let named = match kind {
@@ -75,10 +81,8 @@ impl Import {
             ("budget_id".into(), budget.into()),
             (if kind == Kind::Team { "team_id" } else { "organization_id" }.into(), of.into()),
         ]);
-        match self.adopt(Kind::Membership, &id, &row) {
-            Some(draft) => self.put(Kind::Membership, &id, draft).await,
-            None => Ok(false),
-        }
+        let draft = self.adopt(Kind::Membership, &id, &row)?;
+        Some(Brought { id, draft, balance })
     }
 }
 

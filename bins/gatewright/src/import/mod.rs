@@ -2,6 +2,7 @@
 
 mod members;
 mod plan;
+mod put;
 mod report;
 mod rows;
 mod salt;
@@ -27,8 +28,8 @@ use plan::{BESIDE, PLAN};
 use report::Report;
 use salt::SaltKey;
 
-/// Rows that are read at once.
-const PAGE: u64 = 500;
+/// Rows that are read at once, and written in one transaction.
+const PAGE: u16 = 500;
 
 /// Where LiteLLM's secrets were encrypted with another key than ours are.
 const SOURCE_SALT: &str = "LITELLM_SOURCE_SALT_KEY";
@@ -149,7 +150,7 @@ impl Import {
         let Some(total) = self.source.count(table).await? else { return Ok(()) };
         let (mut last, mut done): (Option<Row>, usize) = (None, 0);
         loop {
-            let rows = self.source.rows(table, last.as_ref(), PAGE).await?;
+            let rows = self.source.rows(table, last.as_ref(), PAGE.into()).await?;
             let Some(end) = rows.last() else { return Ok(()) };
             last = Some(end.clone());
             done += rows.len();

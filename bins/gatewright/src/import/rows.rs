@@ -1,15 +1,13 @@
-//! Rows become objects: made where there is none, changed where only an import has changed it before.
+//! Rows of tables become what they are here.
 
-use gatewright_admin::{Form, ROLES, Unfit, adopted, moment, opened, place, sealed, table};
+use gatewright_admin::{Form, ROLES, Unfit, adopted, moment, place, sealed, table};
 use gatewright_core::Money;
-use gatewright_store::{Draft, Error as StoreError, Kind, Object, Parents};
+use gatewright_store::{Draft, Error as StoreError, Kind, Parents};
 use serde_json::{Map, Value};
 
 use super::plan::{Step, document};
+use super::put::Brought;
 use super::{Import, Row};
-
-/// Who changed what an import brought.
-const BY: &str = "import:litellm";
 
 /// Why most rows stay that cannot be brought; the column is named with the row.
 pub(super) const UNFIT: &str = "rows with a column that does not fit";
@@ -18,7 +16,7 @@ pub(super) const UNFIT: &str = "rows with a column that does not fit";
 const MASTER: &str = "default_user_id";
 
 /// The fields whose values are secret, by kind.
-fn secrets(kind: Kind) -> Option<&'static str> {
+pub(super) fn secrets(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Model => Some("litellm_params"),
         Kind::Credential => Some("credential_values"),
@@ -29,7 +27,7 @@ fn secrets(kind: Kind) -> Option<&'static str> {
 impl Import {
     /// Brings a page of a table, and what its rows have spent.
     pub(super) async fn objects(&mut self, step: &Step, rows: Vec<Row>) -> Result<(), StoreError> {
-        let mut balances = Vec::new();
+        let mut brought = Vec::new();
         for mut row in rows {
             let Some(Value::String(id)) = row.remove(step.id) else { continue };
             let balance = match step.scope.map(|scope| self.balance(scope, &id, &row)).transpose() {
@@ -40,11 +38,9 @@ impl Import {
                 }
             };
             let Some(draft) = self.draft(step, &id, row) else { continue };
-            if self.put(step.kind, &id, draft).await? {
-                balances.extend(balance);
-            }
+            brought.push(Brought { id, draft, balance });
         }
-        self.carry(&balances).await
+        self.put(step.kind, &brought).await
     }
 
     /// What a row will be here; nothing where it cannot be brought, which is told.
@@ -138,64 +134,6 @@ impl Import {
     pub(super) fn refuse(&mut self, kind: Kind, id: &str, why: &str, what: &str) {
         self.report.trouble(why, &format!("{} {id}: {what}", kind.name()));
         self.seen.refused.insert((kind, id.to_owned()));
-    }
-
-    /// Makes it, or changes what only imports have changed. Whether what it spent counts here.
-    pub(super) async fn put(&mut self, kind: Kind, id: &str, draft: Draft) -> Result<bool, StoreError> {
-        let rows = self.store.objects(kind);
-        let before = if self.dry && !self.made { None } else { rows.find(id).await? };
-        let ours = before.as_ref().is_none_or(|before| before.created_by == BY);
-        let how = match before {
-            Some(before) if before.updated_by != BY => "kept as changed here",
-            Some(before) if self.same(kind, &before, &draft) => "there already",
-            None if self.is_deleted(kind, id).await? => {
-                self.report.count(kind.name(), "kept as deleted here", 1);
-                return Ok(false);
-            }
-            Some(_) | None if self.dry => "new or changed",
-            Some(before) => {
-                rows.update(id, before.version, draft, BY).await?;
-                "changed"
-            }
-            None => match rows.insert(id, draft.clone(), BY).await {
-                Err(StoreError::Taken(_)) => {
-                    rows.insert(id, Draft { alias: None, ..draft }, BY).await?;
-                    self.report.trouble("a key has this alias already; it was left out", id);
-                    "new"
-                }
-                made => made.map(|_| "new")?,
-            },
-        };
-        self.report.count(kind.name(), how, 1);
-        Ok(ours)
-    }
-
-    /// What was deleted here does not come back: a key that was taken from somebody least of all.
-    async fn is_deleted(&self, kind: Kind, id: &str) -> Result<bool, StoreError> {
-        match self.dry && !self.made {
-            true => Ok(false),
-            false => Ok(!self.store.archived(kind, id).await?.is_empty()),
-        }
-    }
-
-    /// What a sealed secret looks like is another thing each time.
-    fn same(&self, kind: Kind, before: &Object, draft: &Draft) -> bool {
-        let Some(name) = secrets(kind) else {
-            // A key that came without its alias still has none.
-            let left_out = kind == Kind::Key && before.draft.alias.is_none();
-            let alias = draft.alias.clone().filter(|_| !left_out);
-            return before.draft == Draft { alias, ..draft.clone() };
-        };
-        let open = |draft: &Draft| {
-            let kept = draft.fields.get(name)?.as_object()?;
-            opened(self.vault.as_ref()?, &place(kind, &before.id), kept).ok()
-        };
-        let without = |draft: &Draft| {
-            let mut draft = draft.clone();
-            draft.fields.remove(name);
-            draft
-        };
-        open(&before.draft) == open(draft) && without(&before.draft) == without(draft)
     }
 
     /// What later rows need of this one.
