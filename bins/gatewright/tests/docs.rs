@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use gatewright::config::{Config, Said};
 use gatewright_admin::{Form, Place, ROUTES, Standing, TABLES, Writer};
-use gatewright_catalogue::{Auth, Catalogue};
-use gatewright_core::{Dialect, ErrorKind};
+use gatewright_catalogue::{Auth, Catalogue, ProviderRow};
+use gatewright_core::{Dialect, ErrorKind, Operation};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -36,7 +36,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 fn every_configuration_in_the_documentation_loads_without_a_problem() {
     let env = |name: &str| name.ends_with("_KEY").then(|| format!("sk-value-of-{name}"));
     let mut seen = 0;
-    for name in ["README.md", "docs/configuration.md"] {
+    for name in ["README.md", "docs/configuration.md", "docs/providers.md"] {
         for text in blocks(&page(name), "yaml") {
             let config = Config::load(&Said { text: Some(&text), ..Said::default() }, &env);
             let told: Vec<String> = config.problems.iter().map(ToString::to_string).collect();
@@ -77,6 +77,69 @@ fn the_table_of_errors_is_the_codes() {
         })
         .collect();
     check_table("docs/errors.md", "", &rows);
+}
+
+/// What is asked for, and the words that the model table has for models of that kind.
+const OPERATIONS: [(&str, &[&str], Operation); 9] = [
+    ("chat", &["chat", "responses"], Operation::Chat),
+    ("text", &["completion"], Operation::Chat),
+    ("embeddings", &["embedding"], Operation::Embeddings),
+    ("rerank", &["rerank"], Operation::Rerank),
+    ("moderations", &["moderation"], Operation::Moderations),
+    ("images", &["image_generation"], Operation::ImageGenerations),
+    ("image edits", &["image_edit"], Operation::ImageEdits),
+    ("speech", &["audio_speech"], Operation::Speech),
+    ("transcriptions", &["audio_transcription"], Operation::Transcriptions),
+];
+
+/// What a chat model may be able to do, and the table's word for it.
+const FEATURES: [(&str, &str); 7] = [
+    ("tools", "function_calling"),
+    ("vision", "vision"),
+    ("documents", "pdf_input"),
+    ("audio", "audio_input"),
+    ("schemas", "response_schema"),
+    ("reasoning", "reasoning"),
+    ("cache", "prompt_caching"),
+];
+
+#[test]
+fn the_table_of_operations_is_the_catalogues() {
+    let catalogue = Catalogue::builtin();
+    let listed: Vec<String> = catalogue
+        .providers()
+        .iter()
+        .filter(|row| OPERATIONS.iter().any(|(_, modes, _)| !models(row, modes).is_empty()))
+        .map(|row| {
+            let asked = OPERATIONS.iter().filter(|(_, _, operation)| asks(row, *operation));
+            let operations = counts(asked.map(|(name, modes, _)| (*name, models(row, modes).len())));
+            let chats = models(row, OPERATIONS[0].1);
+            let able = |word| chats.iter().filter(|name| supports(row, name, word)).count();
+            let features = counts(FEATURES.iter().map(|(name, word)| (*name, able(word))));
+            format!("| `{}` | {operations} | {features} |", row.id)
+        })
+        .collect();
+    check_table("docs/providers.md", "## What each can be asked for", &listed);
+}
+
+fn models(row: &ProviderRow, modes: &[&str]) -> Vec<&'static str> {
+    modes.iter().flat_map(|mode| Catalogue::builtin().models_of(&row.id, mode)).collect()
+}
+
+/// Whether one of the row's dialects has the operation.
+fn asks(row: &ProviderRow, operation: Operation) -> bool {
+    let mut spoken = [row.dialect].into_iter().chain(row.also.iter().copied());
+    spoken.any(|dialect| gatewright_dialects::of(dialect).path(operation, "m", false).is_some())
+}
+
+fn supports(row: &ProviderRow, model: &str, word: &str) -> bool {
+    let known = Catalogue::builtin().model(&row.id, model);
+    known.and_then(|model| model.supports(word)).unwrap_or(false)
+}
+
+fn counts<'a>(list: impl Iterator<Item = (&'a str, usize)>) -> String {
+    let some = list.filter(|(_, count)| *count > 0);
+    some.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 #[test]

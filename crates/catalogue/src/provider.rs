@@ -28,6 +28,9 @@ pub struct ProviderRow {
     /// How a request shows its key.
     #[serde(default)]
     pub auth: Auth,
+    /// Who gives a token that stands in for a key.
+    #[serde(default)]
+    pub token: Option<TokenFrom>,
     /// Whether it answers without a key (servers that people run themselves).
     #[serde(default)]
     pub key_optional: bool,
@@ -121,6 +124,22 @@ pub enum Auth {
     Google,
     /// A signature with AWS credentials for this service; a key of the service's own is shown as a bearer's.
     Aws(String),
+}
+
+/// Who gives a token that stands in for a key, shown as a bearer's.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenFrom {
+    /// Microsoft Entra, to an application or a machine.
+    Entra,
+    /// A token server that knows the variables `client_id` and `client_secret` (OAuth 2.0 client credentials).
+    Client {
+        /// Its address; one that begins with `/` is at the host of the base URL.
+        url: String,
+        /// What the tokens are for, where it wants to know.
+        #[serde(default)]
+        scope: Option<String>,
+    },
 }
 
 /// How a provider bills, where it differs from the others.

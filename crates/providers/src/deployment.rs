@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::MarkAt;
 use crate::authorize::aws;
+use crate::authorize::token::entra;
 use crate::custom::mock::Canned;
 use crate::endpoint::Endpoint;
 use crate::spoken::Spoken;
@@ -26,6 +27,8 @@ pub struct Params {
     /// What addresses and credentials are made of, by the names of LiteLLM's parameters: `aws_region_name`,
     /// `vertex_credentials`, `api_version`.
     pub access: BTreeMap<String, Secret>,
+    /// Whether Azure may be shown the token of the machine that the gateway runs on, where there is no key.
+    pub machine_identity: bool,
     /// Headers for every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Request fields that a call may leave out, as raw JSON.
@@ -229,7 +232,7 @@ fn environment(catalogue: &Catalogue, env: &dyn Fn(&str) -> Option<String>) -> V
         .providers()
         .iter()
         .flat_map(names)
-        .chain(aws::VARIABLES.map(str::to_owned))
+        .chain(aws::VARIABLES.into_iter().chain(entra::VARIABLES).map(str::to_owned))
         .filter_map(|name| env(&name).map(|value| (name, value)))
         .collect()
 }

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, SystemClock,
-    Usage, without_user,
+    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage,
+    without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::authorize::aws::{self, Aws};
-use crate::authorize::google::{Found, Google, Source};
+use crate::authorize::choice::{self, Keyless};
 use crate::custom::Special;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
-use crate::{Authorize, HeaderKey, Params, QueryKey, custom};
+use crate::{Authorize, HeaderKey, Params, custom};
 
 /// Everything that is known about a request before the call comes.
 pub(crate) struct Endpoint {
@@ -68,8 +67,8 @@ impl Endpoint {
             (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
-            (_, Some(key)) => authorize(&row.auth, &key),
-            (_, None) => keyless(row, params, &fill, env)?,
+            (_, Some(key)) => choice::keyed(&row.auth, &key),
+            (_, None) => Keyless { row, params, fill: &fill, env, base: &base }.authorize()?,
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
@@ -227,51 +226,6 @@ fn headers(row: &ProviderRow, params: &Params) -> HeaderMap {
         headers.insert(name.clone(), value.clone());
     }
     headers
-}
-
-fn authorize(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
-    let header = match auth {
-        // AWS has keys for Bedrock alone, which are shown as they are.
-        Auth::Bearer | Auth::Aws(_) => HeaderKey::bearer(key),
-        Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
-        // A key of Google's express mode, where it stands in for an account.
-        Auth::Google => HeaderKey::named(HeaderName::from_static("x-goog-api-key"), key),
-        Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
-    };
-    header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
-}
-
-/// What proves a deployment without a key, where its provider knows something else.
-fn keyless(
-    row: &ProviderRow,
-    params: &Params,
-    fill: &Fill<'_>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<Arc<dyn Authorize>>> {
-    match &row.auth {
-        Auth::Google => google(params, fill).map(Some),
-        Auth::Aws(service) => {
-            let told = aws::Told { params: &params.access, env, region: &fill.value("aws_region_name")? };
-            let signer = Aws::new(service, &told, Arc::new(SystemClock));
-            let signer =
-                signer.ok_or_else(|| invalid(format!("provider '{}' needs AWS credentials", row.id)))?;
-            Ok(Some(Arc::new(signer)))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Google's tokens, from what the deployment or the environment says.
-fn google(params: &Params, fill: &Fill<'_>) -> Result<Arc<dyn Authorize>> {
-    let gcloud = || fill.known("home").map(|home| format!("{home}/.config/gcloud"));
-    let found = Found {
-        told: fill.known("vertex_credentials"),
-        file: fill.known("google_application_credentials"),
-        gcloud: fill.known("cloudsdk_config").or_else(gcloud),
-        metadata: fill.known("gce_metadata_host"),
-    };
-    let source = Source::find(found, params.trust)?;
-    Ok(Arc::new(Google::new(source, params.trust, Arc::new(SystemClock))))
 }
 
 fn invalid(message: String) -> Error {

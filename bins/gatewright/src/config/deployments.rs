@@ -92,6 +92,7 @@ pub struct Entries {
     pub(super) drop_params: Option<bool>,
     /// Whether long instructions are marked for the provider's prompt cache, and for how long.
     pub(super) instructions_mark: Option<CacheMark>,
+    pub(super) machine_identity: bool,
 }
 
 /// One entry of `credential_list`.
@@ -118,7 +119,14 @@ impl Entries {
             })
         };
         let credentials = list.filter_map(named).collect();
-        Self { catalogue, credentials, enforce_rates: false, drop_params: None, instructions_mark: None }
+        Self {
+            catalogue,
+            credentials,
+            enforce_rates: false,
+            drop_params: None,
+            instructions_mark: None,
+            machine_identity: false,
+        }
     }
 
     /// Reads `model_list`.
@@ -160,6 +168,7 @@ impl Entries {
     /// Gives a deployment what holds for all.
     pub(super) fn settle(&self, mut deployment: Deployment) -> Deployment {
         deployment.enforce_rates = self.enforce_rates;
+        deployment.params.machine_identity = self.machine_identity;
         deployment.params.drop_params = deployment.params.drop_params.or(self.drop_params);
         if let (true, Some(mark)) = (deployment.params.cache_marks.is_empty(), self.instructions_mark) {
             deployment.params.cache_marks = marks::instructions(&deployment.routing.provider, mark);
@@ -305,6 +314,7 @@ impl Reader<'_> {
             api_base: section.text("api_base", problems).or_else(|| section.text("base_url", problems)),
             api_key: section.text("api_key", problems).map(Secret::from),
             access: access.collect(),
+            machine_identity: false,
             headers,
             defaults: defaults.filter(|(key, _)| key != "extra_body").chain(extra).collect(),
             drop_params: section.flag("drop_params", problems),

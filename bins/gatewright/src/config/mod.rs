@@ -153,6 +153,8 @@ impl Config {
         }
         entries.enforce_rates = enforces_rates(&sections.router, &mut problems);
         entries.instructions_mark = marks::automatic(&sections.litellm, &mut problems);
+        let machine = sections.litellm.flag("enable_azure_ad_token_refresh", &mut problems);
+        entries.machine_identity = machine.unwrap_or(false);
         entries.drop_params = sections.litellm.flag("drop_params", &mut problems);
         let deployments = deployments.into_iter().map(|deployment| entries.settle(deployment)).collect();
         let mut access = sections.access(&mut problems);

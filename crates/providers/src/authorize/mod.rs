@@ -1,7 +1,8 @@
 //! How a request proves to the provider who pays for it.
 
 pub(crate) mod aws;
-pub(crate) mod google;
+pub(crate) mod choice;
+pub(crate) mod token;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

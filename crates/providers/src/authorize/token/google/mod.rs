@@ -1,4 +1,6 @@
-//! Whose tokens they are: a service account's, a user's, another cloud's identity, or the machine's own.
+//! Google's tokens: a service account's, a user's, another cloud's identity's, or the machine's own.
+
+mod account;
 
 use std::path::Path;
 
@@ -10,8 +12,11 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::account::{Account, File};
-use super::exchange::{Exchange, Refused, SCOPE, Token, secret_header, unreadable};
+use super::exchange::{Exchange, Refused, Token, secret_header};
+use account::{Account, File};
+
+/// What the tokens are for.
+const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 /// Where tokens come from.
 pub(crate) enum Source {
@@ -196,7 +201,7 @@ impl User {
             ("client_secret", self.client_secret.as_str()),
             ("refresh_token", self.refresh_token.as_str()),
         ];
-        exchange.post(&self.token_uri, &fields).await
+        exchange.post(&self.token_uri, HeaderMap::new(), &fields).await
     }
 }
 
@@ -225,7 +230,7 @@ impl Federated {
             ("subject_token", subject.reveal()),
             ("subject_token_type", self.subject_token_type.as_str()),
         ];
-        let token = exchange.post(&self.token_url, &fields).await?;
+        let token = exchange.post(&self.token_url, HeaderMap::new(), &fields).await?;
         match &self.service_account_impersonation_url {
             Some(address) => impersonate(address, &token, exchange).await,
             None => Ok(token),
@@ -240,7 +245,7 @@ async fn impersonate(address: &str, token: &Token, exchange: &Exchange<'_>) -> R
     let headers = HeaderMap::from_iter([(name, value), (CONTENT_TYPE, kind)]);
     let body = json!({"scope": [SCOPE], "lifetime": format!("{LIFE}s")}).to_string();
     let answer = exchange.ask(Method::POST, address, headers, body.into()).await?;
-    let Impersonated { access_token } = serde_json::from_slice(&answer).map_err(|_| unreadable())?;
+    let Impersonated { access_token } = serde_json::from_slice(&answer).map_err(|_| exchange.unreadable())?;
     Ok(Token { secret: access_token.into(), life: std::time::Duration::from_secs(LIFE) })
 }
 
@@ -257,13 +262,13 @@ impl Subject {
             (None, Some(url)) => {
                 let mut headers = HeaderMap::new();
                 for (name, value) in &self.headers {
-                    let name = HeaderName::try_from(name).map_err(|_| unreadable())?;
+                    let name = HeaderName::try_from(name).map_err(|_| exchange.unreadable())?;
                     let (name, value) = secret_header(name, value)?;
                     headers.insert(name, value);
                 }
                 exchange.ask(Method::GET, url, headers, Bytes::new()).await?
             }
-            (None, None) => return Err(unreadable().into()),
+            (None, None) => return Err(exchange.unreadable().into()),
         };
         Ok(self.format.subject(&text)?)
     }

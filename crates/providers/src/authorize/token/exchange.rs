@@ -10,9 +10,6 @@ use http::{Method, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-/// What the tokens are for.
-pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-
 /// What stands for itself in a form.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -22,6 +19,8 @@ const MOST: usize = 64 << 10;
 /// What questions are asked with.
 pub(crate) struct Exchange<'a> {
     pub(super) transport: &'a Transport,
+    /// Whose token server is asked, for people.
+    pub(super) whose: &'static str,
     pub(super) trust: Trust,
     pub(super) clock: &'a dyn Clock,
 }
@@ -41,8 +40,17 @@ pub(super) struct Refused {
 #[derive(Deserialize)]
 struct Answer {
     access_token: String,
-    #[serde(default = "an_hour")]
-    expires_in: u64,
+    expires_in: Option<Seconds>,
+    /// In seconds since 1970, where Azure's machines say that alone.
+    expires_on: Option<Seconds>,
+}
+
+/// Azure's machines write numbers as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(u64),
+    Text(String),
 }
 
 #[derive(Default, Deserialize)]
@@ -50,9 +58,8 @@ struct Failure {
     error: String,
 }
 
-fn an_hour() -> u64 {
-    3600
-}
+/// A token's life where its server says none.
+const AN_HOUR: u64 = 3600;
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
@@ -60,16 +67,30 @@ impl From<Error> for Refused {
     }
 }
 
+// === impl Seconds ===
+
+impl Seconds {
+    fn read(&self) -> Option<u64> {
+        match self {
+            Self::Number(seconds) => Some(*seconds),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
+}
+
 // === impl Exchange ===
 
 impl Exchange<'_> {
     /// Asks for a token with a form.
-    pub(super) async fn post(&self, address: &str, fields: &[(&str, &str)]) -> Result<Token, Refused> {
-        let coded = |text: &str| utf8_percent_encode(text, FORM).to_string();
+    pub(super) async fn post(
+        &self,
+        address: &str,
+        mut headers: HeaderMap,
+        fields: &[(&str, &str)],
+    ) -> Result<Token, Refused> {
         let form: Vec<String> =
             fields.iter().map(|(key, value)| format!("{}={}", coded(key), coded(value))).collect();
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind)]);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         self.token(Method::POST, address, headers, form.join("&").into()).await
     }
 
@@ -82,9 +103,11 @@ impl Exchange<'_> {
         body: Bytes,
     ) -> Result<Token, Refused> {
         let answer = self.ask(method, address, headers, body).await?;
-        let Answer { access_token, expires_in } =
-            serde_json::from_slice(&answer).map_err(|_| unreadable())?;
-        Ok(Token { secret: access_token.into(), life: Duration::from_secs(expires_in.min(12 * 3600)) })
+        let answer: Answer = serde_json::from_slice(&answer).map_err(|_| self.unreadable())?;
+        let end = answer.expires_on.and_then(|end| end.read());
+        let left = end.map(|end| end.saturating_sub(self.clock.unix_seconds()));
+        let life = answer.expires_in.and_then(|life| life.read()).or(left).unwrap_or(AN_HOUR);
+        Ok(Token { secret: answer.access_token.into(), life: Duration::from_secs(life.min(12 * 3600)) })
     }
 
     /// The body of an answer. What the server says of a failure is told as far as it is one word: it may quote what it
@@ -101,7 +124,7 @@ impl Exchange<'_> {
             .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the credentials' token address is no URL"))?;
         let request = Request { method, uri, headers, body: [body].into_iter().collect(), trust: self.trust };
         let away = |failure: gatewright_transport::Failure| {
-            Error::new(ErrorKind::Unreachable, "Google's token server could not be reached")
+            Error::new(ErrorKind::Unreachable, format!("{} token server could not be reached", self.whose))
                 .with_detail(failure.to_string())
         };
         let response = self.transport.send(request).await.map_err(away)?;
@@ -109,9 +132,36 @@ impl Exchange<'_> {
         let body = response.decoded(MOST).await.map_err(away)?;
         match status.is_success() {
             true => Ok(body),
-            false => Err(Refused { error: refused(status, &body), date }),
+            false => Err(Refused { error: self.refused(status, &body), date }),
         }
     }
+
+    /// An answer that says no token.
+    pub(super) fn unreadable(&self) -> Error {
+        Error::new(
+            ErrorKind::BadGateway,
+            format!("the answer of {} token server could not be read", self.whose),
+        )
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Error {
+        let Failure { error } = serde_json::from_slice(body).unwrap_or_default();
+        let is_word = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let word = if is_word && !error.is_empty() { format!(": {error}") } else { String::new() };
+        let kind = match status.as_u16() {
+            429 => ErrorKind::RateLimited,
+            500.. => ErrorKind::Unavailable,
+            _ => ErrorKind::UpstreamAuth,
+        };
+        let (whose, status) = (self.whose, status.as_u16());
+        let words = format!("{whose} token server refused the deployment's credentials ({status}{word})");
+        Error::new(kind, words)
+    }
+}
+
+/// A text as it stands in a form or an address.
+pub(super) fn coded(text: &str) -> String {
+    utf8_percent_encode(text, FORM).to_string()
 }
 
 /// A header that is a secret.
@@ -120,25 +170,6 @@ pub(super) fn secret_header(name: HeaderName, text: &str) -> Result<(HeaderName,
         .map_err(|_| Error::new(ErrorKind::UpstreamAuth, "a token cannot stand in a header"))?;
     value.set_sensitive(true);
     Ok((name, value))
-}
-
-/// A token server's answer that says no token.
-pub(super) fn unreadable() -> Error {
-    Error::new(ErrorKind::BadGateway, "the answer of Google's token server could not be read")
-}
-
-fn refused(status: StatusCode, body: &[u8]) -> Error {
-    let Failure { error } = serde_json::from_slice(body).unwrap_or_default();
-    let is_word = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let word = if is_word && !error.is_empty() { format!(": {error}") } else { String::new() };
-    let kind = match status.as_u16() {
-        429 => ErrorKind::RateLimited,
-        500.. => ErrorKind::Unavailable,
-        _ => ErrorKind::UpstreamAuth,
-    };
-    let words =
-        format!("Google's token server refused the deployment's credentials ({}{word})", status.as_u16());
-    Error::new(kind, words)
 }
 
 fn date(headers: &HeaderMap) -> Option<u64> {

@@ -1,8 +1,10 @@
-//! Google's access tokens: fetched before the first request, held, and renewed before they end.
+//! Access tokens: fetched before the first request, held, and renewed before they end.
 
-mod account;
+mod assertion;
+mod client;
+pub(crate) mod entra;
 mod exchange;
-mod source;
+pub(crate) mod google;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,12 +17,13 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-pub(crate) use source::{Found, Source};
+pub(crate) use client::Client;
+use entra::Entra;
 
 use super::Authorize;
 use exchange::{Exchange, Token};
 
-/// How long before its end a token is renewed; Google's own libraries take about as much.
+/// How long before its end a token is renewed; Google's and Microsoft's own libraries take about as much.
 const AHEAD: Duration = Duration::from_secs(225);
 
 /// How long a token server may take.
@@ -29,9 +32,19 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long nobody asks again after a failure: calls that wait for the same token get the same answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Adds Google's access token.
-pub(crate) struct Google {
-    source: Source,
+/// Who gives tokens.
+pub(crate) enum Issuer {
+    /// Google, to an account.
+    Google(google::Source),
+    /// Microsoft, to whoever may use a resource of Azure.
+    Entra(Entra),
+    /// Anybody, to a client with a secret.
+    Client(Client),
+}
+
+/// Adds an access token.
+pub(crate) struct Tokens {
+    issuer: Issuer,
     trust: Trust,
     clock: Arc<dyn Clock>,
     state: RwLock<State>,
@@ -61,12 +74,33 @@ enum Shape {
     Gone,
 }
 
-// === impl Google ===
+// === impl Issuer ===
 
-impl Google {
+impl Issuer {
+    /// Whose token server it is, for people.
+    fn whose(&self) -> &'static str {
+        match self {
+            Self::Google(_) => "Google's",
+            Self::Entra(_) => "Microsoft's",
+            Self::Client(_) => "the provider's",
+        }
+    }
+
+    async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
+        match self {
+            Self::Google(source) => source.token(exchange).await,
+            Self::Entra(entra) => entra.token(exchange).await,
+            Self::Client(client) => client.token(exchange).await,
+        }
+    }
+}
+
+// === impl Tokens ===
+
+impl Tokens {
     /// Tokens from there.
-    pub(crate) fn new(source: Source, trust: Trust, clock: Arc<dyn Clock>) -> Self {
-        Self { source, trust, clock, state: RwLock::default(), gate: Mutex::new(()) }
+    pub(crate) fn new(issuer: Issuer, trust: Trust, clock: Arc<dyn Clock>) -> Self {
+        Self { issuer, trust, clock, state: RwLock::default(), gate: Mutex::new(()) }
     }
 
     fn shape(&self) -> Shape {
@@ -101,10 +135,11 @@ impl Google {
     }
 
     async fn fetch(&self, transport: &Transport, _turn: MutexGuard<'_, ()>) -> Result<()> {
-        let exchange = Exchange { transport, trust: self.trust, clock: &*self.clock };
-        let asked = timeout(PATIENCE, self.source.token(&exchange)).await;
+        let whose = self.issuer.whose();
+        let exchange = Exchange { transport, whose, trust: self.trust, clock: &*self.clock };
+        let asked = timeout(PATIENCE, self.issuer.token(&exchange)).await;
         let asked = asked.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, "Google's token server did not answer in time"))
+            Err(Error::new(ErrorKind::Timeout, format!("{whose} token server did not answer in time")))
         });
         let now = self.clock.now();
         let mut state = self.state.write();
@@ -127,14 +162,14 @@ impl Google {
 
 fn held(token: &Token, now: Instant) -> Result<Held> {
     let mut header = HeaderValue::from_str(&format!("Bearer {}", token.secret.reveal()))
-        .map_err(|_| Error::new(ErrorKind::UpstreamAuth, "Google's token cannot stand in a header"))?;
+        .map_err(|_| Error::new(ErrorKind::UpstreamAuth, "an access token cannot stand in a header"))?;
     header.set_sensitive(true);
     // Of one that lives shorter than that, half its life.
     let ahead = AHEAD.min(token.life / 2);
     Ok(Held { header, renew: now + (token.life - ahead), end: now + token.life })
 }
 
-impl Authorize for Google {
+impl Authorize for Tokens {
     fn refresh<'a>(&'a self, transport: &'a Transport) -> Option<BoxFuture<'a, Result<()>>> {
         match self.shape() {
             Shape::Good => None,

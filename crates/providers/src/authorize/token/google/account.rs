@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatewright_core::{Error, ErrorKind, Result};
+use http::header::HeaderMap;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::exchange::{Exchange, Refused, SCOPE, Token};
+use super::SCOPE;
+use crate::authorize::token::assertion::{Scheme, Signer};
+use crate::authorize::token::exchange::{Exchange, Refused, Token};
 
 /// How long a signed claim holds.
 const HOLDS: u64 = 3600;
@@ -22,7 +21,7 @@ const SKEW: Duration = Duration::from_secs(60);
 pub(crate) struct Account {
     email: String,
     key_id: String,
-    key: RsaKeyPair,
+    signer: Signer,
     token_uri: String,
 }
 
@@ -45,15 +44,14 @@ fn usual() -> String {
 
 impl Account {
     pub(super) fn new(file: File) -> Result<Self> {
-        let key =
-            pem(&file.private_key).and_then(|der| RsaKeyPair::from_pkcs8(&der).ok()).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidRequest,
-                    "the service account's private_key is no RSA key in PKCS #8",
-                )
-            })?;
+        let signer = Signer::new(&file.private_key, Scheme::Rs256).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidRequest,
+                "the service account's private_key is no RSA key in PKCS #8",
+            )
+        })?;
         let File { client_email: email, private_key_id: key_id, token_uri, .. } = file;
-        Ok(Self { email, key_id, key, token_uri })
+        Ok(Self { email, key_id, signer, token_uri })
     }
 
     /// Asks for a token; once more by the server's clock where the machine's is off and the claim is refused.
@@ -73,28 +71,16 @@ impl Account {
         let claim = self.claim(now)?;
         let fields =
             [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", claim.as_str())];
-        exchange.post(&self.token_uri, &fields).await
+        exchange.post(&self.token_uri, HeaderMap::new(), &fields).await
     }
 
     fn claim(&self, now: u64) -> Result<String> {
         // A little before, for clocks that go ahead.
         let issued = now.saturating_sub(10);
-        let head = json!({"alg": "RS256", "typ": "JWT", "kid": self.key_id});
+        let head = json!({"alg": Scheme::Rs256.name(), "typ": "JWT", "kid": self.key_id});
         let claims = json!({
             "iss": self.email, "scope": SCOPE, "aud": self.token_uri, "iat": issued, "exp": issued + HOLDS,
         });
-        let coded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", coded(&head), coded(&claims));
-        let mut signature = vec![0; self.key.public_modulus_len()];
-        self.key
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
-            .map_err(|_| Error::new(ErrorKind::Internal, "the service account's key does not sign"))?;
-        Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        self.signer.sign(&head, &claims)
     }
-}
-
-/// The bytes between the lines that say what they are.
-fn pem(text: &str) -> Option<Vec<u8>> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
-    STANDARD.decode(lines.collect::<String>()).ok().filter(|der| !der.is_empty())
 }

@@ -14,7 +14,8 @@ use gatewright_core::{Clock, ErrorKind, Result};
 use gatewright_transport::{Request, Settings, Transport, Trust};
 use serde_json::{Value, json};
 
-use super::{Found, Google, Source};
+use super::google::{Found, Source};
+use super::{Issuer, Tokens};
 use crate::Authorize;
 
 /// 2026-11-26, and moved by hand.
@@ -106,7 +107,7 @@ fn account(server: &Server) -> String {
 }
 
 struct Stage {
-    google: Google,
+    tokens: Tokens,
     clock: Arc<HandClock>,
     transport: Transport,
 }
@@ -116,12 +117,16 @@ impl Stage {
         let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong });
         let found = Found { told: Some(credentials), ..Found::default() };
         let source = Source::find(found, Trust::Operator).unwrap();
-        let google = Google::new(source, Trust::Operator, clock.clone());
-        Self { google, clock, transport: Transport::new(Settings::default()).unwrap() }
+        Self::of(Issuer::Google(source), clock)
+    }
+
+    fn of(issuer: Issuer, clock: Arc<HandClock>) -> Self {
+        let tokens = Tokens::new(issuer, Trust::Operator, clock.clone());
+        Self { tokens, clock, transport: Transport::new(Settings::default()).unwrap() }
     }
 
     async fn refresh(&self) -> Result<()> {
-        match self.google.refresh(&self.transport) {
+        match self.tokens.refresh(&self.transport) {
             Some(waiting) => waiting.await,
             None => Ok(()),
         }
@@ -129,7 +134,7 @@ impl Stage {
 
     fn shown(&self) -> String {
         let mut request = Request::fetch("http://vertex/".parse().unwrap());
-        self.google.authorize(&mut request).unwrap();
+        self.tokens.authorize(&mut request).unwrap();
         request.headers["authorization"].to_str().unwrap().to_owned()
     }
 }
@@ -140,7 +145,7 @@ async fn a_service_account_signs_for_its_token_and_keeps_it() {
     let stage = Stage::new(account(&server), 0);
     stage.refresh().await.unwrap();
     assert_eq!(stage.shown(), "Bearer ya29.0");
-    assert!(stage.google.refresh(&stage.transport).is_none(), "a good token is not asked for again");
+    assert!(stage.tokens.refresh(&stage.transport).is_none(), "a good token is not asked for again");
     let asked = server.asked();
     let (_, claim) = asked[0].split_once("assertion=").unwrap();
     let claims = URL_SAFE_NO_PAD.decode(claim.split('.').nth(1).unwrap()).unwrap();
@@ -165,8 +170,8 @@ async fn a_token_is_renewed_by_one_call_before_it_ends_and_by_whoever_comes_afte
     let stage = Stage::new(account(&server), 0);
     stage.refresh().await.unwrap();
     stage.clock.moved.store(3600 - 100, Ordering::SeqCst);
-    let renewing = stage.google.refresh(&stage.transport).expect("it ends soon");
-    assert!(stage.google.refresh(&stage.transport).is_none(), "one renews, the others go on");
+    let renewing = stage.tokens.refresh(&stage.transport).expect("it ends soon");
+    assert!(stage.tokens.refresh(&stage.transport).is_none(), "one renews, the others go on");
     assert_eq!(stage.shown(), "Bearer ya29.0");
     renewing.await.unwrap();
     assert_eq!(stage.shown(), "Bearer ya29.1");
@@ -183,7 +188,7 @@ async fn a_renewal_that_fails_leaves_the_token_that_still_serves() {
     stage.clock.moved.store(3600 - 100, Ordering::SeqCst);
     stage.refresh().await.unwrap();
     assert_eq!(stage.shown(), "Bearer ya29.0");
-    assert!(stage.google.refresh(&stage.transport).is_none(), "not asked again at once");
+    assert!(stage.tokens.refresh(&stage.transport).is_none(), "not asked again at once");
     stage.clock.moved.store(3600, Ordering::SeqCst);
     assert_eq!(stage.refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
@@ -269,7 +274,7 @@ async fn the_machines_own_account_is_asked_of_its_metadata_server() {
     let found = Found { metadata: Some(host), ..Found::default() };
     let source = Source::find(found, Trust::Operator).unwrap();
     let stage = Stage {
-        google: Google::new(source, Trust::Operator, Arc::new(gatewright_core::SystemClock)),
+        tokens: Tokens::new(Issuer::Google(source), Trust::Operator, Arc::new(gatewright_core::SystemClock)),
         ..Stage::new(account(&server), 0)
     };
     stage.refresh().await.unwrap();
@@ -292,4 +297,139 @@ fn whoever_is_not_the_operator_names_no_files_and_has_no_share_in_what_the_machi
         .err()
         .unwrap();
     assert!(!err.to_string().contains("secret-key"), "{err}");
+}
+
+mod entra {
+    use std::collections::BTreeMap;
+
+    use aws_lc_rs::digest::{SHA256, digest};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+    use gatewright_core::Secret;
+
+    use super::*;
+    use crate::authorize::token::entra::{Entra, Told};
+
+    /// A stage whose deployment and environment say this.
+    fn stage(params: &[(&str, &str)], env: &[(&str, String)]) -> Stage {
+        let params: BTreeMap<String, Secret> =
+            params.iter().map(|(name, value)| ((*name).to_owned(), Secret::from(*value))).collect();
+        let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+        let told = Told { params: &params, env: &env, machine: true };
+        let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong: 0 });
+        Stage::of(Issuer::Entra(Entra::find(&told).unwrap().expect("somebody's")), clock)
+    }
+
+    const APPLICATION: [(&str, &str); 2] = [("tenant_id", "t-1"), ("client_id", "c-1")];
+
+    #[tokio::test]
+    async fn an_application_shows_its_secret() {
+        let server = Server::start(|nth, _| token(nth));
+        let params = [APPLICATION[0], APPLICATION[1], ("client_secret", "s&1")];
+        let stage = stage(&params, &[("AZURE_AUTHORITY_HOST", server.base.clone())]);
+        stage.refresh().await.unwrap();
+        assert_eq!(stage.shown(), "Bearer ya29.0");
+        let asked = server.asked();
+        assert!(asked[0].starts_with("POST /t-1/oauth2/v2.0/token "), "{asked:?}");
+        assert!(
+            asked[0].ends_with(
+                "grant_type=client_credentials&client_id=c-1\
+                 &scope=https%3A%2F%2Fcognitiveservices.azure.com%2F.default&client_secret=s%261"
+            ),
+            "{asked:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_certificate_signs_a_claim_that_its_key_proves() {
+        let server = Server::start(|nth, _| token(nth));
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let part = |label: &str, der: &[u8]| {
+            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = part("CERTIFICATE", b"certified") + &part("PRIVATE KEY", der.as_ref());
+        std::fs::write(file.path(), text).unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let env = [("AZURE_AUTHORITY_HOST", server.base.clone()), ("AZURE_CLIENT_CERTIFICATE_PATH", path)];
+        stage(&APPLICATION, &env).refresh().await.unwrap();
+        let asked = server.asked();
+        let (_, claim) = asked[0].split_once("client_assertion=").unwrap();
+        let (signed, signature) = claim.rsplit_once('.').unwrap();
+        let public = RsaKeyPair::from_pkcs8(der.as_ref()).unwrap();
+        UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, public.public_key().as_ref())
+            .verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+            .expect("the key's own signature");
+        let parts: Vec<Value> = signed
+            .split('.')
+            .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
+        let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, b"certified"));
+        assert_eq!(parts[0], json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint}));
+        assert_eq!(parts[1]["aud"], format!("{}/t-1/oauth2/v2.0/token", server.base));
+        assert_eq!((&parts[1]["iss"], &parts[1]["sub"]), (&json!("c-1"), &json!("c-1")));
+        assert_eq!((&parts[1]["iat"], &parts[1]["exp"]), (&json!(NOW), &json!(NOW + 600)));
+    }
+
+    #[tokio::test]
+    async fn a_workload_shows_what_its_cluster_wrote_last() {
+        let server =
+            Server::start(|nth, _| (200, json!({"access_token": format!("t{nth}"), "expires_in": 60})));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap().to_owned();
+        let env = [("AZURE_AUTHORITY_HOST", server.base.clone()), ("AZURE_FEDERATED_TOKEN_FILE", path)];
+        let stage = stage(&APPLICATION, &env);
+        for written in ["first\n", "second\n"] {
+            std::fs::write(file.path(), written).unwrap();
+            stage.refresh().await.unwrap();
+            stage.clock.moved.fetch_add(120, Ordering::SeqCst);
+        }
+        let shown: Vec<String> = server
+            .asked()
+            .iter()
+            .map(|text| text.split_once("client_assertion=").unwrap().1.to_owned())
+            .collect();
+        assert_eq!(shown, ["first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn a_machine_asks_the_service_beside_it_and_reads_numbers_that_are_text() {
+        let server = Server::start(|nth, _| match nth {
+            0 => (200, json!({"access_token": "vm", "expires_in": "86399", "resource": "r"})),
+            _ => (200, json!({"access_token": "app", "expires_on": (NOW + 7200).to_string()})),
+        });
+        let host = ("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.base.clone());
+        let machine = stage(&[("client_id", "c-1")], &[host]);
+        machine.refresh().await.unwrap();
+        let endpoint = ("IDENTITY_ENDPOINT", format!("{}/msi/token", server.base));
+        let app = stage(&[], &[endpoint, ("IDENTITY_HEADER", "h-1".to_owned())]);
+        app.refresh().await.unwrap();
+        assert_eq!((machine.shown(), app.shown()), ("Bearer vm".to_owned(), "Bearer app".to_owned()));
+        app.clock.moved.store(3600, Ordering::SeqCst);
+        assert!(app.tokens.refresh(&app.transport).is_none(), "it holds two hours");
+        let asked = server.asked();
+        let first = "GET /metadata/identity/oauth2/token?api-version=2018-02-01\
+             &resource=https%3A%2F%2Fcognitiveservices.azure.com&client_id=c-1 ";
+        assert!(asked[0].starts_with(first) && asked[0].contains("metadata: true"), "{asked:?}");
+        assert!(asked[1].starts_with("GET /msi/token?api-version=2019-08-01&resource="), "{asked:?}");
+        assert!(asked[1].contains("x-identity-header: h-1"), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_shows_its_name_and_secret_as_a_basic_header() {
+    let server = Server::start(|nth, _| token(nth));
+    let client = crate::authorize::token::Client {
+        address: format!("{}/oidc/v1/token", server.base),
+        id: "c-1".to_owned(),
+        secret: "s:1".into(),
+        scope: Some("all-apis".to_owned()),
+    };
+    let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong: 0 });
+    let stage = Stage::of(Issuer::Client(client), clock);
+    stage.refresh().await.unwrap();
+    let asked = server.asked();
+    let basic = format!("authorization: Basic {}", STANDARD.encode("c-1:s%3A1"));
+    assert!(asked[0].contains(&basic), "{asked:?}");
+    assert!(asked[0].ends_with("grant_type=client_credentials&scope=all-apis"), "{asked:?}");
 }

@@ -1,0 +1,114 @@
+//! Which proof a deployment has: its key, else what its provider takes in place of one.
+
+use std::sync::Arc;
+
+use gatewright_catalogue::{Auth, ProviderRow, TokenFrom};
+use gatewright_core::{Error, ErrorKind, Result, Secret, SystemClock};
+use gatewright_transport::Trust;
+use http::Uri;
+use http::header::HeaderName;
+
+use super::aws::{self, Aws};
+use super::token::google::{Found, Source};
+use super::token::{Client, Issuer, Tokens, entra};
+use super::{Authorize, HeaderKey, QueryKey};
+use crate::Params;
+use crate::fill::Fill;
+
+/// What is known of a deployment without a key.
+pub(crate) struct Keyless<'a> {
+    pub(crate) row: &'a ProviderRow,
+    pub(crate) params: &'a Params,
+    pub(crate) fill: &'a Fill<'a>,
+    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+    /// The base URL.
+    pub(crate) base: &'a str,
+}
+
+/// How a key is shown.
+pub(crate) fn keyed(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
+    let header = match auth {
+        // AWS has keys for Bedrock alone, which are shown as they are.
+        Auth::Bearer | Auth::Aws(_) => HeaderKey::bearer(key),
+        Auth::Header(name) => HeaderKey::named(HeaderName::from_bytes(name.as_bytes()).ok()?, key),
+        // A key of Google's express mode, where it stands in for an account.
+        Auth::Google => HeaderKey::named(HeaderName::from_static("x-goog-api-key"), key),
+        Auth::Query(name) => return Some(Arc::new(QueryKey::new(name, key))),
+    };
+    header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
+}
+
+// === impl Keyless ===
+
+impl Keyless<'_> {
+    /// What proves the deployment, where its provider knows something else than keys.
+    pub(crate) fn authorize(&self) -> Result<Option<Arc<dyn Authorize>>> {
+        match (&self.row.auth, &self.row.token) {
+            (Auth::Google, _) => self.google().map(Some),
+            (Auth::Aws(service), _) => self.aws(service).map(Some),
+            (_, Some(TokenFrom::Entra)) => self.entra(),
+            (_, Some(TokenFrom::Client { url, scope })) => self.client(url, scope.as_deref()),
+            _ => Ok(None),
+        }
+    }
+
+    fn aws(&self, service: &str) -> Result<Arc<dyn Authorize>> {
+        let region = self.fill.value("aws_region_name")?;
+        let told = aws::Told { params: &self.params.access, env: self.env, region: &region };
+        let signer = Aws::new(service, &told, Arc::new(SystemClock));
+        let missing = || invalid(format!("provider '{}' needs AWS credentials", self.row.id));
+        Ok(Arc::new(signer.ok_or_else(missing)?))
+    }
+
+    fn google(&self) -> Result<Arc<dyn Authorize>> {
+        let fill = self.fill;
+        let gcloud = || fill.known("home").map(|home| format!("{home}/.config/gcloud"));
+        let found = Found {
+            told: fill.known("vertex_credentials"),
+            file: fill.known("google_application_credentials"),
+            gcloud: fill.known("cloudsdk_config").or_else(gcloud),
+            metadata: fill.known("gce_metadata_host"),
+        };
+        Ok(self.tokens(Issuer::Google(Source::find(found, self.params.trust)?)))
+    }
+
+    /// A token that the deployment was given, or who gives one.
+    fn entra(&self) -> Result<Option<Arc<dyn Authorize>>> {
+        let told = self.params.access.get("azure_ad_token").cloned();
+        if let Some(token) = told.or_else(|| (self.env)("AZURE_AD_TOKEN").map(Secret::from)) {
+            return Ok(HeaderKey::bearer(&token).map(|key| Arc::new(key) as Arc<dyn Authorize>));
+        }
+        // Whoever else chose the endpoint would be sent the machine's token.
+        let machine = self.params.machine_identity && self.params.trust == Trust::Operator;
+        let told = entra::Told { params: &self.params.access, env: self.env, machine };
+        Ok(entra::Entra::find(&told)?.map(|entra| self.tokens(Issuer::Entra(entra))))
+    }
+
+    fn client(&self, url: &str, scope: Option<&str>) -> Result<Option<Arc<dyn Authorize>>> {
+        let known = |name| self.fill.known(name);
+        let Some((id, secret)) = known("client_id").zip(known("client_secret")) else { return Ok(None) };
+        let address = match url.starts_with('/') {
+            true => at_host(self.base, url)?,
+            false => self.fill.fill(url)?,
+        };
+        let client = Client { address, id, secret: secret.into(), scope: scope.map(str::to_owned) };
+        Ok(Some(self.tokens(Issuer::Client(client))))
+    }
+
+    fn tokens(&self, issuer: Issuer) -> Arc<dyn Authorize> {
+        Arc::new(Tokens::new(issuer, self.params.trust, Arc::new(SystemClock)))
+    }
+}
+
+/// A path at the host of an address.
+fn at_host(base: &str, path: &str) -> Result<String> {
+    let uri: Uri = base.parse().map_err(|_| invalid("the api_base is no URL".to_owned()))?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) => Ok(format!("{scheme}://{authority}{path}")),
+        _ => Err(invalid("the api_base is no URL".to_owned())),
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}
