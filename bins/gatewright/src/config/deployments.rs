@@ -120,6 +120,11 @@ impl Entries {
         Self { catalogue, credentials, enforce_rates: false, drop_params: None, instructions_mark: None }
     }
 
+    /// The same, read with what this catalogue knows.
+    pub(crate) fn knowing(self, catalogue: &'static Catalogue) -> Self {
+        Self { catalogue, ..self }
+    }
+
     /// Reads `model_list`.
     pub(super) fn read(
         &self,
