@@ -134,7 +134,7 @@ fn a_good_map_prices_calls_and_a_bad_one_changes_nothing() {
     for (bad, why) in [
         (file(&whole[..whole.len() / 2]), "it is no JSON object"),
         (Script { stop: Some(cut), ..file(whole.clone()) }, ""),
-        (file(map(json!(-1e-3))), "gpt-4o: input_cost_per_token is not a price in dollars: -0.001"),
+        (file(map(json!(-1e-3))), "cost_per_token is not a price in dollars: -0.001"),
         (file("{}"), "fewer than 50 are no price map"),
         (Script { status: 404, ..file(whole.clone()) }, "the status 404"),
         (Script { status: 302, ..file(whole.clone()) }, "the status 302"),
@@ -234,7 +234,8 @@ fn administrators_alone_load_it_and_say_how_often() {
     let other = Client::with_key(&gateway, &key);
     assert_eq!(other.post("/v1/chat/completions", &chat("mapped", "hi", json!({}))).status, 200);
     assert_eq!(reload(&other).status, 401);
-    assert_eq!(other.get("/model/cost_map/source").status, 401);
+    assert_eq!(other.get("/schedule/model_cost_map_reload/status").status, 401);
+    assert_eq!(other.get("/model/cost_map/source").status, 403);
     let status = || client.get("/schedule/model_cost_map_reload/status").json();
     assert_eq!((&status()["scheduled"], &status()["next_run"]), (&json!(false), &Value::Null));
     assert!(status()["last_run"].is_string(), "{}", status());

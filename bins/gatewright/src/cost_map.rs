@@ -73,21 +73,8 @@ impl LiveCostMap {
         }
         // Whoever does not wait any more serves the shipped prices already.
         let _ = first.send(());
-        let mut hours = self.0.hours.subscribe();
-        loop {
-            let every = hours.borrow_and_update().map(interval);
-            self.0.plan(every);
-            let due = async {
-                match every {
-                    Some(every) => sleep(every).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => drop(self.load().await),
-                changed = hours.changed() => if changed.is_err() { return },
-            }
-        }
+        let act = || async { drop(self.load().await) };
+        on_time(self.0.hours.subscribe(), |every| self.0.plan(every), act).await;
     }
 
     async fn load(&self) -> Result<usize, NotReloaded> {
@@ -193,6 +180,28 @@ impl Inner {
     }
 }
 
+/// Acts whenever it is time by the hours that are set then, and tells `plan` how long it is until that.
+async fn on_time<F: Future<Output = ()>>(
+    mut hours: watch::Receiver<Option<NonZeroU64>>,
+    plan: impl Fn(Option<Duration>),
+    act: impl Fn() -> F,
+) {
+    loop {
+        let every = hours.borrow_and_update().map(interval);
+        plan(every);
+        let due = async {
+            match every {
+                Some(every) => sleep(every).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => act().await,
+            changed = hours.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
 fn interval(hours: NonZeroU64) -> Duration {
     Duration::from_secs(hours.get().saturating_mul(HOUR))
 }
@@ -208,4 +217,44 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     let most = CostMap::MOST_BYTES as u64 + 1;
     File::open(path).and_then(|file| file.take(most).read_to_end(&mut json)).map_err(told)?;
     Ok(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn hours(count: u64) -> Option<NonZeroU64> {
+        NonZeroU64::new(count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_loaded_every_so_many_hours_from_when_that_was_said() {
+        let (said, heard) = watch::channel(None);
+        let loads = AtomicU32::new(0);
+        let act = || async { loads.store(loads.load(Ordering::Relaxed) + 1, Ordering::Relaxed) };
+        let minutes = |minutes: u64| sleep(Duration::from_secs(minutes * 60));
+        let story = async {
+            minutes(10_000).await;
+            assert_eq!(loads.load(Ordering::Relaxed), 0, "nobody asked for it");
+            said.send_replace(hours(6));
+            minutes(359).await;
+            assert_eq!(loads.load(Ordering::Relaxed), 0);
+            minutes(2).await;
+            assert_eq!(loads.load(Ordering::Relaxed), 1);
+            minutes(360).await;
+            assert_eq!(loads.load(Ordering::Relaxed), 2);
+            said.send_replace(hours(1));
+            minutes(61).await;
+            assert_eq!(loads.load(Ordering::Relaxed), 3);
+            said.send_replace(hours(0));
+            minutes(10_000).await;
+            assert_eq!(loads.load(Ordering::Relaxed), 3);
+        };
+        tokio::select! {
+            () = on_time(heard, |_| {}, act) => panic!("it goes on as long as somebody may say something"),
+            () = story => {}
+        }
+    }
 }
