@@ -52,6 +52,7 @@ fn map(price: Value) -> Vec<u8> {
     let mut map: Map<String, Value> = (0..60).map(|n| (format!("some-{n}"), row(&json!(1e-9)))).collect();
     map.insert("gpt-4o".into(), row(&price));
     map.insert("gpt-99".into(), row(&price));
+    map.insert("nameless".into(), row(&price));
     serde_json::to_vec(&map).unwrap()
 }
 
@@ -121,7 +122,7 @@ fn a_good_map_prices_calls_and_a_bad_one_changes_nothing() {
     assert_eq!(told.status, 200, "{}", told.text());
     assert_eq!(
         (told.json()["status"].as_str(), told.json()["models_count"].as_u64()),
-        (Some("success"), Some(62))
+        (Some("success"), Some(63))
     );
     assert_eq!(costs(&client), with("0.04"));
     let info = client.get("/model/info").json();
@@ -201,7 +202,8 @@ fn a_file_is_a_map_too_and_the_environment_can_keep_what_is_shipped() {
     let upstream = upstream();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("prices.json");
-    let named = format!("general_settings:\n  model_cost_map: \"{}\"\n", path.display());
+    let named =
+        format!("general_settings:\n  store_model_in_db: true\n  model_cost_map: \"{}\"\n", path.display());
     let config = format!("{}{}", models(&upstream), MASTER.replace("general_settings:\n", &named));
     let gateway = Setup::new(config.clone()).env(URL, "http://127.0.0.1:1/never").start();
     let client = Client::of(&gateway);
@@ -217,6 +219,12 @@ fn a_file_is_a_map_too_and_the_environment_can_keep_what_is_shipped() {
         "0.02",
         "the map outlives a reread"
     );
+    let params =
+        json!({"model": "nameless", "api_base": format!("{}/v1", upstream.base()), "api_key": "sk-x"});
+    client.made("/model/new", json!({"model_name": "stored", "litellm_params": params}));
+    let groups = client.get("/model_group/info").json();
+    let stored = groups["data"].as_array().unwrap().iter().find(|group| group["model_group"] == "stored");
+    assert_eq!(stored.unwrap()["providers"], json!(["openai"]), "only the map knows whose model that is");
 
     let gateway = Setup::new(config).env("LITELLM_LOCAL_MODEL_COST_MAP", "True").start();
     let client = Client::of(&gateway);
