@@ -2,8 +2,10 @@
 
 CARGO ?= cargo
 RECORDINGS ?=
+FACTS ?=
+MODELS := crates/catalogue/data/models.txt
 
-.PHONY: run test databases lint conformance bench fuzz build
+.PHONY: run test databases lint conformance bench fuzz build catalogue
 
 # Serves on 127.0.0.1:4000 without a file or a key: a demo model, and every provider whose key is in the environment.
 run:
@@ -32,6 +34,10 @@ lint:
 conformance: build
 	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-dialects --test recordings --test anthropic_recordings --test gemini_codec --test bedrock_recordings -- --nocapture
 	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance -- --nocapture
+
+# Writes the table of models from a facts file, or the one that is there anew: make catalogue FACTS=<models.jsonl>
+catalogue:
+	$(CARGO) run --quiet --locked -p gatewright-catalogue --example compact -- $(or $(FACTS),$(MODELS)) $(MODELS)
 
 # Load through nothing, a bare proxy and the gateway; every figure as a ratio to the bare proxy.
 bench: databases

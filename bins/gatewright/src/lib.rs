@@ -3,6 +3,7 @@
 pub mod cli;
 
 pub mod config;
+mod cost_map;
 mod counts;
 
 mod pipeline;

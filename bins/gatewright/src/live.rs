@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use gatewright_catalogue::Catalogue;
+use gatewright_catalogue::{Catalogue, CostMap};
 use gatewright_core::Clock;
 use gatewright_providers::{Names, Registry};
 use gatewright_routing::{LiveTable, Table};
@@ -23,9 +23,17 @@ pub(crate) struct Live {
     pub(crate) models: Arc<Models>,
     /// What the configuration says, as it was read last.
     pub(crate) configured: ArcSwap<Configured>,
-    catalogue: &'static Catalogue,
+    /// What is known of providers and models.
+    pub(crate) catalogue: &'static Catalogue,
     /// Held while they are replaced.
-    current: Mutex<Vec<Deployment>>,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    /// Those in force, then those that calls on their way may still name.
+    all: Vec<Deployment>,
+    in_force: usize,
 }
 
 /// What is taken anew when the configuration is read again.
@@ -45,7 +53,9 @@ impl Configured {
     fn of(config: &Config, env: Environment, catalogue: &'static Catalogue) -> Self {
         let settings =
             gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
-        Self { deployments: config.deployments.clone(), entries: config.entries.clone(), env, settings }
+        // One that was read again has a catalogue of its own, which no price map reaches.
+        let entries = config.entries.clone().knowing(catalogue);
+        Self { deployments: config.deployments.clone(), entries, env, settings }
     }
 }
 
@@ -84,7 +94,8 @@ impl Live {
         let old = self.configured.swap(new.clone());
         let has = |all: &[Deployment], one: &Deployment| all.iter().any(|d| d.routing.id == one.routing.id);
         let stored = |one: &Deployment| !has(&old.deployments, one) && !has(&new.deployments, one);
-        let stored: Vec<Deployment> = self.current.lock().iter().filter(|one| stored(one)).cloned().collect();
+        let stored: Vec<Deployment> =
+            self.current.lock().in_force().iter().filter(|one| stored(one)).cloned().collect();
         let all = new.deployments.iter().cloned().chain(stored).collect();
         self.replace(all).inspect_err(|_| self.configured.store(old))
     }
@@ -97,15 +108,28 @@ impl Live {
         let table = rebuilt.map_err(|problems| lines(&problems))?;
         // A call on its way holds the old table: what it names there is found until the next change.
         let stays = |old: &&Deployment| deployments.iter().any(|new| new.routing.id == old.routing.id);
-        let leaving = current.iter().filter(|old| !stays(old)).cloned();
+        let leaving = current.in_force().iter().filter(|old| !stays(old)).cloned();
         let all: Vec<Deployment> = deployments.iter().cloned().chain(leaving).collect();
-        self.registry.store(Arc::new(Registry::new(all.iter().map(|deployment| self.callable(deployment)))));
-        self.prices.replace(&all);
+        self.describe(&all);
         self.rules.replace(&all);
         self.models.replace(&all, deployments.len());
         self.table.swap(table);
-        *current = deployments;
+        *current = Current { all, in_force: deployments.len() };
         Ok(())
+    }
+
+    /// Lays a price map over the catalogue, all or nothing, and prices the deployments by it from the next attempt on.
+    pub(crate) fn reprice(&self, map: &CostMap) -> Result<(), String> {
+        let current = self.current.lock();
+        self.catalogue.put(map)?;
+        self.describe(&current.all);
+        Ok(())
+    }
+
+    /// Takes from the catalogue what is kept of it for each deployment.
+    fn describe(&self, all: &[Deployment]) {
+        self.registry.store(Arc::new(Registry::new(all.iter().map(|deployment| self.callable(deployment)))));
+        self.prices.replace(all);
     }
 
     /// The half of a deployment that makes requests.
@@ -120,6 +144,14 @@ impl Live {
             Trust::Untrusted => &nothing,
         };
         gatewright_providers::Deployment::new(names, deployment.params.clone(), self.catalogue, env)
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    fn in_force(&self) -> &[Deployment] {
+        self.all.get(..self.in_force).unwrap_or_default()
     }
 }
 

@@ -19,6 +19,7 @@ use gatewright_store::Store;
 use gatewright_telemetry::Traced;
 use gatewright_transport::Transport;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
@@ -26,6 +27,7 @@ use crate::adapters::{
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
 use crate::config::{Config, Environment};
+use crate::cost_map::LiveCostMap;
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
 use crate::rotation::Rotation;
@@ -37,6 +39,9 @@ const FLUSH_SPANS: Duration = Duration::from_secs(5);
 
 /// How long a start waits for the models of a database that does not answer.
 const FIRST_MODELS: Duration = Duration::from_secs(5);
+
+/// How long a start waits for a price map that does not come.
+const FIRST_PRICES: Duration = Duration::from_secs(5);
 
 /// One a core, as long as their reserved files stay small beside a disk.
 const MOST_LANES: usize = 4;
@@ -136,6 +141,9 @@ pub async fn serve(
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
+    let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
+    let (loaded, first_prices) = oneshot::channel();
+    ledger.beside(cost_map.clone().run(loaded));
     let admin = Admin {
         store: store.clone(),
         counts: Arc::new(Counted(counters.clone())),
@@ -143,6 +151,7 @@ pub async fn serve(
         reload: Arc::new(changes.clone()),
         credentials: config.access.clone(),
         prices: live.prices.clone(),
+        cost_map: Arc::new(cost_map.clone()),
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
@@ -151,6 +160,9 @@ pub async fn serve(
     };
     if config.store_models && tokio::time::timeout(FIRST_MODELS, changes.caught_up()).await.is_err() {
         warn!("the stored models are not read yet; the configuration's are served meanwhile");
+    }
+    if tokio::time::timeout(FIRST_PRICES, first_prices).await.is_err() {
+        warn!("the price map is not here yet; the shipped prices serve meanwhile");
     }
     ledger.settle_in(seeds).await;
     let books = Books { store: store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };

@@ -42,6 +42,11 @@ impl Failure {
         Self { status, body: Box::new(json!({"detail": {"error": message}})) }
     }
 
+    /// `{"detail": …}`, as others do.
+    pub(crate) fn detail(status: StatusCode, message: &str) -> Self {
+        Self { status, body: Box::new(json!({"detail": message})) }
+    }
+
     /// The caller may not do this.
     pub(crate) fn forbidden(message: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "auth_error", None, message)

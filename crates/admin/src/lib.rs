@@ -79,6 +79,9 @@ pub use deployments::{Change, Configured, Deployed, Deployments, Waiting};
 mod models;
 pub use models::{place, public_name};
 
+mod cost_map;
+pub use cost_map::{CostMap, CostMapState, NotReloaded};
+
 mod credentials;
 
 mod adopt;

@@ -12,8 +12,8 @@ use crate::failure::Result;
 use crate::models::groups;
 use crate::tables::{BUDGET, CREDENTIAL, CUSTOMER, KEY, MODEL, ORGANIZATION, PROJECT, TAG, TEAM, USER};
 use crate::{
-    audit, budgets, credentials, customers, keys, models, organizations, projects, reports, resets, tags,
-    teams, users,
+    audit, budgets, cost_map, credentials, customers, keys, models, organizations, projects, reports, resets,
+    tags, teams, users,
 };
 
 /// One route.
@@ -138,6 +138,12 @@ pub const ROUTES: &[Route] = &[
     get("/credentials/by_model/{model_id}", WATCH, |ask| Box::pin(credentials::by_model(ask))),
     patch("/credentials/{*credential_name}", ADMIN, |ask| Box::pin(credentials::update(ask))),
     remove("/credentials/{*credential_name}", ADMIN, |ask| Box::pin(credentials::delete(ask))),
+    // What models cost.
+    post("/reload/model_cost_map", ADMIN, |ask| Box::pin(cost_map::reload(ask))),
+    post("/schedule/model_cost_map_reload", ADMIN, |ask| Box::pin(cost_map::schedule(ask))),
+    remove("/schedule/model_cost_map_reload", ADMIN, |ask| Box::pin(cost_map::cancel(ask))),
+    get("/schedule/model_cost_map_reload/status", WATCH, |ask| Box::pin(cost_map::status(ask))),
+    get("/model/cost_map/source", WATCH, |ask| Box::pin(cost_map::source(ask))),
     // What was spent.
     get("/global/spend", WATCH, |ask| Box::pin(reports::spend(ask))),
     get("/global/spend/logs", WATCH, |ask| Box::pin(reports::spend_by_day(ask))),

@@ -5,21 +5,26 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use serde::Deserialize;
 
 use crate::facts::Family;
 use crate::names;
 use crate::provider::host_of;
 use crate::table::{Head, Table};
-use crate::{ModelRow, Overrides, Prices, ProviderRef, ProviderRow, Quirk};
+use crate::{CostMap, ModelRow, Overrides, Prices, ProviderRef, ProviderRow, Quirk};
 
 static MODELS: &str = include_str!("../data/models.txt");
 static PROVIDERS: &str = include_str!("../data/providers.toml");
 
 /// All that is known. Clones share everything.
+///
+/// Providers stay as they are, so that whoever calls one may borrow its row for good. Models may be replaced while calls
+/// are answered: their table sits behind a swap and owns its text, and rows are read out of it as values. So of two
+/// tables at most the one in force and the one that a reader still holds are in memory, however often it is replaced.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    table: Arc<Option<Table>>,
+    table: Arc<ArcSwapOption<Table>>,
     data: Arc<Data>,
 }
 
@@ -85,7 +90,7 @@ impl Catalogue {
     pub fn builtin() -> &'static Self {
         static BUILTIN: OnceLock<Catalogue> = OnceLock::new();
         BUILTIN.get_or_init(|| Self {
-            table: Arc::new(Table::new(MODELS)),
+            table: Arc::new(swap(shipped())),
             // A test reads the shipped file, so it is never the default that serves.
             data: Arc::new(toml::from_str(PROVIDERS).map(Data::joined).unwrap_or_default()),
         })
@@ -97,6 +102,29 @@ impl Catalogue {
         data.rows.retain(|row| rows.iter().all(|new| new.id != row.id));
         data.rows.extend(rows);
         Self { table: Arc::clone(&self.table), data: Arc::new(data) }
+    }
+
+    /// This one with models of its own, which a price map may replace for nobody else.
+    pub fn apart(&self) -> Self {
+        Self { table: Arc::new(ArcSwapOption::new(self.table.load_full())), data: Arc::clone(&self.data) }
+    }
+
+    /// Puts the shipped models into force with those of this map over them: one of the same name is replaced whole.
+    /// What another map said before no longer counts. Where the table cannot be built nothing has changed.
+    pub fn put(&self, map: &CostMap) -> Result<(), String> {
+        let table = map.over(&shipped().ok_or("there is no table")?)?;
+        self.table.store(Some(Arc::new(table)));
+        Ok(())
+    }
+
+    /// How many models there are.
+    pub fn count(&self) -> usize {
+        self.table.load().as_ref().map_or(0, |table| table.heads().count())
+    }
+
+    /// Whether the name that a price list has for a provider is that of one which is known.
+    pub fn is_listed(&self, provider: &str) -> bool {
+        self.lister(provider).is_some()
     }
 
     /// Every provider that can be called.
@@ -151,7 +179,8 @@ impl Catalogue {
     /// What is known of a provider's model. Tried in this order: the name with the provider before it, the bare
     /// name, both without a region, all of these without a date.
     pub fn model(&self, provider: &str, name: &str) -> Option<ModelRow> {
-        let table = self.table.as_ref().as_ref()?;
+        let table = self.table.load();
+        let table = table.as_ref()?;
         self.candidates(provider, name).into_iter().find_map(|(key, bare)| {
             let head = table.find_head(&key)?;
             // A bare name may be another provider's model of the same name, with another price.
@@ -162,8 +191,8 @@ impl Catalogue {
     /// What is known of a model by a full name (`azure/gpt-4o`, `gpt-4o`), whoever's it is: an operator's
     /// `base_model`.
     pub fn base_model(&self, provider: &str, name: &str) -> Option<ModelRow> {
-        let table = self.table.as_ref().as_ref()?;
-        self.model(provider, name).or_else(|| table.find(name)).or_else(|| {
+        let listed = || self.table.load().as_ref()?.find(name);
+        self.model(provider, name).or_else(listed).or_else(|| {
             let (first, rest) = name.split_once('/')?;
             self.model(first, rest)
         })
@@ -183,21 +212,21 @@ impl Catalogue {
     }
 
     /// The names of a provider's models of one mode, without the provider before them, in order.
-    pub fn models_of(&self, provider: &str, mode: &str) -> Vec<&'static str> {
-        let Some(table) = self.table.as_ref().as_ref() else { return Vec::new() };
-        let mut names: Vec<&'static str> = table
-            .heads()
+    pub fn models_of(&self, provider: &str, mode: &str) -> Vec<String> {
+        let table = self.table.load();
+        let heads = table.iter().flat_map(|table| table.heads());
+        let mut names: Vec<String> = heads
             .filter(|head| head.mode == mode && self.lists(provider, head.provider))
-            .map(|head| bare(provider, head))
+            .map(|head| bare(provider, head).to_owned())
             .collect();
         names.sort_unstable();
         names.dedup();
         names
     }
 
-    /// Every model, decoded one by one.
-    pub fn models(&self) -> impl Iterator<Item = ModelRow> {
-        self.table.as_ref().as_ref().into_iter().flat_map(Table::rows)
+    /// Every model.
+    pub fn models(&self) -> Vec<ModelRow> {
+        self.table.load().iter().flat_map(|table| table.rows()).collect()
     }
 
     pub(crate) fn families(&self) -> &[Family] {
@@ -233,8 +262,8 @@ impl Catalogue {
     }
 
     fn guess(&self, model: &str) -> Option<ProviderRef<'_>> {
-        let listed = self.table.as_ref().as_ref().and_then(|table| table.find_head(model));
-        if let Some(head) = listed
+        let table = self.table.load();
+        if let Some(head) = table.as_ref().and_then(|table| table.find_head(model))
             && let Some(provider) = self.lister(head.provider)
         {
             return Some(provider);
@@ -265,8 +294,16 @@ impl fmt::Display for UnknownProvider {
 
 impl std::error::Error for UnknownProvider {}
 
+fn shipped() -> Option<Table> {
+    Table::new(MODELS)
+}
+
+fn swap(table: Option<Table>) -> ArcSwapOption<Table> {
+    ArcSwapOption::new(table.map(Arc::new))
+}
+
 /// A table's name without the provider before it.
-fn bare(provider: &str, head: Head) -> &'static str {
+fn bare<'t>(provider: &str, head: Head<'t>) -> &'t str {
     let prefix = head.name.split_once('/').filter(|(first, _)| *first == provider || *first == head.provider);
     prefix.map_or(head.name, |(_, rest)| rest)
 }

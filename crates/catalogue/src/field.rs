@@ -113,6 +113,11 @@ impl PriceField {
     }
 }
 
+/// Whether a field is a price by its name: price lists grow, so no list is kept here.
+pub(crate) fn is_price(field: &str) -> bool {
+    ["cost_per_", "cache_creation_input_", "cache_read_input_"].iter().any(|part| field.contains(part))
+}
+
 // === impl ServiceTier ===
 
 impl ServiceTier {

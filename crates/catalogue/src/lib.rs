@@ -23,7 +23,15 @@ mod off_peak;
 mod overrides;
 pub use overrides::{InvalidPrice, Overrides};
 
+mod entry;
+pub use entry::Entry;
+
 pub mod table;
+
+pub mod source;
+
+mod cost_map;
+pub use cost_map::{CostMap, Refused};
 
 mod names;
 

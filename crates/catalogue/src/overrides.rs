@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::field::is_price;
 use crate::price::price_of;
 use crate::{Limits, PriceField, Prices};
 
@@ -120,14 +121,6 @@ impl fmt::Display for InvalidPrice {
 }
 
 impl std::error::Error for InvalidPrice {}
-
-/// Whether a field of a config is a price by its name: price lists grow, so no list is kept here.
-fn is_price(field: &str) -> bool {
-    ["input_cost_per_", "output_cost_per_", "cache_creation_input_", "cache_read_input_"]
-        .iter()
-        .any(|begin| field.starts_with(begin))
-        || field.contains("_cost_per_")
-}
 
 fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())

@@ -3,32 +3,35 @@
 use gatewright_core::{Dialect, ModelFacts, ReasoningControl};
 
 use crate::Prices;
+use crate::table::Word;
 
 /// What is known of one model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRow {
     /// Its name in the table, with the provider in front where the table has it so.
-    pub name: &'static str,
+    pub name: String,
     /// Under which provider the table lists it.
-    pub provider: &'static str,
+    pub provider: Word,
     /// What it is for (`chat`, `embedding`, …); empty where nothing is said.
-    pub mode: &'static str,
+    pub mode: Word,
     /// Its limits.
     pub limits: Limits,
     /// What it costs.
     pub prices: Prices,
     /// What it can (`function_calling`, `vision`, `reasoning`, …).
-    pub supports: Vec<&'static str>,
+    pub supports: Vec<Word>,
     /// What it is known not to be able to; what neither list names is not known.
-    pub supports_not: Vec<&'static str>,
+    pub supports_not: Vec<Word>,
     /// Endpoints that serve it (`/v1/chat/completions`); empty where nothing is said.
-    pub endpoints: Vec<&'static str>,
+    pub endpoints: Vec<Word>,
     /// What it reads (`text`, `image`); empty where nothing is said.
-    pub modalities: Vec<&'static str>,
+    pub modalities: Vec<Word>,
     /// What it writes; empty where nothing is said.
-    pub output_modalities: Vec<&'static str>,
+    pub output_modalities: Vec<Word>,
     /// The day on which its maker retires it (`2026-11-30`).
-    pub retires: Option<&'static str>,
+    pub retires: Option<String>,
+    /// What else its list says of it, as JSON.
+    pub other: Option<String>,
 }
 
 /// How much a model takes and gives.
@@ -53,10 +56,10 @@ pub struct Limits {
 impl ModelRow {
     /// Whether it is known to be able to do this; `None` where nothing is said.
     pub fn supports(&self, what: &str) -> Option<bool> {
-        if self.supports.contains(&what) {
+        if self.supports.iter().any(|can| can == what) {
             return Some(true);
         }
-        self.supports_not.contains(&what).then_some(false)
+        self.supports_not.iter().any(|cannot| cannot == what).then_some(false)
     }
 
     /// What an encoder of this dialect must know of it, under the name that the provider knows.

@@ -1,17 +1,20 @@
 //! The model table: sorted lines that are searched in place and decoded one at a time, so that loading costs nothing.
 //!
 //! A line per model, sorted by name, with tab-separated columns: name, provider, mode, limits, prices, supports,
-//! supports not, endpoints, input modalities, output modalities, day of retirement, prices with a structure (JSON).
+//! supports not, endpoints, input modalities, output modalities, day of retirement, prices with a structure (JSON),
+//! what else is said (JSON).
 //! Words are single characters that stand for the words of the head's vocabularies, in their order. Columns at the
 //! end that are empty are left out.
 //! A price is its field's character, the leading digits of its femto-dollars, and a letter for the zeros that follow.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::str::Split;
 
 use gatewright_core::Price;
+use serde_json::{Map, Value};
 
-use crate::row::{Limits, ModelRow};
-use crate::{PriceField, Prices};
+use crate::{Entry, Limits, ModelRow, PriceField, Prices};
 
 /// The first line of a table that this code can read.
 pub const FORMAT: &str = "gatewright models 1";
@@ -24,33 +27,43 @@ const FIRST: u32 = '0' as u32;
 const PLAIN: u32 = '~' as u32 - FIRST + 1;
 const BEYOND: u32 = 'À' as u32 - PLAIN;
 
+/// A word as rows have it: one of the shipped table costs no copy, one of a table that was loaded is the row's own,
+/// because a row may outlive the table that it was read from.
+pub(crate) type Word = Cow<'static, str>;
+
 /// A model table.
 #[derive(Debug)]
 pub struct Table {
-    lines: &'static str,
-    providers: Vec<&'static str>,
-    modes: Vec<&'static str>,
+    text: Cow<'static, str>,
+    /// Where the lines begin.
+    lines: usize,
+    providers: Vec<Word>,
+    modes: Vec<Word>,
     fields: Vec<PriceField>,
-    flags: Vec<&'static str>,
-    endpoints: Vec<&'static str>,
-    modalities: Vec<&'static str>,
+    flags: Vec<Word>,
+    endpoints: Vec<Word>,
+    modalities: Vec<Word>,
 }
 
 // === impl Table ===
 
 impl Table {
     /// Reads a table's head; `None` where it is of another format.
-    pub fn new(text: &'static str) -> Option<Self> {
-        let mut rest = text.strip_prefix(FORMAT)?.strip_prefix('\n')?;
-        let mut words = || -> Option<Vec<&'static str>> {
-            let (line, below) = rest.split_once('\n')?;
-            rest = below;
-            Some(line.split(' ').skip(1).collect())
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Option<Self> {
+        let text = text.into();
+        let (vocabularies, lines) = match &text {
+            Cow::Borrowed(text) => {
+                let (heads, lines) = heads(text)?;
+                (heads.map(|head| words(head).map(Cow::Borrowed).collect::<Vec<Word>>()), lines)
+            }
+            Cow::Owned(text) => {
+                let (heads, lines) = heads(text)?;
+                (heads.map(|head| words(head).map(|word| Cow::Owned(word.to_owned())).collect()), lines)
+            }
         };
-        let [providers, modes, fields, flags, endpoints, modalities] =
-            [words()?, words()?, words()?, words()?, words()?, words()?];
+        let [providers, modes, fields, flags, endpoints, modalities] = vocabularies;
         let fields = fields.into_iter().map(PriceField::parse).collect();
-        Some(Self { lines: rest, providers, modes, fields, flags, endpoints, modalities })
+        Some(Self { text, lines, providers, modes, fields, flags, endpoints, modalities })
     }
 
     /// The row of exactly this name.
@@ -60,27 +73,32 @@ impl Table {
 
     /// Every row, in the order of names.
     pub fn rows(&self) -> impl Iterator<Item = ModelRow> {
-        self.lines.lines().filter_map(|line| self.decode(line))
+        self.lines().lines().filter_map(|line| self.decode(line))
     }
 
     /// Name, provider and mode of every row, without decoding the rest.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = Head> {
-        self.lines.lines().filter_map(|line| self.head(&mut line.split('\t')))
+    pub(crate) fn heads(&self) -> impl Iterator<Item = Head<'_>> {
+        self.lines().lines().filter_map(|line| self.head(&mut line.split('\t')))
     }
 
     /// Name, provider and mode of the row of exactly this name.
-    pub(crate) fn find_head(&self, name: &str) -> Option<Head> {
+    pub(crate) fn find_head(&self, name: &str) -> Option<Head<'_>> {
         self.search(name).and_then(|line| self.head(&mut line.split('\t')))
     }
 
-    fn search(&self, name: &str) -> Option<&'static str> {
-        let bytes = self.lines.as_bytes();
+    fn lines(&self) -> &str {
+        self.text.get(self.lines..).unwrap_or_default()
+    }
+
+    fn search(&self, name: &str) -> Option<&str> {
+        let lines = self.lines();
+        let bytes = lines.as_bytes();
         let (mut low, mut high) = (0, bytes.len());
         while low < high {
             let middle = low + (high - low) / 2;
             let start = memchr::memrchr(b'\n', bytes.get(low..middle)?).map_or(low, |at| low + at + 1);
             let end = memchr::memchr(b'\n', bytes.get(start..high)?).map_or(high, |at| start + at);
-            let line = self.lines.get(start..end)?;
+            let line = lines.get(start..end)?;
             let (key, _) = line.split_once('\t').unwrap_or((line, ""));
             match key.cmp(name) {
                 Ordering::Equal => return Some(line),
@@ -91,41 +109,47 @@ impl Table {
         None
     }
 
-    fn head(&self, columns: &mut std::str::Split<'static, char>) -> Option<Head> {
+    fn head<'t>(&'t self, columns: &mut Split<'t, char>) -> Option<Head<'t>> {
         Some(Head {
             name: columns.next()?,
             provider: word(&self.providers, columns.next()?)?,
-            mode: word(&self.modes, columns.next()?).unwrap_or(""),
+            mode: columns.next().and_then(|code| word(&self.modes, code)).map_or("", |mode| mode),
         })
     }
 
-    fn decode(&self, line: &'static str) -> Option<ModelRow> {
+    fn decode(&self, line: &str) -> Option<ModelRow> {
         let mut columns = line.split('\t');
-        let Head { name, provider, mode } = self.head(&mut columns)?;
+        let name = columns.next()?.to_owned();
+        let provider = word(&self.providers, columns.next()?)?.clone();
+        let mode = columns.next().and_then(|code| word(&self.modes, code)).cloned().unwrap_or_default();
         let limits = Limits::decode(columns.next().unwrap_or_default());
         let mut prices = self.prices(columns.next().unwrap_or_default());
-        let mut list = |words: &[&'static str]| -> Vec<&'static str> {
-            columns.next().unwrap_or_default().chars().filter_map(|code| at(words, code)).copied().collect()
+        let mut list = |words: &[Word]| -> Vec<Word> {
+            columns.next().unwrap_or_default().chars().filter_map(|code| at(words, code)).cloned().collect()
         };
-        let row = ModelRow {
+        let (supports, supports_not) = (list(&self.flags), list(&self.flags));
+        let endpoints = list(&self.endpoints);
+        let (modalities, output_modalities) = (list(&self.modalities), list(&self.modalities));
+        let mut told = || columns.next().filter(|text| !text.is_empty());
+        let retires = told().map(str::to_owned);
+        if let Some(structured) = told().and_then(|json| serde_json::from_str(json).ok()) {
+            prices.set_structured(structured);
+        }
+        let other = told().map(str::to_owned);
+        Some(ModelRow {
             name,
             provider,
             mode,
             limits,
-            supports: list(&self.flags),
-            supports_not: list(&self.flags),
-            endpoints: list(&self.endpoints),
-            modalities: list(&self.modalities),
-            output_modalities: list(&self.modalities),
-            retires: columns.next().filter(|day| !day.is_empty()),
-            prices: {
-                if let Some(structured) = columns.next().and_then(|json| serde_json::from_str(json).ok()) {
-                    prices.set_structured(structured);
-                }
-                prices
-            },
-        };
-        Some(row)
+            prices,
+            supports,
+            supports_not,
+            endpoints,
+            modalities,
+            output_modalities,
+            retires,
+            other,
+        })
     }
 
     fn prices(&self, column: &str) -> Prices {
@@ -153,47 +177,20 @@ impl Table {
 
 /// The columns that tell what a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) name: &'static str,
-    pub(crate) provider: &'static str,
-    pub(crate) mode: &'static str,
+pub(crate) struct Head<'t> {
+    pub(crate) name: &'t str,
+    pub(crate) provider: &'t str,
+    pub(crate) mode: &'t str,
 }
 
-/// Writes tables; used by the generator alone, but beside the reader so that one file holds the format.
+/// Writes tables.
 #[derive(Debug, Default)]
 pub struct TableWriter {
     words: [Vec<String>; 6],
     lines: Vec<String>,
 }
 
-/// One model, as a [`TableWriter`] takes it.
-#[derive(Debug, Default)]
-pub struct Entry {
-    /// The model's name.
-    pub name: String,
-    /// Its provider.
-    pub provider: String,
-    /// What it is for.
-    pub mode: String,
-    /// Its limits.
-    pub limits: Limits,
-    /// Its prices by field.
-    pub prices: Vec<(String, Price)>,
-    /// Prices with a structure, as JSON; empty where there are none.
-    pub structured: String,
-    /// What it can.
-    pub supports: Vec<String>,
-    /// What it cannot.
-    pub supports_not: Vec<String>,
-    /// Endpoints that serve it.
-    pub endpoints: Vec<String>,
-    /// What it reads.
-    pub modalities: Vec<String>,
-    /// What it writes.
-    pub output_modalities: Vec<String>,
-    /// When it is retired; empty where no day is known.
-    pub retires: String,
-}
+// === impl TableWriter ===
 
 impl TableWriter {
     /// Adds a model. Words get their characters in the order in which they are met.
@@ -220,7 +217,8 @@ impl TableWriter {
             self.codes(5, &entry.modalities),
             self.codes(5, &entry.output_modalities),
             entry.retires.clone(),
-            entry.structured.clone(),
+            json(&entry.structured),
+            json(&entry.other),
         ];
         self.lines.push(columns.join("\t"));
     }
@@ -252,6 +250,13 @@ impl TableWriter {
     }
 }
 
+fn json(fields: &Map<String, Value>) -> String {
+    match fields.is_empty() {
+        true => String::new(),
+        false => serde_json::to_string(fields).unwrap_or_default(),
+    }
+}
+
 fn digits(price: Price) -> String {
     let (mut digits, mut zeros) = (price.0, b'a');
     while digits != 0 && digits % 10 == 0 {
@@ -261,8 +266,24 @@ fn digits(price: Price) -> String {
     format!("{digits}{}", char::from(zeros))
 }
 
-fn word(words: &[&'static str], codes: &str) -> Option<&'static str> {
-    at(words, codes.chars().next()?).copied()
+/// The vocabularies of a head, and where the lines below it begin.
+fn heads(text: &str) -> Option<([&str; 6], usize)> {
+    let mut rest = text.strip_prefix(FORMAT)?.strip_prefix('\n')?;
+    let mut head = || {
+        let (line, below) = rest.split_once('\n')?;
+        rest = below;
+        Some(line)
+    };
+    let heads = [head()?, head()?, head()?, head()?, head()?, head()?];
+    Some((heads, text.len() - rest.len()))
+}
+
+fn words(head: &str) -> impl Iterator<Item = &str> {
+    head.split(' ').skip(1)
+}
+
+fn word<'t>(words: &'t [Word], codes: &str) -> Option<&'t Word> {
+    at(words, codes.chars().next()?)
 }
 
 fn at<T>(words: &[T], code: char) -> Option<&T> {

@@ -10,7 +10,7 @@ fn every_model_of_the_table_is_found_by_its_own_name() {
     let catalogue = Catalogue::builtin();
     let mut count = 0;
     for row in catalogue.models() {
-        let found = catalogue.base_model("", row.name);
+        let found = catalogue.base_model("", &row.name);
         assert_eq!(found.as_ref(), Some(&row), "{}", row.name);
         count += 1;
     }
@@ -46,7 +46,7 @@ fn a_model_is_found_under_the_names_that_configs_use() {
         ("openai", "-20310131", None),
     ] {
         let found = Catalogue::builtin().model(provider, name);
-        assert_eq!(found.map(|row| row.name), expected, "{provider}/{name}");
+        assert_eq!(found.as_ref().map(|row| row.name.as_str()), expected, "{provider}/{name}");
     }
 }
 
@@ -69,8 +69,8 @@ fn a_wildcard_expands_to_the_chat_models_of_its_provider() {
         ("azure", "gpt-4o", "grok-4.3"),
     ] {
         let models = catalogue.models_of(provider, "chat");
-        assert!(models.contains(&some), "{provider}: {models:?}");
-        assert!(!models.contains(&none), "{provider}");
+        assert!(models.iter().any(|model| model == some), "{provider}: {models:?}");
+        assert!(models.iter().all(|model| model != none), "{provider}");
         assert!(models.is_sorted());
     }
     assert!(catalogue.models_of("nobody", "chat").is_empty());

@@ -174,23 +174,25 @@ impl Models {
     }
 
     fn facts(&self, deployment: &Deployment) -> Map<String, Value> {
-        let mut facts = Map::new();
         let target = &deployment.routing.target;
         let Ok((provider, model)) = self.catalogue.split(target, deployment.params.provider.as_deref())
         else {
-            return facts;
+            return Map::new();
         };
+        let row = self.row_of(deployment, target);
+        let other = row.as_ref().and_then(|row| serde_json::from_str(row.other.as_deref()?).ok());
+        let mut facts: Map<String, Value> = other.unwrap_or_default();
         facts.insert("key".into(), model.into());
         facts.insert("litellm_provider".into(), provider.name().into());
         facts.insert("rpm".into(), deployment.routing.rpm.into());
         facts.insert("tpm".into(), deployment.routing.tpm.into());
-        if let Some(row) = self.row_of(deployment, target) {
+        if let Some(row) = row {
             facts.insert("mode".into(), row.mode.into());
             facts.insert("max_tokens".into(), row.limits.max_output.or(row.limits.max_input).into());
             facts.insert("max_input_tokens".into(), row.limits.max_input.into());
             facts.insert("max_output_tokens".into(), row.limits.max_output.into());
-            let can = row.supports.iter().map(|what| (*what, true));
-            for (what, can) in can.chain(row.supports_not.iter().map(|what| (*what, false))) {
+            let can = row.supports.iter().map(|what| (what, true));
+            for (what, can) in can.chain(row.supports_not.iter().map(|what| (what, false))) {
                 facts.insert(format!("supports_{what}"), can.into());
             }
         }
@@ -224,7 +226,7 @@ impl Models {
             "max_output_tokens": most(|row| row.limits.max_output),
             "input_cost_per_token": dearest("input_cost_per_token"),
             "output_cost_per_token": dearest("output_cost_per_token"),
-            "mode": rows.first().map(|row| row.mode),
+            "mode": rows.first().map(|row| &row.mode),
             "tpm": sum(|member| member.routing.tpm),
             "rpm": sum(|member| member.routing.rpm),
         });

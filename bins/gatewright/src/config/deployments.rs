@@ -129,6 +129,11 @@ impl Entries {
         }
     }
 
+    /// The same, read with what this catalogue knows.
+    pub(crate) fn knowing(self, catalogue: &'static Catalogue) -> Self {
+        Self { catalogue, ..self }
+    }
+
     /// Reads `model_list`.
     pub(super) fn read(
         &self,

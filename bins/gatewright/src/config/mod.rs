@@ -24,6 +24,7 @@ use gatewright_store::Place;
 use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
+pub use catalogue::{CostMapSettings, CostMapSource};
 pub use deployments::{Credential, Deployment, Entries};
 pub use file::{Env, Environment};
 pub use money::{CustomerDefaults, MoneySettings, Purse};
@@ -40,6 +41,8 @@ use settings::Sections;
 pub struct Config {
     /// What is known of providers and models.
     pub catalogue: &'static Catalogue,
+    /// Where prices come from that are laid over those of the catalogue.
+    pub cost_map: CostMapSettings,
     /// `model_list`, or what serves without one.
     pub deployments: Vec<Deployment>,
     /// What further entries are read with.
@@ -173,6 +176,7 @@ impl Config {
         access.recorded = salt.is_some() && matches!(database.place, Place::Postgres(_));
         Self {
             catalogue,
+            cost_map: catalogue::cost_map(&sections.general, env, &mut problems),
             router: sections.router(&mut problems),
             gateway,
             limits: sections.limits(&mut problems),

@@ -1,9 +1,13 @@
 //! The management API over a database of its own, asked without a socket.
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use gatewright_admin::{Admin, Change, Configured, Deployed, Deployments, Prices, Reload, Vault, Waiting};
+use gatewright_admin::{
+    Admin, Change, Configured, CostMap, CostMapState, Deployed, Deployments, NotReloaded, Prices, Reload,
+    Vault, Waiting,
+};
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
 use gatewright_core::{Caller, Money, SystemClock, Usage};
 use gatewright_store::{Kind, Place, Store};
@@ -113,6 +117,25 @@ impl Prices for Flat {
     }
 }
 
+/// No price map.
+struct Unpriced;
+
+const UNNAMED: NotReloaded = NotReloaded::Unnamed("there is none");
+
+impl CostMap for Unpriced {
+    fn reload(&self) -> Waiting<'_, Result<usize, NotReloaded>> {
+        Box::pin(async { Err(UNNAMED) })
+    }
+
+    fn schedule(&self, _: Option<NonZeroU64>) -> Result<(), NotReloaded> {
+        Err(UNNAMED)
+    }
+
+    fn state(&self) -> CostMapState {
+        CostMapState::default()
+    }
+}
+
 impl World {
     /// An empty one.
     pub(crate) async fn new() -> Self {
@@ -132,6 +155,7 @@ impl World {
             authenticator,
             credentials,
             prices: Arc::new(Flat),
+            cost_map: Arc::new(Unpriced),
             counts: Arc::new(Uncounted),
             deployments: Arc::new(Nowhere),
             vault: Vault::new(&MASTER.into()).ok(),
