@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_tests::client::Client;
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
-use gatewright_tests::upstream::{Seen, Upstream};
+use gatewright_tests::upstream::{Answer, Script, Seen, Upstream};
 use http::Uri;
 use serde_json::{Value, json};
 
@@ -64,6 +64,51 @@ fn a_provider_that_only_the_operator_knows_is_a_row_of_the_file_and_nothing_else
     assert_eq!(seen.path, "/south/chat/completions");
     assert_eq!((seen.header("x-acme-key"), seen.header("x-acme-client")), ("k-1", "gatewright"));
     assert_eq!((&seen.json()["max_new_tokens"], &seen.json()["model"]), (&json!(9), &json!("swift-1")));
+}
+
+#[test]
+fn a_deployment_without_a_key_is_given_a_token_once_and_shows_it() {
+    let upstream = Upstream::start();
+    upstream.choose(|seen| {
+        let body = json!({"access_token": format!("t-{}", seen.path.len()), "expires_in": 3600}).to_string();
+        let answer = Answer::Raw { content_type: "application/json".to_owned(), body: body.into() };
+        seen.path.ends_with("/token").then(|| Script { answer, ..Script::default() })
+    });
+    let (base, workspace) = (upstream.base(), format!("{}/serving-endpoints", upstream.base()));
+    let application = json!({
+        "model": "azure/gpt-4o", "api_base": base,
+        "tenant_id": "t-1", "client_id": "c-1", "client_secret": "s-1-secret",
+    });
+    let principal = json!({
+        "model": "databricks/dbrx", "api_base": workspace, "client_id": "c-2", "client_secret": "s-2-secret",
+    });
+    let list = json!([
+        {"model_name": "application", "litellm_params": application},
+        {"model_name": "principal", "litellm_params": principal},
+    ]);
+    let file = json!({"general_settings": {"master_key": MASTER_KEY}, "model_list": list});
+    let gateway = Setup::new(file.to_string()).env("AZURE_AUTHORITY_HOST", &base).start();
+    let client = Client::of(&gateway);
+    for model in ["application", "principal"] {
+        for _ in 0..2 {
+            let response = client.chat(model, "hi");
+            assert_eq!(response.status, 200, "{}", response.text());
+        }
+    }
+    let seen = upstream.seen();
+    let paths: Vec<&str> = seen.iter().map(|seen| seen.path.as_str()).collect();
+    let deployment = "/openai/deployments/gpt-4o/chat/completions?api-version=2025-02-01-preview";
+    let served = "/serving-endpoints/chat/completions";
+    let token = "/t-1/oauth2/v2.0/token";
+    assert_eq!(paths, [token, deployment, deployment, "/oidc/v1/token", served, served]);
+    let shown: Vec<&str> = seen.iter().map(|seen| seen.header("authorization")).collect();
+    assert_eq!(
+        (shown[1], shown[2], shown[4], shown[5]),
+        ("Bearer t-22", "Bearer t-22", "Bearer t-14", "Bearer t-14")
+    );
+    assert!(seen.iter().all(|seen| seen.header("api-key").is_empty()));
+    let told = client.get("/model/info").text() + &gateway.log();
+    assert!(!told.contains("-secret") && !told.contains("t-22"), "{told}");
 }
 
 #[test]

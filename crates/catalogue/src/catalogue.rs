@@ -255,10 +255,14 @@ impl Catalogue {
     fn candidates<'a>(&self, provider: &str, name: &'a str) -> Vec<(Cow<'a, str>, bool)> {
         let row = self.provider(provider);
         let (id, name) = (row.map_or(provider, |row| &row.id), row.map_or(name, |row| row.bare(name)));
-        names::forms(name)
-            .into_iter()
-            .flat_map(|name| [(Cow::Owned(format!("{id}/{name}")), false), (Cow::Borrowed(name), true)])
-            .collect()
+        let others = row.map(|row| row.listed_as.as_slice()).unwrap_or_default();
+        let under = |listed: &str, name: &str| (Cow::Owned(format!("{listed}/{name}")), false);
+        let mut keys = Vec::new();
+        for name in names::forms(name) {
+            keys.extend([under(id, name), (Cow::Borrowed(name), true)]);
+            keys.extend(others.iter().map(|listed| under(listed, name)));
+        }
+        keys
     }
 
     fn guess(&self, model: &str) -> Option<ProviderRef<'_>> {
