@@ -122,7 +122,7 @@ fn the_table_of_operations_is_the_catalogues() {
     check_table("docs/providers.md", "## What each can be asked for", &listed);
 }
 
-fn models(row: &ProviderRow, modes: &[&str]) -> Vec<&'static str> {
+fn models(row: &ProviderRow, modes: &[&str]) -> Vec<String> {
     modes.iter().flat_map(|mode| Catalogue::builtin().models_of(&row.id, mode)).collect()
 }
 
