@@ -31,7 +31,7 @@ lint:
 # Replays recorded traffic of real providers: make conformance RECORDINGS=<folder of *.jsonl.gz>
 conformance: build
 	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-dialects --test recordings --test anthropic_recordings --test gemini_codec --test bedrock_recordings -- --nocapture
-	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance -- --nocapture
+	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance --test requests -- --nocapture
 
 # Load through nothing, a bare proxy and the gateway; every figure as a ratio to the bare proxy.
 bench: databases
