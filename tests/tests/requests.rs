@@ -189,11 +189,9 @@ const KNOWN: &[Difference] = &[
         &[
             "azure/",
             "mistral/",
-            "groq/",
             "together_ai/",
             "fireworks_ai/",
             "perplexity/",
-            "xai/",
             "databricks/",
             "cerebras/",
             "sambanova/",
@@ -205,16 +203,12 @@ const KNOWN: &[Difference] = &[
             "ai21_chat/",
             "moonshot/",
             "github/",
-            "openai/gpt-4o",
         ],
         &["reasoning"],
         "in excess: .reasoning_effort",
         "the client's own field",
     ),
     // Short of LiteLLM.
-    (&["openai/gpt-5"], &["basic"], ".temperature", "refused there; no row tells gpt-5 from its successors"),
-    (&["openai/gpt-5"], &["basic"], ".top_p", "refused there; no row tells gpt-5 from its successors"),
-    (&["openai/gpt-5"], &["basic"], ".stop", "refused there; no row tells gpt-5 from its successors"),
     (
         &["bedrock/anthropic"],
         &["tools"],
@@ -233,7 +227,6 @@ const KNOWN: &[Difference] = &[
         ".thinking",
         "its Claude thinks by a budget; an effort is passed as it is",
     ),
-    (&["dashscope/"], &["cache"], ".cache_control", "its caches are made by marks, which are lost"),
 ];
 
 /// One request on record.
