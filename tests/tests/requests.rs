@@ -154,7 +154,8 @@ const KNOWN: &[Difference] = &[
         ".messages has 5 items, not 6",
         "LiteLLM puts words into the user's mouth where no tool can be demanded",
     ),
-    // Fields of the client's own that LiteLLM drops: an endpoint of OpenAI's dialect decides itself what it takes.
+    // Fields of the client's own that LiteLLM drops. An endpoint of OpenAI's dialect is given them; one that refuses them
+    // says so to the client.
     (
         &[
             "groq/",
@@ -206,14 +207,14 @@ const KNOWN: &[Difference] = &[
         ],
         &["reasoning"],
         "in excess: .reasoning_effort",
-        "the client's own field",
+        "the client's own field; no refusal is on record",
     ),
     // Short of LiteLLM.
     (
         &["bedrock/anthropic"],
         &["tools"],
         "disable_parallel_tool_use",
-        "Converse has no word for it, and the client is told",
+        "beside a forced tool its own `tool_choice` could undo the force; the client is told",
     ),
     (
         &["bedrock/anthropic"],
