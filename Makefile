@@ -33,7 +33,7 @@ lint:
 # Replays recorded traffic of real providers: make conformance RECORDINGS=<folder of *.jsonl.gz>
 conformance: build
 	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-dialects --test recordings --test anthropic_recordings --test gemini_codec --test bedrock_recordings -- --nocapture
-	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance -- --nocapture
+	RECORDINGS=$(abspath $(RECORDINGS)) $(CARGO) test --locked -p gatewright-tests --test conformance --test requests -- --nocapture
 
 # Writes the table of models from a facts file, or the one that is there anew: make catalogue FACTS=<models.jsonl>
 catalogue:

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
-use gatewright_tests::client::Client;
+use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
 use gatewright_tests::upstream::{Answer, Script, Seen, Upstream};
 use http::Uri;
@@ -128,6 +128,36 @@ fn reasoning_goes_back_only_to_those_of_groqs_models_that_think() {
         assert_eq!(response.status, 200, "{}", response.text());
         let message = &upstream.last().json()["messages"][0];
         assert_eq!((&message["reasoning"], message.get("reasoning_content")), (&want, None), "{model}");
+    }
+}
+
+#[test]
+fn a_field_is_dropped_for_those_models_that_refuse_it_and_no_others() {
+    let upstream = Upstream::start();
+    let cases = [
+        ("openai/gpt-4o", json!({"reasoning_effort": "low"}), "reasoning_effort"),
+        ("openai/gpt-5", json!({"reasoning_effort": "low", "temperature": 1.0}), ""),
+        ("openai/gpt-5", json!({"temperature": 0.5, "top_p": 0.9, "stop": "X"}), "temperature, top_p, stop"),
+        ("openai/gpt-5-mini", json!({"temperature": 0.5}), "temperature"),
+        ("openai/gpt-5.1", json!({"temperature": 0.5, "top_p": 0.9}), ""),
+        ("xai/grok-4", json!({"reasoning_effort": "low"}), "reasoning_effort"),
+        ("xai/grok-4.3", json!({"reasoning_effort": "low"}), ""),
+        ("groq/llama-3.3-70b-versatile", json!({"reasoning_effort": "low"}), "reasoning_effort"),
+        ("groq/openai/gpt-oss-120b", json!({"reasoning_effort": "low"}), ""),
+    ];
+    let list: BTreeMap<&str, String> =
+        cases.iter().map(|(model, ..)| (*model, deployment(model, model, &upstream, ""))).collect();
+    let gateway = Gateway::start(&format!("model_list:\n{}", list.into_values().collect::<String>()));
+    let client = Client::of(&gateway);
+    for (model, fields, lost) in cases {
+        let response = client.post("/v1/chat/completions", &chat(model, "n=1", fields.clone()));
+        assert_eq!(response.status, 200, "{model}: {}", response.text());
+        assert_eq!(response.header("x-gatewright-dropped-params"), lost, "{model} {fields}");
+        let sent = upstream.last().json();
+        for (field, value) in fields.as_object().unwrap() {
+            let kept = !lost.contains(field.as_str());
+            assert_eq!(sent.get(field), kept.then_some(value), "{model} {field}");
+        }
     }
 }
 

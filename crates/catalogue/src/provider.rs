@@ -70,12 +70,16 @@ pub struct ProviderRow {
     pub unknown_reasoning: ReasoningControl,
 }
 
-/// What is different for the models whose names begin in one of these ways. The first that fits decides the dialect,
-/// the base URL and the paths; the quirks of all that fit come after the provider's own.
+/// What is different for the models of some names. The first that fits decides the dialect, the base URL and the paths;
+/// the quirks of all that fit come after the provider's own.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
+    /// Whole names, where a beginning would take in models that differ.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// How the names begin.
+    #[serde(default)]
     pub prefixes: Vec<String>,
     /// Whether that beginning only chooses this entry and is no part of the name that the provider knows.
     #[serde(default)]
@@ -206,7 +210,7 @@ impl ProviderRow {
     }
 
     fn models_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Models> {
-        self.models.iter().filter(move |m| m.prefixes.iter().any(|prefix| model.starts_with(&**prefix)))
+        self.models.iter().filter(move |models| models.have(model))
     }
 
     /// How usage of a stream is had.
@@ -226,6 +230,15 @@ impl ProviderRow {
     /// The host of its base URL.
     pub(crate) fn host(&self) -> Option<&str> {
         host_of(self.base_url.as_deref()?)
+    }
+}
+
+// === impl Models ===
+
+impl Models {
+    fn have(&self, model: &str) -> bool {
+        let begins = |prefix: &String| model.starts_with(&**prefix);
+        self.names.iter().any(|name| name == model) || self.prefixes.iter().any(begins)
     }
 }
 

@@ -35,6 +35,13 @@ pub enum Quirk {
         /// The greatest value.
         max: Option<f64>,
     },
+    /// The one value of a field that the provider takes; the client is told that another was dropped.
+    Only {
+        /// The field.
+        field: String,
+        /// What it may be.
+        value: Value,
+    },
     /// One value of a field has another word here (`tool_choice: required` is `any`).
     Replace {
         /// The field.
@@ -63,7 +70,7 @@ pub enum Quirk {
     DocumentLinks,
     /// Fields of messages that the provider refuses; the client is told which were dropped.
     DropFromMessages(Vec<String>),
-    /// Earlier reasoning goes back only to models that think: the others refuse it.
+    /// Thinking is asked of, and earlier reasoning goes back to, only those models that think: the others refuse both.
     ReasoningToThinkersOnly,
     /// How usage of a stream is had; [`StreamUsage::Ask`] where nothing is said.
     StreamUsage(StreamUsage),

@@ -77,7 +77,7 @@ impl Endpoint {
         Ok(Self {
             codec,
             model: name,
-            quirks: Quirks::new(quirks.filter_map(|quirk| settled(quirk, &facts)).collect()),
+            quirks: Quirks::new(quirks.flat_map(|quirk| settled(quirk, &facts)).collect()),
             facts,
             headers: headers(row, params),
             shape: custom::shape(&row.id),
@@ -182,14 +182,15 @@ fn is_version(segment: &str) -> bool {
     segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The quirk as it holds for this model; `None` where it does not.
-fn settled(quirk: &Quirk, facts: &ModelFacts) -> Option<Quirk> {
+/// The quirk as it holds for this model; nothing where it does not.
+fn settled(quirk: &Quirk, facts: &ModelFacts) -> Vec<Quirk> {
     match quirk {
-        Quirk::ReasoningToThinkersOnly if facts.reasoning == ReasoningControl::None => {
-            Some(Quirk::DropFromMessages(vec!["reasoning_content".to_owned(), "reasoning".to_owned()]))
-        }
-        Quirk::ReasoningToThinkersOnly => None,
-        other => Some(other.clone()),
+        Quirk::ReasoningToThinkersOnly if facts.reasoning == ReasoningControl::None => vec![
+            Quirk::Drop(vec!["reasoning_effort".to_owned()]),
+            Quirk::DropFromMessages(vec!["reasoning_content".to_owned(), "reasoning".to_owned()]),
+        ],
+        Quirk::ReasoningToThinkersOnly => Vec::new(),
+        other => vec![other.clone()],
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn form(body: &mut Value) {
     if let Some(config) = fields.get_mut("generationConfig").and_then(Value::as_object_mut) {
         schema_at(config, "responseSchema", "responseJsonSchema");
         config.retain(|key, value| !(key == "responseModalities" && *value == json!(["TEXT"])));
+        config.retain(|key, value| !(key == "candidateCount" && *value == json!(1)));
         if let Some(Value::String(level)) =
             config.get_mut("thinkingConfig").and_then(|it| it.get_mut("thinkingLevel"))
         {

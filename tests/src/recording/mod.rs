@@ -5,7 +5,7 @@ mod received;
 mod sent;
 
 pub use received::received;
-pub use sent::sent;
+pub use sent::{Form, sent};
 
 use std::collections::BTreeMap;
 use std::io::Read;

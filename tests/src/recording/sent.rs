@@ -10,17 +10,32 @@ use crate::upstream::Seen;
 const SAME_AS_ABSENT: &[(&str, &str)] = &[
     ("stream", "false"),
     ("n", "1"),
+    ("num_generations", "1"),
     ("tools", "[]"),
     ("tool_choice", r#""auto""#),
     ("tool_choice", r#"{"type":"auto"}"#),
     ("parallel_tool_calls", "true"),
     ("thinking", r#"{"type":"disabled"}"#),
     ("documents", "[]"),
+    ("images", "[]"),
     ("format", r#""""#),
     ("options", "{}"),
     // OpenRouter's own way to ask for the usage that it bills.
     ("usage", r#"{"include":true}"#),
 ];
+
+/// How a provider's requests are written, as far as the comparison cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// OpenAI's, and those near to it.
+    OpenAi,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Converse, or Claude's own where the body says so.
+    Bedrock,
+    /// Google's.
+    Gemini,
+}
 
 /// What differs between what the provider was sent and what is on record; empty where that is nothing.
 pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
@@ -76,15 +91,9 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
         actual.as_object_mut().map(|body| body.remove("model"));
         expected.as_object_mut().map(|body| body.remove("model"));
     }
-    for body in [&mut expected, &mut actual] {
-        let converse = case.provider_is_bedrock() && body.get("anthropic_version").is_none();
-        match (anthropic || case.provider_is_bedrock(), case.provider_is_gemini()) {
-            _ if converse => converse_form(body),
-            (true, _) => anthropic_form(body),
-            (_, true) => gemini::form(body),
-            _ => openai_form(body),
-        }
-    }
+    let form = Form::of(case.model());
+    form.write(&mut expected);
+    form.write(&mut actual);
     if let (true, Some(actual)) = (cap_added, actual.as_object_mut()) {
         actual.remove("max_tokens");
     }
@@ -92,6 +101,42 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     differ("", &expected, &actual, &mut differences);
     misses.extend(differences.into_iter().take(4));
     misses
+}
+
+// === impl Form ===
+
+impl Form {
+    /// The form of a model as a deployment names it.
+    pub fn of(model: &str) -> Self {
+        match model.split_once('/') {
+            Some(("anthropic", _)) => Self::Anthropic,
+            Some(("bedrock", _)) => Self::Bedrock,
+            Some(("gemini", _)) => Self::Gemini,
+            Some(("vertex_ai", name)) if name.starts_with("gemini") => Self::Gemini,
+            Some(("vertex_ai", name)) if name.starts_with("claude") => Self::Anthropic,
+            _ => Self::OpenAi,
+        }
+    }
+
+    /// What differs between two bodies of this form, other than how they are written.
+    pub fn differences(self, expected: &Value, actual: &Value) -> Vec<String> {
+        let (mut expected, mut actual) = (expected.clone(), actual.clone());
+        self.write(&mut expected);
+        self.write(&mut actual);
+        let mut differences = Vec::new();
+        differ("", &expected, &actual, &mut differences);
+        differences
+    }
+
+    /// Writes a body in one way.
+    fn write(self, body: &mut Value) {
+        match self {
+            Self::Bedrock if body.get("anthropic_version").is_none() => converse_form(body),
+            Self::Bedrock | Self::Anthropic => anthropic_form(body),
+            Self::Gemini => gemini::form(body),
+            Self::OpenAi => openai_form(body),
+        }
+    }
 }
 
 fn has_cap(body: &Value) -> bool {
@@ -114,7 +159,7 @@ fn openai_form(body: &mut Value) {
             message.insert("role".to_owned(), json!("system"));
         }
         parts_form(message);
-        drop_defaults(message, &[("prefix", json!(false)), ("citations", json!([]))]);
+        drop_defaults(message, &[("prefix", json!(false)), ("citations", json!([])), ("images", json!([]))]);
         for call in list(message.get_mut("tool_calls")) {
             let arguments = call["function"]["arguments"].as_str().unwrap_or_default().to_owned();
             call["function"]["arguments"] = serde_json::from_str(&arguments).unwrap_or(Value::Null);

@@ -42,7 +42,10 @@ fn apply(quirk: &Quirk, body: &mut Json, losses: &mut Losses) -> Result<()> {
         Quirk::Drop(fields) => drop_fields(body, fields, losses),
         Quirk::Default { field, value } if !body.has(field) => body.set(field, text(value)),
         Quirk::Clamp { field, min, max } => clamp(body, field, *min, *max)?,
-        Quirk::Replace { field, from, to } => replace(body, field, from, to),
+        Quirk::Only { field, value } if !says(body, field, value) => {
+            drop_fields(body, std::slice::from_ref(field), losses);
+        }
+        Quirk::Replace { field, from, to } if says(body, field, from) => body.set(field, text(to)),
         Quirk::StreamUsage(StreamUsage::Always | StreamUsage::Never) => drop(body.remove("stream_options")),
         Quirk::ThinkingSwitch { field, value } => switch_thinking(body, field, value)?,
         _ => {}
@@ -76,11 +79,10 @@ fn clamp(body: &mut Json, field: &str, min: Option<f64>, max: Option<f64>) -> Re
     Ok(())
 }
 
-fn replace(body: &mut Json, field: &str, from: &Value, to: &Value) {
-    let Some(raw) = body.raw(field) else { return };
-    if serde_json::from_slice::<Value>(raw).is_ok_and(|value| value == *from) {
-        body.set(field, text(to));
-    }
+/// Whether the field has this value, a number in whichever way it is written.
+fn says(body: &Json, field: &str, wanted: &Value) -> bool {
+    let said = body.raw(field).and_then(|raw| serde_json::from_slice::<Value>(raw).ok());
+    said.is_some_and(|said| said == *wanted || (said.is_number() && said.as_f64() == wanted.as_f64()))
 }
 
 fn switch_thinking(body: &mut Json, field: &str, value: &Value) -> Result<()> {
@@ -189,15 +191,35 @@ mod tests {
                 vec![],
             ),
         ] {
-            let mut body = Json::parse(before.to_string().into(), JsonLimits::default()).unwrap();
-            let mut losses = Losses::default();
-            Quirks::new(vec![quirk.clone()]).apply(&mut body, &mut losses).unwrap();
-            let got: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
-            assert_eq!(
-                (got, losses.into_fields()),
-                (after, lost.into_iter().map(Into::into).collect()),
-                "{quirk:?}"
-            );
+            check(&quirk, &before, &after, &lost);
         }
+    }
+
+    #[test]
+    fn the_only_value_that_is_taken_may_be_written_in_any_way() {
+        let only = Quirk::Only { field: "t".to_owned(), value: json!(1) };
+        for (before, after, lost) in [
+            (json!({"t": 1}), json!({"t": 1}), vec![]),
+            (json!({"t": 1.0}), json!({"t": 1.0}), vec![]),
+            (json!({"a": 2}), json!({"a": 2}), vec![]),
+            (json!({"t": null}), json!({}), vec![]),
+            (json!({"t": 0.5}), json!({}), vec!["t"]),
+            (json!({"t": "1"}), json!({}), vec!["t"]),
+        ] {
+            check(&only, &before, &after, &lost);
+        }
+    }
+
+    fn check(quirk: &Quirk, before: &Value, after: &Value, lost: &[&str]) {
+        let mut body = Json::parse(before.to_string().into(), JsonLimits::default()).unwrap();
+        let mut losses = Losses::default();
+        Quirks::new(vec![quirk.clone()]).apply(&mut body, &mut losses).unwrap();
+        let got: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+        let told = losses.into_fields();
+        assert_eq!(
+            (&got, told.iter().map(|field| &**field).collect::<Vec<&str>>()),
+            (after, lost.to_vec()),
+            "{quirk:?}"
+        );
     }
 }
