@@ -222,6 +222,13 @@ impl ProviderRow {
         said.unwrap_or_default()
     }
 
+    /// Whether this parameter of a deployment stands in its addresses.
+    pub fn reads(&self, param: &str) -> bool {
+        self.variables
+            .iter()
+            .any(|(name, variable)| name == param || variable.params.iter().any(|other| other == param))
+    }
+
     /// Whether it goes by this name.
     pub fn answers_to(&self, name: &str) -> bool {
         self.id == name || self.aliases.iter().any(|alias| alias == name)

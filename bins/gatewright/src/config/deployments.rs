@@ -217,7 +217,8 @@ impl Reader<'_> {
             }
         };
         let mut info = entry.get("model_info").and_then(Value::as_object).cloned().unwrap_or_default();
-        known::check_params(&params_path, &params, problems);
+        let read = |key: &str| self.catalogue.providers().iter().any(|row| row.reads(key));
+        known::check_params(&params_path, &params, &read, problems);
         self.check_info(&info, problems);
         let id = id_of(group.as_deref(), &params, &info);
         self.resolve_all(&mut params, &params_path, problems);
@@ -298,10 +299,7 @@ impl Reader<'_> {
         problems: &mut Problems,
     ) -> Params {
         let is_access = |key: &str| {
-            let names = |row: &ProviderRow| {
-                row.variables.iter().any(|(name, v)| name == key || v.params.iter().any(|p| p == key))
-            };
-            known::is_credential(key) || key == "model_id" || row.is_some_and(names)
+            known::is_credential(key) || key == "model_id" || row.is_some_and(|row| row.reads(key))
         };
         let is_default = |(key, value): &(&String, &Value)| {
             !value.is_null() && !ABOUT.contains(&key.as_str()) && !key.contains("cost") && !is_access(key)

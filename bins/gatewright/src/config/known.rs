@@ -27,9 +27,14 @@ pub(super) fn check(section: &str, path: &str, map: &Map<String, Value>, problem
     }
 }
 
-/// Reports keys of `litellm_params` that look like misspellings. Others are parameters for the provider.
-pub(super) fn check_params(path: &str, map: &Map<String, Value>, problems: &mut Problems) {
-    for key in map.keys().filter(|key| !knows("litellm_params", key)) {
+/// Reports keys of `litellm_params` that look like misspellings and that no provider reads. Others are parameters for the provider.
+pub(super) fn check_params(
+    path: &str,
+    map: &Map<String, Value>,
+    read: &dyn Fn(&str) -> bool,
+    problems: &mut Problems,
+) {
+    for key in map.keys().filter(|key| !knows("litellm_params", key) && !read(key)) {
         if let Some(other) = resembling("litellm_params", key) {
             let message =
                 format!("unknown parameter, sent to the provider as it is; did you mean `{other}`?");
