@@ -1,5 +1,5 @@
-//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, against the gateway in front of the
-//! dialects.
+//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, and the frameworks that are built on
+//! them, against the gateway in front of the dialects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,15 @@ use gatewright_tests::upstream::Upstream;
 
 #[test]
 fn the_python_libraries_are_served_and_the_openapi_document_is_one() {
-    let home = prepared("python", "requirements.txt", |source, home| {
-        run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
-        let requirements = source.join("requirements.txt");
-        run(Command::new(home.join("bin/pip"))
-            .args(["install", "--quiet", "--requirement"])
-            .arg(requirements));
-    });
+    let home = python("python", &[]);
     for script in ["python/check.py", "python/cohere_check.py", "python/openapi.py"] {
         check(Command::new(home.join("bin/python")).arg(sources().join(script)));
     }
+}
+
+#[test]
+fn the_frameworks_are_served() {
+    checked("frameworks", &["pydantic_ai", "langchain", "instructor"]);
 }
 
 #[test]
@@ -33,6 +32,25 @@ fn the_node_libraries_are_served() {
     // Node looks for packages beside the script.
     fs::copy(sources().join("node/check.mjs"), home.join("check.mjs")).unwrap();
     check(Command::new("node").arg(home.join("check.mjs")));
+}
+
+/// Runs the checks of a folder, which pins every package that they need: pip, left to choose, tries versions for minutes.
+fn checked(name: &str, checks: &[&str]) {
+    let home = python(name, &["--no-deps"]);
+    for check_of in checks {
+        let script = sources().join(name).join(format!("{check_of}_check.py"));
+        check(Command::new(home.join("bin/python")).args(["-B".as_ref(), script.as_os_str()]));
+    }
+}
+
+/// A virtual environment with what the folder requires.
+fn python(name: &str, options: &[&str]) -> PathBuf {
+    prepared(name, "requirements.txt", |source, home| {
+        run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
+        let requirements = source.join("requirements.txt");
+        let pip = ["install", "--quiet", "--requirement"];
+        run(Command::new(home.join("bin/pip")).args(pip).arg(requirements).args(options));
+    })
 }
 
 /// Runs a script against a gateway with one model of each dialect. Each runs alone: the libraries' retries are part of
