@@ -21,6 +21,12 @@ fn the_frameworks_are_served() {
     checked("frameworks", &["pydantic_ai", "langchain", "instructor"]);
 }
 
+/// Apart from the others: what they require is larger, and does not go with the newest library of OpenAI.
+#[test]
+fn the_frameworks_of_agents_are_served() {
+    checked("agents", &["autogen", "llama_index", "dspy"]);
+}
+
 #[test]
 fn the_node_libraries_are_served() {
     let home = prepared("node", "package-lock.json", |source, home| {
@@ -39,7 +45,7 @@ fn checked(name: &str, checks: &[&str]) {
     let home = python(name, &["--no-deps"]);
     for check_of in checks {
         let script = sources().join(name).join(format!("{check_of}_check.py"));
-        check(Command::new(home.join("bin/python")).args(["-B".as_ref(), script.as_os_str()]));
+        check(Command::new(home.join("bin/python")).arg("-B").arg(script).env("PYTHONPATH", sources()));
     }
 }
 
