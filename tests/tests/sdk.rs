@@ -41,11 +41,14 @@ fn the_node_libraries_are_served() {
 }
 
 /// Runs the checks of a folder, which pins every package that they need: pip, left to choose, tries versions for minutes.
+/// DSPy would fetch the prices of models from elsewhere.
 fn checked(name: &str, checks: &[&str]) {
     let home = python(name, &["--no-deps"]);
     for check_of in checks {
         let script = sources().join(name).join(format!("{check_of}_check.py"));
-        check(Command::new(home.join("bin/python")).arg("-B").arg(script).env("PYTHONPATH", sources()));
+        let mut python = Command::new(home.join("bin/python"));
+        python.env("PYTHONPATH", sources()).env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        check(python.arg("-B").arg(script));
     }
 }
 
