@@ -1,5 +1,5 @@
-//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, and the first two's coding agents,
-//! against the gateway in front of the dialects.
+//! The libraries that OpenAI, Anthropic, Google and Cohere publish, in Python and Node, the frameworks that are built on
+//! them, and the first two's coding agents, against the gateway in front of the dialects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,21 @@ use gatewright_tests::upstream::Upstream;
 
 #[test]
 fn the_python_libraries_are_served_and_the_openapi_document_is_one() {
-    let home = prepared("python", "requirements.txt", |source, home| {
-        run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
-        let requirements = source.join("requirements.txt");
-        run(Command::new(home.join("bin/pip"))
-            .args(["install", "--quiet", "--requirement"])
-            .arg(requirements));
-    });
+    let home = python("python", &[]);
     for script in ["python/check.py", "python/cohere_check.py", "python/openapi.py"] {
         check(Command::new(home.join("bin/python")).arg(sources().join(script)));
     }
+}
+
+#[test]
+fn the_frameworks_are_served() {
+    checked("frameworks", &["pydantic_ai", "langchain", "instructor"]);
+}
+
+/// Apart from the others: what they require is larger, and does not go with the newest library of OpenAI.
+#[test]
+fn the_frameworks_of_agents_are_served() {
+    checked("agent_frameworks", &["autogen", "llama_index", "dspy"]);
 }
 
 #[test]
@@ -101,6 +106,28 @@ fn agents() -> Option<PathBuf> {
         return None;
     }
     Some(home)
+}
+
+/// Runs the checks of a folder, which pins every package that they need: pip, left to choose, tries versions for minutes.
+/// DSPy would fetch the prices of models from elsewhere.
+fn checked(name: &str, checks: &[&str]) {
+    let home = python(name, &["--no-deps"]);
+    for check_of in checks {
+        let script = sources().join(name).join(format!("{check_of}_check.py"));
+        let mut python = Command::new(home.join("bin/python"));
+        python.env("PYTHONPATH", sources()).env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        check(python.arg("-B").arg(script));
+    }
+}
+
+/// A virtual environment with what the folder requires.
+fn python(name: &str, options: &[&str]) -> PathBuf {
+    prepared(name, "requirements.txt", |source, home| {
+        run(Command::new("python3").args(["-m", "venv", "."]).current_dir(home));
+        let requirements = source.join("requirements.txt");
+        let pip = ["install", "--quiet", "--requirement"];
+        run(Command::new(home.join("bin/pip")).args(pip).arg(requirements).args(options));
+    })
 }
 
 /// Runs a script against a gateway with one model of each dialect. Each runs alone: the libraries' retries are part of

@@ -7,7 +7,7 @@
 //! | `delay=50`, `gap=10` | milliseconds before the head, between events |
 //! | `status=429`, `retry-after=1` | an error answer |
 //! | `flaky=name` | the first request with this name fails with 503 |
-//! | `tool=2` | calls the first two tools of the request |
+//! | `tool=2` | calls the first two tools of the request, unless its last turn is a tool's result |
 //! | `think=1` | reasoning with a signature comes first |
 //! | `cut=3`, `stall=3`, `error=3` | what happens after three events |
 //! | `cut=head` | the connection breaks before the head |
@@ -85,6 +85,7 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
     let forced = forced_tool(body);
     let wanted = match forced {
         Some(_) => 1,
+        None if ends_with_result(body) => 0,
         None => usize::try_from(number("tool", 0)).unwrap_or(0),
     };
     if forced.is_some() {
@@ -100,11 +101,23 @@ fn said(body: &Value, words: &HashMap<String, String>) -> Said {
     said
 }
 
-fn words(body: &Value) -> HashMap<String, String> {
+fn turns(body: &Value) -> &[Value] {
     let inner = &body["generateContentRequest"]["contents"];
     let lists = [&body["messages"], &body["input"], &body["contents"], inner];
-    let turns = lists.iter().find_map(|list| list.as_array());
-    let last = turns.and_then(|turns| turns.iter().rfind(|turn| turn["role"] == "user"));
+    lists.iter().find_map(|list| list.as_array()).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn ends_with_result(body: &Value) -> bool {
+    turns(body).last().is_some_and(|turn| {
+        let mut parts = turn["content"].as_array().or(turn["parts"].as_array()).into_iter().flatten();
+        turn["role"] == "tool"
+            || turn["type"] == "function_call_output"
+            || parts.any(|part| part["type"] == "tool_result" || part.get("functionResponse").is_some())
+    })
+}
+
+fn words(body: &Value) -> HashMap<String, String> {
+    let last = turns(body).iter().rfind(|turn| turn["role"] == "user");
     let bare = Some(&body["input"]).filter(|input| input.is_string()).or(body.get("prompt"));
     let text = match last.map(|turn| turn.get("content").unwrap_or(&turn["parts"])).or(bare) {
         Some(Value::String(text)) => text.clone(),
