@@ -149,8 +149,13 @@ impl<'a> Dialogue<'a> {
                 .find(|part| matches!(part, Part::ToolCall(_) | Part::Reasoning { signature: Some(_), .. }));
             said.calls_later = matches!(taker, Some(Part::ToolCall(_)));
             match part {
-                Part::Text { text, .. } | Part::Refusal(text) => said.text(text),
-                Part::Media(media) => said.out.push(PartOut::media(media)),
+                Part::Text { text, .. } | Part::Refusal(text) => {
+                    if rest.first().is_some_and(is_lone_signature) {
+                        said.settle();
+                    }
+                    said.text(text);
+                }
+                Part::Media(media) => said.other([PartOut::media(media)]),
                 Part::ToolCall(call) => {
                     self.names.insert(&call.id, &call.name);
                     let signature = said.for_call();
@@ -158,12 +163,17 @@ impl<'a> Dialogue<'a> {
                 }
                 Part::Reasoning { text, signature } => said.thought(text, signature.as_deref(), losses),
                 Part::RedactedReasoning { .. } => losses.add("messages.redacted_thinking"),
-                Part::Other(value) => said.out.extend(own(value, losses)),
+                Part::Other(value) => said.other(own(value, losses)),
                 Part::ToolResult(_) => losses.add("messages.tool_result"),
             }
         }
         said.end()
     }
+}
+
+/// Whether it signs the text before it: what stands before that text is not the text's then.
+fn is_lone_signature(part: &Part) -> bool {
+    matches!(part, Part::Reasoning { text, signature: Some(_) } if text.is_empty())
 }
 
 /// One turn of the model as far as it is written.
@@ -188,6 +198,14 @@ impl<'a> Said<'a> {
         if !self.calls_later {
             self.settle();
         }
+    }
+
+    /// What is neither text nor call takes no signature from before it.
+    fn other(&mut self, parts: impl IntoIterator<Item = PartOut<'a>>) {
+        if !self.calls_later {
+            self.settle();
+        }
+        self.out.extend(parts);
     }
 
     fn thought(&mut self, text: &'a str, signature: Option<&'a str>, losses: &mut Losses) {
