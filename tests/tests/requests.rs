@@ -116,7 +116,12 @@ const KNOWN: &[Difference] = &[
     (&["ollama/"], &["tools"], ".format", "tools are offered as such, so that no JSON is demanded"),
     (&["ollama/"], &["tools"], ".tools", "tools are offered as such"),
     (&["ollama/"], &["vision"], ".images", "the picture stands in its message"),
-    (&["ollama/"], &["reasoning"], ".think", "the model does not think, and Ollama refuses the wish"),
+    (
+        &["ollama/", "ollama_chat/"],
+        &["reasoning"],
+        ".think",
+        "the model does not think, and Ollama refuses the wish",
+    ),
     (&["databricks/"], &["json"], "json_tool_call", "its API takes a schema as such; LiteLLM forces a tool"),
     (&["databricks/"], &["json", "json_object"], ".response_format", "its API takes it as such"),
     (&["snowflake/"], &["json", "json_object"], ".response_format", "LiteLLM loses it; the API takes it"),
