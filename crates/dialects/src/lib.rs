@@ -7,6 +7,7 @@ mod bedrock;
 mod cohere;
 mod gemini;
 mod json;
+mod lost;
 pub mod ndjson;
 mod ollama;
 mod openai;
@@ -14,6 +15,8 @@ mod scan;
 mod signature;
 mod splitter;
 pub mod sse;
+mod status;
+mod ttl;
 
 use gatewright_core::{Codec, Dialect};
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Dialect, Error, ErrorKind, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage,
-    without_user,
+    Codec, Dialect, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
 };
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::authorize::choice::{self, Keyless};
 use crate::custom::Special;
+use crate::fault::misconfigured;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
 use crate::{Authorize, HeaderKey, Params, custom};
@@ -57,7 +57,7 @@ impl Endpoint {
         let name: Arc<str> = full_name(row, row.bare(model)).into();
         let fill = Fill::new(row, params, addressed.as_deref().unwrap_or(&name), env);
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
-            return Err(invalid(format!("provider '{}' needs an api_base", row.id)));
+            return Err(misconfigured(format!("provider '{}' needs an api_base", row.id)));
         };
         let (base, user) = without_user(&template);
         let base = fill.fill(base.trim_end_matches('/'))?;
@@ -207,10 +207,10 @@ fn full_name(row: &ProviderRow, model: &str) -> String {
 }
 
 fn uri(text: &str) -> Result<Uri> {
-    let uri: Uri = text.parse().map_err(|_| invalid(format!("'{text}' is not a URL")))?;
+    let uri: Uri = text.parse().map_err(|_| misconfigured(format!("'{text}' is not a URL")))?;
     match uri.scheme_str() {
         Some("http" | "https") if uri.authority().is_some() => Ok(uri),
-        _ => Err(invalid(format!("'{text}' is not an http or https URL"))),
+        _ => Err(misconfigured(format!("'{text}' is not an http or https URL"))),
     }
 }
 
@@ -227,8 +227,4 @@ fn headers(row: &ProviderRow, params: &Params) -> HeaderMap {
         headers.insert(name.clone(), value.clone());
     }
     headers
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidRequest, message)
 }

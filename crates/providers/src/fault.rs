@@ -1,5 +1,6 @@
 //! Failures of an upstream as errors of a call, in the words that LiteLLM's clients match on.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use gatewright_catalogue::Catalogue;
@@ -23,6 +24,11 @@ pub(crate) fn refused(
         err = err.with_retry_after(wait);
     }
     err.with_headers(headers)
+}
+
+/// A deployment that says what cannot be, or too little.
+pub(crate) fn misconfigured(words: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, words)
 }
 
 /// An exchange that broke.

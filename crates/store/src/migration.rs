@@ -23,52 +23,23 @@ enum Runs {
     InPostgres,
 }
 
+/// The file that bears the name.
+macro_rules! migration {
+    ($name:literal, $runs:expr) => {
+        Migration { name: $name, sql: include_str!(concat!("../migrations/", $name, ".sql")), runs: $runs }
+    };
+}
+
 const MIGRATIONS: &[Migration] = &[
-    Migration {
-        name: "0001-objects",
-        sql: include_str!("../migrations/0001-objects.sql"),
-        runs: Runs::ForEachKind,
-    },
-    Migration {
-        name: "0002-history",
-        sql: include_str!("../migrations/0002-history.sql"),
-        runs: Runs::Everywhere,
-    },
-    Migration {
-        name: "0003-ledger",
-        sql: include_str!("../migrations/0003-ledger.sql"),
-        runs: Runs::Everywhere,
-    },
-    Migration {
-        name: "0004-changes",
-        sql: include_str!("../migrations/0004-changes.sql"),
-        runs: Runs::InPostgres,
-    },
-    Migration {
-        name: "0005-carried",
-        sql: include_str!("../migrations/0005-carried.sql"),
-        runs: Runs::Everywhere,
-    },
-    Migration {
-        name: "0006-sheets",
-        sql: include_str!("../migrations/0006-sheets.sql"),
-        runs: Runs::Everywhere,
-    },
-    Migration {
-        name: "0007-pieces",
-        sql: include_str!("../migrations/0007-pieces.sql"),
-        runs: Runs::Everywhere,
-    },
-    Migration {
-        name: "0008-activity",
-        sql: include_str!("../migrations/0008-activity.sql"),
-        runs: Runs::Everywhere,
-    },
-    Migration {
-        name: "0009-responses",
-        sql: include_str!("../migrations/0009-responses.sql"),
-        runs: Runs::Everywhere,
-    },
+    migration!("0001-objects", Runs::ForEachKind),
+    migration!("0002-history", Runs::Everywhere),
+    migration!("0003-ledger", Runs::Everywhere),
+    migration!("0004-changes", Runs::InPostgres),
+    migration!("0005-carried", Runs::Everywhere),
+    migration!("0006-sheets", Runs::Everywhere),
+    migration!("0007-pieces", Runs::Everywhere),
+    migration!("0008-activity", Runs::Everywhere),
+    migration!("0009-responses", Runs::Everywhere),
 ];
 
 /// Any number will do, as long as all replicas take the same.

@@ -296,10 +296,7 @@ impl Pieces<'_> {
 }
 
 fn typed<'a, T: Deserialize<'a>>(key: &str, raw: &'a [u8]) -> Result<Option<T>> {
-    serde_json::from_slice(raw).map_err(|err| {
-        Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{key}': {}", in_words(&err)))
-            .with_param(key.to_owned())
-    })
+    serde_json::from_slice(raw).map_err(|err| invalid(key, &err))
 }
 
 fn flag(key: &str, raw: &[u8]) -> Result<bool> {
@@ -350,6 +347,12 @@ fn same_keys(source: &Bytes, one: scan::Field, other: scan::Field) -> bool {
 
 fn quoted(text: &str) -> Bytes {
     serde_json::to_vec(text).map(Bytes::from).unwrap_or_default()
+}
+
+/// Tells a client that a field is not what it must be.
+pub fn invalid(field: &str, err: &serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{field}': {}", in_words(err)))
+        .with_param(field.to_owned())
 }
 
 /// What serde says, for a client: without the place, which counts from the field and would mislead, and without names of

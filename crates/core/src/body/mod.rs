@@ -7,7 +7,7 @@ mod scan;
 use bytes::Bytes;
 
 pub use form::{Form, FormField};
-pub use json::{Json, JsonField, JsonLimits, in_words};
+pub use json::{Json, JsonField, JsonLimits, in_words, invalid};
 
 /// What a client sent, kept as bytes until someone asks.
 #[derive(Clone)]

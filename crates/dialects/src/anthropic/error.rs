@@ -6,9 +6,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Bodies that are no JSON are shown up to here: a proxy's HTML page says enough in its first lines.
-const LONGEST_TEXT: usize = 500;
-
 /// Phrases by which a provider says that the conversation is too long.
 const TOO_LONG: [&str; 9] = [
     "prompt is too long",
@@ -52,7 +49,7 @@ pub(super) fn fault(status: StatusCode, body: &[u8]) -> UpstreamFault {
     let wire = read(body);
     let message = match wire.message {
         Some(message) if !message.is_empty() => message,
-        _ => text_of(status, body),
+        _ => crate::status::text(status, body),
     };
     let kind = kind_of(Some(status), wire.kind.as_deref(), &message);
     UpstreamFault { kind, message, wire_type: wire.kind, code: wire.code.map(code_text), param: wire.param }
@@ -171,29 +168,11 @@ fn kind_by_type(wire_type: &str) -> Option<ErrorKind> {
     })
 }
 
+/// Anthropic has a status of its own for being overloaded.
 pub(crate) fn kind_by_status(status: u16) -> Option<ErrorKind> {
-    Some(match status {
-        400 => ErrorKind::InvalidRequest,
-        401 => ErrorKind::UpstreamAuth,
-        402 => ErrorKind::PaymentRequired,
-        403 => ErrorKind::UpstreamForbidden,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::TooLarge,
-        422 => ErrorKind::Unprocessable,
-        429 => ErrorKind::RateLimited,
-        500 => ErrorKind::Upstream,
-        502 => ErrorKind::BadGateway,
-        503 | 529 => ErrorKind::Unavailable,
-        _ => return None,
-    })
-}
-
-pub(crate) fn text_of(status: StatusCode, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.trim() {
-        "" => format!("the provider answered {} without a message", status.as_u16()),
-        text => text.chars().take(LONGEST_TEXT).collect(),
+    match status {
+        529 => Some(ErrorKind::Unavailable),
+        other => crate::status::kind(other),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::body::in_words;
+use gatewright_core::body::invalid;
 use gatewright_core::chat::{Chat, Effort, Extra, Output, Reasoning, Role, Turn};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde::Deserialize;
@@ -176,9 +176,4 @@ fn metadata(metadata: Option<Metadata>, chat: &mut Chat) {
     if !metadata.extra.is_empty() {
         chat.extra.insert("metadata".to_owned(), Value::Object(metadata.extra));
     }
-}
-
-fn invalid(field: &str, err: &serde_json::Error) -> Error {
-    Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{field}': {}", in_words(err)))
-        .with_param(field.to_owned())
 }

@@ -3,10 +3,10 @@
 use gatewright_core::Losses;
 use gatewright_core::chat::{CacheMark, Chat, Part, Role, Turn};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::content_encode::{Block, Content};
 use super::words::CacheControl;
+use crate::lost;
 
 /// A conversation as the API wants it: instructions apart, and the two speakers taking turns.
 #[derive(Default)]
@@ -112,16 +112,5 @@ pub(crate) fn mark_of(turn: &Turn) -> Option<CacheMark> {
 
 pub(crate) fn report(turn: &Turn, losses: &mut Losses) {
     losses.add_if(turn.name.is_some(), "messages.name");
-    for (key, value) in &turn.extra {
-        let says_nothing = match value {
-            Value::Null => true,
-            Value::Array(list) => list.is_empty(),
-            Value::Object(map) => map.is_empty(),
-            Value::String(text) => text.is_empty(),
-            Value::Bool(_) | Value::Number(_) => false,
-        };
-        if !says_nothing && key != "cache_control" {
-            losses.add(format!("messages.{key}"));
-        }
-    }
+    lost::fields(turn, losses);
 }

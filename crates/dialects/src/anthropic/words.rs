@@ -4,6 +4,8 @@ use gatewright_core::chat::{CacheMark, Finish};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ttl::Ttl;
+
 /// The tool that is forced where a model has no native JSON schema. LiteLLM's name, so that traces look alike.
 pub(crate) const JSON_TOOL: &str = "json_tool_call";
 
@@ -23,30 +25,15 @@ enum Ephemeral {
     Ephemeral,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-enum Ttl {
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    #[serde(rename = "1h")]
-    OneHour,
-}
-
 impl From<CacheMark> for CacheControl {
     fn from(mark: CacheMark) -> Self {
-        let ttl = match mark {
-            CacheMark::FiveMinutes => None,
-            CacheMark::OneHour => Some(Ttl::OneHour),
-        };
-        Self { kind: Ephemeral::Ephemeral, ttl }
+        Self { kind: Ephemeral::Ephemeral, ttl: Ttl::of(mark) }
     }
 }
 
 impl From<CacheControl> for CacheMark {
     fn from(control: CacheControl) -> Self {
-        match control.ttl {
-            Some(Ttl::OneHour) => Self::OneHour,
-            Some(Ttl::FiveMinutes) | None => Self::FiveMinutes,
-        }
+        Ttl::mark(control.ttl)
     }
 }
 

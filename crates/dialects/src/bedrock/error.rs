@@ -6,7 +6,7 @@ use gatewright_core::{Error, ErrorKind, RawEvent, UpstreamFault};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::anthropic::error::{kind_by_status, kind_by_words, text_of};
+use crate::anthropic::error::{kind_by_status, kind_by_words};
 use crate::aws_events::{self, Kind};
 use crate::json::json;
 
@@ -52,7 +52,7 @@ pub(super) fn fault(status: StatusCode, named: Option<&str>, body: &[u8]) -> Ups
     let wire: Wire = serde_json::from_slice(body).unwrap_or_default();
     let name = named.or(wire.name.as_deref()).map(|name| bare(name).to_owned());
     let message = wire.message.or(wire.message_in_capitals).filter(|message| !message.is_empty());
-    let message = message.unwrap_or_else(|| text_of(status, body));
+    let message = message.unwrap_or_else(|| crate::status::text(status, body));
     let kind = kind_of(name.as_deref(), &message)
         .or_else(|| kind_by_status(status.as_u16()))
         .unwrap_or(if status.is_client_error() { ErrorKind::InvalidRequest } else { ErrorKind::Upstream });

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::body::in_words;
+use gatewright_core::body::invalid;
 use gatewright_core::chat::{Chat, Effort, Output, Reasoning, Role, Turn};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde::Deserialize;
@@ -177,9 +177,4 @@ fn reason(thinking: Thinking, reasoning: &mut Reasoning) {
         }
         Thinking::Disabled => reasoning.off = true,
     }
-}
-
-fn invalid(field: &str, err: &serde_json::Error) -> Error {
-    Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{field}': {}", in_words(err)))
-        .with_param(field.to_owned())
 }

@@ -3,7 +3,7 @@
 use gatewright_core::Usage;
 use serde::{Deserialize, Serialize};
 
-use super::words::Ttl;
+use crate::ttl::Ttl;
 
 /// `usage` as it comes.
 #[derive(Debug, Default, Deserialize)]

@@ -4,6 +4,8 @@ use gatewright_core::chat::{CacheMark, Finish};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ttl::Ttl;
+
 /// `cachePoint`, read and written: everything before it goes into the cache.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct CachePoint {
@@ -19,30 +21,15 @@ enum Usual {
     Default,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) enum Ttl {
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    #[serde(rename = "1h")]
-    OneHour,
-}
-
 impl From<CacheMark> for CachePoint {
     fn from(mark: CacheMark) -> Self {
-        let ttl = match mark {
-            CacheMark::FiveMinutes => None,
-            CacheMark::OneHour => Some(Ttl::OneHour),
-        };
-        Self { kind: Usual::Default, ttl }
+        Self { kind: Usual::Default, ttl: Ttl::of(mark) }
     }
 }
 
 impl From<CachePoint> for CacheMark {
     fn from(point: CachePoint) -> Self {
-        match point.ttl {
-            Some(Ttl::OneHour) => Self::OneHour,
-            Some(Ttl::FiveMinutes) | None => Self::FiveMinutes,
-        }
+        Ttl::mark(point.ttl)
     }
 }
 

@@ -9,9 +9,6 @@ use serde_json::Value;
 use super::{stream_encode, words};
 use crate::json::json;
 
-/// Bodies that are no JSON are shown up to here: a proxy's HTML page says enough in its first lines.
-const LONGEST_TEXT: usize = 500;
-
 /// Phrases by which the provider says that the conversation is too long, in lower case.
 const TOO_LONG: [&str; 4] =
     ["too many tokens", "context length", "maximum context", "exceeds the limit of tokens"];
@@ -33,7 +30,7 @@ struct Wire {
 
 /// Reads an error answer, whatever its body is.
 pub(super) fn fault(status: StatusCode, body: &[u8]) -> UpstreamFault {
-    let message = words(body).unwrap_or_else(|| text_of(status, body));
+    let message = words(body).unwrap_or_else(|| crate::status::text(status, body));
     let kind = kind_of(status, &message);
     UpstreamFault { kind, message, wire_type: None, code: None, param: None }
 }
@@ -79,30 +76,11 @@ fn kind_of(status: StatusCode, message: &str) -> ErrorKind {
     let lower = message.to_lowercase();
     match status.as_u16() {
         400 | 413 | 422 if TOO_LONG.iter().any(|phrase| lower.contains(phrase)) => ErrorKind::ContextWindow,
-        401 => ErrorKind::UpstreamAuth,
-        402 => ErrorKind::PaymentRequired,
-        403 => ErrorKind::UpstreamForbidden,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::TooLarge,
-        422 => ErrorKind::Unprocessable,
         // A trial key's calls of a month are not given back before the month is over.
         429 if lower.contains("trial key") && lower.contains("month") => ErrorKind::QuotaExhausted,
-        429 => ErrorKind::RateLimited,
         // A text with a token that may not be used.
         498 => ErrorKind::ContentPolicy,
         501 => ErrorKind::Unsupported,
-        502 => ErrorKind::BadGateway,
-        503 => ErrorKind::Unavailable,
-        400..=499 => ErrorKind::InvalidRequest,
-        _ => ErrorKind::Upstream,
-    }
-}
-
-fn text_of(status: StatusCode, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.trim() {
-        "" => format!("the provider answered {} without a message", status.as_u16()),
-        text => text.chars().take(LONGEST_TEXT).collect(),
+        other => crate::status::kind_or_whose(other),
     }
 }

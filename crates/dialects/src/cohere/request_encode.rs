@@ -12,6 +12,7 @@ use super::documents::DocumentOut;
 use super::tools::{ToolOut, Tools};
 use super::turns_encode::{Dialogue, MessageOut};
 use crate::json::{json, tells};
+use crate::lost;
 
 /// Fields of other dialects' leftovers that the API itself knows, and that go on as they came.
 const OWN_FIELDS: [&str; 4] = ["citation_options", "priority", "raw_prompting", "safety_mode"];
@@ -194,16 +195,11 @@ fn own_fields<'a>(chat: &'a Chat, losses: &mut Losses) -> BTreeMap<&'a str, &'a 
         match key.as_str() {
             known if OWN_FIELDS.contains(&known) => drop(own.insert(known, value)),
             used if USED_FIELDS.contains(&used) => {}
-            other if tells(value) && !is_text_alone(other, value) => losses.add(other.to_owned()),
+            other if tells(value) && !lost::is_text_alone(other, value) => losses.add(other.to_owned()),
             _ => {}
         }
     }
     own
-}
-
-/// OpenAI's clients may say that they want text, which they get.
-fn is_text_alone(key: &str, value: &Value) -> bool {
-    key == "modalities" && value.as_array().is_some_and(|list| list.iter().all(|kind| kind == "text"))
 }
 
 /// What the API has no word for. A value that asks for nothing is no loss.

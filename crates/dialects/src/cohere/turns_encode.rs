@@ -9,6 +9,7 @@ use super::documents::{self, DocumentOut};
 use super::message_encode::Message;
 use super::plan::{self, TOOL_PLAN};
 use crate::json::tells;
+use crate::lost;
 
 /// A conversation as the API wants it.
 pub(super) struct Dialogue<'a, 'l> {
@@ -173,7 +174,7 @@ impl<'a, 'l> Dialogue<'a, 'l> {
                 format!("data:{media_type};base64,{data}")
             }
             (kind, source) => {
-                self.losses.add(lost(kind, source));
+                self.losses.add(lost::medium(kind, source));
                 return None;
             }
         };
@@ -197,17 +198,5 @@ impl<'a> Content<'a> {
             [Block::Text { text }] => Self::Text(text),
             _ => Self::Blocks(blocks),
         }
-    }
-}
-
-/// The field that a medium was in.
-fn lost(kind: MediaKind, source: &MediaSource) -> &'static str {
-    match (kind, source) {
-        (_, MediaSource::File(_)) => "file",
-        (MediaKind::Image, _) => "image_url",
-        (MediaKind::Document, MediaSource::Url(_)) => "document_url",
-        (MediaKind::Document, _) => "document",
-        (MediaKind::Audio, _) => "input_audio",
-        (MediaKind::Video, _) => "video_url",
     }
 }

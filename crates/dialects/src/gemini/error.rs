@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::json::json;
 
-/// Bodies that are no JSON are shown up to here: a proxy's HTML page says enough in its first lines.
-const LONGEST_TEXT: usize = 500;
-
 /// Phrases by which the service says that the conversation is too long.
 const TOO_LONG: [&str; 3] = [
     "exceeds the maximum number of tokens allowed",
@@ -48,7 +45,7 @@ pub(super) fn fault(status: StatusCode, body: &[u8]) -> UpstreamFault {
     let wire = Wire::read(body);
     let message = match &wire.message {
         Some(message) if !message.is_empty() => message.clone(),
-        _ => text_of(status, body),
+        _ => crate::status::text(status, body),
     };
     let kind = wire.kind(Some(status), &message);
     UpstreamFault { kind, message, wire_type: wire.status, code: wire.reason, param: None }
@@ -124,7 +121,7 @@ impl Wire {
             return ErrorKind::QuotaExhausted;
         }
         let by_status = self.status.as_deref().and_then(kind_by_status_word);
-        match (code.and_then(kind_by_code), by_status) {
+        match (code.and_then(crate::status::kind), by_status) {
             (Some(kind), _) | (None, Some(kind)) => kind,
             (None, None) => match code {
                 Some(400..500) => ErrorKind::InvalidRequest,
@@ -132,24 +129,6 @@ impl Wire {
             },
         }
     }
-}
-
-fn kind_by_code(code: u16) -> Option<ErrorKind> {
-    Some(match code {
-        400 => ErrorKind::InvalidRequest,
-        401 => ErrorKind::UpstreamAuth,
-        402 => ErrorKind::PaymentRequired,
-        403 => ErrorKind::UpstreamForbidden,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::TooLarge,
-        422 => ErrorKind::Unprocessable,
-        429 => ErrorKind::RateLimited,
-        500 => ErrorKind::Upstream,
-        502 => ErrorKind::BadGateway,
-        503 => ErrorKind::Unavailable,
-        _ => return None,
-    })
 }
 
 fn kind_by_status_word(word: &str) -> Option<ErrorKind> {
@@ -184,13 +163,5 @@ fn status_word(status: StatusCode) -> &'static str {
         502 | 503 => "UNAVAILABLE",
         500.. => "INTERNAL",
         _ => "INVALID_ARGUMENT",
-    }
-}
-
-fn text_of(status: StatusCode, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.trim() {
-        "" => format!("the provider answered {} without a message", status.as_u16()),
-        text => text.chars().take(LONGEST_TEXT).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! A client's request into the canonical conversation.
 
+use gatewright_core::body::invalid;
 use gatewright_core::chat::{Chat, Effort, Extra, Output, Reasoning, Role, Tool, Turn};
 use gatewright_core::{Error, ErrorKind, Json, Result};
 use serde::Deserialize;
@@ -246,10 +247,4 @@ fn json_schema(schema: &Value) -> Value {
         out.insert("type".to_owned(), kinds);
     }
     Value::Object(out)
-}
-
-fn invalid(field: &str, err: &serde_json::Error) -> Error {
-    let words = gatewright_core::body::in_words(err);
-    Error::new(ErrorKind::InvalidRequest, format!("invalid value for '{field}': {words}"))
-        .with_param(field.to_owned())
 }

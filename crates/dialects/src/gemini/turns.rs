@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::part_out::{Answered, Made, PartOut};
 use super::words::UNSIGNED;
-use crate::signature;
+use crate::{lost, signature};
 
 /// A conversation as the API wants it: instructions apart, and the two speakers taking turns.
 pub(super) struct Dialogue<'a> {
@@ -307,16 +307,5 @@ fn report(turn: &Turn, losses: &mut Losses) {
     // A result's name is the tool's, and that is told.
     let is_result = turn.parts.iter().any(|part| matches!(part, Part::ToolResult(_)));
     losses.add_if(turn.name.is_some() && !is_result, "messages.name");
-    for (key, value) in &turn.extra {
-        let says_nothing = match value {
-            Value::Null => true,
-            Value::Array(list) => list.is_empty(),
-            Value::Object(map) => map.is_empty(),
-            Value::String(text) => text.is_empty(),
-            Value::Bool(_) | Value::Number(_) => false,
-        };
-        if !says_nothing && key != "cache_control" {
-            losses.add(format!("messages.{key}"));
-        }
-    }
+    lost::fields(turn, losses);
 }

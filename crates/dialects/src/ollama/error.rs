@@ -8,9 +8,6 @@ use serde_json::Value;
 
 use crate::json::{json, put_json};
 
-/// Bodies that are no JSON are shown up to here: a proxy's HTML page says enough in its first lines.
-const LONGEST_TEXT: usize = 500;
-
 /// Phrases by which the server says that the conversation is too long.
 const TOO_LONG: [&str; 3] =
     ["exceeds maximum context length", "exceeds the context length", "input length exceeds"];
@@ -23,8 +20,10 @@ struct Body<'a> {
 /// Reads an error answer, whatever its body is.
 pub(super) fn fault(status: StatusCode, body: &[u8]) -> UpstreamFault {
     let told = serde_json::from_slice::<Value>(body).ok();
-    let message =
-        told.as_ref().and_then(|told| words(told.get("error")?)).unwrap_or_else(|| text_of(status, body));
+    let message = told
+        .as_ref()
+        .and_then(|told| words(told.get("error")?))
+        .unwrap_or_else(|| crate::status::text(status, body));
     let kind = kind_of(status, &message);
     UpstreamFault { kind, message, wire_type: None, code: None, param: None }
 }
@@ -64,25 +63,6 @@ fn kind_of(status: StatusCode, message: &str) -> ErrorKind {
         400 | 413 | 500 if is_too_long(message) => ErrorKind::ContextWindow,
         // A model that lacks what is asked of it; another deployment may have it.
         400 if message.contains("does not support") => ErrorKind::Unsupported,
-        401 => ErrorKind::UpstreamAuth,
-        402 => ErrorKind::PaymentRequired,
-        403 => ErrorKind::UpstreamForbidden,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::TooLarge,
-        422 => ErrorKind::Unprocessable,
-        429 => ErrorKind::RateLimited,
-        502 => ErrorKind::BadGateway,
-        503 => ErrorKind::Unavailable,
-        400..=499 => ErrorKind::InvalidRequest,
-        _ => ErrorKind::Upstream,
-    }
-}
-
-fn text_of(status: StatusCode, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.trim() {
-        "" => format!("the provider answered {} without a message", status.as_u16()),
-        text => text.chars().take(LONGEST_TEXT).collect(),
+        other => crate::status::kind_or_whose(other),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::words;
 use crate::json::tells;
+use crate::lost;
 
 /// One message.
 #[derive(Default, Serialize)]
@@ -153,12 +154,7 @@ impl<'a, 'l> Messages<'a, 'l> {
                 self.losses.add_if(media.name.is_some(), "messages.document.title");
                 return append(&mut message.content, text);
             }
-            (_, MediaSource::File(_)) => "file",
-            (MediaKind::Image, _) => "image_url",
-            (MediaKind::Document, MediaSource::Url(_)) => "document_url",
-            (MediaKind::Document, _) => "document",
-            (MediaKind::Audio, _) => "input_audio",
-            (MediaKind::Video, _) => "video_url",
+            (kind, source) => lost::medium(kind, source),
         };
         self.losses.add(lost);
     }

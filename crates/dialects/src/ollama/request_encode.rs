@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::message::{Message, Messages};
 use super::options;
 use crate::json::tells;
+use crate::lost;
 
 /// Fields of other dialects' leftovers that the API itself knows, and that go on as they came.
 const OWN_FIELDS: [&str; 3] = ["keep_alive", "shift", "truncate"];
@@ -152,16 +153,11 @@ fn own_fields<'a>(chat: &'a Chat, losses: &mut Losses) -> BTreeMap<&'a str, &'a 
         match key.as_str() {
             known if OWN_FIELDS.contains(&known) => drop(own.insert(known, value)),
             used if USED_FIELDS.contains(&used) || options::is_own(used) => {}
-            other if tells(value) && !is_text_alone(other, value) => losses.add(other.to_owned()),
+            other if tells(value) && !lost::is_text_alone(other, value) => losses.add(other.to_owned()),
             _ => {}
         }
     }
     own
-}
-
-/// OpenAI's clients may say that they want text, which they get.
-fn is_text_alone(key: &str, value: &Value) -> bool {
-    key == "modalities" && value.as_array().is_some_and(|list| list.iter().all(|kind| kind == "text"))
 }
 
 /// What the API has no word for. A value that asks for nothing is no loss; nor is a mark for a cache that the server has

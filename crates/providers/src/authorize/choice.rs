@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, ProviderRow, TokenFrom};
-use gatewright_core::{Error, ErrorKind, Result, Secret, SystemClock};
+use gatewright_core::{Result, Secret, SystemClock};
 use gatewright_transport::Trust;
 use http::Uri;
 use http::header::HeaderName;
@@ -13,6 +13,7 @@ use super::token::google::{Found, Source};
 use super::token::{Client, Issuer, Tokens, entra};
 use super::{Authorize, HeaderKey, QueryKey};
 use crate::Params;
+use crate::fault::misconfigured;
 use crate::fill::Fill;
 
 /// What is known of a deployment without a key.
@@ -56,7 +57,7 @@ impl Keyless<'_> {
         let region = self.fill.value("aws_region_name")?;
         let told = aws::Told { params: &self.params.access, env: self.env, region: &region };
         let signer = Aws::new(service, &told, Arc::new(SystemClock));
-        let missing = || invalid(format!("provider '{}' needs AWS credentials", self.row.id));
+        let missing = || misconfigured(format!("provider '{}' needs AWS credentials", self.row.id));
         Ok(Arc::new(signer.ok_or_else(missing)?))
     }
 
@@ -102,13 +103,9 @@ impl Keyless<'_> {
 
 /// A path at the host of an address.
 fn at_host(base: &str, path: &str) -> Result<String> {
-    let uri: Uri = base.parse().map_err(|_| invalid("the api_base is no URL".to_owned()))?;
+    let uri: Uri = base.parse().map_err(|_| misconfigured("the api_base is no URL"))?;
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme), Some(authority)) => Ok(format!("{scheme}://{authority}{path}")),
-        _ => Err(invalid("the api_base is no URL".to_owned())),
+        _ => Err(misconfigured("the api_base is no URL")),
     }
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidRequest, message)
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::assertion::{Scheme, Signer, pem};
 use super::exchange::{Exchange, Refused, Token, coded, secret_header};
+use crate::fault::misconfigured;
 
 /// What the tokens are for, where the deployment says nothing else.
 const SCOPE: &str = "https://cognitiveservices.azure.com/.default";
@@ -191,7 +192,7 @@ impl Told<'_> {
 impl Certificate {
     fn new(text: &str) -> Result<Self> {
         let wrong =
-            || invalid("the client's certificate is no PEM of a certificate and an RSA key (PKCS #8)");
+            || misconfigured("the client's certificate is no PEM of a certificate and an RSA key (PKCS #8)");
         let signer = Signer::new(text, Scheme::Ps256).ok_or_else(wrong)?;
         let der = pem(text, "CERTIFICATE").ok_or_else(wrong)?;
         Ok(Self { signer, thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)) })
@@ -212,9 +213,5 @@ impl Certificate {
 }
 
 fn read(path: &str) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|err| invalid(format!("{path}: {}", err.kind())))
-}
-
-fn invalid(words: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::InvalidRequest, words)
+    std::fs::read_to_string(path).map_err(|err| misconfigured(format!("{path}: {}", err.kind())))
 }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use super::exchange::{Exchange, Refused, Token, secret_header};
 use account::{Account, File};
 
+use crate::fault::misconfigured;
+
 /// What the tokens are for.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
@@ -118,7 +120,7 @@ impl Source {
         if trust == Trust::Untrusted {
             let words =
                 "vertex_credentials are needed where somebody else than the operator chose the endpoint";
-            return Err(invalid(words));
+            return Err(misconfigured(words));
         }
         if let Some(file) = found.file {
             return Self::file(Path::new(&file), trust);
@@ -136,16 +138,16 @@ impl Source {
 
     fn file(path: &Path, trust: Trust) -> Result<Self> {
         if trust == Trust::Untrusted {
-            return Err(invalid("vertex_credentials must be JSON here: only the operator names files"));
+            return Err(misconfigured("vertex_credentials must be JSON here: only the operator names files"));
         }
         let text = std::fs::read_to_string(path)
-            .map_err(|err| invalid(format!("{}: {}", path.display(), err.kind())))?;
+            .map_err(|err| misconfigured(format!("{}: {}", path.display(), err.kind())))?;
         Self::read(&text, trust)
     }
 
     fn read(text: &str, trust: Trust) -> Result<Self> {
         // Not the parser's words: they may quote the text.
-        let wrong = |_| invalid("vertex_credentials are no credentials that Google gives out");
+        let wrong = |_| misconfigured("vertex_credentials are no credentials that Google gives out");
         let value: Value = serde_json::from_str(text).map_err(wrong)?;
         match value.get("type").and_then(Value::as_str) {
             Some("service_account") => {
@@ -158,7 +160,7 @@ impl Source {
                 federated.check(trust)?;
                 Ok(Self::Federated(Box::new(federated)))
             }
-            _ => Err(invalid(
+            _ => Err(misconfigured(
                 "vertex_credentials must be of type service_account, authorized_user or external_account",
             )),
         }
@@ -211,10 +213,10 @@ impl Federated {
     fn check(&self, trust: Trust) -> Result<()> {
         match &self.credential_source {
             Subject { file: Some(_), .. } if trust == Trust::Untrusted => {
-                Err(invalid("only the operator names files of tokens"))
+                Err(misconfigured("only the operator names files of tokens"))
             }
             Subject { file: None, url: None, .. } => {
-                Err(invalid("a credential_source is read from a file or a url, nothing else"))
+                Err(misconfigured("a credential_source is read from a file or a url, nothing else"))
             }
             _ => Ok(()),
         }
@@ -288,8 +290,4 @@ impl Format {
         let object: Value = serde_json::from_str(text).map_err(|_| lost())?;
         object.get(field).and_then(Value::as_str).map(Secret::from).ok_or_else(lost)
     }
-}
-
-fn invalid(words: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::InvalidRequest, words)
 }

@@ -1,0 +1,38 @@
+//! Names of what a conversation loses on its way to a dialect that has no word for it.
+
+use gatewright_core::Losses;
+use gatewright_core::chat::{MediaKind, MediaSource, Turn};
+use serde_json::Value;
+
+/// The field that a medium was in.
+pub(crate) fn medium(kind: MediaKind, source: &MediaSource) -> &'static str {
+    match (kind, source) {
+        (_, MediaSource::File(_)) => "file",
+        (MediaKind::Image, _) => "image_url",
+        (MediaKind::Document, MediaSource::Url(_)) => "document_url",
+        (MediaKind::Document, _) => "document",
+        (MediaKind::Audio, _) => "input_audio",
+        (MediaKind::Video, _) => "video_url",
+    }
+}
+
+/// A turn's fields of another dialect, but for those that say nothing.
+pub(crate) fn fields(turn: &Turn, losses: &mut Losses) {
+    for (key, value) in &turn.extra {
+        let says_nothing = match value {
+            Value::Null => true,
+            Value::Array(list) => list.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            Value::String(text) => text.is_empty(),
+            Value::Bool(_) | Value::Number(_) => false,
+        };
+        if !says_nothing && key != "cache_control" {
+            losses.add(format!("messages.{key}"));
+        }
+    }
+}
+
+/// Whether a client of OpenAI's says that it wants text, which it gets.
+pub(crate) fn is_text_alone(key: &str, value: &Value) -> bool {
+    key == "modalities" && value.as_array().is_some_and(|list| list.iter().all(|kind| kind == "text"))
+}
