@@ -117,6 +117,21 @@ impl Client {
         self.open("POST", path, body).and_then(Live::try_finish).unwrap()
     }
 
+    /// A `POST` of a form with these fields and a file, and its whole answer.
+    pub fn upload(&self, path: &str, (field, file): (&str, &[u8]), fields: &[(&str, &str)]) -> Response {
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            body.extend(
+                format!("--xx\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes(),
+            );
+        }
+        let names = format!("name=\"{field}\"; filename=\"a.bin\"\r\nContent-Type: audio/wav");
+        body.extend(format!("--xx\r\nContent-Disposition: form-data; {names}\r\n\r\n").bytes());
+        body.extend(file);
+        body.extend(b"\r\n--xx--\r\n");
+        self.clone().header("content-type", "multipart/form-data; boundary=xx").post_bytes(path, &body)
+    }
+
     /// A `POST` of JSON that answers as soon as the head is there.
     pub fn start(&self, path: &str, body: &Value) -> Live {
         self.open("POST", path, body.to_string().as_bytes()).unwrap()

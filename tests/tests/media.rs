@@ -27,24 +27,6 @@ fn answers_json(body: Value) -> Script {
     answers("application/json", body.to_string())
 }
 
-/// A form with a file and these fields.
-fn upload(client: &Client, path: &str, file: (&str, &[u8]), fields: &[(&str, &str)]) -> Response {
-    let mut body = Vec::new();
-    for (name, value) in fields {
-        body.extend(
-            format!("--xx\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes(),
-        );
-    }
-    let head = format!(
-        "--xx\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"a.bin\"\r\nContent-Type: audio/wav\r\n\r\n",
-        file.0
-    );
-    body.extend(head.bytes());
-    body.extend(file.1);
-    body.extend(b"\r\n--xx--\r\n");
-    client.clone().header("content-type", "multipart/form-data; boundary=xx").post_bytes(path, &body)
-}
-
 fn cost(response: &Response) -> &str {
     assert_eq!(response.status, 200, "{}", response.text());
     response.header("x-litellm-response-cost")
@@ -105,7 +87,7 @@ fn transcriptions_are_uploaded_whole_and_billed_by_time_or_tokens() {
     let path = "/v1/audio/transcriptions";
     upstream.push(answers_json(json!({"text": "hi", "usage": {"type": "duration", "seconds": 9}})));
     let fields = [("model", "ear"), ("language", "en"), ("metadata", "{\"tags\":[\"t\"]}"), ("user", "u")];
-    let response = upload(&client, path, ("file", &sound), &fields);
+    let response = client.upload(path, ("file", &sound), &fields);
     // Nine seconds at $0.0001.
     assert_eq!(cost(&response), "0.0009");
     assert_eq!(response.json()["text"], "hi");
@@ -119,7 +101,7 @@ fn transcriptions_are_uploaded_whole_and_billed_by_time_or_tokens() {
     assert!(seen.body.windows(sound.len()).any(|window| window == sound));
 
     upstream.push(answers("text/plain; charset=utf-8", "hello there\n"));
-    let response = upload(&client, path, ("file", &sound), &[("model", "ear"), ("response_format", "text")]);
+    let response = client.upload(path, ("file", &sound), &[("model", "ear"), ("response_format", "text")]);
     assert_eq!(
         (response.text().as_str(), response.header("content-type")),
         ("hello there\n", "text/plain; charset=utf-8")
@@ -130,7 +112,7 @@ fn transcriptions_are_uploaded_whole_and_billed_by_time_or_tokens() {
         "output_tokens": 5, "total_tokens": 19,
     });
     upstream.push(answers_json(json!({"text": "hi", "usage": usage})));
-    let response = upload(&client, "/audio/transcriptions", ("file", &sound), &[("model", "scribe")]);
+    let response = client.upload("/audio/transcriptions", ("file", &sound), &[("model", "scribe")]);
     // 14 tokens at $2.50 and 5 at $10 a million.
     assert_eq!(cost(&response), "0.000085");
 
@@ -152,7 +134,7 @@ fn transcriptions_stream_where_the_client_asks() {
     upstream.push(answers("text/event-stream", events));
     let client = Client::of(&gateway);
     let fields = [("model", "scribe"), ("stream", "true")];
-    let response = upload(&client, "/v1/audio/transcriptions", ("file", &[1; 10]), &fields);
+    let response = client.upload("/v1/audio/transcriptions", ("file", &[1; 10]), &fields);
     assert_eq!(response.text(), events);
     assert_eq!(booked(&client, 1)[0]["spend"], json!(0.000085));
 }
@@ -177,8 +159,7 @@ fn pictures_cost_their_tokens_or_their_number_and_size() {
     let asked = json!({"model": "plain-painter", "prompt": "a cat", "n": 2});
     assert_eq!(cost(&client.post("/v1/images/generations", &asked)), "0.104");
     upstream.push(answers_json(two));
-    let response = upload(
-        &client,
+    let response = client.upload(
         "/v1/images/edits",
         ("image[]", &[9; 100]),
         &[("model", "painter"), ("prompt", "a hat"), ("size", "1024x1024"), ("quality", "high")],
@@ -204,11 +185,11 @@ fn moderation_is_passed_on_and_free() {
 fn what_cannot_be_done_is_told() {
     let (_upstream, gateway) = start();
     let client = Client::of(&gateway);
-    let form = |fields: &[(&str, &str)]| upload(&client, "/v1/audio/transcriptions", ("file", &[1]), fields);
+    let form = |fields: &[(&str, &str)]| client.upload("/v1/audio/transcriptions", ("file", &[1]), fields);
     for (response, words) in [
         (form(&[("model", "claude")]), "no transcriptions"),
         (form(&[]), "model"),
-        (upload(&client, "/v1/audio/transcriptions", ("sound", &[1]), &[("model", "ear")]), "'file'"),
+        (client.upload("/v1/audio/transcriptions", ("sound", &[1]), &[("model", "ear")]), "'file'"),
         (client.post("/v1/audio/transcriptions", &json!({"model": "ear"})), "multipart form"),
         (client.post("/v1/audio/speech", &json!({"model": "claude", "input": "a"})), "no speech"),
         (client.post("/v1/images/generations", &json!({"model": "painter"})), "'prompt'"),

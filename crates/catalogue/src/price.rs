@@ -86,8 +86,15 @@ impl Prices {
         self.rates.is_empty() && self.other.is_empty() && self.structured.is_none()
     }
 
-    /// Replaces what `over` has prices for.
+    /// Replaces what an operator has prices for. One for input or output is all of it: what the list says of long
+    /// requests, classes of service, hours and thinking was a variation of its own price.
     pub fn merge(&mut self, over: &Self) {
+        if over.says(Meter::Input) || over.says(Meter::Output) {
+            self.structured = None;
+            self.steps = Vec::new();
+            self.off_peak = None;
+        }
+        self.rates.retain(|r| !over.covers(r.meter));
         for rate in &over.rates {
             self.set(PriceField::Rate { meter: rate.meter, tier: rate.tier, over: rate.over }, rate.price);
         }
@@ -98,6 +105,17 @@ impl Prices {
             let mut merged = self.structured.take().map_or_else(Map::new, |mine| *mine);
             merged.extend(theirs.iter().map(|(key, value)| (key.clone(), value.clone())));
             self.set_structured(merged);
+        }
+    }
+
+    fn says(&self, meter: Meter) -> bool {
+        self.exact(meter, ServiceTier::Standard, 0).is_some()
+    }
+
+    fn covers(&self, meter: Meter) -> bool {
+        match meter {
+            Meter::Reasoning => self.says(Meter::Output),
+            meter => self.says(meter),
         }
     }
 

@@ -105,6 +105,27 @@ fn an_operators_prices_replace_the_tables_field_by_field() {
 }
 
 #[test]
+fn an_operators_price_for_input_or_output_holds_for_long_requests_classes_and_thinking_too() {
+    let both = json!({"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6});
+    let usage = Usage { input: 300_000, output: 100, reasoning: 60, ..Usage::default() };
+    let terms = Terms { tier: ServiceTier::Priority, ..Terms::default() };
+    // Thinking has a price of its own in the first's list, long requests in the second's, steps in the third's.
+    for (provider, model) in
+        [("gemini", "gemini-2.5-flash"), ("gemini", "gemini-2.5-pro"), ("dashscope", "qwen-flash")]
+    {
+        let cost = |config: serde_json::Value| {
+            let overrides = Overrides::read(&[config.as_object().unwrap()]).unwrap();
+            Catalogue::builtin().prices(provider, model, &overrides).cost(&usage, terms)
+        };
+        assert_ne!(cost(json!({})), Money(300_200_000), "{model}");
+        assert_eq!(cost(both.clone()), Money(300_200_000), "{model}");
+        let mut thinking = both.clone();
+        thinking["output_cost_per_reasoning_token"] = json!(5e-6);
+        assert_eq!(cost(thinking), Money(300_380_000), "{model}");
+    }
+}
+
+#[test]
 fn a_price_that_cannot_be_read_is_told() {
     let config = json!({"input_cost_per_token": "cheap", "output_cost_per_token": -1, "temperature": "warm"});
     let faults = Overrides::read(&[config.as_object().unwrap()]).unwrap_err();

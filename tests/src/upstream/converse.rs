@@ -1,9 +1,14 @@
 //! Bedrock's Converse as a provider writes it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::{Value, json};
 
 use super::{Answer, Said, Script, Used};
+
+/// What names an event that carries another API's.
+const CHUNK: [(&str, &str); 2] = [(":event-type", "chunk"), (":message-type", "event")];
 
 /// A whole answer.
 pub(super) fn whole(said: &Said) -> Bytes {
@@ -55,6 +60,16 @@ pub(super) fn stream(said: &Said) -> Vec<Bytes> {
     out.events
 }
 
+/// Another API's events, each in one named `chunk`.
+pub(super) fn chunks(events: Vec<Bytes>) -> Vec<Bytes> {
+    let data = |event: Bytes| {
+        let text = String::from_utf8_lossy(&event).into_owned();
+        let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default().to_owned();
+        frame(&CHUNK, &json!({"bytes": BASE64.encode(data)}))
+    };
+    events.into_iter().map(data).collect()
+}
+
 /// An error body.
 pub(super) fn error(message: &str) -> Bytes {
     json!({"message": message}).to_string().into()
@@ -81,8 +96,7 @@ pub(super) fn error_event(message: &str) -> Bytes {
 impl Script {
     /// What `invoke-with-response-stream` answers: events named `chunk`, all at once.
     pub fn chunks_of_aws(payloads: impl IntoIterator<Item = Value>) -> Self {
-        let names = [(":event-type", "chunk"), (":message-type", "event")];
-        let body: BytesMut = payloads.into_iter().flat_map(|payload| frame(&names, &payload)).collect();
+        let body: BytesMut = payloads.into_iter().flat_map(|payload| frame(&CHUNK, &payload)).collect();
         let content_type = "application/vnd.amazon.eventstream".to_owned();
         Self { answer: Answer::Raw { content_type, body: body.freeze() }, ..Self::default() }
     }

@@ -5,11 +5,13 @@ mod cohere;
 mod completions;
 mod converse;
 mod gemini;
+mod media;
 mod ollama;
 mod openai;
 mod responses;
 mod script;
 mod serve;
+mod vectors;
 mod words;
 
 use std::collections::VecDeque;
@@ -137,12 +139,22 @@ impl Upstream {
 
     /// All requests so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.state.inner.lock().unwrap().seen.clone()
+        self.seen_from(0)
+    }
+
+    /// All but the first so many requests.
+    pub fn seen_from(&self, first: usize) -> Vec<Seen> {
+        self.state.inner.lock().unwrap().seen[first..].to_vec()
+    }
+
+    /// How many requests there were so far.
+    pub fn count(&self) -> usize {
+        self.state.inner.lock().unwrap().seen.len()
     }
 
     /// The last request.
     pub fn last(&self) -> Seen {
-        self.seen().pop().expect("the upstream saw no request")
+        self.state.inner.lock().unwrap().seen.last().expect("the upstream saw no request").clone()
     }
 
     /// The bill so far, one a request.

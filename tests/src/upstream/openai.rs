@@ -7,13 +7,13 @@ use super::cohere::ranked;
 use super::{Said, Script, UsageForm, Used};
 
 /// A whole answer.
-pub(super) fn whole(id: &str, model: &str, said: &Said) -> Bytes {
+pub(super) fn whole(id: &str, model: &str, said: &Said, script: &Script) -> Bytes {
     let mut message = json!({"role": "assistant", "content": null, "refusal": said.refusal});
     if !said.text.is_empty() {
         message["content"] = said.text.concat().into();
     }
     if !said.reasoning.is_empty() {
-        message["reasoning_content"] = said.reasoning.concat().into();
+        message[&script.reasoning_field] = said.reasoning.concat().into();
     }
     if !said.tools.is_empty() {
         let call = |tool: &super::ToolUse| json!({"id": tool.id, "type": "function", "function": {"name": tool.name, "arguments": tool.arguments()}});
@@ -32,7 +32,7 @@ pub(super) fn whole(id: &str, model: &str, said: &Said) -> Bytes {
 pub(super) fn stream(id: &str, model: &str, said: &Said, script: &Script, asked: bool) -> Vec<Bytes> {
     let mut chunks = Vec::new();
     for index in 0..said.n.max(1) {
-        choice(index, said, &mut chunks);
+        choice(index, (said, &script.reasoning_field), &mut chunks);
     }
     let own = json!([]);
     match script.usage {
@@ -114,7 +114,7 @@ pub(super) fn error_event(message: &str) -> Bytes {
 
 type Chunk = (Value, Option<Value>);
 
-fn choice(index: usize, said: &Said, chunks: &mut Vec<Chunk>) {
+fn choice(index: usize, (said, reasoning): (&Said, &str), chunks: &mut Vec<Chunk>) {
     let mut delta = |fields: Value, finish: Option<&str>| {
         chunks.push((
             json!([{"index": index, "delta": fields, "logprobs": null, "finish_reason": finish}]),
@@ -123,7 +123,7 @@ fn choice(index: usize, said: &Said, chunks: &mut Vec<Chunk>) {
     };
     delta(json!({"role": "assistant", "content": "", "refusal": null}), None);
     for piece in &said.reasoning {
-        delta(json!({"reasoning_content": piece}), None);
+        delta(json!({ reasoning: piece }), None);
     }
     for piece in &said.text {
         delta(json!({"content": piece}), None);

@@ -30,6 +30,8 @@ pub struct Script {
     pub done: bool,
     /// Where an OpenAI stream tells its usage.
     pub usage: UsageForm,
+    /// The field in which OpenAI's dialect carries reasoning.
+    pub reasoning_field: String,
 }
 
 /// What is said.
@@ -188,6 +190,7 @@ impl Default for Script {
             chunks: Chunks::Events,
             done: true,
             usage: UsageForm::Asked,
+            reasoning_field: "reasoning_content".to_owned(),
         }
     }
 }

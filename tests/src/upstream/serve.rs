@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::media::Medium;
 use super::{
     Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, completions, converse, gemini,
-    ollama, openai, responses,
+    ollama, openai, responses, vectors,
 };
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -71,7 +72,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Rep
         Answer::Error(_) | Answer::Raw { .. } => 0,
     };
     let mut head = Response::builder().status(script.status).header("content-type", content_type);
-    if let (Wire::Converse, Answer::Error(_)) = (wire, &script.answer) {
+    if let (Wire::Converse | Wire::Claude | Wire::Invoked, Answer::Error(_)) = (wire, &script.answer) {
         head = head.header("x-amzn-errortype", converse::error_name(script.status));
     }
     for (name, value) in &script.headers {
@@ -230,6 +231,15 @@ enum Wire {
     /// One in Jina's.
     Ranking,
     Converse,
+    /// Claude's own words behind Amazon's `invoke`.
+    Claude,
+    /// Vectors of Amazon's `invoke`.
+    Invoked,
+    /// Vectors in Google's form, in Vertex AI's and in Ollama's.
+    Batch,
+    Predictions,
+    OllamaEmbed,
+    Media(Medium),
 }
 
 impl Wire {
@@ -239,10 +249,20 @@ impl Wire {
         if path.ends_with("/v2/rerank") {
             return Self::CohereRanking;
         }
+        if let Some(medium) = Medium::of(path) {
+            return Self::Media(medium);
+        }
         match path.rsplit(['/', ':']).next() {
             Some("chat") if path.ends_with("/v2/chat") => Self::Cohere,
             Some("chat") if path.ends_with("/api/chat") => Self::Ollama,
             Some("embed") if path.ends_with("/v2/embed") => Self::Embed,
+            Some("embed") if path.ends_with("/api/embed") => Self::OllamaEmbed,
+            Some("batchEmbedContents") => Self::Batch,
+            Some("predict") => Self::Predictions,
+            Some("invoke" | "invoke-with-response-stream") => match path.contains("anthropic") {
+                true => Self::Claude,
+                false => Self::Invoked,
+            },
             Some("rerank") => Self::Ranking,
             Some("count_tokens") => Self::CountTokens,
             Some("messages") => Self::Anthropic,
@@ -263,9 +283,9 @@ impl Wire {
             Self::OpenAi | Self::Embeddings | Self::Ollama | Self::Converse => "chatcmpl-fake",
             Self::Responses => "resp_fake",
             Self::Completions => "cmpl-fake",
-            Self::Anthropic | Self::CountTokens => "msg_fake",
-            Self::Gemini | Self::GeminiCount => "fake",
-            Self::Cohere | Self::Embed | Self::CohereRanking | Self::Ranking => "fake-",
+            Self::Anthropic | Self::CountTokens | Self::Claude => "msg_fake",
+            Self::Gemini | Self::GeminiCount | Self::Batch | Self::Predictions => "fake",
+            _ => "fake-",
         }
     }
 
@@ -277,8 +297,15 @@ impl Wire {
             Answer::Error(message) => (json_type, vec![self.error(script.status, message)]),
             Answer::Said(said) => {
                 let body = seen.json();
-                if matches!(self, Self::Converse) && seen.path.ends_with("/converse-stream") {
-                    return ("application/vnd.amazon.eventstream".to_owned(), converse::stream(said));
+                if let Self::Media(medium) = self {
+                    return (medium.content_type().to_owned(), vec![medium.whole()]);
+                }
+                if seen.path.ends_with("-stream") {
+                    let events = match self {
+                        Self::Claude => converse::chunks(anthropic::stream(id, "", said)),
+                        _ => converse::stream(said),
+                    };
+                    return ("application/vnd.amazon.eventstream".to_owned(), events);
                 }
                 let named = seen.path.contains(":streamGenerateContent");
                 if named || body["stream"] == Value::Bool(true) {
@@ -289,19 +316,24 @@ impl Wire {
                         self.stream(id, (seen, &body), said, script),
                     );
                 }
-                (json_type, vec![self.whole(id, (seen, &body), said)])
+                (json_type, vec![self.whole(id, (seen, &body), said, script)])
             }
         }
     }
 
-    fn whole(self, id: &str, (seen, body): (&Seen, &Value), said: &Said) -> Bytes {
+    fn whole(self, id: &str, (seen, body): (&Seen, &Value), said: &Said, script: &Script) -> Bytes {
         let model = body["model"].as_str().unwrap_or_default();
         match self {
-            Self::OpenAi => openai::whole(id, model, said),
+            Self::OpenAi => openai::whole(id, model, said, script),
             Self::Responses => responses::whole(id, body, said),
             Self::Completions => completions::whole(id, body, said),
-            Self::Anthropic => anthropic::whole(id, model, said),
+            Self::Anthropic | Self::Claude => anthropic::whole(id, model, said),
             Self::Converse => converse::whole(said),
+            Self::Invoked => vectors::invoked(body, &said.used),
+            Self::Batch => vectors::batch(body),
+            Self::Predictions => vectors::predictions(body),
+            Self::OllamaEmbed => vectors::embed(body, &said.used),
+            Self::Media(medium) => medium.whole(),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
             Self::Embeddings => openai::embeddings(body),
             Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said),
@@ -326,34 +358,37 @@ impl Wire {
             Self::Cohere => cohere::stream(id, said),
             Self::Ollama => ollama::stream(model, said),
             Self::Converse => converse::stream(said),
-            _ => vec![self.whole(id, (seen, body), said)],
+            _ => vec![self.whole(id, (seen, body), said, script)],
         }
     }
 
     fn error(self, status: u16, message: &str) -> Bytes {
         match self {
-            Self::OpenAi | Self::Responses | Self::Completions | Self::Embeddings | Self::Ranking => {
-                openai::error(status, message)
-            }
+            Self::OpenAi
+            | Self::Responses
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Ranking
+            | Self::Media(_) => openai::error(status, message),
             Self::Anthropic | Self::CountTokens => anthropic::error(status, message),
-            Self::Gemini | Self::GeminiCount => gemini::error(status, message),
+            Self::Gemini | Self::GeminiCount | Self::Batch | Self::Predictions => {
+                gemini::error(status, message)
+            }
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
-            Self::Ollama => ollama::error(message),
-            Self::Converse => converse::error(message),
+            Self::Ollama | Self::OllamaEmbed => ollama::error(message),
+            Self::Converse | Self::Claude | Self::Invoked => converse::error(message),
         }
     }
 
     fn error_event(self, message: &str) -> Bytes {
         match self {
-            Self::OpenAi | Self::Completions | Self::Embeddings | Self::Ranking => {
-                openai::error_event(message)
-            }
             Self::Responses => responses::error_event(message),
             Self::Anthropic | Self::CountTokens => anthropic::error_event(message),
             Self::Gemini | Self::GeminiCount => gemini::error_event(message),
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error_event(message),
             Self::Ollama => ollama::error(message),
-            Self::Converse => converse::error_event(message),
+            Self::Converse | Self::Claude => converse::error_event(message),
+            _ => openai::error_event(message),
         }
     }
 }

@@ -302,7 +302,7 @@ impl Reader<'_> {
             known::is_credential(key) || key == "model_id" || row.is_some_and(|row| row.reads(key))
         };
         let is_default = |(key, value): &(&String, &Value)| {
-            !value.is_null() && !ABOUT.contains(&key.as_str()) && !key.contains("cost") && !is_access(key)
+            !value.is_null() && !ABOUT.contains(&key.as_str()) && !known::is_price(key) && !is_access(key)
         };
         let access = map.iter().filter(|(key, _)| is_access(key)).filter_map(access);
         let defaults = map.iter().filter(is_default).map(|(key, value)| (key.clone(), raw(value)));
@@ -357,9 +357,8 @@ impl Reader<'_> {
     }
 
     fn check_info(&self, info: &Map<String, Value>, problems: &mut Problems) {
-        let unfamiliar = info.iter().filter(|(key, _)| {
-            !key.starts_with("supports_") && !key.contains("cost") && !key.ends_with("_pricing")
-        });
+        let unfamiliar =
+            info.iter().filter(|(key, _)| !key.starts_with("supports_") && !known::is_price(key));
         let unfamiliar: Map<String, Value> = unfamiliar.map(|(k, v)| (k.clone(), v.clone())).collect();
         known::check_similar("model_info", &format!("{}.model_info", self.path), &unfamiliar, problems);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use gatewright_catalogue::PriceField;
 use serde_json::{Map, Value};
 
 use super::problem::Problems;
@@ -34,11 +35,14 @@ pub(super) fn check_params(
     read: &dyn Fn(&str) -> bool,
     problems: &mut Problems,
 ) {
-    for key in map.keys().filter(|key| !knows("litellm_params", key) && !read(key)) {
+    for key in map.keys().filter(|key| !knows("litellm_params", key) && !is_known_price(key) && !read(key)) {
         if let Some(other) = resembling("litellm_params", key) {
-            let message =
-                format!("unknown parameter, sent to the provider as it is; did you mean `{other}`?");
-            problems.warn(join(path, key), message);
+            let fate = if is_price(key) {
+                "price, without effect"
+            } else {
+                "parameter, sent to the provider as it is"
+            };
+            problems.warn(join(path, key), format!("unknown {fate}; did you mean `{other}`?"));
         }
     }
 }
@@ -57,6 +61,17 @@ pub(super) fn is_credential(key: &str) -> bool {
     const PREFIXES: [&str; 6] = ["aws_", "vertex_", "azure_", "s3_", "gcs_", "watsonx_"];
     const NAMES: [&str; 4] = ["tenant_id", "client_id", "client_secret", "project_id"];
     PREFIXES.iter().any(|prefix| key.starts_with(prefix)) || NAMES.contains(&key)
+}
+
+/// Whether it says what a model costs, be it by a name that no price list has.
+pub(super) fn is_price(key: &str) -> bool {
+    key.contains("cost") || key.ends_with("_pricing")
+}
+
+fn is_known_price(key: &str) -> bool {
+    key.ends_with("_pricing")
+        || key == "search_context_cost_per_query"
+        || matches!(PriceField::parse(key.to_owned()), PriceField::Rate { .. })
 }
 
 /// Whether the section knows the key.
@@ -114,5 +129,20 @@ mod tests {
             let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
             assert!(text.len() == 1 && text[0].contains(want), "{key}: {text:?}");
         }
+    }
+
+    #[test]
+    fn every_price_that_costs_are_made_from_is_known() {
+        let told = |key: &str| {
+            let mut problems = Problems::default();
+            let map = Map::from_iter([(key.to_owned(), Value::Null)]);
+            check_params("p", &map, &|_| false, &mut problems);
+            problems.iter().map(ToString::to_string).collect::<String>()
+        };
+        for key in ["output_cost_per_image", "input_cost_per_token_above_200k_tokens", "tiered_pricing"] {
+            assert_eq!(told(key), "", "{key}");
+        }
+        assert!(told("input_cost_per_tokens").contains("price, without effect"), "a misspelt price");
+        assert!(told("max_parallel_request").contains("sent to the provider"), "a misspelt parameter");
     }
 }

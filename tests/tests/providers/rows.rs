@@ -1,42 +1,11 @@
-//! What every provider of the catalogue is sent: one request of a client's against the address, the headers and the
-//! body that its row makes of it.
-//!
-//! A provider without a case fails, so that no row stands untried. `UPDATE_GOLDEN=1` writes what is sent now.
+//! What the rows and their deployments say, one behaviour a test.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
-use gatewright_tests::upstream::{Answer, Script, Seen, Upstream};
-use http::Uri;
+use gatewright_tests::upstream::{Answer, Script, Upstream};
 use serde_json::{Value, json};
-
-/// What every HTTP request has, or what differs from call to call.
-const NOT_SHOWN: &[&str] =
-    &["host", "content-length", "user-agent", "traceparent", "accept", "accept-encoding"];
-
-/// The host of a provider that only the operator knows.
-const SOMEWHERE: &str = "http://somewhere/v1";
-
-#[test]
-fn every_provider_is_sent_what_it_takes() {
-    let upstream = Upstream::start();
-    let rows: Vec<&ProviderRow> = Catalogue::builtin().providers().iter().collect();
-    let list: String = rows.iter().map(|row| entry(row, &upstream)).collect();
-    let gateway = Gateway::start(&format!("litellm_settings: {{drop_params: true}}\nmodel_list:\n{list}"));
-    let client = Client::of(&gateway);
-    for row in rows {
-        let mut body: Value = serde_json::from_str(&read(&folder().join("in.json"))).unwrap();
-        body["model"] = json!(row.id);
-        let response = client.post("/v1/chat/completions", &body);
-        assert_eq!(response.status, 200, "{}: {}", row.id, response.text());
-        let lost = response.header("x-gatewright-dropped-params").to_owned();
-        expect(row, &sent(row, &upstream.last(), &lost));
-    }
-}
 
 #[test]
 fn a_provider_that_only_the_operator_knows_is_a_row_of_the_file_and_nothing_else() {
@@ -159,87 +128,4 @@ fn a_field_is_dropped_for_those_models_that_refuse_it_and_no_others() {
             assert_eq!(sent.get(field), kept.then_some(value), "{model} {field}");
         }
     }
-}
-
-#[test]
-fn every_case_has_a_row_and_names_its_source() {
-    for entry in
-        fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
-    {
-        let id = entry.file_name().unwrap().to_str().unwrap();
-        assert!(id == "compatible" || Catalogue::builtin().provider(id).is_some(), "{id} has no row");
-        assert!(read(&entry.join("source")).lines().all(|line| line.starts_with("https://")), "{id}");
-    }
-}
-
-/// A deployment whose address is the row's own on the fake provider's host.
-fn entry(row: &ProviderRow, upstream: &Upstream) -> String {
-    let path = base(row).path().trim_end_matches('/').to_owned();
-    let mut params = json!({
-        "model": format!("{}/{}", row.id, model_of(row)),
-        "api_base": format!("{}{path}", upstream.base()),
-        "api_key": "sk-fake",
-    });
-    // What nobody says by default is said by its own name.
-    let used = |name: &str| row.paths.values().any(|path| path.contains(&format!("{{{name}}}")));
-    for (name, _) in row.variables.iter().filter(|(name, variable)| variable.default.is_none() && used(name))
-    {
-        params[name] = json!(name);
-    }
-    format!("  - {}\n", json!({ "model_name": row.id, "litellm_params": params }))
-}
-
-/// The address of the row, with a name for every value that a deployment gives.
-fn base(row: &ProviderRow) -> Uri {
-    let template = row.base_url.as_deref().unwrap_or(SOMEWHERE);
-    template.replace('{', "the-").replace(['}', '_'], "").parse().unwrap()
-}
-
-/// Where the row's case is. Endpoints of which no more is known than their dialect share one.
-fn case(row: &ProviderRow) -> &str {
-    match row.quirks == Catalogue::builtin().compatible() && row.models.is_empty() {
-        true => "compatible",
-        false => &row.id,
-    }
-}
-
-fn model_of(row: &ProviderRow) -> String {
-    read(&folder().join(case(row)).join("model")).trim().to_owned()
-}
-
-fn sent(row: &ProviderRow, seen: &Seen, lost: &str) -> Value {
-    let base = base(row);
-    let host = format!("{}://{}", base.scheme_str().unwrap(), base.authority().unwrap());
-    let headers: BTreeMap<&str, &str> = seen
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-        .filter(|(name, _)| !NOT_SHOWN.contains(name))
-        .collect();
-    json!({
-        "request": format!("{} {host}{}", seen.method, seen.path),
-        "headers": headers,
-        "dropped": lost.split(", ").filter(|name| !name.is_empty()).collect::<Vec<_>>(),
-        "body": seen.json(),
-    })
-}
-
-fn expect(row: &ProviderRow, sent: &Value) {
-    let path = folder().join(case(row)).join("out.json");
-    let mut text = format!("{}\n", serde_json::to_string_pretty(sent).unwrap());
-    if case(row) == "compatible" {
-        text = text.replace(base(row).to_string().trim_end_matches('/'), "{base_url}");
-    }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        return fs::write(path, text).unwrap();
-    }
-    assert_eq!(text, read(&path), "{}", path.display());
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/providers")
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
 }
