@@ -49,9 +49,12 @@ pub struct ProviderRow {
     /// Names under which the model table lists its models, besides `id`.
     #[serde(default)]
     pub listed_as: Vec<String>,
-    /// Ways in which it differs from its dialect.
+    /// Ways in which it differs from its dialect in a chat.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
+    /// Ways in which it differs in other operations, by the words of [`Operation::as_str`].
+    #[serde(default)]
+    pub operation_quirks: BTreeMap<String, Vec<Quirk>>,
     /// What is different for some of its models.
     #[serde(default)]
     pub models: Vec<Models>,
@@ -70,8 +73,8 @@ pub struct ProviderRow {
     pub unknown_reasoning: ReasoningControl,
 }
 
-/// What is different for the models of some names. The first that fits decides the dialect, the base URL and the paths;
-/// the quirks of all that fit come after the provider's own.
+/// What is different for the models of some names. The first that fits decides the dialect, the base URL, the key's place
+/// and the paths; the quirks and headers of all that fit come after the provider's own.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
@@ -93,6 +96,12 @@ pub struct Models {
     /// Where they are.
     #[serde(default)]
     pub base_url: Option<String>,
+    /// How a request shows its key.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+    /// Headers of every request, besides the provider's own.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// Where their operations stand below the base URL.
     #[serde(default)]
     pub paths: BTreeMap<String, String>,
@@ -168,9 +177,11 @@ pub enum ProviderRef<'a> {
 // === impl ProviderRow ===
 
 impl ProviderRow {
-    /// All quirks that apply to a model of this name.
+    /// All quirks that apply to a chat with a model of this name.
     pub fn quirks_for<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Quirk> {
-        self.quirks.iter().chain(self.models_of(model).flat_map(|models| &models.quirks))
+        // The provider's own are observed of its own dialect.
+        let own = (self.dialect_of(model) == self.dialect).then_some(&self.quirks);
+        own.into_iter().flatten().chain(self.models_of(model).flat_map(|models| &models.quirks))
     }
 
     /// What a model of this name speaks.
@@ -194,6 +205,16 @@ impl ProviderRow {
     /// Where a model of this name is, as a template.
     pub fn base_of<'a>(&'a self, model: &'a str) -> Option<&'a str> {
         self.models_of(model).find_map(|models| models.base_url.as_deref()).or(self.base_url.as_deref())
+    }
+
+    /// How a request for a model of this name shows its key.
+    pub fn auth_of<'a>(&'a self, model: &'a str) -> &'a Auth {
+        self.models_of(model).find_map(|models| models.auth.as_ref()).unwrap_or(&self.auth)
+    }
+
+    /// The headers of every request for a model of this name.
+    pub fn headers_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = (&'a String, &'a String)> {
+        self.headers.iter().chain(self.models_of(model).flat_map(|models| &models.headers))
     }
 
     /// Where an operation of a model of this name stands below the base URL, as a template; `None` where the dialect

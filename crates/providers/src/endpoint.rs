@@ -23,7 +23,10 @@ pub(crate) struct Endpoint {
     pub(crate) facts: ModelFacts,
     pub(crate) headers: HeaderMap,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
+    /// In what a chat differs from the dialect's.
     pub(crate) quirks: Quirks,
+    /// In what the other operations do.
+    operation_quirks: Vec<(Operation, Quirks)>,
     /// How a request is edited last.
     pub(crate) shape: Option<custom::Shape>,
     addresses: Vec<Address>,
@@ -62,24 +65,30 @@ impl Endpoint {
         let (base, user) = without_user(&template);
         let base = fill.fill(base.trim_end_matches('/'))?;
         let key = params.api_key.clone().or_else(|| first(&row.key_env, env).map(Secret::from));
+        let auth = row.auth_of(model);
         let authorize = match (user.and_then(HeaderKey::basic), key) {
             // As HTTP clients do: the address's user goes before a key in the same header.
-            (Some(user), key) if key.is_none() || row.auth == Auth::Bearer => {
+            (Some(user), key) if key.is_none() || *auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
-            (_, Some(key)) => choice::keyed(&row.auth, &key),
+            (_, Some(key)) => choice::keyed(auth, &key),
             (_, None) => Keyless { row, params, fill: &fill, env, base: &base }.authorize()?,
         };
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
         // A row's quirks are observed of its own dialect.
         let quirks = row.quirks_for(model).filter(|_| !row.also.contains(&dialect));
+        let of_operation = |operation: Operation| {
+            let quirks = row.operation_quirks.get(operation.as_str())?;
+            Some((operation, Quirks::new(quirks.clone())))
+        };
         Ok(Self {
             codec,
             model: name,
             quirks: Quirks::new(quirks.flat_map(|quirk| settled(quirk, &facts)).collect()),
+            operation_quirks: Operation::ALL.into_iter().filter_map(of_operation).collect(),
             facts,
-            headers: headers(row, params),
+            headers: headers((row, model), params),
             shape: custom::shape(&row.id),
             authorize,
             base: shown(&addresses, codec, &fill).unwrap_or(base),
@@ -91,6 +100,14 @@ impl Endpoint {
     pub(crate) fn address(&self, operation: Operation, stream: bool) -> Option<&Uri> {
         let fits = |address: &&Address| address.operation == operation && address.stream == stream;
         self.addresses.iter().find(fits).map(|address| &address.uri)
+    }
+
+    /// In what requests for an operation differ from the dialect's.
+    pub(crate) fn quirks_of(&self, operation: Operation) -> Option<&Quirks> {
+        match operation {
+            Operation::Chat | Operation::CountTokens => Some(&self.quirks),
+            _ => self.operation_quirks.iter().find(|(own, _)| *own == operation).map(|(_, quirks)| quirks),
+        }
     }
 
     /// The usage as it is billed, where the provider reports it otherwise.
@@ -214,11 +231,11 @@ fn uri(text: &str) -> Result<Uri> {
     }
 }
 
-fn headers(row: &ProviderRow, params: &Params) -> HeaderMap {
+fn headers((row, model): (&ProviderRow, &str), params: &Params) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
-    for (name, value) in &row.headers {
+    for (name, value) in row.headers_of(model) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
         }

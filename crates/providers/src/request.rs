@@ -63,7 +63,9 @@ pub(crate) fn build(
     for field in &params.never_send {
         body.remove(field);
     }
-    endpoint.quirks.apply(&mut body, &mut losses)?;
+    if let Some(quirks) = endpoint.quirks_of(call.operation) {
+        quirks.apply(&mut body, &mut losses)?;
+    }
     if let Some(shape) = endpoint.shape {
         shape(&mut body, endpoint.codec.dialect(), call.operation);
     }
