@@ -264,7 +264,8 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let crossed = Arc::new(Crossed::default());
-    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default());
+    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
+        .with_links(config.links.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,

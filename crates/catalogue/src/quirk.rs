@@ -68,6 +68,8 @@ pub enum Quirk {
     NoSpeakerNames,
     /// Documents may be given by their address: `file_data` takes a URL too.
     DocumentLinks,
+    /// The provider fetches nothing: media at an address are fetched by the gateway and sent as bytes.
+    InlineMedia,
     /// Fields of messages that the provider refuses; the client is told which were dropped.
     DropFromMessages(Vec<String>),
     /// Thinking is asked of, and earlier reasoning goes back to, only those models that think: the others refuse both.

@@ -26,6 +26,9 @@ mod asked;
 
 mod batches;
 
+mod linked;
+pub use linked::Links;
+
 mod marks;
 pub use marks::{MarkAt, Place};
 

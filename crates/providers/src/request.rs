@@ -11,6 +11,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
+use crate::linked::{self, Fetched};
 use crate::{Params, asked, forced_tool, marks};
 
 /// Features that are not for everybody yet, by name.
@@ -22,7 +23,7 @@ const FORWARDED: [HeaderName; 2] = [BETA, HeaderName::from_static("anthropic-ver
 
 /// The request, not yet authorized, and what it could not carry.
 pub(crate) fn build(
-    call: &Call,
+    (call, fetched): (&Call, &Fetched),
     endpoint: &Endpoint,
     params: &Params,
     address: &Uri,
@@ -31,6 +32,7 @@ pub(crate) fn build(
     // A ranking is written anew even so: clients say fields of older versions, which the API of today refuses.
     let same_dialect = call.codec.dialect() == endpoint.codec.dialect()
         && call.operation != Operation::Rerank
+        && fetched.is_empty()
         && !forced_tool::applies(call, endpoint);
     let mut headers = endpoint.headers.clone();
     let json = match (same_dialect, &call.body) {
@@ -50,7 +52,7 @@ pub(crate) fn build(
     };
     let mut body = match same_dialect {
         true => edited(json, call, endpoint, params)?,
-        false => translated(call, json, (endpoint, params), &mut losses)?,
+        false => translated((call, fetched), json, (endpoint, params), &mut losses)?,
     };
     if call.operation == Operation::Chat {
         if same_dialect || !endpoint.codec.nests_parameters() {
@@ -131,7 +133,7 @@ fn insist(fields: &[String], asked: &Json, body: &mut Json, losses: &mut Losses)
 }
 
 fn translated(
-    call: &Call,
+    (call, fetched): (&Call, &Fetched),
     json: &Json,
     (endpoint, params): (&Endpoint, &Params),
     losses: &mut Losses,
@@ -141,6 +143,9 @@ fn translated(
         return Json::parse(bytes, JsonLimits::default());
     }
     let mut chat = Cow::Borrowed(call.chat()?);
+    if !fetched.is_empty() {
+        linked::inline(chat.to_mut(), fetched);
+    }
     if !params.cache_marks.is_empty() {
         marks::mark(chat.to_mut(), &params.cache_marks);
     }

@@ -17,7 +17,7 @@ use crate::batches::{self, Batches, Joined};
 use crate::deployment::Answerer;
 use crate::endpoint::Endpoint;
 use crate::reply::Sent;
-use crate::{Deployment, Registry, fault, reply, request};
+use crate::{Deployment, Links, Registry, fault, linked, reply, request};
 
 /// Tells that tokens were counted here, and how.
 const COUNTED: HeaderName = HeaderName::from_static("x-gatewright-token-count");
@@ -44,6 +44,7 @@ pub struct Upstream {
     transport: Transport,
     tracer: Tracer,
     settings: Settings,
+    links: Arc<Links>,
 }
 
 // === impl Upstream ===
@@ -56,7 +57,13 @@ impl Upstream {
         tracer: Tracer,
         settings: Settings,
     ) -> Self {
-        Self { registry, transport, tracer, settings }
+        Self { registry, transport, tracer, settings, links: Arc::default() }
+    }
+
+    /// With these limits on what is fetched for providers that fetch nothing.
+    #[must_use]
+    pub fn with_links(self, links: Links) -> Self {
+        Self { links: Arc::new(links), ..self }
     }
 
     async fn answer_from(
@@ -105,7 +112,9 @@ impl Upstream {
         let Some(address) = endpoint.address(call.operation, call.stream) else {
             return unasked(call, deployment, &endpoint).await;
         };
-        let (mut request, dropped) = request::build(call, &endpoint, &deployment.params, address)?;
+        let fetched = linked::fetch(call, &endpoint, &self.transport, &self.links).await?;
+        let from = (call, &fetched);
+        let (mut request, dropped) = request::build(from, &endpoint, &deployment.params, address)?;
         let mut span = self.tracer.upstream(call, &request.method, &request.uri);
         span.inject(&mut request.headers);
         if let Some(authorize) = &endpoint.authorize {

@@ -9,6 +9,9 @@ use crate::seat::{folders, read};
 
 const CHAT: &str = "/v1/chat/completions";
 
+/// What stands in a body for the host that has files.
+pub const FILES: &str = "http://files";
+
 /// A picture and a document of a few bytes.
 const PNG: &str = "data:image/png;base64,iVBORw0KGgo=";
 const PDF: &str = "data:application/pdf;base64,JVBERi0xLjQK";
@@ -97,9 +100,9 @@ impl Ask {
         Self { file: Some(field), ..self }
     }
 
-    /// Asks a gateway's group.
-    pub fn ask(&self, client: &Client, group: &str, stream: bool) -> Response {
-        let mut body = self.body.clone();
+    /// Asks a gateway's group, with files of this host.
+    pub fn ask(&self, client: &Client, group: &str, (stream, files): (bool, &str)) -> Response {
+        let mut body: Value = serde_json::from_str(&self.body.to_string().replace(FILES, files)).unwrap();
         body["model"] = json!(group);
         let path = match (self.reads, stream) {
             (Reads::Gemini, false) => format!("{}/{}:generateContent", self.path, group.replace('/', "%2F")),
@@ -183,6 +186,11 @@ fn chats() -> Vec<Ask> {
         Ask::chat(
             "chat: a picture",
             part(json!({"type": "image_url", "image_url": {"url": PNG}})),
+            json!({}),
+        ),
+        Ask::chat(
+            "chat: a picture at an address",
+            part(json!({"type": "image_url", "image_url": {"url": format!("{FILES}/a.png")}})),
             json!({}),
         ),
         Ask::chat(

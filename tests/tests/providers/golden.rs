@@ -10,6 +10,7 @@ use gatewright_tests::upstream::Seen;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
+use crate::ask::FILES;
 use crate::seat::{Seat, read, whole_of};
 
 /// What every HTTP request has, or what differs from call to call.
@@ -22,8 +23,8 @@ const MODEL: &str = "{model}";
 /// How a file says that something is not there which its dialect's others have.
 const ABSENT: &str = "(absent)";
 
-/// What a request was, below the row's base URL.
-pub fn sent(seat: &Seat, seen: &Seen, dropped: &str) -> Value {
+/// What a request was, below the row's base URL, with files of this host.
+pub fn sent((seat, files): (&Seat, &str), seen: &Seen, dropped: &str) -> Value {
     let base = seat.base();
     let below = base.path().trim_end_matches('/');
     let path = seen.path.strip_prefix(below).map_or_else(|| format!("/..{}", seen.path), str::to_owned);
@@ -37,7 +38,7 @@ pub fn sent(seat: &Seat, seen: &Seen, dropped: &str) -> Value {
         "request": format!("{} {}", seen.method, path.replace(&encoded(seat.bare()), MODEL)),
         "headers": headers,
         "dropped": dropped.split(", ").filter(|name| !name.is_empty()).collect::<Vec<_>>(),
-        "body": body(seat, seen),
+        "body": serde_json::from_str::<Value>(&body(seat, seen).to_string().replace(files, FILES)).unwrap(),
     })
 }
 

@@ -91,10 +91,17 @@ impl Scene {
         let upstream = Upstream::start();
         let next: Arc<Mutex<Option<Script>>> = Arc::default();
         let played = next.clone();
-        upstream.choose(move |seen| played.lock().unwrap().clone().map(|script| fitted(script, seen)));
+        upstream.choose(move |seen| match seen.method.as_str() {
+            "GET" => Some(picture()),
+            _ => played.lock().unwrap().clone().map(|script| fitted(script, seen)),
+        });
         let list: String = seats.iter().map(|seat| seat.deployments(&upstream)).collect();
-        let settings = "router_settings: {num_retries: 0, disable_cooldowns: true}\nlitellm_settings: {drop_params: true}";
-        let gateway = Gateway::start(&format!("{settings}\nmodel_list:\n{list}"));
+        let file = format!(
+            "router_settings: {{num_retries: 0, disable_cooldowns: true}}\n\
+             litellm_settings: {{drop_params: true, user_url_allowed_hosts: ['{}']}}\nmodel_list:\n{list}",
+            upstream.addr(),
+        );
+        let gateway = Gateway::start(&file);
         let client = Client::of(&gateway);
         Self { upstream, gateway, client, next, costs: HashMap::new(), calls: 0 }
     }
@@ -108,9 +115,10 @@ impl Scene {
         } else {
             seat.name()
         };
-        let answer = ask.ask(&self.client, &group, false);
+        let answer = ask.ask(&self.client, &group, (false, &self.upstream.base()));
         self.calls += 1;
         let mut seen = self.upstream.seen_from(before);
+        seen.retain(|seen| seen.method == "POST");
         // Those of one call go out side by side.
         seen.sort_by(|a, b| a.body.cmp(&b.body));
         let Some(first) = seen.first() else {
@@ -119,18 +127,18 @@ impl Scene {
         };
         assert_eq!(answer.status, 200, "{} {}: {}", seat.name(), ask.name, answer.text());
         let dropped = answer.header("x-gatewright-dropped-params");
-        let mut outcome = sent(seat, first, dropped);
+        let mut outcome = sent((seat, &self.upstream.base()), first, dropped);
         if seen.len() > 1 {
             outcome["requests"] = json!(seen.len());
         }
         self.understood(seat, ask, &answer, false);
         if ask.streams {
-            let answer = ask.ask(&self.client, &group, true);
+            let answer = ask.ask(&self.client, &group, (true, &self.upstream.base()));
             self.calls += 1;
             assert_eq!(answer.status, 200, "{} {} streamed: {}", seat.name(), ask.name, answer.text());
             self.understood(seat, ask, &answer, true);
             if ask.name == "chat: a text" {
-                outcome["streamed"] = sent(seat, &self.upstream.last(), "");
+                outcome["streamed"] = sent((seat, &self.upstream.base()), &self.upstream.last(), "");
             }
         } else {
             outcome["cost"] = json!(answer.header("x-litellm-response-cost"));
@@ -200,6 +208,12 @@ impl Scene {
             assert_eq!(booked.get(call.as_str()), Some(cost), "{call}");
         }
     }
+}
+
+/// A file that a gateway fetches.
+fn picture() -> Script {
+    let answer = Answer::Raw { content_type: "image/png".to_owned(), body: "a picture".into() };
+    Script { answer, ..Script::default() }
 }
 
 /// What a model says that was asked this: one that was offered no tool calls none, one that only continues a text shows no

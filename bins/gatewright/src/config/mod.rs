@@ -20,6 +20,7 @@ use std::path::Path;
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_core::Secret;
+use gatewright_providers::Links;
 use gatewright_store::Place;
 use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
@@ -75,6 +76,8 @@ pub struct Config {
     pub permit_weak_key: bool,
     /// How keys are replaced by themselves, where somebody says where the new ones go.
     pub rotation: Option<RotationSettings>,
+    /// What is fetched for providers that fetch nothing.
+    pub links: Links,
     /// Proxies in front of the upstreams.
     pub proxies: Proxies,
     /// Whose certificates upstreams may show, besides the public authorities'.
@@ -186,6 +189,7 @@ impl Config {
             journal,
             rotation: rotation::settings(&sections.general, env, &mut problems),
             proxies: network::proxies(env, &mut problems),
+            links: network::links(&sections.litellm, &sections.general, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),
             bearer: bearer::settings(&sections.general, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),

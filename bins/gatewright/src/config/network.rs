@@ -4,6 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use gatewright_auth::TrustedProxies;
+use gatewright_providers::Links;
 use gatewright_transport::Proxies;
 use serde_json::Value;
 
@@ -66,6 +67,27 @@ pub(super) fn trusted_proxies(general: &Section<'_>, problems: &mut Problems) ->
         problems.error(general.at(RANGES), format!("'{text}' is neither an address nor a network"));
         TrustedProxies::default()
     })
+}
+
+/// What is fetched for providers that fetch nothing, and from where.
+pub(super) fn links(litellm: &Section<'_>, general: &Section<'_>, problems: &mut Problems) -> Links {
+    let defaults = Links::default();
+    let count = |key: &str, problems: &mut Problems| {
+        general.count(key, problems).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+    };
+    let megabytes = count("max_linked_media_mb", problems);
+    let max_bytes = megabytes.map_or(defaults.max_bytes, |mb| mb.saturating_mul(1 << 20));
+    let both = [litellm, general];
+    let checked = both.iter().find_map(|section| section.flag("user_url_validation", problems));
+    let hosts = both.iter().flat_map(|section| section.texts("user_url_allowed_hosts", problems));
+    Links {
+        trusted_hosts: hosts.collect(),
+        public_only: checked.unwrap_or(defaults.public_only),
+        max_count: count("max_linked_media", problems).unwrap_or(defaults.max_count),
+        max_bytes,
+        max_total: defaults.max_total.max(max_bytes),
+        timeout: general.seconds("linked_media_timeout", problems).unwrap_or(defaults.timeout),
+    }
 }
 
 /// Authorities from `ssl_verify`, `SSL_CERT_FILE` and the machine.
