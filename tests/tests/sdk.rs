@@ -27,6 +27,12 @@ fn the_frameworks_of_agents_are_served() {
     checked("agent_frameworks", &["autogen", "llama_index", "dspy"]);
 }
 
+/// Apart again: these pin other versions of what the two above share.
+#[test]
+fn the_crews_are_served() {
+    checked("crews", &["crewai"]);
+}
+
 #[test]
 fn the_node_libraries_are_served() {
     let home = prepared("node", "package-lock.json", |source, home| {
