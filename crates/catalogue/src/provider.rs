@@ -62,6 +62,9 @@ pub struct ProviderRow {
     /// [`Operation::as_str`], with `_stream` behind for a stream.
     #[serde(default)]
     pub paths: BTreeMap<String, String>,
+    /// Whether it has no operations but those of `paths`.
+    #[serde(default)]
+    pub only_paths: bool,
     /// The values that stand in `{braces}` in the base URL, the paths and the headers, besides `{model}`.
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
@@ -153,6 +156,25 @@ pub enum TokenFrom {
         #[serde(default)]
         scope: Option<String>,
     },
+    /// A token server that gives short-lived tokens for a key.
+    Key(KeyExchange),
+}
+
+/// How a token is asked for with a key: by a form.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyExchange {
+    /// Where, as a template.
+    pub url: String,
+    /// The field of the form that the key stands in; without one it is shown as `Authorization: Basic <key>`.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// The form's other fields, as templates.
+    #[serde(default)]
+    pub form: BTreeMap<String, String>,
+    /// A header that wants another UUID with every question.
+    #[serde(default)]
+    pub request_id: Option<String>,
 }
 
 /// How a provider bills, where it differs from the others.

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Dialect, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
+    Codec, Dialect, Framing, Json, Losses, ModelFacts, Operation, ReasoningControl, Relay, Result, Secret,
+    Usage, without_user,
 };
-use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{StatusCode, Uri};
 
-use crate::authorize::choice::{self, Keyless};
-use crate::custom::Special;
+use crate::authorize::choice::Choice;
+use crate::custom::{Special, Wire};
 use crate::fault::misconfigured;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
@@ -27,8 +29,8 @@ pub(crate) struct Endpoint {
     pub(crate) quirks: Quirks,
     /// In what the other operations do.
     operation_quirks: Vec<(Operation, Quirks)>,
-    /// How a request is edited last.
-    pub(crate) shape: Option<custom::Shape>,
+    /// How the provider's wire differs from the dialect's.
+    wire: Option<Box<dyn Wire>>,
     addresses: Vec<Address>,
     base: String,
 }
@@ -66,14 +68,15 @@ impl Endpoint {
         let base = fill.fill(base.trim_end_matches('/'))?;
         let key = params.api_key.clone().or_else(|| first(&row.key_env, env).map(Secret::from));
         let auth = row.auth_of(model);
+        let choice = Choice { row, auth, params, fill: &fill, env, base: &base };
         let authorize = match (user.and_then(HeaderKey::basic), key) {
             // As HTTP clients do: the address's user goes before a key in the same header.
             (Some(user), key) if key.is_none() || *auth == Auth::Bearer => {
                 Some(Arc::new(user) as Arc<dyn Authorize>)
             }
-            (_, Some(key)) => choice::keyed(auth, &key),
-            (_, None) => Keyless { row, params, fill: &fill, env, base: &base }.authorize()?,
+            (_, key) => choice.proof(key.as_ref())?,
         };
+        let wire = custom::wire(row, model, &fill)?;
         let addresses = addresses(row, codec, (&base, model), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
         // A row's quirks are observed of its own dialect.
@@ -88,12 +91,50 @@ impl Endpoint {
             quirks: Quirks::new(quirks.flat_map(|quirk| settled(quirk, &facts)).collect()),
             operation_quirks: Operation::ALL.into_iter().filter_map(of_operation).collect(),
             facts,
-            headers: headers((row, model), params),
-            shape: custom::shape(&row.id),
+            headers: headers((row, model), params, &fill)?,
+            wire,
             authorize,
             base: shown(&addresses, codec, &fill).unwrap_or(base),
             addresses,
         })
+    }
+
+    /// Edits a request, when it is otherwise final.
+    pub(crate) fn settle(&self, body: &mut Json, operation: Operation, losses: &mut Losses) -> Result<()> {
+        match &self.wire {
+            Some(wire) => wire.request(body, (self.codec.dialect(), operation), losses),
+            None => Ok(()),
+        }
+    }
+
+    /// A whole answer as the dialect has it.
+    pub(crate) fn read(&self, body: Bytes, operation: Operation) -> Result<Bytes> {
+        match &self.wire {
+            Some(wire) => wire.reply(body, operation),
+            None => Ok(body),
+        }
+    }
+
+    /// How a stream is cut into events.
+    pub(crate) fn framing(&self) -> Framing {
+        let dialects = self.codec.framing();
+        self.wire.as_ref().map_or(dialects, |wire| wire.framing(dialects))
+    }
+
+    /// What takes a stream's events, where `relay` takes those of the dialect.
+    pub(crate) fn relay(&self, relay: Box<dyn Relay>) -> Box<dyn Relay> {
+        match &self.wire {
+            Some(wire) => wire.events(relay),
+            None => relay,
+        }
+    }
+
+    /// What an error answer is without what the provider puts around it.
+    pub(crate) fn refusal(&self, status: StatusCode, body: Bytes) -> (StatusCode, Bytes) {
+        match &self.wire {
+            Some(wire) => wire.refusal(status, body),
+            None => (status, body),
+        }
     }
 
     /// The address for an operation; `None` where the provider has none.
@@ -141,6 +182,7 @@ fn addresses(
     let path = |operation: Operation, stream: bool| match row.path_of(model, operation, stream) {
         // A row's paths are those of its own dialect.
         Some(template) if !row.also.contains(&codec.dialect()) => fill.fill(template).map(Some),
+        None if row.only_paths => Ok(None),
         _ => Ok(codec.path(operation, fill.model(), stream)),
     };
     let own = gatewright_dialects::of(row.dialect).path(Operation::Chat, fill.model(), false);
@@ -231,11 +273,12 @@ fn uri(text: &str) -> Result<Uri> {
     }
 }
 
-fn headers((row, model): (&ProviderRow, &str), params: &Params) -> HeaderMap {
+fn headers((row, model): (&ProviderRow, &str), params: &Params, fill: &Fill<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
-    for (name, value) in row.headers_of(model) {
+    for (name, template) in row.headers_of(model) {
+        let value = fill.fill(template)?;
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
         }
@@ -243,5 +286,5 @@ fn headers((row, model): (&ProviderRow, &str), params: &Params) -> HeaderMap {
     for (name, value) in &params.headers {
         headers.insert(name.clone(), value.clone());
     }
-    headers
+    Ok(headers)
 }

@@ -82,6 +82,8 @@ impl Sent<'_> {
         }
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.settings.max_reply_bytes)).await?;
+        let read = self.endpoint.read(body, self.call.operation);
+        let body = read.map_err(|err| fault::inside(self.provider(), err))?;
         if let Some(notes) = &self.notes {
             notes.note(self.endpoint.codec.facts(&body));
         }
@@ -104,7 +106,7 @@ impl Sent<'_> {
     fn comes_as_stream(&self, response: &Response) -> bool {
         let kind =
             response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        match (self.call.operation, self.endpoint.codec.framing()) {
+        match (self.call.operation, self.endpoint.framing()) {
             (Operation::Speech, _) => !kind.starts_with("application/json"),
             (_, Framing::Sse | Framing::Bytes) => {
                 kind.is_empty() || kind.contains("event-stream") || kind.starts_with("text/plain")
@@ -128,6 +130,7 @@ impl Sent<'_> {
     async fn refused(&self, response: Response) -> Error {
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.settings.max_error_bytes)).await.unwrap_or_default();
+        let (status, body) = self.endpoint.refusal(status, body);
         fault::refused(self.endpoint.codec, self.provider(), (status, headers), &body)
     }
 
@@ -136,7 +139,7 @@ impl Sent<'_> {
         let (ours, theirs) = (self.call.codec, self.endpoint.codec);
         let style = self.style();
         let is_sound = self.call.operation == Operation::Speech && !is_events(&headers);
-        let framing = if is_sound { Framing::Bytes } else { theirs.framing() };
+        let framing = if is_sound { Framing::Bytes } else { self.endpoint.framing() };
         let relay: Box<dyn Relay> = match self.path() {
             _ if is_sound => Box::new(Flow { usage: ordered(self.call) }),
             _ if self.call.operation != Operation::Chat => theirs.relay_events(&style),
@@ -147,6 +150,7 @@ impl Sent<'_> {
                 Box::new(Translate::new(decoder, ours.encoder(&style)))
             }
         };
+        let relay = self.endpoint.relay(relay);
         let content_type = headers.get(CONTENT_TYPE).filter(|_| is_sound).cloned();
         let head = Head { status, headers, streams: true, content_type, ..self.head() };
         let provider = self.served_by.provider.clone();

@@ -68,9 +68,7 @@ pub(crate) fn build(
     if let Some(quirks) = endpoint.quirks_of(call.operation) {
         quirks.apply(&mut body, &mut losses)?;
     }
-    if let Some(shape) = endpoint.shape {
-        shape(&mut body, endpoint.codec.dialect(), call.operation);
-    }
+    endpoint.settle(&mut body, call.operation, &mut losses)?;
     insist(&params.always_send, json, &mut body, &mut losses);
     if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
         forward_headers(&call.headers, &mut headers);

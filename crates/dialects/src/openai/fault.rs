@@ -58,7 +58,8 @@ pub(super) fn read(status: StatusCode, body: &[u8]) -> UpstreamFault {
     };
     let inner = match parsed.get("error") {
         Some(error) if !error.is_null() => error,
-        _ => &parsed,
+        // IBM lists what is wrong.
+        _ => parsed.get("errors").and_then(|errors| errors.get(0)).unwrap_or(&parsed),
     };
     let message = words(inner).unwrap_or_else(|| plain(status, body));
     let text = String::from_utf8_lossy(body).to_lowercase();
@@ -223,6 +224,12 @@ mod tests {
                 "request (9 tokens) exceeds the available context size (5 tokens)",
             ),
             (400, r#"{"object":"error","message":"no","code":"3051"}"#, InvalidRequest, "no"),
+            (
+                400,
+                r#"{"errors":[{"code":"json_validation_error","message":"not so"}],"trace":"f9","status_code":400}"#,
+                InvalidRequest,
+                "not so",
+            ),
             (
                 401,
                 r#"{"error":{"message":"Incorrect API key","type":"invalid_request_error"}}"#,

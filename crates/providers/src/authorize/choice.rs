@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_catalogue::{Auth, ProviderRow, TokenFrom};
+use gatewright_catalogue::{Auth, KeyExchange, ProviderRow, TokenFrom};
 use gatewright_core::{Result, Secret, SystemClock};
 use gatewright_transport::Trust;
 use http::Uri;
@@ -10,15 +10,17 @@ use http::header::HeaderName;
 
 use super::aws::{self, Aws};
 use super::token::google::{Found, Source};
-use super::token::{Client, Issuer, Tokens, entra};
+use super::token::{Client, Issuer, Keyed, Tokens, entra};
 use super::{Authorize, HeaderKey, QueryKey};
-use crate::Params;
 use crate::fault::misconfigured;
 use crate::fill::Fill;
+use crate::{Params, custom};
 
-/// What is known of a deployment without a key.
-pub(crate) struct Keyless<'a> {
+/// What is known of a deployment.
+pub(crate) struct Choice<'a> {
     pub(crate) row: &'a ProviderRow,
+    /// How the model's key is shown.
+    pub(crate) auth: &'a Auth,
     pub(crate) params: &'a Params,
     pub(crate) fill: &'a Fill<'a>,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
@@ -27,7 +29,7 @@ pub(crate) struct Keyless<'a> {
 }
 
 /// How a key is shown.
-pub(crate) fn keyed(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
+fn keyed(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     let header = match auth {
         // AWS has keys for Bedrock alone, which are shown as they are.
         Auth::Bearer | Auth::Aws(_) => HeaderKey::bearer(key),
@@ -39,12 +41,24 @@ pub(crate) fn keyed(auth: &Auth, key: &Secret) -> Option<Arc<dyn Authorize>> {
     header.map(|header| Arc::new(header) as Arc<dyn Authorize>)
 }
 
-// === impl Keyless ===
+// === impl Choice ===
 
-impl Keyless<'_> {
-    /// What proves the deployment, where its provider knows something else than keys.
-    pub(crate) fn authorize(&self) -> Result<Option<Arc<dyn Authorize>>> {
-        match (&self.row.auth, &self.row.token) {
+impl Choice<'_> {
+    /// What proves the deployment.
+    pub(crate) fn proof(&self, key: Option<&Secret>) -> Result<Option<Arc<dyn Authorize>>> {
+        if let Some(own) = custom::proof(self.row, self.fill) {
+            return Ok(Some(Arc::new(own)));
+        }
+        match (key, &self.row.token) {
+            (Some(key), Some(TokenFrom::Key(exchange))) => self.exchanged(key, exchange).map(Some),
+            (Some(key), _) => Ok(keyed(self.auth, key)),
+            (None, _) => self.keyless(),
+        }
+    }
+
+    /// Where the provider knows something else than keys.
+    fn keyless(&self) -> Result<Option<Arc<dyn Authorize>>> {
+        match (self.auth, &self.row.token) {
             (Auth::Google, _) => self.google().map(Some),
             (Auth::Aws(service), _) => self.aws(service).map(Some),
             (_, Some(TokenFrom::Entra)) => self.entra(),
@@ -94,6 +108,24 @@ impl Keyless<'_> {
         };
         let client = Client { address, id, secret: secret.into(), scope: scope.map(str::to_owned) };
         Ok(Some(self.tokens(Issuer::Client(client))))
+    }
+
+    /// Tokens that are given for the key.
+    fn exchanged(&self, key: &Secret, exchange: &KeyExchange) -> Result<Arc<dyn Authorize>> {
+        let KeyExchange { url, field, form, request_id } = exchange;
+        let mut fields = Vec::new();
+        for (name, template) in form {
+            fields.push((name.clone(), self.fill.fill(template)?.into()));
+        }
+        fields.extend(field.iter().map(|field| (field.clone(), key.clone())));
+        let named =
+            |name: &String| HeaderName::from_bytes(name.as_bytes()).map_err(|_| misconfigured("no header"));
+        Ok(self.tokens(Issuer::Keyed(Keyed {
+            address: self.fill.fill(url)?,
+            basic: field.is_none().then(|| key.clone()),
+            fields,
+            request_id: request_id.as_ref().map(named).transpose()?,
+        })))
     }
 
     fn tokens(&self, issuer: Issuer) -> Arc<dyn Authorize> {

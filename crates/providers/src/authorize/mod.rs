@@ -4,6 +4,7 @@ pub(crate) mod aws;
 pub(crate) mod choice;
 pub(crate) mod token;
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::future::BoxFuture;
@@ -91,4 +92,12 @@ impl Authorize for HeaderKey {
         request.headers.insert(self.name.clone(), self.value.clone());
         Ok(())
     }
+}
+
+/// Numbers that nobody can foresee.
+fn random() -> Result<[u8; 16]> {
+    let mut numbers = [0; 16];
+    let none = |_| Error::new(ErrorKind::Internal, "the machine gives no random numbers");
+    SystemRandom::new().fill(&mut numbers).map_err(none)?;
+    Ok(numbers)
 }

@@ -5,14 +5,18 @@ mod bedrock;
 mod huggingface;
 pub(crate) mod mock;
 mod vertex;
+mod watsonx;
+mod wire;
 
 use std::borrow::Cow;
 
 use gatewright_catalogue::ProviderRow;
-use gatewright_core::{Codec, Dialect, Json, Operation};
+use gatewright_core::{Codec, Result};
 
-use crate::Params;
 use crate::fill::Fill;
+use crate::{HeaderKey, Params};
+
+pub(crate) use wire::Wire;
 
 /// A provider's row, and the base URL that the operator gave, as they hold for one deployment.
 pub(crate) fn adapted<'a>(
@@ -37,13 +41,19 @@ pub(crate) fn model(row: &ProviderRow, model: &str) -> Option<String> {
     }
 }
 
-/// Edits a request of this dialect for this operation, when it is otherwise final.
-pub(crate) type Shape = fn(&mut Json, Dialect, Operation);
+/// How a model's wire differs from its dialect's, where the provider's row cannot say it.
+pub(crate) fn wire(row: &ProviderRow, model: &str, fill: &Fill<'_>) -> Result<Option<Box<dyn Wire>>> {
+    Ok(match &*row.id {
+        "vertex_ai" => Some(Box::new(vertex::Vertex)),
+        "watsonx" => Some(Box::new(watsonx::Watsonx::new(model, fill)?)),
+        _ => None,
+    })
+}
 
-/// How a provider's requests are edited, where its row cannot say it.
-pub(crate) fn shape(provider: &str) -> Option<Shape> {
-    match provider {
-        "vertex_ai" => Some(vertex::shape),
+/// What proves a deployment before its key does, where its provider knows such proofs.
+pub(crate) fn proof(row: &ProviderRow, fill: &Fill<'_>) -> Option<HeaderKey> {
+    match &*row.id {
+        "watsonx" => watsonx::proof(fill),
         _ => None,
     }
 }
@@ -75,7 +85,11 @@ impl<'a> Special<'a> {
     pub(crate) fn of(row: &ProviderRow, params: &'a Params, model: &'a str) -> Self {
         match &*row.id {
             "bedrock" => bedrock::special(params, model),
-            _ => Self { model, addressed: None, params: Cow::Borrowed(params), codec: None },
+            "watsonx" => Self { params: watsonx::told(params), ..Self::plain(params, model) },
+            _ => Self::plain(params, model),
         }
+    }
+    fn plain(params: &'a Params, model: &'a str) -> Self {
+        Self { model, addressed: None, params: Cow::Borrowed(params), codec: None }
     }
 }

@@ -1,10 +1,15 @@
 //! Vertex AI: where its locations are, and in what the models' own requests differ there.
 
-use gatewright_core::{Dialect, Json, JsonLimits, Operation};
+use gatewright_core::{Dialect, Json, JsonLimits, Losses, Operation, Result};
 use serde_json::{Value, json};
+
+use super::Wire;
 
 /// The version that stands for Anthropic's header.
 const CLAUDE: &str = "vertex-2023-10-16";
+
+/// What differs from the dialects of Vertex's models.
+pub(super) struct Vertex;
 
 /// The host of a location, and the project of a service account.
 pub(super) fn value(name: &str, known: &dyn Fn(&str) -> Option<String>) -> Option<String> {
@@ -29,18 +34,22 @@ pub(super) fn value(name: &str, known: &dyn Fn(&str) -> Option<String>) -> Optio
     }
 }
 
-/// Edits a request.
-pub(super) fn shape(body: &mut Json, dialect: Dialect, operation: Operation) {
-    match (dialect, operation) {
-        // Claude's model stands in the address, except where only its tokens are counted.
-        (Dialect::AnthropicMessages, Operation::CountTokens) => body.set_string("anthropic_version", CLAUDE),
-        (Dialect::AnthropicMessages, _) => {
-            body.remove("model");
-            body.set_string("anthropic_version", CLAUDE);
+impl Wire for Vertex {
+    fn request(&self, body: &mut Json, asked: (Dialect, Operation), _losses: &mut Losses) -> Result<()> {
+        match asked {
+            // Claude's model stands in the address, except where only its tokens are counted.
+            (Dialect::AnthropicMessages, Operation::CountTokens) => {
+                body.set_string("anthropic_version", CLAUDE);
+            }
+            (Dialect::AnthropicMessages, _) => {
+                body.remove("model");
+                body.set_string("anthropic_version", CLAUDE);
+            }
+            (Dialect::Gemini, Operation::CountTokens) => count(body),
+            (Dialect::Gemini, Operation::Embeddings) => predict(body),
+            _ => {}
         }
-        (Dialect::Gemini, Operation::CountTokens) => count(body),
-        (Dialect::Gemini, Operation::Embeddings) => predict(body),
-        _ => {}
+        Ok(())
     }
 }
 
@@ -130,7 +139,7 @@ mod tests {
             (Dialect::OpenAiChat, Chat, json!({"model": "m"}), json!({"model": "m"})),
         ] {
             let mut json = Json::parse(body.to_string().into(), JsonLimits::default()).unwrap();
-            shape(&mut json, dialect, operation);
+            Vertex.request(&mut json, (dialect, operation), &mut Losses::default()).unwrap();
             assert_eq!(serde_json::from_slice::<Value>(&json.to_bytes()).unwrap(), want);
         }
     }

@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use gatewright_core::{Error, ErrorKind, Result, Secret};
+use gatewright_core::{Result, Secret};
 use http::Method;
 use http::header::{HeaderMap, HeaderName};
 use serde_json::json;
 
 use super::assertion::{Scheme, Signer, pem};
 use super::exchange::{Exchange, Refused, Token, coded, secret_header};
+use crate::authorize::random;
 use crate::fault::misconfigured;
 
 /// What the tokens are for, where the deployment says nothing else.
@@ -199,10 +199,7 @@ impl Certificate {
     }
 
     fn claim(&self, address: &str, client: &str, now: u64) -> Result<String> {
-        let mut nonce = [0; 16];
-        SystemRandom::new()
-            .fill(&mut nonce)
-            .map_err(|_| Error::new(ErrorKind::Internal, "the machine gives no random numbers"))?;
+        let nonce = random()?;
         let head = json!({"alg": Scheme::Ps256.name(), "typ": "JWT", "x5t#S256": self.thumbprint});
         let claims = json!({
             "aud": address, "iss": client, "sub": client, "jti": URL_SAFE_NO_PAD.encode(nonce),

@@ -39,9 +39,12 @@ pub(super) struct Refused {
 
 #[derive(Deserialize)]
 struct Answer {
+    /// Sber writes it short for some.
+    #[serde(alias = "tok")]
     access_token: String,
     expires_in: Option<Seconds>,
-    /// In seconds since 1970, where Azure's machines say that alone.
+    /// Since 1970, where that alone is said: in seconds by Azure's machines, in seconds or milliseconds by Sber.
+    #[serde(alias = "expires_at", alias = "exp")]
     expires_on: Option<Seconds>,
 }
 
@@ -104,7 +107,7 @@ impl Exchange<'_> {
     ) -> Result<Token, Refused> {
         let answer = self.ask(method, address, headers, body).await?;
         let answer: Answer = serde_json::from_slice(&answer).map_err(|_| self.unreadable())?;
-        let end = answer.expires_on.and_then(|end| end.read());
+        let end = answer.expires_on.and_then(|end| end.read()).map(seconds);
         let left = end.map(|end| end.saturating_sub(self.clock.unix_seconds()));
         let life = answer.expires_in.and_then(|life| life.read()).or(left).unwrap_or(AN_HOUR);
         Ok(Token { secret: answer.access_token.into(), life: Duration::from_secs(life.min(12 * 3600)) })
@@ -170,6 +173,11 @@ pub(super) fn secret_header(name: HeaderName, text: &str) -> Result<(HeaderName,
         .map_err(|_| Error::new(ErrorKind::UpstreamAuth, "a token cannot stand in a header"))?;
     value.set_sensitive(true);
     Ok((name, value))
+}
+
+/// A moment in seconds, which may be given in milliseconds: those of today have three digits more.
+fn seconds(moment: u64) -> u64 {
+    if moment > 100_000_000_000 { moment / 1000 } else { moment }
 }
 
 fn date(headers: &HeaderMap) -> Option<u64> {

@@ -5,6 +5,7 @@ mod client;
 pub(crate) mod entra;
 mod exchange;
 pub(crate) mod google;
+mod keyed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 
 pub(crate) use client::Client;
 use entra::Entra;
+pub(crate) use keyed::Keyed;
 
 use super::Authorize;
 use exchange::{Exchange, Token};
@@ -40,6 +42,8 @@ pub(crate) enum Issuer {
     Entra(Entra),
     /// Anybody, to a client with a secret.
     Client(Client),
+    /// The provider, to whoever has a key.
+    Keyed(Keyed),
 }
 
 /// Adds an access token.
@@ -82,7 +86,7 @@ impl Issuer {
         match self {
             Self::Google(_) => "Google's",
             Self::Entra(_) => "Microsoft's",
-            Self::Client(_) => "the provider's",
+            Self::Client(_) | Self::Keyed(_) => "the provider's",
         }
     }
 
@@ -91,6 +95,7 @@ impl Issuer {
             Self::Google(source) => source.token(exchange).await,
             Self::Entra(entra) => entra.token(exchange).await,
             Self::Client(client) => client.token(exchange).await,
+            Self::Keyed(keyed) => keyed.token(exchange).await,
         }
     }
 }

@@ -433,3 +433,72 @@ async fn a_client_shows_its_name_and_secret_as_a_basic_header() {
     assert!(asked[0].contains(&basic), "{asked:?}");
     assert!(asked[0].ends_with("grant_type=client_credentials&scope=all-apis"), "{asked:?}");
 }
+
+mod keyed {
+    use gatewright_core::Secret;
+
+    use super::*;
+    use crate::authorize::token::Keyed;
+
+    fn stage(keyed: Keyed) -> Stage {
+        let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong: 0 });
+        Stage::of(Issuer::Keyed(keyed), clock)
+    }
+
+    #[tokio::test]
+    async fn a_key_stands_in_a_form_and_its_token_is_kept() {
+        let server = Server::start(|nth, _| token(nth));
+        let field = |name: &str, value: &str| (name.to_owned(), Secret::from(value));
+        let stage = stage(Keyed {
+            address: format!("{}/identity/token", server.base),
+            basic: None,
+            fields: vec![
+                field("grant_type", "urn:ibm:params:oauth:grant-type:apikey"),
+                field("apikey", "k&1"),
+            ],
+            request_id: None,
+        });
+        stage.refresh().await.unwrap();
+        assert_eq!(stage.shown(), "Bearer ya29.0");
+        assert!(stage.tokens.refresh(&stage.transport).is_none(), "a good token is not asked for again");
+        let asked = server.asked();
+        assert!(asked[0].starts_with("POST /identity/token "), "{asked:?}");
+        let form = "grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey&apikey=k%261";
+        assert!(asked[0].ends_with(form) && !asked[0].contains("authorization"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_key_is_a_basic_header_and_every_question_has_an_id_of_its_own() {
+        let ends = |nth: usize| match nth {
+            // In milliseconds, and in seconds with shorter names.
+            0 => json!({"access_token": "t0", "expires_at": (NOW + 1800) * 1000}),
+            _ => json!({"tok": "t1", "exp": NOW + 2 * 1800}),
+        };
+        let server = Server::start(move |nth, _| (200, ends(nth)));
+        let stage = stage(Keyed {
+            address: format!("{}/api/v2/oauth", server.base),
+            basic: Some("a2V5".into()),
+            fields: vec![("scope".to_owned(), "GIGACHAT_API_PERS".into())],
+            request_id: Some("rquid".parse().unwrap()),
+        });
+        stage.refresh().await.unwrap();
+        stage.clock.moved.store(1800 - 230, Ordering::SeqCst);
+        assert!(stage.tokens.refresh(&stage.transport).is_none(), "it holds half an hour");
+        stage.clock.moved.store(1800, Ordering::SeqCst);
+        stage.refresh().await.unwrap();
+        assert_eq!(stage.shown(), "Bearer t1");
+        let asked = server.asked();
+        let ids: Vec<&str> = asked
+            .iter()
+            .map(|text| text.lines().find_map(|line| line.strip_prefix("rquid: ")).unwrap().trim())
+            .collect();
+        assert!(
+            ids[0] != ids[1] && ids.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'4'),
+            "{ids:?}"
+        );
+        for text in asked {
+            assert!(text.contains("authorization: Basic a2V5"), "{text}");
+            assert!(text.ends_with("\r\n\r\nscope=GIGACHAT_API_PERS"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! How a provider's wire differs from its dialect's, where its row cannot say it.
+
+use bytes::Bytes;
+use gatewright_core::{Dialect, Framing, Json, Losses, Operation, Relay, Result};
+use http::StatusCode;
+
+/// What stands between a dialect and a provider's wire, for one model.
+pub(crate) trait Wire: Send + Sync + 'static {
+    /// Edits a request of this dialect for this operation, when it is otherwise final.
+    fn request(&self, _body: &mut Json, _asked: (Dialect, Operation), _losses: &mut Losses) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes a whole answer to this operation as the dialect has it.
+    fn reply(&self, body: Bytes, _operation: Operation) -> Result<Bytes> {
+        Ok(body)
+    }
+
+    /// How a stream is cut into events, where the dialect's are cut so.
+    fn framing(&self, dialects: Framing) -> Framing {
+        dialects
+    }
+
+    /// What takes a stream's events and gives `relay` those of the dialect.
+    fn events(&self, relay: Box<dyn Relay>) -> Box<dyn Relay> {
+        relay
+    }
+
+    /// What an error answer is where the provider puts one around it.
+    fn refusal(&self, status: StatusCode, body: Bytes) -> (StatusCode, Bytes) {
+        (status, body)
+    }
+}
