@@ -178,3 +178,372 @@ mod watsonx {
         assert!(upstream.seen().is_empty());
     }
 }
+
+mod gigachat {
+    use super::*;
+
+    fn start() -> (Upstream, Gateway) {
+        let upstream = Upstream::start();
+        upstream.choose(|seen| {
+            let token = json!({"access_token": "t-1-token", "expires_at": 4_102_444_800_000_u64});
+            (seen.path == "/api/v2/oauth").then(|| whole(&token))
+        });
+        let list = json!([
+            {"model_name": "giga", "litellm_params": {"model": "gigachat/GigaChat-2-Max", "api_base": upstream.base(), "api_key": "a2V5LTE="}},
+            {"model_name": "vectors", "litellm_params": {"model": "gigachat/Embeddings", "api_base": upstream.base(), "api_key": "a2V5LTE="}},
+        ]);
+        let file = json!({"general_settings": {"master_key": MASTER_KEY}, "model_list": list});
+        let address = format!("{}/api/v2/oauth", upstream.base());
+        let gateway = Setup::new(file.to_string())
+            .env("GIGACHAT_AUTH_URL", &address)
+            .env("GIGACHAT_SCOPE", "GIGACHAT_API_B2B")
+            .start();
+        (upstream, gateway)
+    }
+
+    fn push(upstream: &Upstream, script: Script) {
+        let script = std::sync::Mutex::new(Some(script));
+        upstream.choose(move |seen| match seen.path.as_str() {
+            "/api/v2/oauth" => {
+                Some(whole(&json!({"access_token": "t-1-token", "expires_at": 4_102_444_800_000_u64})))
+            }
+            _ => script.lock().unwrap().take(),
+        });
+    }
+
+    #[test]
+    fn a_key_is_exchanged_for_a_token_that_serves_all_calls() {
+        let (upstream, gateway) = start();
+        let client = Client::of(&gateway);
+        for _ in 0..2 {
+            let response = client.chat("giga", "n=1");
+            assert_eq!(response.status, 200, "{}", response.text());
+        }
+        let seen = upstream.seen();
+        let paths: Vec<&str> = seen.iter().map(|seen| seen.path.as_str()).collect();
+        assert_eq!(paths, ["/api/v2/oauth", "/chat/completions", "/chat/completions"]);
+        assert_eq!(seen[0].header("authorization"), "Basic a2V5LTE=");
+        assert_eq!(
+            (seen[0].header("rquid").len(), &*seen[0].body),
+            (36, b"scope=GIGACHAT_API_B2B".as_slice())
+        );
+        assert_eq!(seen[2].header("authorization"), "Bearer t-1-token");
+        let told = client.get("/model/info").text() + &gateway.log();
+        assert!(!told.contains("a2V5LTE=") && !told.contains("t-1-token"), "{told}");
+    }
+
+    fn tools() -> Value {
+        json!([{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}])
+    }
+
+    #[test]
+    fn a_function_that_is_called_comes_as_a_tool_whole_and_streamed() {
+        let (upstream, gateway) = start();
+        let client = Client::of(&gateway);
+        let state = "77d3fb14-457a-46ba-937e-8d856156d003";
+        let called = json!({"name": "look", "arguments": {"days": 1}});
+        let usage = json!({"prompt_tokens": 138, "completion_tokens": 21, "total_tokens": 159, "precached_prompt_tokens": 2});
+        let message =
+            json!({"content": "", "role": "assistant", "function_call": called, "functions_state_id": state});
+        let answer = json!({
+            "choices": [{"message": message, "index": 0, "finish_reason": "function_call"}],
+            "created": 1_706_016_586, "model": "GigaChat-2-Max:2.0.28.2", "object": "chat.completion", "usage": usage,
+        });
+        push(&upstream, whole(&answer));
+        let asks = json!([{"role": "user", "content": "hi"}]);
+        let body = json!({"model": "giga", "messages": asks, "tools": tools(), "tool_choice": "auto"});
+        let response = client.post("/v1/chat/completions", &body);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let told = response.json();
+        let choice = &told["choices"][0];
+        assert_eq!(choice["finish_reason"], "tool_calls");
+        let call = &choice["message"]["tool_calls"][0];
+        assert_eq!(
+            (&call["id"], &call["function"]),
+            (&json!(state), &json!({"name": "look", "arguments": "{\"days\":1}"}))
+        );
+        assert_eq!(
+            (&told["usage"]["prompt_tokens"], &told["usage"]["total_tokens"]),
+            (&json!(140), &json!(161))
+        );
+        let sent = upstream.last().json();
+        assert_eq!((&sent["functions"][0]["name"], &sent["function_call"]), (&json!("look"), &json!("auto")));
+        assert!(sent.get("tools").is_none() && sent.get("tool_choice").is_none(), "{sent}");
+        let event = json!({
+            "choices": [{"delta": message, "index": 0, "finish_reason": "function_call"}],
+            "created": 1_706_016_586, "model": "GigaChat-2-Max:2.0.28.2", "object": "chat.completion", "usage": usage,
+        });
+        push(&upstream, events(&[&format!("data: {event}\n\n"), "data: [DONE]\n\n"]));
+        let body = json!({"model": "giga", "max_tokens": 9, "stream": true, "messages": asks, "tools": [
+            {"name": "look", "input_schema": {"type": "object"}},
+        ]});
+        let text = client.post("/v1/messages", &body).text();
+        assert!(text.contains(r#""type":"tool_use""#) && text.contains(state), "{text}");
+        assert!(
+            text.contains(r#""stop_reason":"tool_use""#) && text.contains(r#""output_tokens":21"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_was_said_before_is_written_in_its_words() {
+        let (upstream, gateway) = start();
+        let state = "77d3fb14-457a-46ba-937e-8d856156d003";
+        let call = json!({"id": state, "type": "function", "function": {"name": "look", "arguments": "{\"days\":1}"}});
+        let body = json!({"model": "giga", "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": state, "content": "sunny"},
+        ]});
+        let response = Client::of(&gateway).post("/v1/chat/completions", &body);
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(
+            upstream.last().json()["messages"],
+            json!([
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": "", "function_call": {"name": "look", "arguments": {"days": 1}}, "functions_state_id": state},
+                {"role": "function", "name": "look", "content": "\"sunny\""},
+            ])
+        );
+    }
+
+    #[test]
+    fn vectors_have_their_usage_and_errors_their_words() {
+        let (upstream, gateway) = start();
+        let client = Client::of(&gateway);
+        let item = |index: u32| json!({"object": "embedding", "index": index, "embedding": [0.5], "usage": {"prompt_tokens": 3}});
+        push(&upstream, whole(&json!({"object": "list", "model": "Embeddings", "data": [item(0), item(1)]})));
+        let response = client.post("/v1/embeddings", &json!({"model": "vectors", "input": ["a", "b"]}));
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(response.json()["usage"], json!({"prompt_tokens": 6, "total_tokens": 6}));
+        assert_eq!(upstream.last().json(), json!({"model": "Embeddings", "input": ["a", "b"]}));
+        push(&upstream, Script { status: 404, ..whole(&json!({"status": 404, "message": "No such model"})) });
+        let response = client.chat("giga", "hi");
+        assert!(response.status == 404 && response.text().contains("No such model"), "{}", response.text());
+    }
+}
+
+mod sagemaker {
+    use bytes::{BufMut as _, Bytes, BytesMut};
+
+    use super::*;
+
+    fn start() -> (Upstream, Gateway) {
+        let upstream = Upstream::start();
+        let params = |model: &str| {
+            json!({
+                "model": model, "sagemaker_base_url": upstream.base(), "aws_region_name": "eu-west-1", "api_key": "ignored",
+                "aws_access_key_id": "AKIDTEST", "aws_secret_access_key": "s3cret/key+", "num_retries": 0,
+            })
+        };
+        let gateway = gateway(&[
+            ("chat", params("sagemaker_chat/my-endpoint")),
+            ("nova", params("sagemaker_nova/my-nova")),
+            ("text", params("sagemaker/my-text")),
+        ]);
+        (upstream, gateway)
+    }
+
+    /// A message of Amazon's event stream.
+    fn message((name, value): (&str, &str), payload: &[u8]) -> Bytes {
+        let mut headers = BytesMut::new();
+        headers.put_u8(name.len().try_into().unwrap());
+        headers.put_slice(name.as_bytes());
+        headers.put_u8(7);
+        headers.put_u16(value.len().try_into().unwrap());
+        headers.put_slice(value.as_bytes());
+        let mut out = BytesMut::new();
+        out.put_u32((16 + headers.len() + payload.len()).try_into().unwrap());
+        out.put_u32(headers.len().try_into().unwrap());
+        out.put_u32(crc32fast::hash(&out));
+        out.put_slice(&headers);
+        out.put_slice(payload);
+        out.put_u32(crc32fast::hash(&out));
+        out.freeze()
+    }
+
+    fn part(payload: &str) -> Bytes {
+        message((":event-type", "PayloadPart"), payload.as_bytes())
+    }
+
+    fn stream(messages: &[Bytes]) -> Script {
+        raw("application/vnd.amazon.eventstream", messages.concat())
+    }
+
+    fn ask(model: &str) -> Value {
+        json!({
+            "model": model, "stream": true, "stream_options": {"include_usage": true},
+            "messages": [{"role": "user", "content": "hi"}],
+        })
+    }
+
+    #[test]
+    fn a_request_is_signed_for_the_endpoint_that_it_names() {
+        let (upstream, gateway) = start();
+        let client = Client::of(&gateway);
+        for (model, path, names) in [
+            ("chat", "/endpoints/my-endpoint/invocations", true),
+            ("nova", "/endpoints/my-nova/invocations", false),
+        ] {
+            let response = client.chat(model, "n=2");
+            assert_eq!(response.status, 200, "{model}: {}", response.text());
+            assert_eq!(response.json()["choices"][0]["message"]["content"], "w0 w1 ");
+            let seen = upstream.last();
+            assert_eq!((seen.path.as_str(), seen.json().get("model").is_some()), (path, names), "{model}");
+            let shown = seen.header("authorization");
+            assert!(shown.starts_with("AWS4-HMAC-SHA256 Credential=AKIDTEST/"), "{shown}");
+            assert!(shown.contains("/eu-west-1/sagemaker/aws4_request"), "{shown}");
+        }
+        let response = client.post("/v1/embeddings", &json!({"model": "chat", "input": "a"}));
+        assert!(
+            response.text().contains("provider 'sagemaker_chat' has no embeddings"),
+            "{}",
+            response.text()
+        );
+    }
+
+    #[test]
+    fn a_stream_is_put_together_wherever_its_parts_are_cut() {
+        let (upstream, gateway) = start();
+        let head = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"#;
+        let whole = [
+            head, r#""delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}"#, "\n\n",
+            head, r#""delta":{"content":"lo"},"finish_reason":"stop"}]}"#, "\n\n",
+            r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#,
+            "\n\ndata: [DONE]\n\n",
+        ]
+        .concat();
+        for size in [7, 60, 10_000] {
+            let parts: Vec<Bytes> = whole
+                .as_bytes()
+                .chunks(size)
+                .map(|piece| part(std::str::from_utf8(piece).unwrap()))
+                .collect();
+            upstream.push(stream(&parts));
+            let response = Client::of(&gateway).post("/v1/chat/completions", &ask("chat"));
+            let text = response.text();
+            assert!(
+                text.contains(r#""content":"Hel""#) && text.contains(r#""content":"lo""#),
+                "{size}: {text}"
+            );
+            assert!(
+                text.contains(r#""prompt_tokens":3"#) && text.ends_with("data: [DONE]\n\n"),
+                "{size}: {text}"
+            );
+            assert_eq!(upstream.last().path, "/endpoints/my-endpoint/invocations-response-stream");
+        }
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_in_the_containers_words() {
+        let (upstream, gateway) = start();
+        let client = Client::of(&gateway);
+        let said = json!({
+            "ErrorCode": "CLIENT_ERROR_FROM_MODEL", "Message": "Received client error (422) from primary",
+            "OriginalMessage": r#"{"error":{"message":"inputs must be shorter"}}"#, "OriginalStatusCode": 422,
+        });
+        upstream.push(Script { status: 424, ..super::whole(&said) });
+        let response = client.chat("chat", "hi");
+        assert!(
+            response.status == 422 && response.text().contains("inputs must be shorter"),
+            "{}",
+            response.text()
+        );
+        let broken = message(
+            (":exception-type", "ModelStreamError"),
+            br#"{"Message":"it took too long","ErrorCode":"ModelInvocationTimeExceeded"}"#,
+        );
+        upstream.push(stream(&[broken]));
+        let response = client.post("/v1/chat/completions", &ask("chat"));
+        assert!(
+            response.status == 500 && response.text().contains("it took too long"),
+            "{}",
+            response.text()
+        );
+    }
+
+    #[test]
+    fn text_generation_is_asked_in_its_own_form() {
+        let (upstream, gateway) = start();
+        let client = Client::of(&gateway);
+        upstream.push(super::whole(&json!([{"generated_text": " upon a time"}])));
+        let asked = json!({"model": "text", "prompt": "Once", "max_tokens": 5, "temperature": 0.5});
+        let response = client.post("/v1/completions", &asked);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let told = response.json();
+        assert_eq!((&told["choices"][0]["text"], &told["model"]), (&json!(" upon a time"), &json!("text")));
+        let seen = upstream.last();
+        assert_eq!(seen.path, "/endpoints/my-text/invocations");
+        assert_eq!(
+            seen.json(),
+            json!({"inputs": "Once", "parameters": {"max_new_tokens": 5, "temperature": 0.5}})
+        );
+        let tokens = [
+            part(
+                "data:{\"token\":{\"id\":1,\"text\":\" upon\",\"logprob\":-0.1,\"special\":false},\"generated_text\":null,\"details\":null}\n\n",
+            ),
+            part(
+                "data:{\"token\":{\"id\":2,\"text\":\"</s>\",\"logprob\":-0.1,\"special\":true},\"generated_text\":\" upon\",\"details\":{\"finish_reason\":\"length\"}}\n\n",
+            ),
+        ];
+        upstream.push(stream(&tokens));
+        let text = client.post("/v1/chat/completions", &ask("text")).text();
+        assert!(
+            text.contains(r#""content":" upon""#) && text.contains(r#""finish_reason":"length""#),
+            "{text}"
+        );
+        assert!(!text.contains("</s>"), "{text}");
+        assert_eq!(upstream.last().json(), json!({"inputs": "hi", "stream": true, "parameters": {}}));
+    }
+}
+
+mod continuations {
+    use super::*;
+
+    #[test]
+    fn codestral_fills_in_between_and_answers_as_a_chat() {
+        let upstream = Upstream::start();
+        let params = json!({"model": "text-completion-codestral/codestral-latest", "api_base": upstream.base(), "api_key": "k"});
+        let gateway = gateway(&[("fill", params)]);
+        let client = Client::of(&gateway);
+        let usage = json!({"prompt_tokens": 8, "completion_tokens": 9, "total_tokens": 17});
+        let choice = json!({"index": 0, "message": {"role": "assistant", "content": " add(a,b):"}, "finish_reason": "stop"});
+        let answer = json!({"id": "5b", "object": "chat.completion", "created": 1, "model": "codestral-latest", "choices": [choice], "usage": usage});
+        upstream.push(whole(&answer));
+        let asked =
+            json!({"model": "fill", "prompt": "def", "suffix": "return a+b", "seed": 3, "max_tokens": 9});
+        let response = client.post("/v1/completions", &asked);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let told = response.json();
+        assert_eq!(told["choices"], json!([{"index": 0, "text": " add(a,b):", "finish_reason": "stop"}]));
+        assert_eq!((&told["object"], &told["usage"]), (&json!("text_completion"), &usage));
+        let seen = upstream.last();
+        assert_eq!(seen.path, "/fim/completions");
+        let want = json!({"model": "codestral-latest", "prompt": "def", "suffix": "return a+b", "random_seed": 3, "max_tokens": 9});
+        assert_eq!(seen.json(), want);
+        let event = json!({"id": "5b", "object": "chat.completion.chunk", "created": 1, "model": "c", "choices": [
+            {"index": 0, "delta": {"content": " x"}, "finish_reason": "stop"},
+        ]});
+        upstream.push(events(&[&format!("data: {event}\n\n"), "data: [DONE]\n\n"]));
+        let text =
+            client.post("/v1/completions", &json!({"model": "fill", "prompt": "def", "stream": true})).text();
+        assert!(text.contains(r#""text":" x""#) && !text.contains("delta"), "{text}");
+    }
+
+    #[test]
+    fn azures_older_deployments_continue_texts() {
+        let upstream = Upstream::start();
+        let params = |version: &str| json!({"model": "azure_text/instruct", "api_base": upstream.base(), "api_key": "k", "api_version": version});
+        let gateway = gateway(&[("dated", params("2024-10-21")), ("v1", params("v1"))]);
+        for (model, path) in [
+            ("dated", "/openai/deployments/instruct/completions?api-version=2024-10-21"),
+            ("v1", "/openai/v1/completions"),
+        ] {
+            let response =
+                Client::of(&gateway).post("/v1/completions", &json!({"model": model, "prompt": "n=2"}));
+            assert_eq!(response.status, 200, "{model}: {}", response.text());
+            assert_eq!(response.json()["choices"][0]["text"], "w0 w1 ");
+            assert_eq!((upstream.last().path.as_str(), upstream.last().header("api-key")), (path, "k"));
+        }
+    }
+}

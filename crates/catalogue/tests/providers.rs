@@ -91,12 +91,30 @@ fn every_row_can_be_called_or_says_what_it_needs() {
             row.id
         );
         assert!(row.base_url.is_some() || !row.base_env.is_empty(), "{}", row.id);
-        assert!(!row.key_env.is_empty() || row.auth == Auth::Google, "{}", row.id);
+        let by_account = matches!(row.auth, Auth::Google | Auth::Aws(_));
+        assert!(!row.key_env.is_empty() || by_account, "{}", row.id);
         let base = row.base_url.as_deref().unwrap_or("http://somewhere");
         assert!(base.starts_with("http") && !base.ends_with('/'), "{base}");
         let ask = row.quirks.iter().filter(|quirk| matches!(quirk, Quirk::StreamUsage(_))).count();
         assert!(ask <= 1, "{} says twice how usage is had", row.id);
     }
+}
+
+#[test]
+fn older_names_of_a_provider_are_its_own() {
+    let catalogue = Catalogue::builtin();
+    for (model, provider, name) in [
+        ("vertex_ai_beta/gemini-2.5-pro", "vertex_ai", "gemini-2.5-pro"),
+        ("anthropic_text/claude-2.1", "anthropic", "claude-2.1"),
+    ] {
+        let split = catalogue.split(model, None).unwrap();
+        assert_eq!((split.0.name(), split.0.row().is_some(), split.1), (provider, true, name));
+    }
+    assert_eq!(
+        catalogue.model("azure_text", "gpt-35-turbo-instruct"),
+        catalogue.model("azure", "gpt-35-turbo-instruct")
+    );
+    assert!(catalogue.model("azure_text", "gpt-35-turbo-instruct").is_some());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT}
 use http::{StatusCode, Uri};
 
 use crate::authorize::choice::Choice;
-use crate::custom::{Special, Wire};
+use crate::custom::{Asked, Special, Wire};
 use crate::fault::misconfigured;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
@@ -108,9 +108,9 @@ impl Endpoint {
     }
 
     /// A whole answer as the dialect has it.
-    pub(crate) fn read(&self, body: Bytes, operation: Operation) -> Result<Bytes> {
+    pub(crate) fn read(&self, body: Bytes, asked: Asked) -> Result<Bytes> {
         match &self.wire {
-            Some(wire) => wire.reply(body, operation),
+            Some(wire) => wire.reply(body, asked),
             None => Ok(body),
         }
     }
@@ -122,17 +122,22 @@ impl Endpoint {
     }
 
     /// What takes a stream's events, where `relay` takes those of the dialect.
-    pub(crate) fn relay(&self, relay: Box<dyn Relay>) -> Box<dyn Relay> {
+    pub(crate) fn relay(&self, relay: Box<dyn Relay>, asked: Asked) -> Box<dyn Relay> {
         match &self.wire {
-            Some(wire) => wire.events(relay),
+            Some(wire) => wire.events(relay, asked),
             None => relay,
         }
     }
 
     /// What an error answer is without what the provider puts around it.
-    pub(crate) fn refusal(&self, status: StatusCode, body: Bytes) -> (StatusCode, Bytes) {
+    pub(crate) fn refusal(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> (StatusCode, Bytes) {
         match &self.wire {
-            Some(wire) => wire.refusal(status, body),
+            Some(wire) => wire.refusal(status, headers, body),
             None => (status, body),
         }
     }

@@ -14,6 +14,7 @@ use gatewright_transport::Response;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::time::timeout_at;
 
+use crate::custom::Asked;
 use crate::endpoint::Endpoint;
 use crate::ordered::ordered;
 use crate::stream::{Exchange, Flow, UpstreamStream};
@@ -55,8 +56,12 @@ pub(crate) fn style(call: &Call, target: &Target, upstream_model: &Arc<str>) -> 
         include_usage: call.controls.include_usage,
         created: SystemClock.unix_seconds(),
         attempt: target.attempt,
-        older_functions: call.body.json().is_some_and(|json| json.has("functions") && !json.has("tools")),
+        older_functions: older_functions(call),
     }
+}
+
+fn older_functions(call: &Call) -> bool {
+    call.body.json().is_some_and(|json| json.has("functions") && !json.has("tools"))
 }
 
 /// The request as the client sent it: a conversation that the gateway itself knows was put into its place.
@@ -82,7 +87,7 @@ impl Sent<'_> {
         }
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.settings.max_reply_bytes)).await?;
-        let read = self.endpoint.read(body, self.call.operation);
+        let read = self.endpoint.read(body, self.asked());
         let body = read.map_err(|err| fault::inside(self.provider(), err))?;
         if let Some(notes) = &self.notes {
             notes.note(self.endpoint.codec.facts(&body));
@@ -130,7 +135,7 @@ impl Sent<'_> {
     async fn refused(&self, response: Response) -> Error {
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.settings.max_error_bytes)).await.unwrap_or_default();
-        let (status, body) = self.endpoint.refusal(status, body);
+        let (status, body) = self.endpoint.refusal(status, &headers, body);
         fault::refused(self.endpoint.codec, self.provider(), (status, headers), &body)
     }
 
@@ -150,7 +155,7 @@ impl Sent<'_> {
                 Box::new(Translate::new(decoder, ours.encoder(&style)))
             }
         };
-        let relay = self.endpoint.relay(relay);
+        let relay = self.endpoint.relay(relay, self.asked());
         let content_type = headers.get(CONTENT_TYPE).filter(|_| is_sound).cloned();
         let head = Head { status, headers, streams: true, content_type, ..self.head() };
         let provider = self.served_by.provider.clone();
@@ -206,6 +211,10 @@ impl Sent<'_> {
 
     fn style(&self) -> ReplyStyle {
         style(self.call, self.target, &self.endpoint.model)
+    }
+
+    fn asked(&self) -> Asked {
+        Asked { operation: self.call.operation, older_functions: older_functions(self.call) }
     }
 
     fn provider(&self) -> &str {

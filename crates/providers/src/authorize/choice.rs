@@ -49,7 +49,9 @@ impl Choice<'_> {
         if let Some(own) = custom::proof(self.row, self.fill) {
             return Ok(Some(Arc::new(own)));
         }
-        match (key, &self.row.token) {
+        // A service of AWS without keys of its own is asked with a signature, whatever else is said.
+        let signed = matches!(self.row.auth, Auth::Aws(_)) && self.row.key_env.is_empty();
+        match (key.filter(|_| !signed), &self.row.token) {
             (Some(key), Some(TokenFrom::Key(exchange))) => self.exchanged(key, exchange).map(Some),
             (Some(key), _) => Ok(keyed(self.auth, key)),
             (None, _) => self.keyless(),

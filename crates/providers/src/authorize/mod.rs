@@ -95,7 +95,7 @@ impl Authorize for HeaderKey {
 }
 
 /// Numbers that nobody can foresee.
-fn random() -> Result<[u8; 16]> {
+pub(crate) fn random() -> Result<[u8; 16]> {
     let mut numbers = [0; 16];
     let none = |_| Error::new(ErrorKind::Internal, "the machine gives no random numbers");
     SystemRandom::new().fill(&mut numbers).map_err(none)?;

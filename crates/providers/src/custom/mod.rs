@@ -2,8 +2,12 @@
 
 mod azure;
 mod bedrock;
+mod fim;
+mod gigachat;
 mod huggingface;
 pub(crate) mod mock;
+mod sagemaker;
+mod tgi;
 mod vertex;
 mod watsonx;
 mod wire;
@@ -16,7 +20,8 @@ use gatewright_core::{Codec, Result};
 use crate::fill::Fill;
 use crate::{HeaderKey, Params};
 
-pub(crate) use wire::Wire;
+use sagemaker::{Container, Sagemaker};
+pub(crate) use wire::{Asked, Wire};
 
 /// A provider's row, and the base URL that the operator gave, as they hold for one deployment.
 pub(crate) fn adapted<'a>(
@@ -25,7 +30,7 @@ pub(crate) fn adapted<'a>(
     fill: &Fill<'_>,
 ) -> (Cow<'a, ProviderRow>, Option<String>) {
     match row.id.as_str() {
-        "azure" => {
+        "azure" | "azure_text" => {
             let version = fill.value("api_version").unwrap_or_default();
             (azure::row(row, &version), base.map(|base| azure::resource(&base).to_owned()))
         }
@@ -44,6 +49,11 @@ pub(crate) fn model(row: &ProviderRow, model: &str) -> Option<String> {
 /// How a model's wire differs from its dialect's, where the provider's row cannot say it.
 pub(crate) fn wire(row: &ProviderRow, model: &str, fill: &Fill<'_>) -> Result<Option<Box<dyn Wire>>> {
     Ok(match &*row.id {
+        "gigachat" => Some(Box::new(gigachat::GigaChat)),
+        "sagemaker" => Some(Box::new(Sagemaker(Container::Tgi))),
+        "sagemaker_chat" => Some(Box::new(Sagemaker(Container::OpenAi))),
+        "sagemaker_nova" => Some(Box::new(Sagemaker(Container::Nova))),
+        "text-completion-codestral" => Some(Box::new(fim::Fim)),
         "vertex_ai" => Some(Box::new(vertex::Vertex)),
         "watsonx" => Some(Box::new(watsonx::Watsonx::new(model, fill)?)),
         _ => None,
@@ -85,6 +95,9 @@ impl<'a> Special<'a> {
     pub(crate) fn of(row: &ProviderRow, params: &'a Params, model: &'a str) -> Self {
         match &*row.id {
             "bedrock" => bedrock::special(params, model),
+            "sagemaker" | "sagemaker_chat" | "sagemaker_nova" => {
+                Self { params: sagemaker::told(params), ..Self::plain(params, model) }
+            }
             "watsonx" => Self { params: watsonx::told(params), ..Self::plain(params, model) },
             _ => Self::plain(params, model),
         }

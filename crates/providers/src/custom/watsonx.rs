@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::Wire;
+use super::{Asked, Wire};
 use crate::fault::misconfigured;
 use crate::fill::Fill;
 use crate::{HeaderKey, Params};
@@ -140,8 +140,8 @@ impl Wire for Watsonx {
         }
     }
 
-    fn reply(&self, body: Bytes, operation: Operation) -> Result<Bytes> {
-        match operation {
+    fn reply(&self, body: Bytes, asked: Asked) -> Result<Bytes> {
+        match asked.operation {
             Operation::Embeddings => embedded(&body),
             Operation::Rerank => ranked(&body),
             _ => Ok(body),

@@ -2,7 +2,15 @@
 
 use bytes::Bytes;
 use gatewright_core::{Dialect, Framing, Json, Losses, Operation, Relay, Result};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+
+/// What of a call decides how its answer is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) operation: Operation,
+    /// Whether the client used OpenAI's older `functions`.
+    pub(crate) older_functions: bool,
+}
 
 /// What stands between a dialect and a provider's wire, for one model.
 pub(crate) trait Wire: Send + Sync + 'static {
@@ -11,8 +19,8 @@ pub(crate) trait Wire: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Writes a whole answer to this operation as the dialect has it.
-    fn reply(&self, body: Bytes, _operation: Operation) -> Result<Bytes> {
+    /// Writes a whole answer as the dialect has it.
+    fn reply(&self, body: Bytes, _asked: Asked) -> Result<Bytes> {
         Ok(body)
     }
 
@@ -22,12 +30,12 @@ pub(crate) trait Wire: Send + Sync + 'static {
     }
 
     /// What takes a stream's events and gives `relay` those of the dialect.
-    fn events(&self, relay: Box<dyn Relay>) -> Box<dyn Relay> {
+    fn events(&self, relay: Box<dyn Relay>, _asked: Asked) -> Box<dyn Relay> {
         relay
     }
 
     /// What an error answer is where the provider puts one around it.
-    fn refusal(&self, status: StatusCode, body: Bytes) -> (StatusCode, Bytes) {
+    fn refusal(&self, status: StatusCode, _headers: &HeaderMap, body: Bytes) -> (StatusCode, Bytes) {
         (status, body)
     }
 }
