@@ -92,7 +92,7 @@ fn every_row_can_be_called_or_says_what_it_needs() {
         );
         assert!(row.base_url.is_some() || !row.base_env.is_empty(), "{}", row.id);
         let by_account = matches!(row.auth, Auth::Google | Auth::Aws(_));
-        assert!(!row.key_env.is_empty() || by_account, "{}", row.id);
+        assert!(!row.key_env.is_empty() || by_account || row.token.is_some(), "{}", row.id);
         let base = row.base_url.as_deref().unwrap_or("http://somewhere");
         assert!(base.starts_with("http") && !base.ends_with('/'), "{base}");
         let ask = row.quirks.iter().filter(|quirk| matches!(quirk, Quirk::StreamUsage(_))).count();

@@ -1,5 +1,6 @@
 //! Which proof a deployment has: its key, else what its provider takes in place of one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gatewright_catalogue::{Auth, KeyExchange, ProviderRow, TokenFrom};
@@ -102,7 +103,7 @@ impl Choice<'_> {
     }
 
     fn client(&self, url: &str, scope: Option<&str>) -> Result<Option<Arc<dyn Authorize>>> {
-        let known = |name| self.fill.known(name);
+        let known = |name| self.fill.value(name).ok().map(Cow::into_owned);
         let Some((id, secret)) = known("client_id").zip(known("client_secret")) else { return Ok(None) };
         let address = match url.starts_with('/') {
             true => at_host(self.base, url)?,

@@ -7,6 +7,7 @@ mod gigachat;
 mod huggingface;
 pub(crate) mod mock;
 mod sagemaker;
+mod sap;
 mod tgi;
 mod vertex;
 mod watsonx;
@@ -53,6 +54,7 @@ pub(crate) fn wire(row: &ProviderRow, model: &str, fill: &Fill<'_>) -> Result<Op
         "sagemaker" => Some(Box::new(Sagemaker(Container::Tgi))),
         "sagemaker_chat" => Some(Box::new(Sagemaker(Container::OpenAi))),
         "sagemaker_nova" => Some(Box::new(Sagemaker(Container::Nova))),
+        "sap" => Some(Box::new(sap::Sap)),
         "text-completion-codestral" => Some(Box::new(fim::Fim)),
         "vertex_ai" => Some(Box::new(vertex::Vertex)),
         "watsonx" => Some(Box::new(watsonx::Watsonx::new(model, fill)?)),
@@ -71,6 +73,7 @@ pub(crate) fn proof(row: &ProviderRow, fill: &Fill<'_>) -> Option<HeaderKey> {
 /// A value of an address that follows from others; `known` looks those up.
 pub(crate) fn value(provider: &str, name: &str, known: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     match provider {
+        "sap" => sap::value(name, known),
         "vertex_ai" => vertex::value(name, known),
         _ => None,
     }
@@ -98,6 +101,7 @@ impl<'a> Special<'a> {
             "sagemaker" | "sagemaker_chat" | "sagemaker_nova" => {
                 Self { params: sagemaker::told(params), ..Self::plain(params, model) }
             }
+            "sap" => Self { params: sap::told(params), ..Self::plain(params, model) },
             "watsonx" => Self { params: watsonx::told(params), ..Self::plain(params, model) },
             _ => Self::plain(params, model),
         }
