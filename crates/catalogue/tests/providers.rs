@@ -61,7 +61,7 @@ fn a_models_name_says_what_it_is_asked_in() {
 #[test]
 fn a_provider_without_a_row_is_known_by_its_name_alone() {
     let catalogue = Catalogue::builtin();
-    assert_eq!(catalogue.named("replicate"), Some(ProviderRef::Known("replicate")));
+    assert_eq!(catalogue.named("petals"), Some(ProviderRef::Known("petals")));
     assert_eq!(catalogue.named("chatgpt").and_then(ProviderRef::row), None);
     assert_eq!(catalogue.named("nobody"), None);
     assert!(catalogue.named("openai").and_then(ProviderRef::row).is_some());

@@ -56,7 +56,7 @@ impl Endpoint {
         let Special { model, addressed, params, codec } = Special::of(row, params, model);
         let params = &*params;
         let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
-        let (row, template) = custom::adapted(row, template, &Fill::new(row, params, model, env));
+        let (row, template) = custom::adapted((row, model), template, &Fill::new(row, params, model, env));
         let row = &*row;
         let codec = codec.unwrap_or_else(|| gatewright_dialects::of(dialect));
         let name: Arc<str> = full_name(row, row.bare(model)).into();
@@ -105,6 +105,18 @@ impl Endpoint {
             Some(wire) => wire.request(body, (self.codec.dialect(), operation), losses),
             None => Ok(()),
         }
+    }
+
+    /// Edits the headers of a request.
+    pub(crate) fn head(&self, headers: &mut HeaderMap, stream: bool) {
+        if let Some(wire) = &self.wire {
+            wire.head(headers, stream);
+        }
+    }
+
+    /// What goes on behind an answer that may lead to another.
+    pub(crate) fn lead(&self) -> Option<&dyn Wire> {
+        self.wire.as_deref().filter(|wire| wire.leads_on())
     }
 
     /// A whole answer as the dialect has it.

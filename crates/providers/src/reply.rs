@@ -10,8 +10,9 @@ use gatewright_core::{
     Reply, ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
 };
 use gatewright_telemetry::UpstreamSpan;
-use gatewright_transport::Response;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use gatewright_transport::{Request, Response};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{StatusCode, Uri};
 use tokio::time::timeout_at;
 
 use crate::custom::Asked;
@@ -87,6 +88,12 @@ impl Sent<'_> {
         }
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.settings.max_reply_bytes)).await?;
+        self.told((status, headers), body)
+    }
+
+    /// Reads a whole answer.
+    pub(crate) fn told(self, (status, headers): (StatusCode, HeaderMap), body: Bytes) -> Result<Reply> {
+        let wants_stream = self.call.stream && self.call.operation.streams();
         let read = self.endpoint.read(body, self.asked());
         let body = read.map_err(|err| fault::inside(self.provider(), err))?;
         if let Some(notes) = &self.notes {
@@ -104,6 +111,18 @@ impl Sent<'_> {
         let streams = wants_stream && call.operation == Operation::Chat;
         let head = Head { status, headers, streams, content_type, ..self.head() };
         Ok(Reply { head, frames: Frames::one(frame) })
+    }
+
+    /// The request for what an answer led to, authorized as the one before.
+    pub(crate) fn onward(&self, uri: Uri, streams: bool) -> Result<Request> {
+        let mut request = Request::fetch(uri);
+        if streams {
+            request.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        }
+        if let Some(authorize) = &self.endpoint.authorize {
+            authorize.authorize(&mut request)?;
+        }
+        Ok(request)
     }
 
     /// Whether the answer is the stream that was asked for. One that is neither a stream nor JSON would be passed on as
@@ -198,7 +217,7 @@ impl Sent<'_> {
         Ok(told_frame(self.call.codec, &answer, &self.style()))
     }
 
-    async fn whole(
+    pub(crate) async fn whole(
         &self,
         body: impl Future<Output = Result<Bytes, gatewright_transport::Failure>>,
     ) -> Result<Bytes> {

@@ -69,6 +69,7 @@ pub(crate) fn build(
         quirks.apply(&mut body, &mut losses)?;
     }
     endpoint.settle(&mut body, call.operation, &mut losses)?;
+    endpoint.head(&mut headers, call.stream);
     insist(&params.always_send, json, &mut body, &mut losses);
     if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
         forward_headers(&call.headers, &mut headers);

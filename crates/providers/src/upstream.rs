@@ -1,7 +1,7 @@
 //! The innermost service: one attempt at one deployment.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt, stream};
@@ -9,11 +9,13 @@ use gatewright_core::{
     Call, CallService, Error, ErrorKind, Frame, Frames, Head, Notes, Operation, Reply, Result, Target,
 };
 use gatewright_telemetry::Tracer;
-use gatewright_transport::Transport;
+use gatewright_transport::{Response, Transport};
+use http::Uri;
 use http::header::{HeaderName, HeaderValue};
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 use crate::batches::{self, Batches, Joined};
+use crate::custom::{Next, Wire};
 use crate::deployment::Answerer;
 use crate::endpoint::Endpoint;
 use crate::reply::Sent;
@@ -21,6 +23,9 @@ use crate::{Deployment, Links, Registry, fault, linked, reply, request};
 
 /// Tells that tokens were counted here, and how.
 const COUNTED: HeaderName = HeaderName::from_static("x-gatewright-token-count");
+
+/// How long until an answer that is not there yet is asked for again; LiteLLM waits as long.
+const BETWEEN: Duration = Duration::from_millis(500);
 
 /// Limits on what an upstream may send.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +153,49 @@ impl Upstream {
         let served_by = deployment.served_by(target);
         let settings = self.settings;
         let notes = span.is_recording().then(Notes::default);
-        Sent { call, target, endpoint, served_by, dropped, settings, at, span, notes }.reply(response).await
+        let sent =
+            Sent { call, target, endpoint: endpoint.clone(), served_by, dropped, settings, at, span, notes };
+        match endpoint.lead().filter(|_| response.status.is_success()) {
+            Some(wire) => self.follow(sent, wire, (response, address)).await,
+            None => sent.reply(response).await,
+        }
+    }
+
+    /// Asks on, as long as an answer leads to another and the call may take.
+    async fn follow(
+        &self,
+        sent: Sent<'_>,
+        wire: &dyn Wire,
+        (mut response, at): (Response, &Uri),
+    ) -> Result<Reply> {
+        let provider = sent.served_by.provider.clone();
+        loop {
+            let Response { status, headers, body } = response;
+            if !status.is_success() {
+                return sent.reply(Response { status, headers, body }).await;
+            }
+            let body = sent.whole(body.collect(self.settings.max_reply_bytes)).await?;
+            let next = wire.next(&body, sent.call.stream, at).map_err(|err| fault::inside(&provider, err))?;
+            let (uri, streams) = match next {
+                None => return sent.told((status, headers), body),
+                Some(Next::Again(uri)) => (uri, false),
+                Some(Next::Stream(uri)) => (uri, true),
+            };
+            let pause = if streams { Duration::ZERO } else { BETWEEN };
+            let asked = async {
+                sleep(pause).await;
+                self.transport
+                    .send(sent.onward(uri, streams)?)
+                    .await
+                    .map_err(|err| fault::broken(&provider, &err))
+            };
+            response = timeout_at(sent.target.deadline.into(), asked)
+                .await
+                .map_err(|_| fault::timed_out(&provider, "the whole answer"))??;
+            if streams {
+                return sent.reply(response).await;
+            }
+        }
     }
 }
 

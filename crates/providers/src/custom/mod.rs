@@ -2,10 +2,12 @@
 
 mod azure;
 mod bedrock;
+mod continuation;
 mod fim;
 mod gigachat;
 mod huggingface;
 pub(crate) mod mock;
+mod replicate;
 mod sagemaker;
 mod sap;
 mod tgi;
@@ -22,11 +24,11 @@ use crate::fill::Fill;
 use crate::{HeaderKey, Params};
 
 use sagemaker::{Container, Sagemaker};
-pub(crate) use wire::{Asked, Wire};
+pub(crate) use wire::{Asked, Next, Wire};
 
 /// A provider's row, and the base URL that the operator gave, as they hold for one deployment.
 pub(crate) fn adapted<'a>(
-    row: &'a ProviderRow,
+    (row, model): (&'a ProviderRow, &str),
     base: Option<String>,
     fill: &Fill<'_>,
 ) -> (Cow<'a, ProviderRow>, Option<String>) {
@@ -35,6 +37,7 @@ pub(crate) fn adapted<'a>(
             let version = fill.value("api_version").unwrap_or_default();
             (azure::row(row, &version), base.map(|base| azure::resource(&base).to_owned()))
         }
+        "replicate" => (replicate::row(row, model), base),
         _ => (Cow::Borrowed(row), base),
     }
 }
@@ -51,6 +54,7 @@ pub(crate) fn model(row: &ProviderRow, model: &str) -> Option<String> {
 pub(crate) fn wire(row: &ProviderRow, model: &str, fill: &Fill<'_>) -> Result<Option<Box<dyn Wire>>> {
     Ok(match &*row.id {
         "gigachat" => Some(Box::new(gigachat::GigaChat)),
+        "replicate" => Some(Box::new(replicate::Replicate::new(model))),
         "sagemaker" => Some(Box::new(Sagemaker(Container::Tgi))),
         "sagemaker_chat" => Some(Box::new(Sagemaker(Container::OpenAi))),
         "sagemaker_nova" => Some(Box::new(Sagemaker(Container::Nova))),

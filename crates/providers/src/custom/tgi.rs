@@ -3,13 +3,11 @@
 //! <https://huggingface.github.io/text-generation-inference/>
 
 use bytes::{Bytes, BytesMut};
-use gatewright_core::{
-    CallId, Clock, Dialect, Error, ErrorKind, Json, Losses, Operation, Peek, RawEvent, Relay, Result,
-    SystemClock,
-};
+use gatewright_core::{Dialect, Error, ErrorKind, Json, Losses, Operation, Peek, RawEvent, Relay, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::continuation::Continuation;
 use super::{Asked, Wire};
 
 /// Parameters that have their own names there.
@@ -36,13 +34,7 @@ pub(super) struct Tgi;
 /// Events as OpenAI's.
 struct Events {
     relay: Box<dyn Relay>,
-    face: Face,
-}
-
-/// What OpenAI's answers say of themselves.
-struct Face {
-    id: String,
-    created: u64,
+    continuation: Continuation,
 }
 
 /// A whole answer, or the last event of a stream.
@@ -120,12 +112,11 @@ impl Wire for Tgi {
         }
         let said: Generated = serde_json::from_value(said).map_err(|_| unreadable())?;
         let text = said.generated_text.as_deref().ok_or_else(unreadable)?;
-        let face = Face::fresh();
-        Ok(face.answer(text, Some(finish(said.details.as_ref()))).into())
+        Ok(Continuation::begin().piece(text, Some(finish(said.details.as_ref()))).into())
     }
 
     fn events(&self, relay: Box<dyn Relay>, _asked: Asked) -> Box<dyn Relay> {
-        Box::new(Events { relay, face: Face::fresh() })
+        Box::new(Events { relay, continuation: Continuation::begin() })
     }
 }
 
@@ -138,28 +129,12 @@ impl Relay for Events {
         let Some(token) = said.token else { return self.relay.event(event, out) };
         let text = if token.special { "" } else { &token.text };
         let ended = said.generated_text.is_some().then(|| finish(said.details.as_ref()));
-        let data = self.face.answer(text, ended);
+        let data = self.continuation.piece(text, ended);
         self.relay.event(RawEvent { name: "", data: data.as_bytes() }, out)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Peek> {
         self.relay.close(out)
-    }
-}
-
-// === impl Face ===
-
-impl Face {
-    fn fresh() -> Self {
-        Self { id: format!("cmpl-{}", CallId::fresh()), created: SystemClock.unix_seconds() }
-    }
-
-    fn answer(&self, text: &str, finish: Option<&str>) -> String {
-        let choice = json!({"index": 0, "text": text, "logprobs": null, "finish_reason": finish});
-        json!({
-            "id": self.id, "object": "text_completion", "created": self.created, "model": "", "choices": [choice],
-        })
-        .to_string()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gatewright_core::{Dialect, Framing, Json, Losses, Operation, Relay, Result};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 
 /// What of a call decides how its answer is written.
 #[derive(Clone, Copy)]
@@ -12,11 +12,32 @@ pub(crate) struct Asked {
     pub(crate) older_functions: bool,
 }
 
+/// What has to be asked before there is an answer.
+pub(crate) enum Next {
+    /// This, after a moment, for the same as now.
+    Again(Uri),
+    /// This, for the stream.
+    Stream(Uri),
+}
+
 /// What stands between a dialect and a provider's wire, for one model.
 pub(crate) trait Wire: Send + Sync + 'static {
     /// Edits a request of this dialect for this operation, when it is otherwise final.
     fn request(&self, _body: &mut Json, _asked: (Dialect, Operation), _losses: &mut Losses) -> Result<()> {
         Ok(())
+    }
+
+    /// Edits the headers of a request.
+    fn head(&self, _headers: &mut HeaderMap, _stream: bool) {}
+
+    /// What has to be asked before there is an answer to a request that was sent to `at`; `None` where this is it.
+    fn next(&self, _body: &[u8], _stream: bool, _at: &Uri) -> Result<Option<Next>> {
+        Ok(None)
+    }
+
+    /// Whether an answer may be one that leads to another.
+    fn leads_on(&self) -> bool {
+        false
     }
 
     /// Writes a whole answer as the dialect has it.
