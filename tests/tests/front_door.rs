@@ -261,7 +261,7 @@ fn the_models_are_listed_for_clients_and_operators() {
     let list = [
         deployment("m", "openai/gpt-4o", &upstream, ""),
         deployment("m", "openai/gpt-4o-mini", &upstream, ""),
-        deployment("not-yet", "sagemaker/jumpstart-1", &upstream, ""),
+        deployment("not-yet", "petals/stable-beluga-2", &upstream, ""),
     ];
     let gateway = Gateway::start(&format!("model_list:\n{}", list.concat()));
     let client = Client::of(&gateway);
@@ -280,7 +280,7 @@ fn the_models_are_listed_for_clients_and_operators() {
     assert!(!info.to_string().contains("sk-upstream"), "{info}");
     let refused = client.chat("not-yet", "hi");
     assert!((400..=501).contains(&refused.status), "{}", refused.text());
-    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("sagemaker"), "{}", refused.text());
+    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("petals"), "{}", refused.text());
 }
 
 #[test]
