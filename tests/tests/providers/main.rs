@@ -3,5 +3,6 @@
 mod ask;
 mod golden;
 mod matrix;
+mod own;
 mod rows;
 mod seat;

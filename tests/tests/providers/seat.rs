@@ -39,7 +39,8 @@ pub struct Seat {
 impl Seat {
     /// Those of every row. Endpoints of which no more is known than their dialect share a folder.
     pub fn all() -> Vec<Self> {
-        Catalogue::builtin().providers().iter().flat_map(Self::of).collect()
+        let rows = Catalogue::builtin().providers().iter();
+        rows.filter(|row| !has_own_wire(row)).flat_map(Self::of).collect()
     }
 
     fn of(row: &'static ProviderRow) -> Vec<Self> {
@@ -180,9 +181,16 @@ pub fn whole_of(dialect: Dialect) -> PathBuf {
         .file()
 }
 
+/// Whether its wire is not its dialect's, so that the fake provider cannot play it: what it is sent stands in one file, and
+/// its answers are tested by themselves.
+pub fn has_own_wire(row: &ProviderRow) -> bool {
+    folder(row).join("model").exists()
+}
+
 /// The folder of a row.
 pub fn folder(row: &ProviderRow) -> PathBuf {
-    let alike = row.quirks == Catalogue::builtin().compatible() && row.models.is_empty();
+    let plain = row.models.is_empty() && row.paths.is_empty();
+    let alike = plain && row.quirks == Catalogue::builtin().compatible();
     folders().join(if alike { "compatible" } else { &row.id })
 }
 
