@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod provider;
-pub use provider::{Auth, Billing, Models, ProviderRef, ProviderRow, TokenFrom, Variable};
+pub use provider::{Also, Auth, Billing, Maker, Models, ProviderRef, ProviderRow, TokenFrom, Variable};
 
 mod quirk;
 pub use quirk::{Quirk, StreamUsage};

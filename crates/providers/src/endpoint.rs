@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
+use gatewright_catalogue::{Also, Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
     Codec, Dialect, ModelFacts, Operation, ReasoningControl, Result, Secret, Usage, without_user,
 };
@@ -74,10 +74,12 @@ impl Endpoint {
             (_, Some(key)) => choice::keyed(auth, &key),
             (_, None) => Keyless { row, params, fill: &fill, env, base: &base }.authorize()?,
         };
-        let addresses = addresses(row, codec, (&base, model), &fill)?;
+        let base_model = params.overrides.base_model.as_deref();
+        let also = row.also_of(model, base_model).iter().find(|also| also.dialect == dialect);
+        let addresses = addresses(row, codec, (&base, (model, also)), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
         // A row's quirks are observed of its own dialect.
-        let quirks = row.quirks_for(model).filter(|_| !row.also.contains(&dialect));
+        let quirks = row.quirks_for(model, base_model).filter(|_| also.is_none());
         let of_operation = |operation: Operation| {
             let quirks = row.operation_quirks.get(operation.as_str())?;
             Some((operation, Quirks::new(quirks.clone())))
@@ -118,6 +120,11 @@ impl Endpoint {
         }
     }
 
+    /// Where conversations are held.
+    pub(crate) fn host(&self) -> &str {
+        self.address(Operation::Chat, false).and_then(Uri::host).unwrap_or_default()
+    }
+
     /// The base URL that clients are shown.
     pub(crate) fn shown_base(&self) -> &str {
         &self.base
@@ -135,13 +142,12 @@ fn shown(addresses: &[Address], codec: &dyn Codec, fill: &Fill<'_>) -> Option<St
 fn addresses(
     row: &ProviderRow,
     codec: &dyn Codec,
-    (base, model): (&str, &str),
+    (base, spoken): (&str, (&str, Option<&Also>)),
     fill: &Fill<'_>,
 ) -> Result<Vec<Address>> {
-    let path = |operation: Operation, stream: bool| match row.path_of(model, operation, stream) {
-        // A row's paths are those of its own dialect.
-        Some(template) if !row.also.contains(&codec.dialect()) => fill.fill(template).map(Some),
-        _ => Ok(codec.path(operation, fill.model(), stream)),
+    let path = |operation: Operation, stream: bool| match row.path_of(spoken, operation, stream) {
+        Some(template) => fill.fill(template).map(Some),
+        None => Ok(codec.path(operation, fill.model(), stream)),
     };
     let own = gatewright_dialects::of(row.dialect).path(Operation::Chat, fill.model(), false);
     let root = Root::new(base, [path(Operation::Chat, false)?, own], row);
@@ -216,7 +222,7 @@ fn full_name(row: &ProviderRow, model: &str) -> String {
     if let Some(name) = custom::model(row, model) {
         return name;
     }
-    let prefix = row.quirks_for(model).find_map(|quirk| match quirk {
+    let prefix = row.quirks_for(model, None).find_map(|quirk| match quirk {
         Quirk::ModelPrefix(prefix) if !model.contains('/') => Some(prefix.as_str()),
         _ => None,
     });
