@@ -122,8 +122,12 @@ const KNOWN: &[Difference] = &[
         ".think",
         "the model does not think, and Ollama refuses the wish",
     ),
-    (&["databricks/"], &["json"], "json_tool_call", "its API takes a schema as such; LiteLLM forces a tool"),
-    (&["databricks/"], &["json", "json_object"], ".response_format", "its API takes it as such"),
+    (
+        &["databricks/"],
+        &["basic", "tools", "vision", "json", "json_object", "reasoning", "cache", "stream"],
+        "",
+        "Claude is asked in its own words, at the workspace's other address",
+    ),
     (&["snowflake/"], &["json", "json_object"], ".response_format", "LiteLLM loses it; the API takes it"),
     (&["ai21_chat/"], &["basic"], ".top_p", "LiteLLM loses it; the API takes it"),
     (
@@ -194,11 +198,9 @@ const KNOWN: &[Difference] = &[
     (
         &[
             "azure/",
-            "mistral/",
             "together_ai/",
             "fireworks_ai/",
             "perplexity/",
-            "databricks/",
             "cerebras/",
             "sambanova/",
             "nvidia_nim/",
@@ -226,12 +228,6 @@ const KNOWN: &[Difference] = &[
         &["reasoning"],
         ".additionalModelResponseFieldPaths",
         "the count of reasoning tokens is not asked for",
-    ),
-    (
-        &["databricks/"],
-        &["reasoning"],
-        ".thinking",
-        "its Claude thinks by a budget; an effort is passed as it is",
     ),
 ];
 

@@ -62,7 +62,7 @@ pub struct ProviderRow {
     #[serde(default)]
     pub models: Vec<Models>,
     /// Where operations stand below the base URL, where that is not what the dialect says. Keys are the words of
-    /// [`Operation::as_str`], with `_stream` behind for a stream.
+    /// [`Operation::as_str`], with `_stream` behind for a stream; an empty path is that of no operation.
     #[serde(default)]
     pub paths: BTreeMap<String, String>,
     /// The values that stand in `{braces}` in the base URL, the paths and the headers, besides `{model}`.

@@ -146,6 +146,7 @@ fn addresses(
     fill: &Fill<'_>,
 ) -> Result<Vec<Address>> {
     let path = |operation: Operation, stream: bool| match row.path_of(spoken, operation, stream) {
+        Some("") => Ok(None),
         Some(template) => fill.fill(template).map(Some),
         None => Ok(codec.path(operation, fill.model(), stream)),
     };
