@@ -29,6 +29,16 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("4cd26dd834a3c", ".description", "the client's own request describes no schema"),
     ("8cf95b06f071c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
     ("fff468d69390c", ".thinking", "an effort asks for thinking; the recorded library sent the effort alone"),
+    (
+        "17f738ec57e1c",
+        "ResponseFieldPaths",
+        "the count of reasoning tokens is asked for; the recorded library does not",
+    ),
+    (
+        "4c62ba795b95c",
+        "ResponseFieldPaths",
+        "the count of reasoning tokens is asked for; the recorded library does not",
+    ),
     ("51e1e3b5acbec", "calls [writeItems], not", "the record counts each piece of the one call as a call"),
     ("51e1e3b5acbec", "writeItems is called with", "the record has not put the pieces together"),
     ("2419a9e36b3bc", ".contents[1].parts", "the client's own request has one text there"),

@@ -223,12 +223,6 @@ const KNOWN: &[Difference] = &[
         "disable_parallel_tool_use",
         "beside a forced tool its own `tool_choice` could undo the force; the client is told",
     ),
-    (
-        &["bedrock/anthropic"],
-        &["reasoning"],
-        ".additionalModelResponseFieldPaths",
-        "the count of reasoning tokens is not asked for",
-    ),
 ];
 
 /// One request on record.
