@@ -99,6 +99,7 @@ fn recorded_traffic_passes_as_it_was_recorded() {
         }
         println!("{name:24} {replayed:3} of {:3} replayed", cases.len());
     }
+    println!("{} cases in {} files", cases().count(), files.len());
     tally.judge();
 }
 
@@ -171,8 +172,9 @@ fn translated(case: &Case) -> (String, Value) {
         Some(Asked::Conversation(Dialect::OpenAiResponses)) => {
             (model.to_owned(), json!({"mode": "responses"}))
         }
+        Some(Asked::Passage) => (format!("text-completion-openai/{name}"), json!({})),
         _ if case.provider_is("azure") => (model.to_owned(), json!({"base_model": "azure/gpt-4"})),
-        _ if case.provider_is("openai") || case.provider_is("xai") => {
+        _ if ["openai", "xai", "together_ai"].iter().any(|provider| case.provider_is(provider)) => {
             (format!("openai_like/{name}"), json!({}))
         }
         _ => (model.to_owned(), json!({})),
@@ -208,15 +210,7 @@ fn run(file: &str, case: &Case, asked: Asked, stage: &Stage<'_>, tally: &mut Tal
     }
     tally.take(file, case, "as recorded", misses);
     match asked {
-        Asked::Conversation(own) => {
-            for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != own) {
-                let alias = other(case);
-                let (path, body) = dialect.ask(case, &alias);
-                let (response, _) = stage.ask(stage.client, (&path, &body));
-                let misses = recording::received(case, dialect, &alias, &response);
-                tally.take(file, case, &format!("{dialect:?}"), misses);
-            }
-        }
+        Asked::Conversation(own) => converse(file, case, own, stage, tally),
         Asked::Vectors => {
             for embedder in Embedder::ALL.into_iter().filter(|embedder| *embedder != Embedder::OpenAi) {
                 let (path, body) = embedder.ask(case, &case.id);
@@ -224,7 +218,22 @@ fn run(file: &str, case: &Case, asked: Asked, stage: &Stage<'_>, tally: &mut Tal
                 tally.take(file, case, &format!("{embedder:?}"), embedder.received(case, &response));
             }
         }
-        Asked::Passage => {}
+        Asked::Passage => {
+            if let Some(case) = recording::as_conversation(case) {
+                converse(file, &case, Dialect::Completions, stage, tally);
+            }
+        }
+    }
+}
+
+/// Asks for the answer of a conversation in every dialect but the one on record.
+fn converse(file: &str, case: &Case, own: Dialect, stage: &Stage<'_>, tally: &mut Tally) {
+    let alias = other(case);
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != own) {
+        let (path, body) = dialect.ask(case, &alias);
+        let (response, _) = stage.ask(stage.client, (&path, &body));
+        let misses = recording::received(case, dialect, &alias, &response);
+        tally.take(file, case, &format!("{dialect:?}"), misses);
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Case;
-use crate::answer::{Got, anthropic, gemini, openai, responses};
+use crate::answer::{Got, anthropic, cohere, completions, converse, gemini, ollama, openai, responses};
 use crate::client::Response;
 
 /// A dialect that clients hold conversations in.
@@ -17,6 +17,14 @@ pub enum Dialect {
     AnthropicMessages,
     /// Gemini.
     Gemini,
+    /// Cohere, version 2.
+    Cohere,
+    /// Ollama.
+    Ollama,
+    /// Bedrock's Converse.
+    Converse,
+    /// OpenAI Completions.
+    Completions,
 }
 
 /// Why an answer ended, in each dialect: the word on record, OpenAI's, Anthropic's, Responses' and Google's.
@@ -51,8 +59,16 @@ const FINISHES: &[Finish] = &[
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::OpenAiChat, Self::OpenAiResponses, Self::AnthropicMessages, Self::Gemini];
+    pub const ALL: [Self; 8] = [
+        Self::OpenAiChat,
+        Self::OpenAiResponses,
+        Self::AnthropicMessages,
+        Self::Gemini,
+        Self::Cohere,
+        Self::Ollama,
+        Self::Converse,
+        Self::Completions,
+    ];
 
     /// The dialect of a path; `None` for anything but conversations.
     pub fn of(path: &str) -> Option<Self> {
@@ -69,32 +85,39 @@ impl Dialect {
     pub fn ask(self, case: &Case, model: &str) -> (String, Value) {
         let stream = case.stream;
         let user = json!([{"role": "user", "content": "Hello"}]);
-        let (path, mut body) = match self {
-            Self::OpenAiChat => {
-                let usage = json!({"include_usage": true});
-                let mut body = json!({"model": model, "messages": user, "stream": stream});
-                body["stream_options"] = if stream { usage } else { Value::Null };
-                ("/v1/chat/completions".to_owned(), body)
-            }
-            Self::OpenAiResponses => {
-                ("/v1/responses".to_owned(), json!({"model": model, "input": "Hello", "stream": stream}))
-            }
-            Self::AnthropicMessages => {
-                let body = json!({"model": model, "max_tokens": 4096, "messages": user, "stream": stream});
-                ("/v1/messages".to_owned(), body)
-            }
-            Self::Gemini => {
-                let verb = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-                let body = json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]});
-                (format!("/v1beta/models/{model}:{verb}"), body)
-            }
+        let usage = if stream { json!({"include_usage": true}) } else { Value::Null };
+        let mut body = match self {
+            Self::OpenAiChat => json!({"messages": user, "stream_options": usage}),
+            Self::Completions => json!({"prompt": "Hello", "stream_options": usage}),
+            Self::OpenAiResponses => json!({"input": "Hello"}),
+            Self::AnthropicMessages => json!({"max_tokens": 4096, "messages": user}),
+            Self::Cohere | Self::Ollama => json!({"messages": user}),
+            Self::Gemini => json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
+            Self::Converse => json!({"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}),
         };
+        let path = match self {
+            Self::OpenAiChat => "/v1/chat/completions".to_owned(),
+            Self::Completions => "/v1/completions".to_owned(),
+            Self::OpenAiResponses => "/v1/responses".to_owned(),
+            Self::AnthropicMessages => "/v1/messages".to_owned(),
+            Self::Cohere => "/v2/chat".to_owned(),
+            Self::Ollama => "/api/chat".to_owned(),
+            Self::Gemini if stream => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+            Self::Gemini => format!("/v1beta/models/{model}:generateContent"),
+            Self::Converse if stream => format!("/bedrock/model/{model}/converse-stream"),
+            Self::Converse => format!("/bedrock/model/{model}/converse"),
+        };
+        if !matches!(self, Self::Gemini | Self::Converse) {
+            body["model"] = json!(model);
+            body["stream"] = json!(stream);
+        }
         let tools: Vec<Value> = tools(case).map(|name| self.tool(name)).collect();
-        if !tools.is_empty() {
-            body["tools"] = match self {
-                Self::Gemini => json!([{ "functionDeclarations": tools }]),
-                _ => tools.into(),
-            };
+        match self {
+            Self::Completions => {}
+            _ if tools.is_empty() => {}
+            Self::Gemini => body["tools"] = json!([{ "functionDeclarations": tools }]),
+            Self::Converse => body["toolConfig"] = json!({ "tools": tools }),
+            _ => body["tools"] = tools.into(),
         }
         (path, body)
     }
@@ -102,7 +125,10 @@ impl Dialect {
     fn tool(self, name: &str) -> Value {
         let schema = json!({"type": "object", "properties": {}});
         match self {
-            Self::OpenAiChat => json!({"type": "function", "function": {"name": name, "parameters": schema}}),
+            Self::OpenAiChat | Self::Cohere | Self::Ollama | Self::Completions => {
+                json!({"type": "function", "function": {"name": name, "parameters": schema}})
+            }
+            Self::Converse => json!({"toolSpec": {"name": name, "inputSchema": {"json": schema}}}),
             Self::OpenAiResponses => json!({"type": "function", "name": name, "parameters": schema}),
             Self::AnthropicMessages => json!({"name": name, "input_schema": schema}),
             Self::Gemini => json!({"name": name, "parameters": schema}),
@@ -121,6 +147,13 @@ impl Dialect {
             (Self::AnthropicMessages, false) => anthropic::whole(&whole()),
             (Self::Gemini, true) => gemini::stream(&response.body),
             (Self::Gemini, false) => gemini::whole(&whole()),
+            (Self::Cohere, true) => cohere::stream(&response.body),
+            (Self::Cohere, false) => cohere::whole(&whole()),
+            (Self::Ollama, _) => ollama::read(&response.body),
+            (Self::Converse, true) => converse::stream(&response.body),
+            (Self::Converse, false) => converse::whole(&whole()),
+            (Self::Completions, true) => completions::stream(&response.body),
+            (Self::Completions, false) => completions::whole(&whole()),
         }
     }
 
@@ -129,7 +162,21 @@ impl Dialect {
         let word = if calls && matches!(word, "STOP" | "completed") { "tool_calls" } else { word };
         let row = FINISHES.iter().find(|row| row.0 == word)?;
         Some(match self {
-            Self::OpenAiChat => row.1,
+            Self::OpenAiChat | Self::Completions => row.1,
+            Self::Cohere => match row.2 {
+                "stop_sequence" => "STOP_SEQUENCE",
+                "max_tokens" => "MAX_TOKENS",
+                "tool_use" => "TOOL_CALL",
+                "refusal" if row.0 != "refusal" => "ERROR",
+                _ => "COMPLETE",
+            },
+            Self::Ollama if row.2 == "max_tokens" => "length",
+            Self::Ollama => "stop",
+            Self::Converse => match row.2 {
+                "refusal" => "content_filtered",
+                "pause_turn" => "end_turn",
+                word => word,
+            },
             Self::AnthropicMessages => row.2,
             Self::OpenAiResponses => row.3,
             Self::Gemini => row.4,
@@ -138,7 +185,42 @@ impl Dialect {
 
     /// Whether it tells usage in streams that do not ask for it.
     pub(super) fn always_tells_usage(self) -> bool {
-        self != Self::OpenAiChat
+        !matches!(self, Self::OpenAiChat | Self::Completions)
+    }
+
+    /// Whether an answer names its model.
+    pub(super) fn names_the_model(self) -> bool {
+        !matches!(self, Self::Cohere | Self::Converse)
+    }
+
+    /// Whether a refusal's words have a field of their own; else they come as text.
+    pub(super) fn has_refusals(self) -> bool {
+        matches!(self, Self::OpenAiChat | Self::OpenAiResponses)
+    }
+
+    /// Whether it has anything but texts.
+    pub(super) fn has_parts(self) -> bool {
+        self != Self::Completions
+    }
+
+    /// Whether it says what was read out of a cache.
+    pub(super) fn counts_cached(self) -> bool {
+        self != Self::Ollama
+    }
+
+    /// Whether it says how much was thought.
+    pub(super) fn counts_reasoning(self) -> bool {
+        matches!(self, Self::OpenAiChat | Self::OpenAiResponses | Self::Gemini | Self::Completions)
+    }
+
+    /// Whether what was read out of a cache stands beside the rest and not in it.
+    pub(super) fn counts_cached_apart(self) -> bool {
+        matches!(self, Self::AnthropicMessages | Self::Converse)
+    }
+
+    /// Whether it says what was written to a cache.
+    pub(super) fn counts_written(self) -> bool {
+        !matches!(self, Self::Gemini | Self::Cohere | Self::Ollama)
     }
 
     /// Whether the citations of every other dialect have a place in it.
@@ -148,18 +230,22 @@ impl Dialect {
 
     /// Whether an answer may have several versions.
     pub(super) fn has_choices(self) -> bool {
-        matches!(self, Self::OpenAiChat | Self::Gemini)
+        matches!(self, Self::OpenAiChat | Self::Gemini | Self::Completions)
     }
 
     /// What stands in an error's body besides the words.
     pub(super) fn fault_of_error(self, body: &Value, status: u16) -> Option<String> {
+        let error = &body["error"];
         let formed = match self {
-            Self::OpenAiChat | Self::OpenAiResponses => body["error"]["code"].is_string(),
-            Self::AnthropicMessages => body["type"] == "error",
-            Self::Gemini => body["error"]["code"] == status,
+            Self::OpenAiChat | Self::OpenAiResponses | Self::Completions => {
+                error["code"].is_string() && error["type"].is_string()
+            }
+            Self::AnthropicMessages => body["type"] == "error" && error["type"].is_string(),
+            Self::Gemini => error["code"] == status,
+            Self::Cohere | Self::Converse => body["message"].is_string(),
+            Self::Ollama => error.is_string(),
         };
-        let typed = self == Self::Gemini || body["error"]["type"].is_string();
-        (!formed || !typed).then(|| format!("the error is not in its dialect's form: {body}"))
+        (!formed).then(|| format!("the error is not in its dialect's form: {body}"))
     }
 }
 

@@ -8,7 +8,7 @@ mod sent;
 mod vectors;
 
 pub use dialect::Dialect;
-pub use passed::passed;
+pub use passed::{as_conversation, passed};
 pub use received::received;
 pub use sent::{Form, sent};
 pub use vectors::Embedder;

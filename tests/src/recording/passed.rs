@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Case;
-use crate::answer::events;
+use crate::answer::{completions, events};
 use crate::client::Response;
 
 /// What differs between what a client got and what the provider answered; empty where that is nothing.
@@ -29,6 +29,27 @@ pub fn passed(case: &Case, alias: &str, response: &Response) -> Vec<String> {
         misses.push(format!("answered {:.400}", response.text()));
     }
     misses
+}
+
+/// The same text as the answer of a conversation, for clients that hold one with a model that continues texts; `None` for
+/// anything but texts.
+pub fn as_conversation(case: &Case) -> Option<Case> {
+    if !case.client_request.path.ends_with("/completions") {
+        return None;
+    }
+    let body = case.upstream_response.body.bytes();
+    let got = match case.stream {
+        true => completions::stream(&body),
+        false => completions::whole(&serde_json::from_slice(&body).unwrap_or_default()),
+    };
+    let mut told = case.clone();
+    told.expect.text = got.text;
+    told.expect.finish = got.finish;
+    told.expect.usage = got
+        .usage
+        .map(|usage| [("prompt".to_owned(), usage.input), ("completion".to_owned(), usage.output)].into())
+        .unwrap_or_default();
+    Some(told)
 }
 
 fn same_json(alias: &str, expected: &[u8], got: &[u8]) -> bool {
