@@ -8,7 +8,7 @@ use gatewright_dialects::Splitter;
 use gatewright_tests::answer::{anthropic, openai};
 use gatewright_tests::client::{Client, chat, message};
 use gatewright_tests::gateway::{Gateway, deployment};
-use gatewright_tests::upstream::{Chunks, Ends, Said, Script, Upstream};
+use gatewright_tests::upstream::{Chunks, Ends, Said, Script, Upstream, Used};
 use serde_json::{Value, json};
 
 /// A deployment with AWS keys, and whatever is said besides.
@@ -125,6 +125,47 @@ fn clients_of_every_dialect_get_what_the_model_said() {
             );
             assert_eq!((calls(&got.tools), got.finish.as_deref()), (wanted.to_vec(), Some("tool_use")));
         }
+    }
+}
+
+#[test]
+fn what_claude_thought_is_counted_for_clients_of_every_dialect() {
+    let upstream = Upstream::start();
+    let gateway = start(&[
+        signed("m", "bedrock/anthropic.claude-sonnet-4-6", &upstream, json!({})),
+        signed("nova", "bedrock/amazon.nova-2-lite-v1:0", &upstream, json!({})),
+    ]);
+    let client = Client::of(&gateway);
+    let used = Used { input: 10, output: 50, reasoning: 30, ..Used::default() };
+    for stream in [false, true] {
+        upstream.push(Script::says(Said { used, ..said() }));
+        let more =
+            json!({"stream": stream, "stream_options": {"include_usage": true}, "reasoning_effort": "low"});
+        let response = client.post("/v1/chat/completions", &chat("m", "hi", more));
+        let got = if stream { openai::stream(&response.body) } else { openai::whole(&response.json()) };
+        assert_eq!(
+            got.usage.map(|usage| (usage.output, usage.reasoning)),
+            Some((50, 30)),
+            "{}",
+            response.text()
+        );
+        let paths = &upstream.last().json()["additionalModelResponseFieldPaths"];
+        assert_eq!(paths, &json!(["/usage/output_tokens_details"]));
+        upstream.push(Script::says(Said { used, ..said() }));
+        let thinking = json!({"type": "enabled", "budget_tokens": 1024});
+        let asked = message("m", "hi", json!({"stream": stream, "max_tokens": 4000, "thinking": thinking}));
+        let response = client.post("/v1/messages", &asked);
+        let got = if stream { anthropic::stream(&response.body) } else { anthropic::whole(&response.json()) };
+        assert_eq!(
+            got.usage.map(|usage| (usage.output, usage.reasoning)),
+            Some((50, 30)),
+            "{}",
+            response.text()
+        );
+    }
+    for (model, more) in [("m", json!({})), ("nova", json!({"reasoning_effort": "low"}))] {
+        assert_eq!(client.post("/v1/chat/completions", &chat(model, "hi", more)).status, 200);
+        assert_eq!(upstream.last().json().get("additionalModelResponseFieldPaths"), None, "{model}");
     }
 }
 

@@ -40,6 +40,29 @@ fn vectors_come_for_every_input_and_are_billed() {
 }
 
 #[test]
+fn clients_of_other_dialects_are_given_the_same_vectors() {
+    let (_upstream, gateway) = start();
+    let client = Client::of(&gateway);
+    let cohere = json!({"model": "small", "texts": ["a", "bcd"], "input_type": "search_document",
+                        "embedding_types": ["float"]});
+    // Ollama's conversations are streams where nothing is said; vectors never are.
+    let ollama = |stream| json!({"model": "small", "input": ["a", "bcd"], "stream": stream});
+    for (path, body, at) in [
+        ("/v2/embed", cohere, "/embeddings/float"),
+        ("/api/embed", json!({"model": "small", "input": ["a", "bcd"]}), "/embeddings"),
+        ("/api/embed", ollama(true), "/embeddings"),
+        ("/api/embed", ollama(false), "/embeddings"),
+    ] {
+        let response = client.post(path, &body);
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        let told = response.json();
+        let vectors = told.pointer(at).and_then(serde_json::Value::as_array).unwrap();
+        let numbers: Vec<_> = vectors.iter().map(|vector| vector[0].as_f64()).collect();
+        assert_eq!(numbers, [Some(1.0), Some(3.0)], "{path}: {}", response.text());
+    }
+}
+
+#[test]
 fn more_inputs_than_the_provider_takes_go_out_in_several_requests_and_come_back_in_order() {
     let (upstream, gateway) = start();
     let client = Client::of(&gateway);

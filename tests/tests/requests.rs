@@ -119,8 +119,12 @@ const KNOWN: &[Difference] = &[
         ".think",
         "the model does not think, and Ollama refuses the wish",
     ),
-    (&["databricks/"], &["json"], "json_tool_call", "its API takes a schema as such; LiteLLM forces a tool"),
-    (&["databricks/"], &["json", "json_object"], ".response_format", "its API takes it as such"),
+    (
+        &["databricks/"],
+        &["basic", "tools", "vision", "json", "json_object", "reasoning", "cache", "stream"],
+        "",
+        "Claude is asked in its own words, at the workspace's other address",
+    ),
     (&["snowflake/"], &["json", "json_object"], ".response_format", "LiteLLM loses it; the API takes it"),
     (&["ai21_chat/"], &["basic"], ".top_p", "LiteLLM loses it; the API takes it"),
     (
@@ -200,11 +204,9 @@ const KNOWN: &[Difference] = &[
     (
         &[
             "azure/",
-            "mistral/",
             "together_ai/",
             "fireworks_ai/",
             "perplexity/",
-            "databricks/",
             "cerebras/",
             "sambanova/",
             "nvidia_nim/",
@@ -227,18 +229,6 @@ const KNOWN: &[Difference] = &[
         &["tools"],
         "disable_parallel_tool_use",
         "beside a forced tool its own `tool_choice` could undo the force; the client is told",
-    ),
-    (
-        &["bedrock/anthropic"],
-        &["reasoning"],
-        ".additionalModelResponseFieldPaths",
-        "the count of reasoning tokens is not asked for",
-    ),
-    (
-        &["databricks/"],
-        &["reasoning"],
-        ".thinking",
-        "its Claude thinks by a budget; an effort is passed as it is",
     ),
 ];
 

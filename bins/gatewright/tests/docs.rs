@@ -128,7 +128,7 @@ fn models(row: &ProviderRow, modes: &[&str]) -> Vec<String> {
 
 /// Whether one of the row's dialects has the operation.
 fn asks(row: &ProviderRow, operation: Operation) -> bool {
-    let mut spoken = [row.dialect].into_iter().chain(row.also.iter().copied());
+    let mut spoken = [row.dialect].into_iter().chain(row.also.iter().map(|also| also.dialect));
     spoken.any(|dialect| gatewright_dialects::of(dialect).path(operation, "m", false).is_some())
 }
 
@@ -148,7 +148,7 @@ fn the_table_of_providers_is_the_catalogues() {
         .providers()
         .iter()
         .map(|row| {
-            let spoken = [row.dialect].into_iter().chain(row.also.iter().copied());
+            let spoken = [row.dialect].into_iter().chain(row.also.iter().map(|also| also.dialect));
             let dialect = spoken.map(Dialect::name).collect::<Vec<_>>().join(", ");
             let auth = match &row.auth {
                 Auth::Bearer => "bearer",

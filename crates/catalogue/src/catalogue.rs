@@ -12,7 +12,7 @@ use crate::facts::Family;
 use crate::names;
 use crate::provider::host_of;
 use crate::table::{Head, Table};
-use crate::{CostMap, ModelRow, Overrides, Prices, ProviderRef, ProviderRow, Quirk};
+use crate::{CostMap, Maker, ModelRow, Models, Overrides, Prices, ProviderRef, ProviderRow, Quirk};
 
 static MODELS: &str = include_str!("../data/models.txt");
 static PROVIDERS: &str = include_str!("../data/providers.toml");
@@ -46,6 +46,9 @@ struct Data {
     guess: Vec<Guess>,
     #[serde(default)]
     family: Vec<Family>,
+    /// What is different for the models of makers that several providers serve.
+    #[serde(default)]
+    maker: BTreeMap<Maker, Vec<Models>>,
     #[serde(rename = "provider")]
     rows: Vec<ProviderRow>,
     #[serde(default)]
@@ -72,14 +75,22 @@ struct Guess {
 // === impl Data ===
 
 impl Data {
-    /// With the rows of compatible endpoints among the others.
+    /// With the rows of compatible endpoints among the others, and what their models' makers say with each row.
     fn joined(mut self) -> Self {
         let Compatible { quirks, rows } = &mut self.compatible;
         for mut row in rows.drain(..) {
             row.quirks.extend_from_slice(quirks);
             self.rows.push(row);
         }
+        self.rows = std::mem::take(&mut self.rows).into_iter().map(|row| self.with_models(row)).collect();
         self
+    }
+
+    /// A row with what is different for the models of those whom it serves.
+    fn with_models(&self, mut row: ProviderRow) -> ProviderRow {
+        let served = row.serves.iter().filter_map(|maker| self.maker.get(maker));
+        row.models.extend(served.flatten().cloned());
+        row
     }
 }
 
@@ -100,6 +111,7 @@ impl Catalogue {
     pub fn with_rows(&self, rows: Vec<ProviderRow>) -> Self {
         let mut data = Data::clone(&self.data);
         data.rows.retain(|row| rows.iter().all(|new| new.id != row.id));
+        let rows: Vec<_> = rows.into_iter().map(|row| data.with_models(row)).collect();
         data.rows.extend(rows);
         Self { table: Arc::clone(&self.table), data: Arc::new(data) }
     }

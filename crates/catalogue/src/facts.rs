@@ -28,7 +28,7 @@ impl Catalogue {
             Some(row) => row.facts(dialect, name),
             None => self.unlisted(provider, dialect, name),
         };
-        let known = self.corrected(known, provider, name);
+        let known = corrected(known, provider, (name, overrides.base_model.as_deref()));
         overridden(known, overrides, dialect)
     }
 
@@ -38,9 +38,11 @@ impl Catalogue {
             Some(mode) => mode == "responses",
             None => self.row(&provider.id, name, overrides).is_some_and(|row| row.mode == "responses"),
         };
+        let also = provider.also_of(name, overrides.base_model.as_deref());
+        let speaks_responses = || also.iter().any(|also| also.dialect == Dialect::OpenAiResponses);
         match provider.own_dialect_of(name) {
             Some(own) => own,
-            None if provider.also.contains(&Dialect::OpenAiResponses) && mode() => Dialect::OpenAiResponses,
+            None if mode() && speaks_responses() => Dialect::OpenAiResponses,
             None => provider.dialect,
         }
     }
@@ -70,16 +72,20 @@ impl Catalogue {
             document_links: false,
         }
     }
+}
 
-    /// What the provider's quirks say against the table.
-    fn corrected(&self, mut facts: ModelFacts, provider: &ProviderRow, name: &str) -> ModelFacts {
-        let drops = |quirk: &Quirk| matches!(quirk, Quirk::Drop(fields) if fields.iter().any(|f| f == "reasoning_effort"));
-        if provider.quirks_for(name).any(drops) {
-            facts.reasoning = ReasoningControl::None;
-        }
-        facts.document_links = provider.quirks_for(name).any(|quirk| *quirk == Quirk::DocumentLinks);
-        facts
+/// What the provider's quirks say against the table.
+fn corrected(
+    mut facts: ModelFacts,
+    provider: &ProviderRow,
+    (name, base): (&str, Option<&str>),
+) -> ModelFacts {
+    let drops = |quirk: &Quirk| matches!(quirk, Quirk::Drop(fields) if fields.iter().any(|f| f == "reasoning_effort"));
+    if provider.quirks_for(name, base).any(drops) {
+        facts.reasoning = ReasoningControl::None;
     }
+    facts.document_links = provider.quirks_for(name, base).any(|quirk| *quirk == Quirk::DocumentLinks);
+    facts
 }
 
 fn overridden(mut facts: ModelFacts, overrides: &Overrides, dialect: Dialect) -> ModelFacts {

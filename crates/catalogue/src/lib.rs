@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod provider;
-pub use provider::{Auth, Billing, KeyExchange, Models, ProviderRef, ProviderRow, TokenFrom, Variable};
+pub use provider::{
+    Also, Auth, Billing, KeyExchange, Maker, Models, ProviderRef, ProviderRow, TokenFrom, Variable,
+};
 
 mod quirk;
 pub use quirk::{Quirk, StreamUsage};

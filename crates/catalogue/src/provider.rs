@@ -20,8 +20,11 @@ pub struct ProviderRow {
     #[serde(default = "openai_chat", deserialize_with = "dialect")]
     pub dialect: Dialect,
     /// What it speaks besides, to clients of these dialects; everybody else is translated into its own.
-    #[serde(default, deserialize_with = "dialects")]
-    pub also: Vec<Dialect>,
+    #[serde(default)]
+    pub also: Vec<Also>,
+    /// Whose models it serves: what is different for those is different here too, after the entries of `models`.
+    #[serde(default)]
+    pub serves: Vec<Maker>,
     /// Where it is, without a trailing slash; `None` where only the operator knows.
     #[serde(default)]
     pub base_url: Option<String>,
@@ -59,7 +62,7 @@ pub struct ProviderRow {
     #[serde(default)]
     pub models: Vec<Models>,
     /// Where operations stand below the base URL, where that is not what the dialect says. Keys are the words of
-    /// [`Operation::as_str`], with `_stream` behind for a stream.
+    /// [`Operation::as_str`], with `_stream` behind for a stream; an empty path is that of no operation.
     #[serde(default)]
     pub paths: BTreeMap<String, String>,
     /// Whether it has no operations but those of `paths`.
@@ -76,8 +79,27 @@ pub struct ProviderRow {
     pub unknown_reasoning: ReasoningControl,
 }
 
-/// What is different for the models of some names. The first that fits decides the dialect, the base URL, the key's place
-/// and the paths; the quirks and headers of all that fit come after the provider's own.
+/// A dialect that a provider speaks besides its own; data files write one without paths as its bare word.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "AlsoForm")]
+pub struct Also {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// Where its operations stand below the base URL, where that is not what the dialect says.
+    pub paths: BTreeMap<String, String>,
+}
+
+/// Who makes models that several providers serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maker {
+    /// OpenAI.
+    #[serde(rename = "openai")]
+    OpenAi,
+}
+
+/// What is different for the models of some names. The first that fits decides the dialect, the base URL, the key's place,
+/// the paths and what is spoken besides; the quirks and headers of all that fit come after the provider's own.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
@@ -96,6 +118,9 @@ pub struct Models {
     /// What they speak.
     #[serde(default, deserialize_with = "some_dialect")]
     pub dialect: Option<Dialect>,
+    /// What they speak besides.
+    #[serde(default)]
+    pub also: Option<Vec<Also>>,
     /// Where they are.
     #[serde(default)]
     pub base_url: Option<String>,
@@ -199,11 +224,20 @@ pub enum ProviderRef<'a> {
 // === impl ProviderRow ===
 
 impl ProviderRow {
-    /// All quirks that apply to a chat with a model of this name.
-    pub fn quirks_for<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Quirk> {
+    /// All quirks that apply to a chat with a model of this name, which the operator may say to be `base`.
+    pub fn quirks_for<'a>(
+        &'a self,
+        model: &'a str,
+        base: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Quirk> {
         // The provider's own are observed of its own dialect.
         let own = (self.dialect_of(model) == self.dialect).then_some(&self.quirks);
-        own.into_iter().flatten().chain(self.models_of(model).flat_map(|models| &models.quirks))
+        own.into_iter().flatten().chain(self.models_like(model, base).flat_map(|models| &models.quirks))
+    }
+
+    /// What a model is spoken to in besides its own dialect.
+    pub fn also_of<'a>(&'a self, model: &'a str, base: Option<&'a str>) -> &'a [Also] {
+        self.models_like(model, base).find_map(|models| models.also.as_deref()).unwrap_or(&self.also)
     }
 
     /// What a model of this name speaks.
@@ -240,13 +274,19 @@ impl ProviderRow {
     }
 
     /// Where an operation of a model of this name stands below the base URL, as a template; `None` where the dialect
-    /// says it.
-    pub fn path_of<'a>(&'a self, model: &'a str, operation: Operation, stream: bool) -> Option<&'a str> {
+    /// says it. `also` is what the model is spoken to in where that is not its own dialect.
+    pub fn path_of<'a>(
+        &'a self,
+        (model, also): (&'a str, Option<&'a Also>),
+        operation: Operation,
+        stream: bool,
+    ) -> Option<&'a str> {
         let word = operation.as_str();
         let streamed = stream.then(|| format!("{word}_stream"));
         // The provider's own are those of its own dialect.
         let own = (self.dialect_of(model) == self.dialect).then_some(&self.paths);
-        let mut in_order = self.models_of(model).map(|models| &models.paths).chain(own);
+        let own = self.models_of(model).map(|models| &models.paths).chain(own).filter(|_| also.is_none());
+        let mut in_order = also.map(|also| &also.paths).into_iter().chain(own);
         in_order
             .find_map(|paths| streamed.as_ref().and_then(|word| paths.get(word)).or_else(|| paths.get(word)))
             .map(String::as_str)
@@ -254,6 +294,17 @@ impl ProviderRow {
 
     fn models_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Models> {
         self.models.iter().filter(move |models| models.have(model))
+    }
+
+    /// The entries for what the model is: an operator's own name tells less than what the operator says about it.
+    fn models_like<'a>(&'a self, model: &'a str, base: Option<&'a str>) -> impl Iterator<Item = &'a Models> {
+        // Words before a name choose an entry whatever model stands behind them.
+        let said = move |models: &Models| models.strip && models.have(model);
+        let is = move |models: &Models| match base {
+            Some(base) => tails(base).any(|name| models.have(name)),
+            None => models.have(model),
+        };
+        self.models.iter().filter(move |models| said(models) || is(models))
     }
 
     /// How usage of a stream is had.
@@ -318,6 +369,11 @@ pub(crate) fn host_of(url: &str) -> Option<&str> {
     rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())
 }
 
+/// A name with everything before it, a part less each time: `azure/us/gpt-5`, `us/gpt-5`, `gpt-5`.
+fn tails(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.split_once('/').map(|(_, rest)| rest))
+}
+
 fn openai_chat() -> Dialect {
     Dialect::OpenAiChat
 }
@@ -327,20 +383,38 @@ fn dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Dialect, D::Error> {
     Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")))
 }
 
-fn dialects<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Dialect>, D::Error> {
-    let words = Vec::<String>::deserialize(from)?;
-    let read = |word: String| {
-        Dialect::parse(&word).ok_or_else(|| D::Error::custom(format!("'{word}' is no dialect")))
-    };
-    words.into_iter().map(read).collect()
-}
-
 fn some_dialect<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dialect>, D::Error> {
     dialect(from).map(Some)
 }
 
 fn reasoning<'de, D: Deserializer<'de>>(from: D) -> Result<ReasoningControl, D::Error> {
     Ok(ReasoningWord::deserialize(from)?.into())
+}
+
+/// [`Also`] as data files write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AlsoForm {
+    Word(#[serde(deserialize_with = "dialect")] Dialect),
+    Whole(Whole),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whole {
+    #[serde(deserialize_with = "dialect")]
+    dialect: Dialect,
+    #[serde(default)]
+    paths: BTreeMap<String, String>,
+}
+
+impl From<AlsoForm> for Also {
+    fn from(form: AlsoForm) -> Self {
+        match form {
+            AlsoForm::Word(dialect) => Self { dialect, paths: BTreeMap::new() },
+            AlsoForm::Whole(Whole { dialect, paths }) => Self { dialect, paths },
+        }
+    }
 }
 
 /// [`ReasoningControl`] as data files write it.

@@ -1,7 +1,7 @@
 //! Providers by their names, and the rows themselves.
 
 use gatewright_catalogue::{Auth, Catalogue, Overrides, ProviderRef, ProviderRow, Quirk, StreamUsage};
-use gatewright_core::Dialect;
+use gatewright_core::{Dialect, Operation};
 
 #[test]
 fn a_model_is_split_into_its_provider_and_the_name_there() {
@@ -124,7 +124,7 @@ fn rows_say_what_the_wire_needs() {
     assert_eq!(anthropic.dialect, Dialect::AnthropicMessages);
     assert_eq!(anthropic.auth, Auth::Header("x-api-key".into()));
     let openai = catalogue.provider("openai").unwrap();
-    let renames = |model| openai.quirks_for(model).any(|quirk| matches!(quirk, Quirk::Rename { .. }));
+    let renames = |model| openai.quirks_for(model, None).any(|quirk| matches!(quirk, Quirk::Rename { .. }));
     assert!(renames("gpt-5-mini") && renames("o3") && !renames("gpt-4o"));
     assert_eq!(openai.stream_usage(), StreamUsage::Ask);
     assert_eq!(catalogue.provider("mistral").unwrap().stream_usage(), StreamUsage::Always);
@@ -148,12 +148,44 @@ fn an_operators_row_needs_no_rust_and_replaces_one_of_its_name() {
 }
 
 #[test]
+fn a_row_says_what_it_speaks_besides_and_where_and_whose_models_it_serves() {
+    let rows: Vec<ProviderRow> = serde_json::from_value(serde_json::json!([{
+        "id": "acme", "name": "Acme", "base_url": "https://llm.acme.test/v1", "serves": ["openai"],
+        "also": ["openai_completions", {"dialect": "openai_responses", "paths": {"chat": "/v2/responses"}}],
+        "models": [{"prefixes": ["small"], "also": []}],
+    }]))
+    .unwrap();
+    let catalogue = Catalogue::builtin().with_rows(rows);
+    let acme = catalogue.provider("acme").unwrap();
+    let paths: Vec<Option<&str>> = acme
+        .also_of("large", None)
+        .iter()
+        .map(|also| acme.path_of(("large", Some(also)), Operation::Chat, true))
+        .collect();
+    assert_eq!(paths, [None, Some("/v2/responses")]);
+    assert!(acme.also_of("small-1", None).is_empty());
+    assert!(acme.also_of("mine", Some("acme/small-1")).is_empty(), "the operator says which model it is");
+    assert_eq!(acme.also_of("small-1", Some("large")).len(), 2);
+    let refuses = |model, base| {
+        acme.quirks_for(model, base)
+            .any(|quirk| matches!(quirk, Quirk::Only { field, .. } if field == "temperature"))
+    };
+    assert!(
+        refuses("o3", None) && refuses("mine", Some("openai/o3")) && refuses("mine", Some("azure/eu/gpt-5"))
+    );
+    assert!(!refuses("mine", None) && !refuses("o3", Some("gpt-4o")));
+}
+
+#[test]
 fn a_word_that_the_schema_does_not_know_is_an_error() {
     for row in [
         serde_json::json!({"id": "a", "name": "A", "quirks": ["whatever"]}),
         serde_json::json!({"id": "a", "name": "A", "colour": "red"}),
         serde_json::json!({"id": "a", "name": "A", "dialect": "klingon"}),
         serde_json::json!({"id": "a", "name": "A", "billing": {"free": true}}),
+        serde_json::json!({"id": "a", "name": "A", "also": ["klingon"]}),
+        serde_json::json!({"id": "a", "name": "A", "also": [{"dialect": "openai_chat", "colour": "red"}]}),
+        serde_json::json!({"id": "a", "name": "A", "serves": ["nobody"]}),
     ] {
         assert!(serde_json::from_value::<ProviderRow>(row.clone()).is_err(), "{row}");
     }

@@ -160,7 +160,9 @@ impl Asked {
         let stream = match self.streams {
             Streams::AsBodySays => match self.codec.streams_at(parts.uri.path()) {
                 Some(stream) => stream,
-                None => self.operation == Operation::Speech || self.codec.streams(&json)?,
+                None if self.operation == Operation::Speech => true,
+                // Ollama's answers are streams where nothing is said, but not its vectors.
+                None => self.operation.streams() && self.codec.streams(&json)?,
             },
             Streams::Never => false,
             Streams::AsEvents | Streams::AsList => true,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk};
+use gatewright_catalogue::{Also, Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
     Codec, Dialect, Framing, Json, Losses, ModelFacts, Operation, ReasoningControl, Relay, Result, Secret,
     Usage, without_user,
@@ -77,10 +77,12 @@ impl Endpoint {
             (_, key) => choice.proof(key.as_ref())?,
         };
         let wire = custom::wire(row, model, &fill)?;
-        let addresses = addresses(row, codec, (&base, model), &fill)?;
+        let base_model = params.overrides.base_model.as_deref();
+        let also = row.also_of(model, base_model).iter().find(|also| also.dialect == dialect);
+        let addresses = addresses(row, codec, (&base, (model, also)), &fill)?;
         let facts = ModelFacts { name: name.clone(), ..catalogue.facts(row, model, &params.overrides) };
         // A row's quirks are observed of its own dialect.
-        let quirks = row.quirks_for(model).filter(|_| !row.also.contains(&dialect));
+        let quirks = row.quirks_for(model, base_model).filter(|_| also.is_none());
         let of_operation = |operation: Operation| {
             let quirks = row.operation_quirks.get(operation.as_str())?;
             Some((operation, Quirks::new(quirks.clone())))
@@ -176,6 +178,11 @@ impl Endpoint {
         }
     }
 
+    /// Where conversations are held.
+    pub(crate) fn host(&self) -> &str {
+        self.address(Operation::Chat, false).and_then(Uri::host).unwrap_or_default()
+    }
+
     /// The base URL that clients are shown.
     pub(crate) fn shown_base(&self) -> &str {
         &self.base
@@ -193,14 +200,14 @@ fn shown(addresses: &[Address], codec: &dyn Codec, fill: &Fill<'_>) -> Option<St
 fn addresses(
     row: &ProviderRow,
     codec: &dyn Codec,
-    (base, model): (&str, &str),
+    (base, spoken): (&str, (&str, Option<&Also>)),
     fill: &Fill<'_>,
 ) -> Result<Vec<Address>> {
-    let path = |operation: Operation, stream: bool| match row.path_of(model, operation, stream) {
-        // A row's paths are those of its own dialect.
-        Some(template) if !row.also.contains(&codec.dialect()) => fill.fill(template).map(Some),
+    let path = |operation: Operation, stream: bool| match row.path_of(spoken, operation, stream) {
+        Some("") => Ok(None),
+        Some(template) => fill.fill(template).map(Some),
         None if row.only_paths => Ok(None),
-        _ => Ok(codec.path(operation, fill.model(), stream)),
+        None => Ok(codec.path(operation, fill.model(), stream)),
     };
     let own = gatewright_dialects::of(row.dialect).path(Operation::Chat, fill.model(), false);
     let root = Root::new(base, [path(Operation::Chat, false)?, own], row);
@@ -275,7 +282,7 @@ fn full_name(row: &ProviderRow, model: &str) -> String {
     if let Some(name) = custom::model(row, model) {
         return name;
     }
-    let prefix = row.quirks_for(model).find_map(|quirk| match quirk {
+    let prefix = row.quirks_for(model, None).find_map(|quirk| match quirk {
         Quirk::ModelPrefix(prefix) if !model.contains('/') => Some(prefix.as_str()),
         _ => None,
     });

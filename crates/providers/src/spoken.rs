@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_core::{Dialect, Result};
 
-use crate::Params;
 use crate::endpoint::Endpoint;
+use crate::{Params, custom};
 
 /// One endpoint a dialect.
 pub(crate) struct Spoken {
@@ -28,8 +28,11 @@ impl Spoken {
         let endpoint = |dialect| Endpoint::new((row, dialect), params, model, catalogue, env).map(Arc::new);
         let own = catalogue.dialect(row, model, &params.overrides);
         // A model that is set apart by its dialect speaks nothing else.
-        let others = row.also.iter().filter(|also| **also != own && own == row.dialect);
-        Ok(Self { own: endpoint(own)?, also: others.map(|also| endpoint(*also)).collect::<Result<_>>()? })
+        let also = row.also_of(model, params.overrides.base_model.as_deref());
+        let others = also.iter().filter(|also| also.dialect != own && own == row.dialect);
+        let others = others.map(|also| endpoint(also.dialect)).collect::<Result<Vec<_>>>()?;
+        let answers = |other: &Arc<Endpoint>| custom::answers(&row.id, other.host());
+        Ok(Self { own: endpoint(own)?, also: others.into_iter().filter(answers).collect() })
     }
 
     /// The endpoint of its own dialect.

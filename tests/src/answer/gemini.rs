@@ -41,6 +41,9 @@ fn read(got: &mut Got, answer: &Value) {
     for candidate in answer["candidates"].as_array().into_iter().flatten() {
         let index = candidate["index"].as_u64().unwrap_or_default() as usize;
         got.choices = got.choices.max(index + 1);
+        if index > 0 {
+            continue;
+        }
         if let Some(finish) = candidate["finishReason"].as_str() {
             got.finish = Some(finish.to_owned());
         }

@@ -1,7 +1,11 @@
 //! What a client library would make of an answer, and whether the answer is well formed.
 
 pub mod anthropic;
+pub mod cohere;
+pub mod completions;
+pub mod converse;
 pub mod gemini;
+pub mod ollama;
 pub mod openai;
 pub mod responses;
 

@@ -1,11 +1,17 @@
 //! Recorded provider traffic: one JSON object a line, compressed.
 
+mod dialect;
 mod gemini;
+mod passed;
 mod received;
 mod sent;
+mod vectors;
 
+pub use dialect::Dialect;
+pub use passed::{as_conversation, passed};
 pub use received::received;
 pub use sent::{Form, sent};
+pub use vectors::Embedder;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -36,6 +42,17 @@ pub struct Case {
     pub upstream_response: Reply,
     /// The facts that the client must get.
     pub expect: Expect,
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A turn of a conversation, in the dialect of the recorded client.
+    Conversation(Dialect),
+    /// Vectors.
+    Vectors,
+    /// What only OpenAI's dialect has, so that the provider's own answer is passed on.
+    Passage,
 }
 
 /// A request.
@@ -121,24 +138,23 @@ impl Text {
 // === impl Case ===
 
 impl Case {
-    /// Whether it is an operation that only OpenAI's dialect has here, so that the answer is passed on.
-    pub fn stays_in_its_dialect(&self) -> bool {
-        ["/embeddings", "/images/generations"].iter().any(|path| self.client_request.path.ends_with(path))
+    /// What the client asks for; `None` where that is nothing that is replayed.
+    pub fn asked(&self) -> Option<Asked> {
+        let path = self.client_request.path.as_str();
+        let ends = |end: &str| path.ends_with(end);
+        match Dialect::of(path) {
+            Some(dialect) => Some(Asked::Conversation(dialect)),
+            None if ends("/embeddings") => Some(Asked::Vectors),
+            None if ends("/completions") || ends("/images/generations") || ends("/audio/speech") => {
+                Some(Asked::Passage)
+            }
+            None => None,
+        }
     }
 
-    /// Whether the client speaks Anthropic Messages.
-    pub fn client_is_anthropic(&self) -> bool {
-        self.client_request.path.ends_with("/messages")
-    }
-
-    /// Whether the client speaks Gemini.
-    pub fn client_is_gemini(&self) -> bool {
-        self.client_request.path.contains("enerateContent")
-    }
-
-    /// Whether the client speaks OpenAI Responses.
-    pub fn client_is_responses(&self) -> bool {
-        self.client_request.path.ends_with("/responses")
+    /// Whether the client speaks this dialect.
+    pub(crate) fn client_speaks(&self, dialect: Dialect) -> bool {
+        self.asked() == Some(Asked::Conversation(dialect))
     }
 
     /// Whether the provider speaks Anthropic Messages.

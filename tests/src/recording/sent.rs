@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::{Case, gemini};
+use super::{Case, Dialect, gemini};
 use crate::upstream::Seen;
 
 /// Where two requests may differ: said in other words, or added by the client library that was recorded.
@@ -74,7 +74,7 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     if shown != key {
         misses.push("sent without the deployment's key".to_owned());
     }
-    if anthropic && case.client_is_anthropic() {
+    if anthropic && case.client_speaks(Dialect::AnthropicMessages) {
         for beta in
             case.client_request.headers.get("anthropic-beta").into_iter().flat_map(|list| list.split(','))
         {
@@ -85,7 +85,7 @@ pub fn sent(case: &Case, prefix: &str, seen: &Seen) -> Vec<String> {
     }
     let (mut expected, mut actual) = (recorded.body.clone(), seen.json());
     // Anthropic's clients must send a cap that the recorded client did not have.
-    let cap_added = case.client_is_anthropic() && !has_cap(&expected);
+    let cap_added = case.client_speaks(Dialect::AnthropicMessages) && !has_cap(&expected);
     if azure {
         // The path names the deployment; a name in the body changes nothing.
         actual.as_object_mut().map(|body| body.remove("model"));

@@ -27,12 +27,12 @@ pub(super) fn whole(said: &Said) -> Bytes {
         let call = json!({"toolUseId": tool.id, "name": tool.name, "input": tool.input()});
         content.push(json!({"toolUse": call}));
     }
-    json!({
+    let mut answer = json!({
         "output": {"message": {"role": "assistant", "content": content}}, "stopReason": finish(said),
         "usage": usage(&said.used), "metrics": {"latencyMs": 1},
-    })
-    .to_string()
-    .into()
+    });
+    further(&mut answer, &said.used);
+    answer.to_string().into()
 }
 
 /// A streamed answer, one event an item.
@@ -55,7 +55,9 @@ pub(super) fn stream(said: &Said) -> Vec<Bytes> {
         let start = json!({"toolUse": {"toolUseId": tool.id, "name": tool.name}});
         out.block(Some(start), tool.arguments.iter().map(|piece| json!({"toolUse": {"input": piece}})));
     }
-    out.push("messageStop", &json!({"stopReason": finish(said)}));
+    let mut stop = json!({"stopReason": finish(said)});
+    further(&mut stop, &said.used);
+    out.push("messageStop", &stop);
     out.push("metadata", &json!({"usage": usage(&said.used), "metrics": {"latencyMs": 1}}));
     out.events
 }
@@ -150,6 +152,14 @@ fn frame(headers: &[(&str, &str)], payload: &Value) -> Bytes {
 fn finish(said: &Said) -> String {
     let found = if said.tools.is_empty() { "end_turn" } else { "tool_use" };
     said.finish.clone().unwrap_or_else(|| found.to_owned())
+}
+
+/// What Claude's own answer says besides, as Converse hands it on.
+fn further(answer: &mut Value, used: &Used) {
+    if used.reasoning > 0 {
+        let details = json!({"thinking_tokens": used.reasoning});
+        answer["additionalModelResponseFields"] = json!({"usage": {"output_tokens_details": details}});
+    }
 }
 
 fn usage(used: &Used) -> Value {

@@ -156,7 +156,7 @@ impl Seat {
             StreamUsage::Always => UsageForm::Always,
             StreamUsage::Never => UsageForm::Never,
         };
-        for quirk in self.row.quirks_for(&self.model) {
+        for quirk in self.row.quirks_for(&self.model, None) {
             if let Quirk::ReasoningField(field) = quirk {
                 script.reasoning_field.clone_from(field);
             }

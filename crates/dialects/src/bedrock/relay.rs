@@ -5,7 +5,7 @@ use gatewright_core::{Frame, Json, JsonLimits, Peek, RawEvent, Relay, Result};
 use serde::Deserialize;
 
 use super::error;
-use super::usage::UsageIn;
+use super::usage::{Further, UsageIn};
 use crate::anthropic::reply_decode::unreadable;
 use crate::anthropic::stream_decode::cut;
 use crate::aws_events::{self, Kind};
@@ -28,7 +28,10 @@ pub(super) fn reply(body: Bytes) -> Result<Frame> {
     if !json.has("output") {
         return Err(unreadable("no output"));
     }
-    let usage = json.get::<UsageIn>("usage").map_err(|_| unreadable("bad usage"))?.map(|usage| usage.usage());
+    let usage = json
+        .get::<UsageIn>("usage")
+        .map_err(|_| unreadable("bad usage"))?
+        .map(|usage| usage.usage(Further::default()));
     let content = json.raw("output").map_or(0, <[u8]>::len);
     Ok(Frame { data: body, usage, content: u32::try_from(content).unwrap_or(u32::MAX), last: true })
 }
@@ -52,7 +55,7 @@ impl Relay for Pass {
             "metadata" => {
                 let metadata: Metadata =
                     serde_json::from_slice(event.data).map_err(|_| unreadable("bad metadata"))?;
-                peek.usage = metadata.usage.map(|usage| usage.usage());
+                peek.usage = metadata.usage.map(|usage| usage.usage(Further::default()));
                 self.whole = self.stopped;
                 peek.last = self.whole;
             }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::usage::UsageIn;
+use super::usage::{Further, UsageIn};
 use super::{content_decode, words};
 use crate::anthropic::reply_decode::{malformed, unwrap_json_tool};
 
@@ -20,6 +20,8 @@ struct Reply<'a> {
     #[serde(borrow)]
     stop_reason: Cow<'a, str>,
     usage: Option<UsageIn>,
+    #[serde(default)]
+    additional_model_response_fields: Further,
     service_tier: Option<Tier>,
     trace: Option<Value>,
 }
@@ -49,9 +51,10 @@ pub(super) fn reply(body: &[u8]) -> Result<Answer> {
     let mut parts = content_decode::parts(reply.output.message.content).map_err(|err| malformed(&err))?;
     let mut finish = words::finish(&reply.stop_reason);
     unwrap_json_tool(&mut parts, &mut finish);
+    let further = reply.additional_model_response_fields;
     Ok(Answer {
         service_tier: reply.service_tier.map(|tier| tier.kind),
-        usage: reply.usage.as_ref().map(UsageIn::usage),
+        usage: reply.usage.as_ref().map(|usage| usage.usage(further)),
         choices: vec![Choice {
             index: 0,
             parts,

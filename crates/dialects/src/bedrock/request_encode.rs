@@ -26,6 +26,10 @@ pub(super) const OWN_FIELDS: [&str; 6] = [
     "requestMetadata",
 ];
 
+/// Where Claude's own answer counts what it thought: Converse's counts leave that out. A path that leads nowhere is passed
+/// over.
+const THOUGHT_TOKENS: &str = "/usage/output_tokens_details";
+
 /// Fields that were used on the way or ask for what every answer has.
 const USED_FIELDS: [&str; 6] =
     ["additionalModelRequestFields", "outputConfig", "stream_options", "thinking", "top_k", "output_config"];
@@ -44,6 +48,8 @@ struct Request<'a> {
     output_config: OutputConfig<'a>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     additional_model_request_fields: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    additional_model_response_field_paths: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_tier: Option<ServiceTier<'a>>,
     #[serde(flatten)]
@@ -97,6 +103,7 @@ pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> B
         },
         output_config: OutputConfig::new(chat, fields.effort, output),
         additional_model_request_fields: fields.fields,
+        additional_model_response_field_paths: (strict && !asks_for_fields(chat)).then_some([THOUGHT_TOKENS]),
         tool_config: (!tools.tools.is_empty()).then_some(tools),
         service_tier: service_tier(chat, losses),
         extra: own_fields(chat, losses),
@@ -143,6 +150,11 @@ fn service_tier<'a>(chat: &'a Chat, losses: &mut Losses) -> Option<ServiceTier<'
             None
         }
     }
+}
+
+/// Whether the client says itself what it wants of the model's own answer.
+fn asks_for_fields(chat: &Chat) -> bool {
+    chat.extra.contains_key("additionalModelResponseFieldPaths")
 }
 
 fn own_fields<'a>(chat: &'a Chat, losses: &mut Losses) -> BTreeMap<&'a str, &'a Value> {

@@ -8,7 +8,7 @@ use gatewright_core::{Decode, RawEvent, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::usage::UsageIn;
+use super::usage::{Further, UsageIn};
 use super::{citations, error, words};
 use crate::anthropic::reply_decode::malformed;
 use crate::anthropic::stream_decode::cut;
@@ -22,6 +22,7 @@ pub(super) struct Decoder {
     parts: u32,
     calls: u32,
     answers: u32,
+    further: Further,
     finished: bool,
     ended: bool,
 }
@@ -116,6 +117,8 @@ struct BlockStop {
 struct MessageStop<'a> {
     #[serde(borrow)]
     stop_reason: Cow<'a, str>,
+    #[serde(default)]
+    additional_model_response_fields: Further,
 }
 
 #[derive(Deserialize)]
@@ -244,7 +247,8 @@ impl Decoder {
     }
 
     fn stop(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<()> {
-        let MessageStop { stop_reason } = read(data)?;
+        let MessageStop { stop_reason, additional_model_response_fields } = read(data)?;
+        self.further = additional_model_response_fields;
         self.begin(out);
         self.open.drain(..).for_each(|open| close(open, out));
         let reason = match words::finish(&stop_reason) {
@@ -263,7 +267,7 @@ impl Decoder {
         let Metadata { usage } = read(data)?;
         if let Some(usage) = usage {
             self.begin(out);
-            out.push(Event::Usage(usage.usage()));
+            out.push(Event::Usage(usage.usage(self.further)));
         }
         if self.finished {
             self.end(out);

@@ -2,6 +2,7 @@
 
 use gatewright_core::Usage;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ttl::Ttl;
 
@@ -14,6 +15,20 @@ pub(super) struct UsageIn {
     cache_read_input_tokens: Option<u64>,
     cache_write_input_tokens: Option<u64>,
     cache_details: Option<Vec<CacheDetail>>,
+}
+
+/// `additionalModelResponseFields`, as far as Claude counts there; what else stands there has any form.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(from = "Value")]
+pub(super) struct Further {
+    thought: u64,
+}
+
+impl From<Value> for Further {
+    fn from(fields: Value) -> Self {
+        let thought = fields.pointer("/usage/output_tokens_details/thinking_tokens").and_then(Value::as_u64);
+        Self { thought: thought.unwrap_or_default() }
+    }
 }
 
 /// `usage` as a client gets it.
@@ -41,7 +56,7 @@ struct CacheDetail {
 
 impl UsageIn {
     /// The canonical usage. What the details do not explain was written for the default five minutes.
-    pub(super) fn usage(&self) -> Usage {
+    pub(super) fn usage(&self, further: Further) -> Usage {
         let details = self.cache_details.iter().flatten();
         let hour =
             details.clone().filter(|detail| detail.ttl == Ttl::OneHour).map(|detail| detail.input_tokens);
@@ -55,6 +70,7 @@ impl UsageIn {
             cache_write_5m: written.saturating_sub(hour),
             cache_write_1h: hour,
             cache_in_input: false,
+            reasoning: further.thought.min(self.output_tokens),
             ..Usage::default()
         }
     }

@@ -80,11 +80,12 @@ pub(super) fn done_reason(finish: Finish) -> &'static str {
     }
 }
 
-/// The arguments of a call as an object. What is none, because the model wrote bad JSON, is kept as the text of one
-/// field.
+/// The arguments of a call as an object; a model that has none may write nothing or `null`. What is none, because the
+/// model wrote bad JSON, is kept as the text of one field.
 pub(super) fn arguments(text: &str) -> Map<String, Value> {
     match serde_json::from_str(text) {
         Ok(Value::Object(arguments)) => arguments,
+        Ok(Value::Null) => Map::new(),
         _ if text.trim().is_empty() => Map::new(),
         _ => [("invalid_arguments".to_owned(), text.into())].into_iter().collect(),
     }

@@ -38,7 +38,16 @@ pub(crate) fn adapted<'a>(
             (azure::row(row, &version), base.map(|base| azure::resource(&base).to_owned()))
         }
         "replicate" => (replicate::row(row, model), base),
+        "azure_ai" => (Cow::Borrowed(row), base.map(|base| azure::foundry(&base).to_owned())),
         _ => (Cow::Borrowed(row), base),
+    }
+}
+
+/// Whether what a provider speaks besides its own dialect is spoken at this host.
+pub(crate) fn answers(provider: &str, host: &str) -> bool {
+    match provider {
+        "azure_ai" => azure::is_foundry(host),
+        _ => true,
     }
 }
 
