@@ -128,23 +128,27 @@ impl Events {
     }
 }
 
-/// One message of Amazon's event stream.
 fn frame(headers: &[(&str, &str)], payload: &Value) -> Bytes {
+    let headers: Vec<_> = headers.iter().copied().chain([(":content-type", "application/json")]).collect();
+    message(&headers, payload.to_string().as_bytes())
+}
+
+/// One message of Amazon's event stream.
+pub(super) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
     let mut head = BytesMut::new();
-    for (name, value) in headers.iter().chain([&(":content-type", "application/json")]) {
+    for (name, value) in headers {
         head.put_u8(name.len() as u8);
         head.put_slice(name.as_bytes());
         head.put_u8(7);
         head.put_u16(value.len() as u16);
         head.put_slice(value.as_bytes());
     }
-    let payload = payload.to_string();
     let mut out = BytesMut::new();
     out.put_u32((12 + head.len() + payload.len() + 4) as u32);
     out.put_u32(head.len() as u32);
     out.put_u32(crc32fast::hash(&out));
     out.put_slice(&head);
-    out.put_slice(payload.as_bytes());
+    out.put_slice(payload);
     out.put_u32(crc32fast::hash(&out));
     out.freeze()
 }

@@ -5,6 +5,7 @@ mod cohere;
 mod completions;
 mod converse;
 mod gemini;
+mod guise;
 mod media;
 mod ollama;
 mod openai;
@@ -24,6 +25,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 pub use cohere::UNBILLED;
+pub use guise::Guise;
 pub use script::{Answer, Chunks, Ends, Gate, Pause, Said, Script, Stop, ToolUse, UsageForm, Used};
 
 /// The longest that a test waits for something that should happen within a moment.

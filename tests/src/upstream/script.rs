@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::Guise;
+
 /// What one request gets.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -32,6 +34,8 @@ pub struct Script {
     pub usage: UsageForm,
     /// The field in which OpenAI's dialect carries reasoning.
     pub reasoning_field: String,
+    /// Whose clothes OpenAI's dialect wears.
+    pub guise: Option<Guise>,
 }
 
 /// What is said.
@@ -191,6 +195,7 @@ impl Default for Script {
             done: true,
             usage: UsageForm::Asked,
             reasoning_field: "reasoning_content".to_owned(),
+            guise: None,
         }
     }
 }

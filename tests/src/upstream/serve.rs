@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 
 use super::media::Medium;
 use super::{
-    Answer, Chunks, End, Ends, Said, Script, Seen, State, anthropic, cohere, completions, converse, gemini,
-    ollama, openai, responses, vectors,
+    Answer, Chunks, End, Ends, Guise, Said, Script, Seen, State, anthropic, cohere, completions, converse,
+    gemini, ollama, openai, responses, vectors,
 };
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -57,7 +57,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Rep
         guard.end = End::Cut;
         return Err(io::Error::other("cut before the head"));
     }
-    let wire = Wire::of(&seen);
+    let wire = script.guise.map_or_else(|| Wire::of(&seen), Wire::Dressed);
     let id = format!("{}{}", wire.id_prefix(), seen.number);
     let (content_type, events) = wire.write(&id, &seen, &script);
     guard.state.note(seen.number, |bill| {
@@ -240,6 +240,8 @@ enum Wire {
     Predictions,
     OllamaEmbed,
     Media(Medium),
+    /// OpenAI's in clothes of a provider's own.
+    Dressed(Guise),
 }
 
 impl Wire {
@@ -297,6 +299,9 @@ impl Wire {
             Answer::Error(message) => (json_type, vec![self.error(script.status, message)]),
             Answer::Said(said) => {
                 let body = seen.json();
+                if let Self::Dressed(guise) = self {
+                    return guise.write(id, seen, script, said);
+                }
                 if let Self::Media(medium) = self {
                     return (medium.content_type().to_owned(), vec![medium.whole()]);
                 }
@@ -343,6 +348,7 @@ impl Wire {
             Self::Embed => cohere::vectors(id, body, &said.used),
             Self::CohereRanking => cohere::ranking(id, body),
             Self::Ranking => openai::ranking(model, body, &said.used),
+            Self::Dressed(_) => unreachable!("it writes its answers itself"),
         }
     }
 
@@ -377,6 +383,7 @@ impl Wire {
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
             Self::Ollama | Self::OllamaEmbed => ollama::error(message),
             Self::Converse | Self::Claude | Self::Invoked => converse::error(message),
+            Self::Dressed(guise) => guise.error(status, message),
         }
     }
 
@@ -388,6 +395,7 @@ impl Wire {
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error_event(message),
             Self::Ollama => ollama::error(message),
             Self::Converse | Self::Claude => converse::error_event(message),
+            Self::Dressed(guise) => guise.error_event(message),
             _ => openai::error_event(message),
         }
     }

@@ -41,6 +41,22 @@ pub(super) fn invoked(asked: &Value, used: &Used) -> Bytes {
     told.to_string().into()
 }
 
+/// IBM's.
+pub(super) fn of_ibm(asked: &Value, used: &Used) -> Value {
+    let results: Vec<Value> =
+        vectors(list(&asked["inputs"]).iter()).map(|vector| json!({"embedding": vector})).collect();
+    json!({"model_id": asked["model_id"], "results": results, "input_token_count": used.input})
+}
+
+/// A ranking in IBM's form: the last document first.
+pub(super) fn ranking_of_ibm(asked: &Value, used: &Used) -> Value {
+    let count = list(&asked["inputs"]).len();
+    let most = asked["parameters"]["return_options"]["top_n"].as_u64().map_or(count, |most| most as usize);
+    let results: Vec<Value> =
+        (0..count).rev().take(most).map(|place| json!({"index": place, "score": 7.5})).collect();
+    json!({"model_id": asked["model_id"], "results": results, "input_token_count": used.input})
+}
+
 fn vectors<'a>(texts: impl Iterator<Item = &'a Value>) -> impl Iterator<Item = Value> {
     texts.enumerate().map(|(place, text)| vector(place, text))
 }

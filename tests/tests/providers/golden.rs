@@ -15,7 +15,7 @@ use crate::seat::{Seat, read, whole_of};
 
 /// What every HTTP request has, or what differs from call to call.
 const NOT_SHOWN: &[&str] =
-    &["host", "content-length", "user-agent", "traceparent", "accept", "accept-encoding"];
+    &["host", "content-length", "user-agent", "traceparent", "accept", "accept-encoding", "x-amz-date"];
 
 /// What stands in the files for the model's name, which the top of a file tells.
 const MODEL: &str = "{model}";
@@ -31,7 +31,7 @@ pub fn sent((seat, files): (&Seat, &str), seen: &Seen, dropped: &str) -> Value {
     let headers: BTreeMap<&str, String> = seen
         .headers
         .iter()
-        .map(|(name, value)| (name.as_str(), without_boundary(value.to_str().unwrap())))
+        .map(|(name, value)| (name.as_str(), shown(value.to_str().unwrap())))
         .filter(|(name, _)| !NOT_SHOWN.contains(name))
         .collect();
     json!({
@@ -59,7 +59,7 @@ fn common_headers(asked: &mut Map<String, Value>) -> Map<String, Value> {
 }
 
 fn strip(ask: &mut Value, common: &Map<String, Value>) {
-    if let Some(headers) = ask["headers"].as_object_mut() {
+    if let Some(headers) = ask.get_mut("headers").and_then(Value::as_object_mut) {
         headers.retain(|name, value| common.get(name) != Some(value));
     }
 }
@@ -135,10 +135,11 @@ fn encoded(name: &str) -> String {
     utf8_percent_encode(name, SEGMENT).to_string()
 }
 
-fn without_boundary(value: &str) -> String {
-    value
-        .split_once("boundary=")
-        .map_or_else(|| value.to_owned(), |(kind, _)| format!("{kind}boundary={{boundary}}"))
+/// A header without what differs from call to call: a form's boundary, and all of a signature but its scheme.
+fn shown(value: &str) -> String {
+    let signed = value.split_once(" Credential=").map(|(scheme, _)| scheme.to_owned());
+    let bounded = || value.split_once("boundary=").map(|(kind, _)| format!("{kind}boundary={{boundary}}"));
+    signed.or_else(bounded).unwrap_or_else(|| value.to_owned())
 }
 
 fn first_difference(wanted: &str, text: &str) -> String {

@@ -3,6 +3,5 @@
 mod ask;
 mod golden;
 mod matrix;
-mod own;
 mod rows;
 mod seat;

@@ -7,19 +7,22 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use gatewright_catalogue::{Catalogue, StreamUsage};
+use gatewright_catalogue::Catalogue;
 use gatewright_tests::answer::Got;
 use gatewright_tests::client::{Client, Response, chat};
 use gatewright_tests::gateway::Gateway;
-use gatewright_tests::upstream::{Answer, Ends, Said, Script, Seen, Upstream};
+use gatewright_tests::upstream::{Answer, Ends, Guise, Said, Script, Seen, Upstream};
 use serde_json::{Map, Value, json};
 
 use crate::ask::{self, Ask, Reads};
 use crate::golden::{expect, sent};
-use crate::seat::{Seat, folder, folders, has_own_wire, read};
+use crate::seat::{Seat, folder, folders, read};
 
 /// What a provider may answer in place of an answer.
 const FAILURES: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
+
+/// What a token server answers.
+const TOKEN: &str = r#"{"access_token": "t-fake", "expires_in": 3600}"#;
 
 /// The tool through which an object is asked for where nothing else serves.
 const OBJECT_TOOL: &str = "json_tool_call";
@@ -71,7 +74,7 @@ fn every_case_has_a_row_and_names_its_source() {
 
 #[test]
 fn whatever_a_row_says_of_some_models_is_tried_with_one_of_them() {
-    for row in Catalogue::builtin().providers().iter().filter(|row| !has_own_wire(row)) {
+    for row in Catalogue::builtin().providers() {
         let models = read(&folder(row).join("models"));
         let names: Vec<&str> = models.lines().filter_map(|line| line.split(' ').next()).collect();
         for some in &row.models {
@@ -91,8 +94,9 @@ impl Scene {
         let upstream = Upstream::start();
         let next: Arc<Mutex<Option<Script>>> = Arc::default();
         let played = next.clone();
-        upstream.choose(move |seen| match seen.method.as_str() {
-            "GET" => Some(picture()),
+        upstream.choose(move |seen| match seen.path.rsplit('/').next() {
+            Some("a.png") => Some(raw("image/png", "a picture")),
+            Some("oauth" | "token") => Some(raw("application/json", TOKEN)),
             _ => played.lock().unwrap().clone().map(|script| fitted(script, seen)),
         });
         let list: String = seats.iter().map(|seat| seat.deployments(&upstream)).collect();
@@ -117,8 +121,7 @@ impl Scene {
         };
         let answer = ask.ask(&self.client, &group, (false, &self.upstream.base()));
         self.calls += 1;
-        let mut seen = self.upstream.seen_from(before);
-        seen.retain(|seen| seen.method == "POST");
+        let mut seen = self.asked_since(before);
         // Those of one call go out side by side.
         seen.sort_by(|a, b| a.body.cmp(&b.body));
         let Some(first) = seen.first() else {
@@ -131,14 +134,16 @@ impl Scene {
         if seen.len() > 1 {
             outcome["requests"] = json!(seen.len());
         }
-        self.understood(seat, ask, &answer, false);
+        self.understood(seat, ask, (&answer, first), false);
         if ask.streams {
+            let before = self.upstream.count();
             let answer = ask.ask(&self.client, &group, (true, &self.upstream.base()));
             self.calls += 1;
             assert_eq!(answer.status, 200, "{} {} streamed: {}", seat.name(), ask.name, answer.text());
-            self.understood(seat, ask, &answer, true);
+            let seen = self.asked_since(before).swap_remove(0);
+            self.understood(seat, ask, (&answer, &seen), true);
             if ask.name == "chat: a text" {
-                outcome["streamed"] = sent((seat, &self.upstream.base()), &self.upstream.last(), "");
+                outcome["streamed"] = sent((seat, &self.upstream.base()), &seen, "");
             }
         } else {
             outcome["cost"] = json!(answer.header("x-litellm-response-cost"));
@@ -146,8 +151,14 @@ impl Scene {
         outcome
     }
 
+    fn asked_since(&self, before: usize) -> Vec<Seen> {
+        let mut seen = self.upstream.seen_from(before);
+        seen.retain(asks);
+        seen
+    }
+
     /// Checks that the client reads what the provider said.
-    fn understood(&mut self, seat: &Seat, ask: &Ask, answer: &Response, stream: bool) {
+    fn understood(&mut self, seat: &Seat, ask: &Ask, (answer, seen): (&Response, &Seen), stream: bool) {
         let name = format!("{} {}{}", seat.name(), ask.name, if stream { " streamed" } else { "" });
         if let Reads::Whole(pointer) = ask.reads {
             let has =
@@ -156,9 +167,9 @@ impl Scene {
         }
         let got = ask.reads.read(answer, stream);
         assert!(got.faults.is_empty(), "{name}: {:?}\n{}", got.faults, answer.text());
-        let playing = sayable(&ask.said, &self.upstream.last());
+        let playing = sayable(&ask.said, seen, seat.guise());
         said(&playing, &got, &name);
-        if stream && seat.row.stream_usage() == StreamUsage::Never {
+        if !seat.tells_usage(stream) {
             return;
         }
         let used = playing.used;
@@ -177,7 +188,9 @@ impl Scene {
     fn failures(&mut self, seat: &Seat) -> Value {
         let mut told = Map::new();
         for status in FAILURES {
-            *self.next.lock().unwrap() = Some(Script::fails(status, "the fake provider's own words"));
+            let script =
+                Script { guise: seat.guise(), ..Script::fails(status, "the fake provider's own words") };
+            *self.next.lock().unwrap() = Some(script);
             let answer = self.client.chat(&seat.name(), "hi");
             assert!(answer.text().contains("own words"), "{} {status}: {}", seat.name(), answer.text());
             let kind = answer.json()["error"]["type"].clone();
@@ -210,23 +223,31 @@ impl Scene {
     }
 }
 
-/// A file that a gateway fetches.
-fn picture() -> Script {
-    let answer = Answer::Raw { content_type: "image/png".to_owned(), body: "a picture".into() };
+fn raw(content_type: &str, body: &'static str) -> Script {
+    let answer = Answer::Raw { content_type: content_type.to_owned(), body: body.into() };
     Script { answer, ..Script::default() }
+}
+
+/// Whether it asks for an answer, and not for a file, a token, or what else stands before or behind one.
+fn asks(seen: &Seen) -> bool {
+    seen.method == "POST" && !seen.path.ends_with("/oauth") && !seen.path.ends_with("/token")
 }
 
 /// What a model says that was asked this: one that was offered no tool calls none, one that only continues a text shows no
 /// thoughts, and not every API tells what its cache gave.
-fn sayable(said: &Said, seen: &Seen) -> Said {
+fn sayable(said: &Said, seen: &Seen, guise: Option<Guise>) -> Said {
     let mut said = said.clone();
     if !holds(seen, r#""look""#) && !said.tools.is_empty() {
         said = Said { used: said.used, ..Said::words(3) };
     }
     let path = seen.path.split('?').next().unwrap_or_default();
-    let continues = path.ends_with("/completions") && !path.ends_with("/chat/completions");
+    let texts = matches!(guise, Some(Guise::Tgi | Guise::Replicate | Guise::Fim));
+    let continues = texts || (path.ends_with("/completions") && !path.ends_with("/chat/completions"));
     if continues {
         said.reasoning.clear();
+    }
+    if guise == Some(Guise::GigaChat) {
+        said.tools.truncate(1);
     }
     if continues || seen.path.ends_with("/api/chat") || seen.path.ends_with("/v2/chat") {
         said.used.cached = 0;
@@ -237,7 +258,7 @@ fn sayable(said: &Said, seen: &Seen) -> Said {
 /// The script as a provider plays it: an object that is asked for by a tool is the tool's arguments.
 fn fitted(mut script: Script, seen: &Seen) -> Script {
     if let Answer::Said(said) = &mut script.answer {
-        *said = sayable(said, seen);
+        *said = sayable(said, seen, script.guise);
         if holds(seen, OBJECT_TOOL) {
             let pieces = std::mem::take(&mut said.text);
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gatewright_catalogue::{Catalogue, ProviderRow, Quirk, StreamUsage};
 use gatewright_core::Dialect;
-use gatewright_tests::upstream::{Answer, Script, UNBILLED, Upstream, UsageForm, Used};
+use gatewright_tests::upstream::{Answer, Guise, Script, UNBILLED, Upstream, UsageForm, Used};
 use http::Uri;
 use serde_json::{Value, json};
 
@@ -39,8 +39,7 @@ pub struct Seat {
 impl Seat {
     /// Those of every row. Endpoints of which no more is known than their dialect share a folder.
     pub fn all() -> Vec<Self> {
-        let rows = Catalogue::builtin().providers().iter();
-        rows.filter(|row| !has_own_wire(row)).flat_map(Self::of).collect()
+        Catalogue::builtin().providers().iter().flat_map(Self::of).collect()
     }
 
     fn of(row: &'static ProviderRow) -> Vec<Self> {
@@ -115,6 +114,11 @@ impl Seat {
         for (name, _) in unsaid {
             params[name] = json!(name);
         }
+        // What its folder says besides; `null` says nothing.
+        if let Ok(more) = fs::read_to_string(folder(row).join("params.json")) {
+            let more: Value = serde_json::from_str(&more.replace("{upstream}", &upstream.base())).unwrap();
+            params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        }
         let priced = |name: String, prices: Value| {
             let mut params = params.clone();
             params.as_object_mut().unwrap().extend(prices.as_object().unwrap().clone());
@@ -138,6 +142,26 @@ impl Seat {
         plain * 1000 + used.cached * 500 + used.cache_write * 1250 + used.output * 2000
     }
 
+    /// The clothes that its provider puts around OpenAI's dialect.
+    pub fn guise(&self) -> Option<Guise> {
+        Some(match &*self.row.id {
+            "gigachat" => Guise::GigaChat,
+            "replicate" => Guise::Replicate,
+            "sagemaker" => Guise::Tgi,
+            "sagemaker_chat" | "sagemaker_nova" => Guise::Sagemaker,
+            "sap" => Guise::Sap,
+            "text-completion-codestral" => Guise::Fim,
+            "watsonx" => Guise::Watsonx,
+            _ => return None,
+        })
+    }
+
+    /// Whether its provider tells what a whole answer, or a stream, used.
+    pub fn tells_usage(&self, stream: bool) -> bool {
+        let in_streams = self.row.stream_usage() != StreamUsage::Never;
+        !matches!(self.guise(), Some(Guise::Tgi | Guise::Replicate)) && (in_streams || !stream)
+    }
+
     /// The usage as this provider tells it.
     pub fn tells(&self, used: Used) -> Used {
         match self.row.quirks.contains(&Quirk::ReasoningBesideOutput) {
@@ -151,6 +175,7 @@ impl Seat {
         if let Answer::Said(said) = &mut script.answer {
             said.used = self.tells(said.used);
         }
+        script.guise = self.guise();
         script.usage = match self.row.stream_usage() {
             StreamUsage::Ask => UsageForm::Asked,
             StreamUsage::Always => UsageForm::Always,
@@ -179,12 +204,6 @@ pub fn whole_of(dialect: Dialect) -> PathBuf {
         .find(|seat| seat.dialect() == dialect && seat.is_whole())
         .expect("every dialect has one")
         .file()
-}
-
-/// Whether its wire is not its dialect's, so that the fake provider cannot play it: what it is sent stands in one file, and
-/// its answers are tested by themselves.
-pub fn has_own_wire(row: &ProviderRow) -> bool {
-    folder(row).join("model").exists()
 }
 
 /// The folder of a row.
