@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Got, GotUsage};
+use super::{Got, openai};
 
 /// Reads a whole answer.
 pub fn whole(body: &Value) -> Got {
@@ -46,15 +46,5 @@ fn take(body: &Value, got: &mut Got) {
             got.finish = Some(reason.to_owned());
         }
     }
-    let number = |value: &Value| value.as_u64().unwrap_or_default();
-    let usage = &body["usage"];
-    if let Some(input) = usage["prompt_tokens"].as_u64() {
-        got.usage = Some(GotUsage {
-            input,
-            output: number(&usage["completion_tokens"]),
-            cached: number(&usage["prompt_tokens_details"]["cached_tokens"]),
-            cache_write: number(&usage["cache_creation_input_tokens"]),
-            reasoning: number(&usage["completion_tokens_details"]["reasoning_tokens"]),
-        });
-    }
+    got.usage = openai::usage(&body["usage"]).or(got.usage);
 }

@@ -66,41 +66,6 @@ pub fn stream(body: &[u8]) -> Got {
     got
 }
 
-/// Reads a whole answer of `/v1/completions`.
-pub fn whole_text(body: &Value) -> Got {
-    let mut got = Got { model: text(&body["model"]), usage: usage(&body["usage"]), ..Got::default() };
-    continue_text(body, &mut got);
-    got
-}
-
-/// Puts a stream of `/v1/completions` together.
-pub fn stream_of_text(body: &[u8]) -> Got {
-    let mut got = Got::default();
-    let events = super::events(body);
-    if events.last().is_none_or(|(_, data)| data != "[DONE]") {
-        got.fault("the stream does not end with [DONE]");
-    }
-    for chunk in events.iter().filter_map(|(_, data)| serde_json::from_str::<Value>(data).ok()) {
-        if !chunk["error"].is_null() {
-            got.error = Some(chunk["error"].clone());
-            return got;
-        }
-        got.usage = usage(&chunk["usage"]).or(got.usage);
-        continue_text(&chunk, &mut got);
-    }
-    got
-}
-
-fn continue_text(body: &Value, got: &mut Got) {
-    if body["object"] != "text_completion" {
-        got.fault(format!("object is {}", body["object"]));
-    }
-    for choice in body["choices"].as_array().into_iter().flatten().filter(|choice| choice["index"] == 0) {
-        got.text.push_str(&text(&choice["text"]));
-        got.finish = choice["finish_reason"].as_str().map(str::to_owned).or(got.finish.take());
-    }
-}
-
 #[derive(Default)]
 struct Reader {
     id: Option<Value>,
@@ -208,7 +173,7 @@ fn read_parts(got: &mut Got, message: &Value) {
     }
 }
 
-fn usage(usage: &Value) -> Option<GotUsage> {
+pub(super) fn usage(usage: &Value) -> Option<GotUsage> {
     let number = |value: &Value| value.as_u64().unwrap_or_default();
     usage["prompt_tokens"].as_u64().map(|input| GotUsage {
         input,

@@ -133,8 +133,8 @@ fn frame(headers: &[(&str, &str)], payload: &Value) -> Bytes {
     message(&headers, payload.to_string().as_bytes())
 }
 
-/// One message of Amazon's event stream.
-pub(super) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
+/// One message of Amazon's event stream, with headers of text.
+pub fn message(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
     let mut head = BytesMut::new();
     for (name, value) in headers {
         head.put_u8(name.len() as u8);

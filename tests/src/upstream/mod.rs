@@ -25,6 +25,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 pub use cohere::UNBILLED;
+pub use converse::message as aws_message;
 pub use guise::Guise;
 pub use script::{Answer, Chunks, Ends, Gate, Pause, Said, Script, Stop, ToolUse, UsageForm, Used};
 

@@ -1,6 +1,6 @@
 //! What clients ask of every provider: an operation, a feature of it, and what the provider answers.
 
-use gatewright_tests::answer::{Got, anthropic, gemini, openai, responses};
+use gatewright_tests::answer::{Got, anthropic, completions, gemini, openai, responses};
 use gatewright_tests::client::{Client, Response, chat};
 use gatewright_tests::upstream::{Said, Used};
 use serde_json::{Value, json};
@@ -145,8 +145,8 @@ impl Reads {
             (Self::Responses, true) => responses::stream(&answer.body),
             (Self::Gemini, false) => gemini::whole(&answer.json()),
             (Self::Gemini, true) => gemini::stream(&answer.body),
-            (Self::Completions, false) => openai::whole_text(&answer.json()),
-            (Self::Completions, true) => openai::stream_of_text(&answer.body),
+            (Self::Completions, false) => completions::whole(&answer.json()),
+            (Self::Completions, true) => completions::stream(&answer.body),
             (Self::Whole(_), _) => Got::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Amazon SageMaker.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
+use gatewright_tests::upstream::aws_message;
 
 use super::*;
 
@@ -20,26 +21,8 @@ fn start() -> (Upstream, Gateway) {
     (upstream, gateway)
 }
 
-/// A message of Amazon's event stream.
-fn message((name, value): (&str, &str), payload: &[u8]) -> Bytes {
-    let mut headers = BytesMut::new();
-    headers.put_u8(name.len().try_into().unwrap());
-    headers.put_slice(name.as_bytes());
-    headers.put_u8(7);
-    headers.put_u16(value.len().try_into().unwrap());
-    headers.put_slice(value.as_bytes());
-    let mut out = BytesMut::new();
-    out.put_u32((16 + headers.len() + payload.len()).try_into().unwrap());
-    out.put_u32(headers.len().try_into().unwrap());
-    out.put_u32(crc32fast::hash(&out));
-    out.put_slice(&headers);
-    out.put_slice(payload);
-    out.put_u32(crc32fast::hash(&out));
-    out.freeze()
-}
-
 fn part(payload: &str) -> Bytes {
-    message((":event-type", "PayloadPart"), payload.as_bytes())
+    aws_message(&[(":event-type", "PayloadPart")], payload.as_bytes())
 }
 
 fn stream(messages: &[Bytes]) -> Script {
@@ -116,8 +99,8 @@ fn what_goes_wrong_is_told_in_the_containers_words() {
         "{}",
         response.text()
     );
-    let broken = message(
-        (":exception-type", "ModelStreamError"),
+    let broken = aws_message(
+        &[(":exception-type", "ModelStreamError")],
         br#"{"Message":"it took too long","ErrorCode":"ModelInvocationTimeExceeded"}"#,
     );
     upstream.push(stream(&[broken]));
