@@ -4,16 +4,24 @@
 const REGIONS: [&str; 9] =
     ["us.", "eu.", "apac.", "global.", "jp.", "au.", "us-gov.", "ca.", "global-standard/"];
 
-/// The name itself, without the operation and the place that LiteLLM lets stand before a model of Bedrock, without a region,
-/// and all without a date.
+/// The name itself, without the operation and the place that LiteLLM lets stand before a model of Bedrock, out of an
+/// ARN, without a region, and all without a date.
 pub(crate) fn forms(name: &str) -> Vec<&str> {
     let name = ["converse/", "invoke/"].iter().find_map(|way| name.strip_prefix(way)).unwrap_or(name);
     let mut names = vec![name];
     names.extend(name.split_once('/').filter(|(place, _)| is_place(place)).map(|(_, model)| model));
+    names.extend(in_arn(names.last().unwrap_or(&name)));
     let name = *names.last().unwrap_or(&name);
     names.extend(REGIONS.iter().find_map(|region| name.strip_prefix(region)));
     names.extend(names.clone().into_iter().filter_map(undated));
     names
+}
+
+/// The model that an ARN of Amazon's names; one of an operator's own profile names none.
+fn in_arn(name: &str) -> Option<&str> {
+    let resource = name.strip_prefix("arn:")?.splitn(5, ':').last()?;
+    let kinds = ["foundation-model/", "inference-profile/"];
+    kinds.iter().find_map(|kind| resource.strip_prefix(kind))
 }
 
 /// A name without the date or the `-latest` at its end (`-2024-08-06`, `-20250929`, `@20250929`).

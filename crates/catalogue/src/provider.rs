@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatewright_core::{Dialect, Operation, ReasoningControl};
+use gatewright_core::{Dialect, Operation, RankingForm, ReasoningControl};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -68,6 +68,9 @@ pub struct ProviderRow {
     /// Whether it has no operations but those of `paths`.
     #[serde(default)]
     pub only_paths: bool,
+    /// How it ranks documents, where that is not its dialect's way; `paths` says where (`rerank`).
+    #[serde(default)]
+    pub ranking: Option<RankingForm>,
     /// The values that stand in `{braces}` in the base URL, the paths and the headers, besides `{model}`.
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
@@ -133,6 +136,9 @@ pub struct Models {
     /// Where their operations stand below the base URL.
     #[serde(default)]
     pub paths: BTreeMap<String, String>,
+    /// How they rank documents.
+    #[serde(default)]
+    pub ranking: Option<RankingForm>,
 }
 
 /// A value that stands in an address.
@@ -290,6 +296,11 @@ impl ProviderRow {
         in_order
             .find_map(|paths| streamed.as_ref().and_then(|word| paths.get(word)).or_else(|| paths.get(word)))
             .map(String::as_str)
+    }
+
+    /// How a model of this name ranks documents, where that is not its dialect's way.
+    pub fn ranking_of(&self, model: &str) -> Option<RankingForm> {
+        self.models_of(model).find_map(|models| models.ranking).or(self.ranking)
     }
 
     fn models_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Models> {

@@ -37,6 +37,21 @@ fn a_model_is_found_under_the_names_that_configs_use() {
             "anthropic.claude-sonnet-4-5-20250929-v1:0",
             Some("anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ),
+        (
+            "bedrock",
+            "arn:aws:bedrock:us-west-2::foundation-model/cohere.rerank-v3-5:0",
+            Some("cohere.rerank-v3-5:0"),
+        ),
+        (
+            "bedrock",
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-pro-v1:0",
+            Some("eu.amazon.nova-pro-v1:0"),
+        ),
+        (
+            "bedrock",
+            "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/amazon.nova-pro-v1:0",
+            None,
+        ),
         ("together", "openai/gpt-oss-120b", Some("together_ai/openai/gpt-oss-120b")),
         ("ollama_chat", "gpt-4o", None),
         // Another provider's model of the same name costs something else.

@@ -33,7 +33,7 @@ mod embedding;
 pub use embedding::{Embedded, Embedding, EmbeddingCodec, EmbeddingInput, Encoding};
 
 mod rerank;
-pub use rerank::{Ranked, Ranking, Rerank, RerankCodec};
+pub use rerank::{Rank, Ranked, Ranking, RankingForm, Rerank, RerankCodec};
 
 mod codec;
 pub use codec::{

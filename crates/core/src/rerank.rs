@@ -76,6 +76,12 @@ pub struct Ranked {
 // === impl Ranking ===
 
 impl Ranking {
+    /// Keeps no more than the best, where the provider answered all.
+    pub fn keep(&mut self, most: Option<u64>) {
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        self.ranked.truncate(most.unwrap_or(usize::MAX));
+    }
+
     /// Repeats the documents of the request, where the provider does not.
     pub fn repeat(&mut self, documents: &[Value]) {
         for ranked in self.ranked.iter_mut().filter(|ranked| ranked.document.is_none()) {
@@ -85,20 +91,39 @@ impl Ranking {
     }
 }
 
-/// How a dialect asks for a ranking and answers with one.
-pub trait RerankCodec: Send + Sync + 'static {
-    /// Reads a client's request.
-    fn decode_request(&self, body: &Json) -> Result<Rerank>;
-
-    /// Writes a request for an upstream. What cannot be carried is told to `losses`.
+/// How an upstream is asked for a ranking.
+pub trait Rank: Send + Sync + 'static {
+    /// Writes a request. What cannot be carried is told to `losses`.
     fn encode_request(&self, asked: &Rerank, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes>;
 
     /// Reads an upstream's answer.
     fn decode_reply(&self, body: &[u8]) -> Result<Ranking>;
+}
+
+/// How a dialect asks for a ranking and answers with one.
+pub trait RerankCodec: Rank {
+    /// Reads a client's request.
+    fn decode_request(&self, body: &Json) -> Result<Rerank>;
 
     /// Writes an answer for a client.
     fn encode_reply(&self, answer: &Ranking, style: &ReplyStyle) -> Bytes;
 
     /// Edits an answer of this dialect for a client of this dialect, and peeks its usage.
     fn relay_reply(&self, body: Bytes, style: &ReplyStyle) -> Result<Frame>;
+}
+
+/// The forms in which providers rank that do so in another form than their dialect's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RankingForm {
+    /// Cohere's, version 2.
+    Cohere,
+    /// That of Amazon Bedrock's agent runtime.
+    Bedrock,
+    /// That of Hugging Face's Text Embeddings Inference.
+    Tei,
+    /// That of NVIDIA's retrieval models.
+    Nvidia,
+    /// That of Google's Discovery Engine.
+    Vertex,
 }

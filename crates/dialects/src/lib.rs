@@ -11,6 +11,7 @@ mod lost;
 pub mod ndjson;
 mod ollama;
 mod openai;
+mod ranking;
 mod scan;
 mod signature;
 mod splitter;
@@ -18,13 +19,18 @@ pub mod sse;
 mod status;
 mod ttl;
 
-use gatewright_core::{Codec, Dialect};
+use gatewright_core::{Codec, Dialect, Rank, RankingForm};
 
 pub use splitter::Splitter;
 
 /// Anthropic Messages as Bedrock carries them through `invoke`.
 pub fn claude_on_bedrock() -> &'static dyn Codec {
     &bedrock::Claude
+}
+
+/// How rankings are asked for in a form that is not the dialect's own.
+pub fn ranking(form: RankingForm) -> &'static dyn Rank {
+    ranking::of(form)
 }
 
 /// The codec of a dialect.

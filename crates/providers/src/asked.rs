@@ -1,24 +1,21 @@
 //! Operations with one question and one answer, from the client's dialect to the upstream's and back.
 
 use bytes::Bytes;
-use gatewright_core::{
-    Call, Codec, Error, ErrorKind, Frame, Json, Losses, ModelFacts, Operation, ReplyStyle, Result,
-};
+use gatewright_core::{Call, Error, ErrorKind, Frame, Json, Losses, Operation, ReplyStyle, Result};
+
+use crate::endpoint::Endpoint;
+use crate::ordered::ordered;
 
 /// The request in the upstream's dialect.
-pub(crate) fn question(
-    call: &Call,
-    json: &Json,
-    (theirs, model): (&dyn Codec, &ModelFacts),
-    losses: &mut Losses,
-) -> Result<Bytes> {
+pub(crate) fn question(call: &Call, json: &Json, endpoint: &Endpoint, losses: &mut Losses) -> Result<Bytes> {
+    let (theirs, model) = (endpoint.codec, &endpoint.facts);
     match call.operation {
         Operation::Embeddings => {
             let (ours, theirs) = both(call, call.codec.embeddings(), theirs.embeddings())?;
             theirs.encode_request(&ours.decode_request(json)?, model, losses)
         }
         Operation::Rerank => {
-            let (ours, theirs) = both(call, call.codec.rerank(), theirs.rerank())?;
+            let (ours, theirs) = both(call, call.codec.rerank(), endpoint.rank())?;
             theirs.encode_request(&ours.decode_request(json)?, model, losses)
         }
         Operation::Chat | Operation::CountTokens => theirs.encode_request(call.chat()?, model, losses),
@@ -28,27 +25,13 @@ pub(crate) fn question(
 }
 
 /// The answer in the client's dialect.
-pub(crate) fn answer(call: &Call, theirs: &dyn Codec, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
-    let same = call.codec.dialect() == theirs.dialect();
+pub(crate) fn answer(call: &Call, endpoint: &Endpoint, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
+    let theirs = endpoint.codec;
     match call.operation {
-        Operation::Rerank => {
-            let (ours, theirs) = both(call, call.codec.rerank(), theirs.rerank())?;
-            let asked = call.body.json().filter(|json| json.has("return_documents"));
-            let asked = asked.map(|json| ours.decode_request(json)).transpose()?;
-            let repeats = asked.filter(|asked| asked.return_documents == Some(true));
-            if same && repeats.is_none() {
-                return theirs.relay_reply(body, style);
-            }
-            let mut ranking = theirs.decode_reply(&body)?;
-            if let Some(asked) = repeats {
-                ranking.repeat(&asked.documents);
-            }
-            Ok(whole(ours.encode_reply(&ranking, style), ranking.usage))
-        }
-        operation if operation != Operation::Embeddings => theirs.relay_answer(operation, body, style),
-        _ => {
+        Operation::Rerank => ranking(call, endpoint, body, style),
+        Operation::Embeddings => {
             let (ours, theirs) = both(call, call.codec.embeddings(), theirs.embeddings())?;
-            if same {
+            if call.codec.dialect() == endpoint.codec.dialect() {
                 return theirs.relay_reply(body, style);
             }
             let embedded = theirs.decode_reply(&body)?;
@@ -56,7 +39,27 @@ pub(crate) fn answer(call: &Call, theirs: &dyn Codec, body: Bytes, style: &Reply
             let encoding = asked.map(|asked| asked.encoding).unwrap_or_default();
             Ok(whole(ours.encode_reply(&embedded, encoding, style), embedded.usage))
         }
+        operation => theirs.relay_answer(operation, body, style),
     }
+}
+
+fn ranking(call: &Call, endpoint: &Endpoint, body: Bytes, style: &ReplyStyle) -> Result<Frame> {
+    let (ours, theirs) = both(call, call.codec.rerank(), endpoint.rank())?;
+    let relayed = call.codec.dialect() == endpoint.codec.dialect() && !endpoint.ranks_otherwise();
+    let asked = call.body.json().filter(|json| !relayed || json.has("return_documents"));
+    let asked = asked.map(|json| ours.decode_request(json)).transpose()?.unwrap_or_default();
+    let repeats = asked.return_documents == Some(true);
+    if relayed && !repeats {
+        return ours.relay_reply(body, style);
+    }
+    let mut ranking = theirs.decode_reply(&body)?;
+    ranking.keep(asked.top_n);
+    if repeats {
+        ranking.repeat(&asked.documents);
+    }
+    // Who says nothing of usage bills by the search, or nothing at all.
+    ranking.usage = ranking.usage.or_else(|| Some(ordered(call)));
+    Ok(whole(ours.encode_reply(&ranking, style), ranking.usage))
 }
 
 fn whole(data: Bytes, usage: Option<gatewright_core::Usage>) -> Frame {
@@ -65,11 +68,11 @@ fn whole(data: Bytes, usage: Option<gatewright_core::Usage>) -> Frame {
 }
 
 /// Both sides' codecs, where both dialects have the operation.
-fn both<T: ?Sized>(
+fn both<A: ?Sized, B: ?Sized>(
     call: &Call,
-    ours: Option<&'static T>,
-    theirs: Option<&'static T>,
-) -> Result<(&'static T, &'static T)> {
+    ours: Option<&'static A>,
+    theirs: Option<&'static B>,
+) -> Result<(&'static A, &'static B)> {
     ours.zip(theirs).ok_or_else(|| {
         Error::new(ErrorKind::Unsupported, format!("the provider has no {}", call.operation.as_str()))
     })

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gatewright_catalogue::{Also, Auth, Catalogue, ProviderRow, Quirk};
 use gatewright_core::{
-    Codec, Dialect, Framing, Json, Losses, ModelFacts, Operation, ReasoningControl, Relay, Result, Secret,
-    Usage, without_user,
+    Codec, Dialect, Framing, Json, Losses, ModelFacts, Operation, Rank, ReasoningControl, Relay, Result,
+    Secret, Usage, without_user,
 };
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{StatusCode, Uri};
@@ -31,6 +31,8 @@ pub(crate) struct Endpoint {
     operation_quirks: Vec<(Operation, Quirks)>,
     /// How the provider's wire differs from the dialect's.
     wire: Option<Box<dyn Wire>>,
+    /// How documents are ranked, where that is not the dialect's way.
+    ranking: Option<&'static dyn Rank>,
     addresses: Vec<Address>,
     base: String,
 }
@@ -56,10 +58,11 @@ impl Endpoint {
         let Special { model, addressed, params, codec } = Special::of(row, params, model);
         let params = &*params;
         let template = params.api_base.clone().or_else(|| first(&row.base_env, env));
-        let (row, template) = custom::adapted((row, model), template, &Fill::new(row, params, model, env));
+        let known = Fill::new(row, params, model, env);
+        let (row, template) = custom::adapted((row, model), template, &known);
         let row = &*row;
         let codec = codec.unwrap_or_else(|| gatewright_dialects::of(dialect));
-        let name: Arc<str> = full_name(row, row.bare(model)).into();
+        let name: Arc<str> = full_name(row, row.bare(model), &known).into();
         let fill = Fill::new(row, params, addressed.as_deref().unwrap_or(&name), env);
         let Some(template) = template.or_else(|| row.base_of(model).map(str::to_owned)) else {
             return Err(misconfigured(format!("provider '{}' needs an api_base", row.id)));
@@ -95,6 +98,7 @@ impl Endpoint {
             facts,
             headers: headers((row, model), params, &fill)?,
             wire,
+            ranking: row.ranking_of(model).map(gatewright_dialects::ranking),
             authorize,
             base: shown(&addresses, codec, &fill).unwrap_or(base),
             addresses,
@@ -168,6 +172,16 @@ impl Endpoint {
             Operation::Chat | Operation::CountTokens => Some(&self.quirks),
             _ => self.operation_quirks.iter().find(|(own, _)| *own == operation).map(|(_, quirks)| quirks),
         }
+    }
+
+    /// How documents are ranked; `None` where that is never done.
+    pub(crate) fn rank(&self) -> Option<&'static dyn Rank> {
+        self.ranking.or_else(|| self.codec.rerank().map(|codec| codec as &dyn Rank))
+    }
+
+    /// Whether documents are ranked in another way than the dialect's.
+    pub(crate) fn ranks_otherwise(&self) -> bool {
+        self.ranking.is_some()
     }
 
     /// The usage as it is billed, where the provider reports it otherwise.
@@ -278,8 +292,8 @@ fn settled(quirk: &Quirk, facts: &ModelFacts) -> Vec<Quirk> {
 }
 
 /// Short names stand for a provider's public models where its row says so.
-fn full_name(row: &ProviderRow, model: &str) -> String {
-    if let Some(name) = custom::model(row, model) {
+fn full_name(row: &ProviderRow, model: &str, known: &Fill<'_>) -> String {
+    if let Some(name) = custom::model(row, model, known) {
         return name;
     }
     let prefix = row.quirks_for(model, None).find_map(|quirk| match quirk {

@@ -99,12 +99,12 @@ impl Sent<'_> {
         if let Some(notes) = &self.notes {
             notes.note(self.endpoint.codec.facts(&body));
         }
-        let (call, codec) = (self.call, self.endpoint.codec);
+        let call = self.call;
         let frame = match call.operation {
             Operation::CountTokens => Frame { data: self.counted(body)?, ..Frame::default() },
             Operation::Chat if wants_stream => self.retold(&body)?,
             Operation::Chat => self.relayed(body)?,
-            _ => asked::answer(call, codec, body, &self.style())
+            _ => asked::answer(call, &self.endpoint, body, &self.style())
                 .map_err(|err| fault::inside(self.provider(), err))?,
         };
         let content_type = headers.get(CONTENT_TYPE).filter(|kind| is_text(kind)).cloned();

@@ -138,7 +138,7 @@ fn translated(
     losses: &mut Losses,
 ) -> Result<Json> {
     if !matches!(call.operation, Operation::Chat | Operation::CountTokens) {
-        let bytes = asked::question(call, json, (endpoint.codec, &endpoint.facts), losses)?;
+        let bytes = asked::question(call, json, endpoint, losses)?;
         return Json::parse(bytes, JsonLimits::default());
     }
     let mut chat = Cow::Borrowed(call.chat()?);

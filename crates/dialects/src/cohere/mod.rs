@@ -25,6 +25,8 @@ mod wire_in;
 mod wire_out;
 mod words;
 
+pub(crate) use rerank::Reranking;
+
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
@@ -65,7 +67,7 @@ impl Codec for Cohere {
     }
 
     fn rerank(&self) -> Option<&'static dyn RerankCodec> {
-        Some(&rerank::Reranking)
+        Some(&Reranking)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

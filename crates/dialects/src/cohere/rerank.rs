@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use gatewright_core::{
-    Error, ErrorKind, Frame, Json, Losses, ModelFacts, Ranked, Ranking, ReplyStyle, Rerank, RerankCodec,
-    Result, Usage,
+    Error, ErrorKind, Frame, Json, Losses, ModelFacts, Rank, Ranked, Ranking, ReplyStyle, Rerank,
+    RerankCodec, Result, Usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ use super::usage::UsageIn;
 use crate::json::{object, tells};
 
 /// The codec of `/v2/rerank`.
-pub(super) struct Reranking;
+pub(crate) struct Reranking;
 
 /// What the API knows beside the common fields.
 const OWN_FIELDS: [&str; 1] = ["priority"];
@@ -48,35 +48,7 @@ struct RankedOut {
     document: Option<Value>,
 }
 
-impl RerankCodec for Reranking {
-    fn decode_request(&self, body: &Json) -> Result<Rerank> {
-        let mut asked = Rerank::default();
-        for key in body.keys() {
-            match &*key {
-                "model" => {}
-                "query" => asked.query = body.string(&key)?.unwrap_or_default().into_owned(),
-                "documents" => asked.documents = body.get(&key)?.unwrap_or_default(),
-                "top_n" => asked.top_n = body.get(&key)?,
-                "rank_fields" => asked.rank_fields = body.get(&key)?,
-                "return_documents" => asked.return_documents = body.get(&key)?,
-                "max_chunks_per_doc" => asked.max_chunks_per_doc = body.get(&key)?,
-                "max_tokens_per_doc" => asked.max_tokens_per_doc = body.get(&key)?,
-                _ => {
-                    if let Some(value) = body.get(&key)? {
-                        asked.extra.insert(key.into_owned(), value);
-                    }
-                }
-            }
-        }
-        match asked.documents.iter().all(|document| document.is_string() || document.is_object()) {
-            true => Ok(asked),
-            false => {
-                let words = "invalid value for 'documents': expected texts or objects with fields of text";
-                Err(Error::new(ErrorKind::InvalidRequest, words).with_param("documents"))
-            }
-        }
-    }
-
+impl Rank for Reranking {
     fn encode_request(&self, asked: &Rerank, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
         let mut body = Map::new();
         body.insert("model".into(), (&*model.name).into());
@@ -104,6 +76,36 @@ impl RerankCodec for Reranking {
         };
         let usage = meta.as_ref().map(UsageIn::of_meta);
         Ok(Ranking { id, ranked: results.into_iter().map(ranked).collect(), usage })
+    }
+}
+
+impl RerankCodec for Reranking {
+    fn decode_request(&self, body: &Json) -> Result<Rerank> {
+        let mut asked = Rerank::default();
+        for key in body.keys() {
+            match &*key {
+                "model" => {}
+                "query" => asked.query = body.string(&key)?.unwrap_or_default().into_owned(),
+                "documents" => asked.documents = body.get(&key)?.unwrap_or_default(),
+                "top_n" => asked.top_n = body.get(&key)?,
+                "rank_fields" => asked.rank_fields = body.get(&key)?,
+                "return_documents" => asked.return_documents = body.get(&key)?,
+                "max_chunks_per_doc" => asked.max_chunks_per_doc = body.get(&key)?,
+                "max_tokens_per_doc" => asked.max_tokens_per_doc = body.get(&key)?,
+                _ => {
+                    if let Some(value) = body.get(&key)? {
+                        asked.extra.insert(key.into_owned(), value);
+                    }
+                }
+            }
+        }
+        match asked.documents.iter().all(|document| document.is_string() || document.is_object()) {
+            true => Ok(asked),
+            false => {
+                let words = "invalid value for 'documents': expected texts or objects with fields of text";
+                Err(Error::new(ErrorKind::InvalidRequest, words).with_param("documents"))
+            }
+        }
     }
 
     fn encode_reply(&self, answer: &Ranking, style: &ReplyStyle) -> Bytes {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gatewright_core::{
-    Frame, Json, Losses, ModelFacts, Ranked, Ranking, ReplyStyle, Rerank, RerankCodec, Result, Usage,
+    Frame, Json, Losses, ModelFacts, Rank, Ranked, Ranking, ReplyStyle, Rerank, RerankCodec, Result, Usage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -52,26 +52,7 @@ struct RankedOut<'a> {
     document: Option<&'a Value>,
 }
 
-impl RerankCodec for Reranking {
-    fn decode_request(&self, body: &Json) -> Result<Rerank> {
-        let mut asked = Rerank::default();
-        for key in body.keys() {
-            match &*key {
-                "model" => {}
-                "query" => asked.query = body.string(&key)?.unwrap_or_default().into_owned(),
-                "documents" => asked.documents = body.get(&key)?.unwrap_or_default(),
-                "top_n" => asked.top_n = body.get(&key)?,
-                "return_documents" => asked.return_documents = body.get(&key)?,
-                _ => {
-                    if let Some(value) = body.get(&key)? {
-                        asked.extra.insert(key.into_owned(), value);
-                    }
-                }
-            }
-        }
-        Ok(asked)
-    }
-
+impl Rank for Reranking {
     fn encode_request(&self, asked: &Rerank, model: &ModelFacts, losses: &mut Losses) -> Result<Bytes> {
         let mut body = Map::new();
         body.insert("model".into(), (&*model.name).into());
@@ -97,6 +78,27 @@ impl RerankCodec for Reranking {
         let used =
             |tokens: Tokens| Usage { input: tokens.total_tokens, cache_in_input: true, ..Usage::default() };
         Ok(Ranking { id, ranked: results.into_iter().map(ranked).collect(), usage: usage.map(used) })
+    }
+}
+
+impl RerankCodec for Reranking {
+    fn decode_request(&self, body: &Json) -> Result<Rerank> {
+        let mut asked = Rerank::default();
+        for key in body.keys() {
+            match &*key {
+                "model" => {}
+                "query" => asked.query = body.string(&key)?.unwrap_or_default().into_owned(),
+                "documents" => asked.documents = body.get(&key)?.unwrap_or_default(),
+                "top_n" => asked.top_n = body.get(&key)?,
+                "return_documents" => asked.return_documents = body.get(&key)?,
+                _ => {
+                    if let Some(value) = body.get(&key)? {
+                        asked.extra.insert(key.into_owned(), value);
+                    }
+                }
+            }
+        }
+        Ok(asked)
     }
 
     fn encode_reply(&self, answer: &Ranking, style: &ReplyStyle) -> Bytes {

@@ -1,8 +1,10 @@
-//! Azure OpenAI: deployments in the path of dated versions, and a version without dates that is OpenAI's own API.
+//! Azure OpenAI: deployments in the path of dated versions, and a version without dates that is OpenAI's own API. Azure AI
+//! Foundry: rankings.
 
 use std::borrow::Cow;
 
-use gatewright_catalogue::{ProviderRow, Quirk};
+use gatewright_catalogue::{Auth, ProviderRow, Quirk};
+use gatewright_core::Operation;
 
 /// Versions of the API that name the deployment in the body, as OpenAI does (Microsoft's "API version lifecycle").
 const UNDATED: [&str; 3] = ["v1", "latest", "preview"];
@@ -57,6 +59,23 @@ fn before<'a>(base: &'a str, segments: &str) -> &'a str {
     base.get(..root.len() + cut).unwrap_or(base)
 }
 
+/// Where Foundry's resources have Cohere's API. Deployments with an address of their own have it at their root.
+const OF_COHERE: &str = "/providers/cohere/v2/rerank";
+
+/// The row for a model of Foundry's. Rankings are Cohere's own API behind a bearer's key
+/// (<https://learn.microsoft.com/azure/ai-studio/how-to/deploy-models-cohere-rerank>).
+pub(super) fn ranker<'a>(row: &'a ProviderRow, base: Option<&str>, model: &str) -> Cow<'a, ProviderRow> {
+    if !model.to_ascii_lowercase().contains("rerank") {
+        return Cow::Borrowed(row);
+    }
+    let mut row = row.clone();
+    row.auth = Auth::Bearer;
+    if base.is_some_and(|base| is_foundry(base.trim_end_matches('/'))) {
+        row.paths.insert(Operation::Rerank.as_str().to_owned(), OF_COHERE.to_owned());
+    }
+    Cow::Owned(row)
+}
+
 #[cfg(test)]
 mod tests {
     use gatewright_catalogue::Catalogue;
@@ -107,5 +126,19 @@ mod tests {
     fn only_a_resource_of_foundrys_has_its_other_apis() {
         assert!(is_foundry("acme.services.ai.azure.com") && is_foundry("acme.openai.azure.com"));
         assert!(!is_foundry("acme.eastus2.models.ai.azure.com") && !is_foundry("127.0.0.1"));
+    }
+
+    #[test]
+    fn a_resource_ranks_below_coheres_name_and_a_deployment_at_its_root() {
+        let foundry = Catalogue::builtin().provider("azure_ai").unwrap();
+        for (base, path) in [
+            ("https://acme.services.ai.azure.com/", OF_COHERE),
+            ("https://x.eastus.models.ai.azure.com", "/v1/rerank"),
+        ] {
+            let row = ranker(foundry, Some(base), "Cohere-rerank-v4.0-pro");
+            let told = (row.paths.get("rerank").map(String::as_str), &row.auth);
+            assert_eq!(told, (Some(path), &Auth::Bearer), "{base}");
+        }
+        assert_eq!(*ranker(foundry, None, "gpt-4o"), *foundry);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use gatewright_catalogue::ProviderRow;
 use gatewright_core::Codec;
 
 use super::Special;
@@ -14,7 +15,7 @@ const REGION: &str = "aws_region_name";
 
 /// Reads a model's name, and the deployment's parameters that only Bedrock has.
 pub(super) fn special<'a>(params: &'a Params, name: &'a str) -> Special<'a> {
-    let Named { model, region, invoked } = Named::read(name);
+    let Named { model, region, invoked, arn } = Named::read(name);
     let mut params = Cow::Borrowed(params);
     if let Some(region) = region.filter(|_| !params.access.contains_key(REGION)) {
         params.to_mut().access.insert(REGION.to_owned(), region.into());
@@ -25,7 +26,7 @@ pub(super) fn special<'a>(params: &'a Params, name: &'a str) -> Special<'a> {
         params.to_mut().api_base = Some(endpoint.reveal().to_owned());
     }
     // A profile of the operator's own stands in for the model in the address, and in nothing else.
-    let addressed = params.access.get("model_id").map(|id| id.reveal().to_owned());
+    let addressed = params.access.get("model_id").map(|id| id.reveal()).or(arn).map(str::to_owned);
     Special { model, addressed, params, codec: codec(model, invoked) }
 }
 
@@ -35,17 +36,49 @@ fn codec(model: &str, invoked: bool) -> Option<&'static dyn Codec> {
     (invoked && is_claude).then(gatewright_dialects::claude_on_bedrock)
 }
 
+/// The agent runtime in place of the runtime, for models that rank. It takes no keys of Bedrock's
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>).
+pub(super) fn runtime<'a>(
+    row: &'a ProviderRow,
+    base: Option<String>,
+    model: &str,
+) -> (Cow<'a, ProviderRow>, Option<String>) {
+    if !ranks(model) {
+        return (Cow::Borrowed(row), base);
+    }
+    let mut row = row.clone();
+    row.key_env.clear();
+    (Cow::Owned(row), base.map(|base| base.replacen("bedrock-runtime", "bedrock-agent-runtime", 1)))
+}
+
+/// The ARN of a model that ranks: the agent runtime knows models by nothing else.
+pub(super) fn ranker(model: &str, region: Option<&str>) -> Option<String> {
+    let region = region.filter(|_| ranks(model))?;
+    let partition = match region.split_once('-') {
+        Some(("cn", _)) => "aws-cn",
+        Some(("us", rest)) if rest.starts_with("gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    Some(format!("arn:{partition}:bedrock:{region}::foundation-model/{model}"))
+}
+
+fn ranks(model: &str) -> bool {
+    model.contains(".rerank-")
+}
+
 struct Named<'a> {
     model: &'a str,
     region: Option<&'a str>,
     invoked: bool,
+    /// What names the model by itself, and stands in its address.
+    arn: Option<&'a str>,
 }
 
 // === impl Named ===
 
 impl<'a> Named<'a> {
     fn read(name: &'a str) -> Self {
-        let mut named = Self { model: name, region: None, invoked: false };
+        let mut named = Self { model: name, region: None, invoked: false, arn: None };
         while let Some((first, rest)) = named.model.split_once('/') {
             match first {
                 "converse" => {}
@@ -58,6 +91,9 @@ impl<'a> Named<'a> {
         // `arn:aws:bedrock:<region>:<account>:…`
         let of_arn = named.model.strip_prefix("arn:").and_then(|arn| arn.split(':').nth(2));
         named.region = named.region.or(of_arn.filter(|region| is_region(region)));
+        if let Some((_, model)) = named.model.split_once("::foundation-model/").filter(|_| of_arn.is_some()) {
+            named.arn = Some(std::mem::replace(&mut named.model, model));
+        }
         named
     }
 }
@@ -73,6 +109,8 @@ fn is_region(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_catalogue::Catalogue;
+
     use super::*;
 
     #[test]
@@ -84,12 +122,7 @@ mod tests {
             ("us-gov-west-1/amazon.titan", "amazon.titan", Some("us-gov-west-1"), false),
             ("invoke/us-east-1/anthropic.claude-v2", "anthropic.claude-v2", Some("us-east-1"), true),
             (arn, arn, Some("eu-west-3"), false),
-            (
-                "arn:aws:bedrock:us-east-1::foundation-model/x",
-                "arn:aws:bedrock:us-east-1::foundation-model/x",
-                Some("us-east-1"),
-                false,
-            ),
+            ("arn:aws:bedrock:us-east-1::foundation-model/x", "x", Some("us-east-1"), false),
             ("llama/arn:x", "llama/arn:x", None, false),
         ] {
             let named = Named::read(name);
@@ -103,5 +136,42 @@ mod tests {
         assert_eq!(special(&params, "us-east-1/m").params.access[REGION].reveal(), "us-east-1");
         params.access.insert(REGION.to_owned(), "eu-west-1".into());
         assert_eq!(special(&params, "us-east-1/m").params.access[REGION].reveal(), "eu-west-1");
+    }
+
+    #[test]
+    fn a_model_of_amazons_own_is_addressed_by_its_arn_and_known_by_its_name() {
+        let arn = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0";
+        let params = Params::default();
+        let special = special(&params, arn);
+        assert_eq!((special.model, special.addressed.as_deref()), ("amazon.nova-pro-v1:0", Some(arn)));
+    }
+
+    #[test]
+    fn a_model_that_ranks_is_named_by_its_arn() {
+        let arn = |region| ranker("cohere.rerank-v3-5:0", Some(region));
+        for (region, partition) in
+            [("us-west-2", "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")]
+        {
+            let wanted = format!("arn:{partition}:bedrock:{region}::foundation-model/cohere.rerank-v3-5:0");
+            assert_eq!(arn(region), Some(wanted));
+        }
+        assert_eq!(ranker("amazon.nova-pro-v1:0", Some("us-west-2")), None);
+    }
+
+    #[test]
+    fn models_that_rank_are_at_the_agent_runtime() {
+        let bedrock = Catalogue::builtin().provider("bedrock").unwrap();
+        let own = "https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com";
+        for (model, host, keyed) in [
+            (
+                "amazon.rerank-v1%3A0",
+                "https://vpce-1.bedrock-agent-runtime.eu-west-1.vpce.amazonaws.com",
+                false,
+            ),
+            ("amazon.nova-pro-v1%3A0", own, true),
+        ] {
+            let (row, base) = runtime(bedrock, Some(own.to_owned()), model);
+            assert_eq!((base.as_deref(), !row.key_env.is_empty()), (Some(host), keyed));
+        }
     }
 }

@@ -37,8 +37,12 @@ pub(crate) fn adapted<'a>(
             let version = fill.value("api_version").unwrap_or_default();
             (azure::row(row, &version), base.map(|base| azure::resource(&base).to_owned()))
         }
+        "bedrock" => bedrock::runtime(row, base, model),
         "replicate" => (replicate::row(row, model), base),
-        "azure_ai" => (Cow::Borrowed(row), base.map(|base| azure::foundry(&base).to_owned())),
+        "azure_ai" => {
+            let base = base.map(|base| azure::foundry(&base).to_owned());
+            (azure::ranker(row, base.as_deref(), model), base)
+        }
         _ => (Cow::Borrowed(row), base),
     }
 }
@@ -52,8 +56,9 @@ pub(crate) fn answers(provider: &str, host: &str) -> bool {
 }
 
 /// A model's name at the provider, where that is not the name behind the `/`.
-pub(crate) fn model(row: &ProviderRow, model: &str) -> Option<String> {
+pub(crate) fn model(row: &ProviderRow, model: &str, known: &Fill<'_>) -> Option<String> {
     match row.id.as_str() {
+        "bedrock" => bedrock::ranker(model, known.known("aws_region_name").as_deref()),
         "huggingface" => huggingface::model(model),
         _ => None,
     }
