@@ -115,6 +115,21 @@ pub struct Controls {
     pub previous_response: Option<Arc<str>>,
     /// The only deployment that can serve the call: the one whose provider keeps what it refers to.
     pub deployment: Option<Arc<str>>,
+    /// What becomes of the request's fields.
+    pub fields: FieldWishes,
+}
+
+/// What a client asks to become of its request's fields, whatever the deployment says.
+#[derive(Clone, Debug, Default)]
+pub struct FieldWishes {
+    /// Whether those that the provider does not know are dropped; else the call is refused.
+    pub drop_unknown: Option<bool>,
+    /// Whether a conversation that the provider would refuse is repaired.
+    pub repair: Option<bool>,
+    /// Those that are sent whatever is known of the provider.
+    pub always_send: Vec<String>,
+    /// Those that are never sent, by their names or by paths into them.
+    pub never_send: Vec<String>,
 }
 
 /// Where the router sends one attempt.

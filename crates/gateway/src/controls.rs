@@ -88,9 +88,21 @@ fn field(key: &str, dialect: Dialect) -> Field {
     match key {
         // An Anthropic request's `metadata` names the end user to the provider; a response's is kept with it.
         "metadata" if matches!(dialect, Dialect::AnthropicMessages | Dialect::OpenAiResponses) => Field::Pass,
-        "metadata" | "litellm_metadata" | "tags" | "fallbacks" | "num_retries" | "timeout"
-        | "stream_timeout" | "mock_response" | "disable_fallbacks" | "litellm_trace_id"
-        | "litellm_session_id" => Field::Lift,
+        "metadata"
+        | "litellm_metadata"
+        | "tags"
+        | "fallbacks"
+        | "num_retries"
+        | "timeout"
+        | "stream_timeout"
+        | "mock_response"
+        | "disable_fallbacks"
+        | "litellm_trace_id"
+        | "litellm_session_id"
+        | "drop_params"
+        | "modify_params"
+        | "allowed_openai_params"
+        | "additional_drop_params" => Field::Lift,
         "api_key"
         | "api_base"
         | "base_url"
@@ -113,9 +125,6 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "disable_global_guardrails"
         | "policies"
         | "priority"
-        | "drop_params"
-        | "allowed_openai_params"
-        | "additional_drop_params"
         | "no-log"
         | "context_window_fallbacks"
         | "prompt_id"
@@ -149,6 +158,10 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
         "mock_response" if settings.client_mock_response => {
             controls.mock_response = body.string(key)?.map(Into::into)
         }
+        "drop_params" => controls.fields.drop_unknown = body.get(key)?,
+        "modify_params" => controls.fields.repair = body.get(key)?,
+        "allowed_openai_params" => controls.fields.always_send = body.get(key)?.unwrap_or_default(),
+        "additional_drop_params" => controls.fields.never_send = body.get(key)?.unwrap_or_default(),
         "metadata" | "litellm_metadata" => {
             read_metadata(&body.get::<Value>(key)?.unwrap_or_default(), controls)
         }
@@ -236,6 +249,17 @@ mod tests {
         assert_eq!(controls.fallbacks, [Arc::from("a"), Arc::from("b")]);
         assert_eq!(controls.tags, [Arc::from("t")]);
         assert!(told.is_empty());
+    }
+
+    #[test]
+    fn a_client_says_what_becomes_of_its_fields() {
+        let (body, controls, told) = lifted(
+            r#"{"model":"m","drop_params":false,"modify_params":true,"allowed_openai_params":["a"],"additional_drop_params":["b"]}"#,
+        );
+        assert_eq!((body.to_bytes(), told.len()), (r#"{"model":"m"}"#.into(), 0));
+        let fields = controls.fields;
+        assert_eq!((fields.drop_unknown, fields.repair), (Some(false), Some(true)));
+        assert_eq!((fields.always_send, fields.never_send), (vec!["a".to_owned()], vec!["b".to_owned()]));
     }
 
     #[test]

@@ -35,7 +35,9 @@ pub struct Params {
     pub defaults: Vec<(String, Bytes)>,
     /// What to do about request fields that the provider's dialect cannot carry: `Some(false)` refuses the call.
     pub drop_params: Option<bool>,
-    /// Request fields that are never sent.
+    /// Whether conversations that the provider would refuse are repaired.
+    pub repair: Option<bool>,
+    /// Request fields that are never sent, by their names or by paths into them (`tools[*].strict`).
     pub never_send: Vec<String>,
     /// Request fields that are sent whatever is known of the provider.
     pub always_send: Vec<String>,

@@ -47,4 +47,10 @@ mod forced_tool;
 
 mod quirks;
 
+mod handling;
+
+mod omit;
+
+mod repair;
+
 mod custom;

@@ -11,8 +11,9 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use crate::endpoint::Endpoint;
+use crate::handling::Handling;
 use crate::linked::{self, Fetched};
-use crate::{Params, asked, forced_tool, marks};
+use crate::{Params, asked, forced_tool, marks, repair};
 
 /// Features that are not for everybody yet, by name.
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -29,6 +30,7 @@ pub(crate) fn build(
     address: &Uri,
 ) -> Result<(Request, Vec<Cow<'static, str>>)> {
     let mut losses = Losses::default();
+    let handling = Handling::of(call, params);
     // A ranking is written anew even so: clients say fields of older versions, which the API of today refuses.
     let same_dialect = call.codec.dialect() == endpoint.codec.dialect()
         && call.operation != Operation::Rerank
@@ -50,9 +52,11 @@ pub(crate) fn build(
         (_, Body::Json(json)) => json,
         _ => return Err(Error::new(ErrorKind::Unsupported, "this provider takes no such form")),
     };
+    let cleared = handling.without(json)?;
+    let json = cleared.as_ref().unwrap_or(json);
     let mut body = match same_dialect {
         true => edited(json, call, endpoint, params)?,
-        false => translated((call, fetched), json, (endpoint, params), &mut losses)?,
+        false => translated((call, fetched), (json, cleared.is_some()), (endpoint, params), &mut losses)?,
     };
     if call.operation == Operation::Chat {
         if same_dialect || !endpoint.codec.nests_parameters() {
@@ -61,16 +65,17 @@ pub(crate) fn build(
         if let (true, Some(cap)) = (same_dialect, call.output_cap) {
             endpoint.codec.cap_output(&mut body, cap, &endpoint.facts);
         }
+        if handling.repairs() {
+            fit_output(&mut body, endpoint);
+        }
     }
-    for field in &params.never_send {
-        body.remove(field);
-    }
+    handling.clear(&mut body)?;
     if let Some(quirks) = endpoint.quirks_of(call.operation) {
         quirks.apply(&mut body, &mut losses)?;
     }
     endpoint.settle(&mut body, call.operation, &mut losses)?;
     endpoint.head(&mut headers, call.stream);
-    insist(&params.always_send, json, &mut body, &mut losses);
+    insist(handling, json, &mut body, &mut losses);
     if same_dialect || endpoint.codec.dialect() == Dialect::AnthropicMessages {
         forward_headers(&call.headers, &mut headers);
     }
@@ -83,7 +88,7 @@ pub(crate) fn build(
     // A dotted name is a detail that was adapted; only a whole field of the request is worth refusing the call for.
     let lost: Vec<&str> =
         dropped.iter().map(AsRef::as_ref).filter(|name: &&str| !name.contains('.')).collect();
-    if params.drop_params == Some(false) && !lost.is_empty() {
+    if handling.refuses() && !lost.is_empty() {
         return Err(refuse(&lost, endpoint));
     }
     let request = Request {
@@ -121,9 +126,17 @@ fn edited(json: &Json, call: &Call, endpoint: &Endpoint, params: &Params) -> Res
     Ok(body)
 }
 
-/// Sends what the operator insists on, as the client wrote it.
-fn insist(fields: &[String], asked: &Json, body: &mut Json, losses: &mut Losses) {
-    for field in fields {
+/// Asks for no more than the model can write.
+fn fit_output(body: &mut Json, endpoint: &Endpoint) {
+    let said = endpoint.codec.stated_cap(body);
+    if let Some(most) = endpoint.facts.max_output.filter(|most| said.is_some_and(|said| said > *most)) {
+        endpoint.codec.cap_output(body, most, &endpoint.facts);
+    }
+}
+
+/// Sends what somebody insists on, as the client wrote it.
+fn insist(handling: Handling<'_>, asked: &Json, body: &mut Json, losses: &mut Losses) {
+    for field in handling.always_send() {
         if let (Some(raw), false) = (asked.raw(field), body.has(field)) {
             body.set(field, raw.to_vec());
         }
@@ -133,7 +146,7 @@ fn insist(fields: &[String], asked: &Json, body: &mut Json, losses: &mut Losses)
 
 fn translated(
     (call, fetched): (&Call, &Fetched),
-    json: &Json,
+    (json, is_edited): (&Json, bool),
     (endpoint, params): (&Endpoint, &Params),
     losses: &mut Losses,
 ) -> Result<Json> {
@@ -141,9 +154,15 @@ fn translated(
         let bytes = asked::question(call, json, endpoint, losses)?;
         return Json::parse(bytes, JsonLimits::default());
     }
-    let mut chat = Cow::Borrowed(call.chat()?);
+    let mut chat = match is_edited {
+        true => Cow::Owned(Chat { stream: call.stream, ..call.codec.decode_request(json)? }),
+        false => Cow::Borrowed(call.chat()?),
+    };
     if !fetched.is_empty() {
         linked::inline(chat.to_mut(), fetched);
+    }
+    if Handling::of(call, params).repairs() {
+        repair::repair(chat.to_mut(), &endpoint.facts, losses);
     }
     if !params.cache_marks.is_empty() {
         marks::mark(chat.to_mut(), &params.cache_marks);
@@ -226,5 +245,9 @@ fn refuse(lost: &[&str], endpoint: &Endpoint) -> Error {
         endpoint.model,
         lost.join(", ")
     );
-    Error::new(ErrorKind::Unsupported, message)
+    let err = Error::new(ErrorKind::Unsupported, message);
+    match lost.first() {
+        Some(field) => err.with_param((*field).to_owned()),
+        None => err,
+    }
 }

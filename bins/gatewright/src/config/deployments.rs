@@ -39,7 +39,7 @@ pub struct Deployment {
 
 /// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
 /// request's body.
-const ABOUT: [&str; 38] = [
+const ABOUT: [&str; 39] = [
     "cache_control_injection_points",
     "model",
     "api_key",
@@ -65,6 +65,7 @@ const ABOUT: [&str; 38] = [
     "budget_duration",
     "mock_response",
     "drop_params",
+    "modify_params",
     "additional_drop_params",
     "allowed_openai_params",
     "cooldown_time",
@@ -90,6 +91,8 @@ pub struct Entries {
     pub(super) enforce_rates: bool,
     /// What is done with parameters that a provider does not know, where a deployment does not say.
     pub(super) drop_params: Option<bool>,
+    /// Whether conversations are repaired that a provider would refuse, where a deployment does not say.
+    pub(super) modify_params: Option<bool>,
     /// Whether long instructions are marked for the provider's prompt cache, and for how long.
     pub(super) instructions_mark: Option<CacheMark>,
     pub(super) machine_identity: bool,
@@ -124,6 +127,7 @@ impl Entries {
             credentials,
             enforce_rates: false,
             drop_params: None,
+            modify_params: None,
             instructions_mark: None,
             machine_identity: false,
         }
@@ -175,6 +179,7 @@ impl Entries {
         deployment.enforce_rates = self.enforce_rates;
         deployment.params.machine_identity = self.machine_identity;
         deployment.params.drop_params = deployment.params.drop_params.or(self.drop_params);
+        deployment.params.repair = deployment.params.repair.or(self.modify_params);
         if let (true, Some(mark)) = (deployment.params.cache_marks.is_empty(), self.instructions_mark) {
             deployment.params.cache_marks = marks::instructions(&deployment.routing.provider, mark);
         }
@@ -321,6 +326,7 @@ impl Reader<'_> {
             headers,
             defaults: defaults.filter(|(key, _)| key != "extra_body").chain(extra).collect(),
             drop_params: section.flag("drop_params", problems),
+            repair: section.flag("modify_params", problems),
             never_send: section.texts("additional_drop_params", problems),
             always_send: section.texts("allowed_openai_params", problems),
             cache_marks: marks::read(section, problems),

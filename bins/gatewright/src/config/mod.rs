@@ -162,6 +162,9 @@ impl Config {
         let machine = sections.litellm.flag("enable_azure_ad_token_refresh", &mut problems);
         entries.machine_identity = machine.unwrap_or(false);
         entries.drop_params = sections.litellm.flag("drop_params", &mut problems);
+        let modify = sections.litellm.flag("modify_params", &mut problems);
+        entries.modify_params =
+            modify.or_else(|| env("LITELLM_MODIFY_PARAMS").map(|value| is_on(Some(value))));
         let deployments = deployments.into_iter().map(|deployment| entries.settle(deployment)).collect();
         let mut access = sections.access(&mut problems);
         access.master_key = access.master_key.or_else(|| env("LITELLM_MASTER_KEY").map(Secret::from));

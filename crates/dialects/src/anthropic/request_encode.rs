@@ -90,6 +90,7 @@ pub(super) fn request(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> B
     output.instruct(&mut dialogue.system);
     let mut tools = tools::tools(chat, model, losses);
     let choice = Choice::new(chat, !tools.is_empty(), losses);
+    let choice = tools::recall(chat, &mut tools, choice);
     output.add_tool(&mut tools);
     let request = Request {
         model: &model.name,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::chat::{CacheMark, Chat, Extra, Tool, ToolChoice};
+use gatewright_core::chat::{CacheMark, Chat, Extra, Part, Tool, ToolChoice};
 use gatewright_core::{Losses, ModelFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -131,6 +131,18 @@ impl<'a> Function<'a> {
         }
     }
 
+    /// A tool of which only its calls are known.
+    fn unknown(name: &'a str) -> Self {
+        Self {
+            name,
+            description: None,
+            input_schema: Cow::Owned(json!({ "type": "object" })),
+            strict: None,
+            cache_control: None,
+            extra: OwnFields::new(),
+        }
+    }
+
     fn new(tool: &'a Tool, model: &ModelFacts, losses: &mut Losses) -> Option<Self> {
         let Tool::Function { name, description, parameters, strict, cache, extra } = tool else {
             return None;
@@ -189,6 +201,34 @@ impl<'a> Choice<'a> {
             Self::None => (ToolChoice::None, None),
         }
     }
+}
+
+/// Where a request has no tools but its conversation has calls of some, which the API refuses ("must define tools"), these
+/// are named, and may not be called again.
+pub(super) fn recall<'a>(
+    chat: &'a Chat,
+    tools: &mut Vec<ToolOut<'a>>,
+    choice: Option<Choice<'a>>,
+) -> Option<Choice<'a>> {
+    let named = if tools.is_empty() { called(chat) } else { Vec::new() };
+    if named.is_empty() {
+        return choice;
+    }
+    tools.extend(named.into_iter().map(|name| ToolOut::Function(Function::unknown(name))));
+    Some(Choice::None)
+}
+
+/// The tools that were called so far, each once.
+pub(crate) fn called(chat: &Chat) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for part in chat.turns.iter().flat_map(|turn| &turn.parts) {
+        if let Part::ToolCall(call) = part
+            && !names.contains(&call.name.as_str())
+        {
+            names.push(&call.name);
+        }
+    }
+    names
 }
 
 /// The API demands an object, also of a function without arguments; and of a strict one, that it is closed.

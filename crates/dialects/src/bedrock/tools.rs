@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use gatewright_core::chat::{CacheMark, Chat, Extra, Part, Tool, ToolChoice};
+use gatewright_core::chat::{CacheMark, Chat, Extra, Tool, ToolChoice};
 use gatewright_core::{Losses, ModelFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::words::CachePoint;
-use crate::anthropic::tools::input_schema;
+use crate::anthropic::tools::{called, input_schema};
 
 /// `toolConfig` on the wire.
 #[derive(Serialize)]
@@ -202,17 +202,4 @@ fn tool(spec: Value) -> serde_json::Result<Tool> {
     let SpecIn { name, description, input_schema, strict } = serde_json::from_value(spec)?;
     let parameters = input_schema.and_then(|schema| schema.json);
     Ok(Tool::Function { name, description, parameters, strict, cache: None, extra: Extra::new() })
-}
-
-/// The tools that were called so far, each once.
-fn called(chat: &Chat) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for part in chat.turns.iter().flat_map(|turn| &turn.parts) {
-        if let Part::ToolCall(call) = part
-            && !names.contains(&call.name.as_str())
-        {
-            names.push(&call.name);
-        }
-    }
-    names
 }

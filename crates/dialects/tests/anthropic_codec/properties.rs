@@ -161,7 +161,12 @@ proptest! {
         let mut once = decode(&request).unwrap();
         let (body, lost) = encode(&once, &newest());
         prop_assert!(lost.is_empty(), "{lost:?}");
-        let again = decode(&body).unwrap();
+        let mut again = decode(&body).unwrap();
+        // The API takes calls in the history beside tools only, so that their tools come with them.
+        if once.tools.is_empty() && !again.tools.is_empty() {
+            again.tools.clear();
+            again.tool_choice = None;
+        }
         // The API demands a number, so one is written where the client gave none.
         once.max_output = once.max_output.or(newest().max_output);
         prop_assert_eq!(again, once);
