@@ -1,4 +1,4 @@
-"""LangChain's chat models for OpenAI's and Anthropic's APIs."""
+"""LangChain's chat models for OpenAI's two APIs and Anthropic's."""
 
 from asking import KEY, PARIS, SAID, URL, Weather, each
 from langchain_anthropic import ChatAnthropic
@@ -17,6 +17,7 @@ def apis(name):
     ours = {"model": name, "api_key": KEY, "max_retries": 0}
     return [
         ChatOpenAI(base_url=f"{URL}/v1", stream_usage=True, **ours),
+        ChatOpenAI(base_url=f"{URL}/v1", use_responses_api=True, **ours),
         ChatAnthropic(base_url=URL, max_tokens=1024, **ours),
     ]
 
@@ -53,9 +54,10 @@ def called_tools(name):
 
 def reasons(name):
     """Why an answer ended, in the words of the API that was asked."""
-    chat, anthropic = apis(name)
+    chat, responses, anthropic = apis(name)
     for model, key, ended, called in [
         (chat, "finish_reason", "stop", "tool_calls"),
+        (responses, "status", "completed", "completed"),
         (anthropic, "stop_reason", "end_turn", "tool_use"),
     ]:
         for prompt, reason in [("n=1", ended), ("tool=1", called)]:

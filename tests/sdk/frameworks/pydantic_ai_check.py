@@ -1,4 +1,4 @@
-"""pydantic-ai's agents, through OpenAI's, Anthropic's and Google's APIs."""
+"""pydantic-ai's agents, through OpenAI's two APIs, Anthropic's and Google's."""
 
 from asking import KEY, PARIS, SAID, URL, Weather, each
 from google.genai import Client
@@ -6,7 +6,7 @@ from google.genai.types import HttpOptions
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.google import GoogleModel
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -19,6 +19,7 @@ GOOGLE = GoogleProvider(client=Client(api_key=KEY, http_options=HttpOptions(base
 def apis(name):
     return [
         OpenAIChatModel(name, provider=OPENAI),
+        OpenAIResponsesModel(name, provider=OPENAI),
         AnthropicModel(name, provider=ANTHROPIC),
         GoogleModel(name, provider=GOOGLE),
     ]
@@ -62,7 +63,8 @@ def structured(name):
     for model in apis(name):
         assert Agent(model, output_type=Weather).run_sync("hi").output == PARIS
     # The others are thought unable to by the model's name.
-    assert Agent(apis(name)[0], output_type=NativeOutput(Weather)).run_sync("hi").output == PARIS
+    for model in apis(name)[:2]:
+        assert Agent(model, output_type=NativeOutput(Weather)).run_sync("hi").output == PARIS
 
 
 each([text_and_usage, streamed, called_tools, structured])
