@@ -336,3 +336,66 @@ fn claude_is_invoked_in_its_own_dialect() {
     let response = client.post("/v1/chat/completions", &chat("m", "hi", json!({"stream": true})));
     assert_eq!(openai::stream(&response.body).text, "hi");
 }
+
+#[test]
+fn an_imported_model_is_asked_in_openais_form_where_converse_does_not_have_it() {
+    let upstream = Upstream::start();
+    let arn = "arn:aws:bedrock:eu-west-1:123456789012:imported-model/abc";
+    let encoded = "arn%3Aaws%3Abedrock%3Aeu-west-1%3A123456789012%3Aimported-model%2Fabc";
+    let list = ["openai", "qwen2", "llama"].map(|architecture| {
+        signed(architecture, &format!("bedrock/{architecture}/{arn}"), &upstream, json!({}))
+    });
+    let gateway = start(&list);
+    let client = Client::of(&gateway);
+    upstream.choose(|seen| {
+        let piece = |delta: Value, finish: Value| {
+            json!({"id": "c-1", "object": "chat.completion.chunk", "model": "abc",
+                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+        };
+        let mut last = piece(json!({}), json!("stop"));
+        last["amazon-bedrock-invocationMetrics"] = json!({"inputTokenCount": 8, "outputTokenCount": 5});
+        let streamed = [piece(json!({"role": "assistant", "content": "hi"}), Value::Null), last];
+        let whole = json!({"id": "c-1", "object": "chat.completion", "model": "abc",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 8, "completion_tokens": 5, "total_tokens": 13}});
+        match seen.path.rsplit('/').next() {
+            Some("invoke") => Some(Script::replay(200, &[], whole.to_string())),
+            Some("invoke-with-response-stream") => {
+                Some(Script::chunks_of_aws(streamed.map(|event| json!({"bytes": BASE64.encode(event.to_string())}))))
+            }
+            _ => None,
+        }
+    });
+    for model in ["openai", "qwen2"] {
+        let asks = |stream: bool| {
+            let more = json!({"stream": stream, "stream_options": {"include_usage": true}, "max_tokens": 9});
+            client.post(
+                "/v1/chat/completions",
+                &chat(model, "hi", if stream { more } else { json!({"max_tokens": 9}) }),
+            )
+        };
+        let whole = asks(false).json();
+        assert_eq!(
+            (&whole["choices"][0]["message"]["content"], &whole["model"]),
+            (&json!("hi"), &json!(model))
+        );
+        assert_eq!(upstream.last().path, format!("/model/{encoded}/invoke"));
+        let got = openai::stream(&asks(true).body);
+        assert_eq!((got.text.as_str(), got.finish.as_deref()), ("hi", Some("stop")));
+        let seen = upstream.last();
+        assert_eq!(seen.path, format!("/model/{encoded}/invoke-with-response-stream"));
+        assert!(seen.header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIDTEST/"));
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        assert_eq!(seen.json(), json!({"model": arn, "messages": messages, "max_tokens": 9}));
+        let response = client.post("/v1/messages", &message(model, "hi", json!({"stream": true})));
+        assert_eq!(anthropic::stream(&response.body).text, "hi", "{}", response.text());
+        assert_eq!(upstream.last().json().get("stream"), None);
+    }
+    assert_eq!(client.chat("llama", "n=1").status, 200);
+    assert_eq!(upstream.last().path, format!("/model/{encoded}/converse"));
+    let entries = gateway
+        .journal_when("all ended", |all| all.iter().filter(|one| one.ending() == "complete").count() == 7);
+    let counted =
+        entries.iter().filter(|one| one.0["usage"]["input"] == 8 && one.0["usage"]["output"] == 5).count();
+    assert_eq!(counted, 6, "{:?}", entries.iter().map(|one| &one.0).collect::<Vec<_>>());
+}

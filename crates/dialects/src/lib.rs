@@ -28,6 +28,11 @@ pub fn claude_on_bedrock() -> &'static dyn Codec {
     &bedrock::Claude
 }
 
+/// OpenAI's chat as Bedrock carries it through `invoke`.
+pub fn chat_on_bedrock() -> &'static dyn Codec {
+    &bedrock::Imported
+}
+
 /// How rankings are asked for in a form that is not the dialect's own.
 pub fn ranking(form: RankingForm) -> &'static dyn Rank {
     ranking::of(form)

@@ -3,21 +3,18 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::{Bytes, BytesMut};
-use gatewright_core::chat::{Answer, Chat, Event};
+use bytes::Bytes;
+use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
     Codec, Decode, Dialect, Encode, Error, Frame, Framing, Json, JsonLimits, Losses, ModelFacts, Operation,
-    Peek, RawEvent, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
+    Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
 };
 use http::{HeaderMap, StatusCode};
 
 use super::error;
+use super::invoked::{Unwrapped, unwrap};
 use crate::anthropic::Anthropic;
-use crate::anthropic::reply_decode::unreadable;
 use crate::json::json;
-use crate::scan::Scanner;
 
 /// The codec of Claude on Bedrock, for upstreams: its clients speak Anthropic's own.
 pub(crate) struct Claude;
@@ -145,68 +142,13 @@ impl Codec for Claude {
     }
 }
 
-/// Anthropic's events out of Bedrock's.
-struct Unwrapped<T>(T);
-
-// === impl Unwrapped ===
-
-impl<T> Unwrapped<T> {
-    fn new(inner: T) -> Self {
-        Self(inner)
-    }
-}
-
-impl Relay for Unwrapped<Box<dyn Relay>> {
-    fn event(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek> {
-        match inside(event)? {
-            Some(data) => self.0.event(RawEvent { name: "", data: &data }, out),
-            None => Ok(Peek::default()),
-        }
-    }
-
-    fn close(&mut self, out: &mut BytesMut) -> Result<Peek> {
-        self.0.close(out)
-    }
-}
-
-impl Decode for Unwrapped<Box<dyn Decode>> {
-    fn event(&mut self, event: RawEvent<'_>, out: &mut Vec<Event>) -> Result<()> {
-        match inside(event)? {
-            Some(data) => self.0.event(RawEvent { name: "", data: &data }, out),
-            None => Ok(()),
-        }
-    }
-
-    fn close(&mut self, out: &mut Vec<Event>) -> Result<()> {
-        self.0.close(out)
-    }
-}
-
-/// What a chunk holds; `None` for an event that is none.
-fn inside(event: RawEvent<'_>) -> Result<Option<Vec<u8>>> {
-    match event.name {
-        "chunk" => unwrap(event.data).map(Some),
-        name if error::is_exception(name) => Err(error::from_event(event)),
-        _ => Ok(None),
-    }
-}
-
-fn unwrap(data: &[u8]) -> Result<Vec<u8>> {
-    let mut coded: Option<&[u8]> = None;
-    let mut scanner = Scanner::new(data);
-    let walked = scanner.object(|scanner, field| {
-        if field.key == b"bytes" {
-            let at = scanner.string()?;
-            coded = Some(scanner.slice(&at));
-        }
-        Some(())
-    });
-    let coded = walked.and(coded).ok_or_else(|| unreadable("a chunk without bytes"))?;
-    BASE64.decode(coded).map_err(|_| unreadable("the bytes of a chunk are no base64"))
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use gatewright_core::RawEvent;
+    use gatewright_core::chat::Event;
+
     use super::*;
 
     #[test]

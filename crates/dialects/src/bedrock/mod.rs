@@ -10,6 +10,8 @@ mod content_encode;
 mod embedding;
 mod error;
 mod facts;
+mod imported;
+mod invoked;
 mod media;
 mod model_fields;
 mod output;
@@ -26,6 +28,7 @@ mod usage;
 mod words;
 
 pub(crate) use claude::Claude;
+pub(crate) use imported::Imported;
 
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};

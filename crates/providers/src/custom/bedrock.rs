@@ -15,7 +15,7 @@ const REGION: &str = "aws_region_name";
 
 /// Reads a model's name, and the deployment's parameters that only Bedrock has.
 pub(super) fn special<'a>(params: &'a Params, name: &'a str) -> Special<'a> {
-    let Named { model, region, invoked, arn } = Named::read(name);
+    let Named { model, region, way, arn } = Named::read(name);
     let mut params = Cow::Borrowed(params);
     if let Some(region) = region.filter(|_| !params.access.contains_key(REGION)) {
         params.to_mut().access.insert(REGION.to_owned(), region.into());
@@ -27,13 +27,26 @@ pub(super) fn special<'a>(params: &'a Params, name: &'a str) -> Special<'a> {
     }
     // A profile of the operator's own stands in for the model in the address, and in nothing else.
     let addressed = params.access.get("model_id").map(|id| id.reveal()).or(arn).map(str::to_owned);
-    Special { model, addressed, params, codec: codec(model, invoked) }
+    Special { model, addressed, params, codec: codec(model, way) }
 }
 
-/// Claude's own API behind `invoke`; all other models speak Converse, whichever of the two is asked for.
-fn codec(model: &str, invoked: bool) -> Option<&'static dyn Codec> {
+/// Claude's own API behind `invoke`; all other models of Bedrock's speak Converse, whichever of the two is asked for.
+fn codec(model: &str, way: Way) -> Option<&'static dyn Codec> {
     let is_claude = model.contains("anthropic") || model.contains("claude");
-    (invoked && is_claude).then(gatewright_dialects::claude_on_bedrock)
+    match way {
+        Way::Invoke if is_claude => Some(gatewright_dialects::claude_on_bedrock()),
+        Way::Chat => Some(gatewright_dialects::chat_on_bedrock()),
+        Way::Invoke | Way::Converse => None,
+    }
+}
+
+/// How a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Converse,
+    Invoke,
+    /// In OpenAI's form, through `invoke`.
+    Chat,
 }
 
 /// The agent runtime in place of the runtime, for models that rank. It takes no keys of Bedrock's
@@ -69,7 +82,7 @@ fn ranks(model: &str) -> bool {
 struct Named<'a> {
     model: &'a str,
     region: Option<&'a str>,
-    invoked: bool,
+    way: Way,
     /// What names the model by itself, and stands in its address.
     arn: Option<&'a str>,
 }
@@ -78,11 +91,15 @@ struct Named<'a> {
 
 impl<'a> Named<'a> {
     fn read(name: &'a str) -> Self {
-        let mut named = Self { model: name, region: None, invoked: false, arn: None };
+        let mut named = Self { model: name, region: None, way: Way::Converse, arn: None };
         while let Some((first, rest)) = named.model.split_once('/') {
             match first {
                 "converse" => {}
-                "invoke" => named.invoked = true,
+                "invoke" => named.way = Way::Invoke,
+                // LiteLLM's words for the architecture of a model that was imported. Converse takes all but these two:
+                // https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
+                "openai" | "qwen2" => named.way = Way::Chat,
+                "llama" | "deepseek_r1" | "qwen3" | "nova" => {}
                 _ if is_region(first) => named.region = Some(first),
                 _ => break,
             }
@@ -116,17 +133,19 @@ mod tests {
     #[test]
     fn a_name_says_operation_region_and_model() {
         let arn = "arn:aws:bedrock:eu-west-3:123456789012:application-inference-profile/abc";
-        for (name, model, region, invoked) in [
-            ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0", None, false),
-            ("converse/us.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", None, false),
-            ("us-gov-west-1/amazon.titan", "amazon.titan", Some("us-gov-west-1"), false),
-            ("invoke/us-east-1/anthropic.claude-v2", "anthropic.claude-v2", Some("us-east-1"), true),
-            (arn, arn, Some("eu-west-3"), false),
-            ("arn:aws:bedrock:us-east-1::foundation-model/x", "x", Some("us-east-1"), false),
-            ("llama/arn:x", "llama/arn:x", None, false),
+        for (name, model, region, way) in [
+            ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0", None, Way::Converse),
+            ("converse/us.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", None, Way::Converse),
+            ("us-gov-west-1/amazon.titan", "amazon.titan", Some("us-gov-west-1"), Way::Converse),
+            ("invoke/us-east-1/anthropic.claude-v2", "anthropic.claude-v2", Some("us-east-1"), Way::Invoke),
+            (arn, arn, Some("eu-west-3"), Way::Converse),
+            ("arn:aws:bedrock:us-east-1::foundation-model/x", "x", Some("us-east-1"), Way::Converse),
+            ("llama/arn:x", "arn:x", None, Way::Converse),
+            ("openai/us-east-1/arn:x", "arn:x", Some("us-east-1"), Way::Chat),
+            ("openai.gpt-oss-20b-1:0", "openai.gpt-oss-20b-1:0", None, Way::Converse),
         ] {
             let named = Named::read(name);
-            assert_eq!((named.model, named.region, named.invoked), (model, region, invoked), "{name}");
+            assert_eq!((named.model, named.region, named.way), (model, region, way), "{name}");
         }
     }
 
