@@ -9,6 +9,7 @@ mod guise;
 mod media;
 mod ollama;
 mod openai;
+mod ranking;
 mod responses;
 mod script;
 mod serve;

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::media::Medium;
 use super::{
     Answer, Chunks, End, Ends, Guise, Said, Script, Seen, State, anthropic, cohere, completions, converse,
-    gemini, ollama, openai, responses, vectors,
+    gemini, ollama, openai, ranking, responses, vectors,
 };
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -265,7 +265,7 @@ impl Wire {
                 true => Self::Claude,
                 false => Self::Invoked,
             },
-            Some("rerank") => Self::Ranking,
+            Some("rerank" | "reranking" | "ranking" | "rank") => Self::Ranking,
             Some("count_tokens") => Self::CountTokens,
             Some("messages") => Self::Anthropic,
             Some("completions") if !path.ends_with("/chat/completions") => Self::Completions,
@@ -347,7 +347,7 @@ impl Wire {
             Self::Ollama => ollama::whole(model, said),
             Self::Embed => cohere::vectors(id, body, &said.used),
             Self::CohereRanking => cohere::ranking(id, body),
-            Self::Ranking => openai::ranking(model, body, &said.used),
+            Self::Ranking => ranking::whole(model, body, &said.used),
             Self::Dressed(_) => unreachable!("it writes its answers itself"),
         }
     }

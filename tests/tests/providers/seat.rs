@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatewright_catalogue::{Catalogue, ProviderRow, Quirk, StreamUsage};
+use gatewright_catalogue::{Auth, Catalogue, ProviderRow, Quirk, StreamUsage};
 use gatewright_core::Dialect;
 use gatewright_tests::upstream::{Answer, Guise, Script, UNBILLED, Upstream, UsageForm, Used};
 use http::Uri;
@@ -106,8 +106,13 @@ impl Seat {
         let mut params = json!({
             "model": self.name(), "api_base": format!("{}{path}", upstream.base()), "api_key": "sk-fake",
         });
-        // What nobody says by default is said by its own name.
         let row = self.row;
+        if matches!(row.auth, Auth::Aws(_)) {
+            // Some of its models take no key.
+            params["aws_access_key_id"] = json!("AKIDTEST");
+            params["aws_secret_access_key"] = json!("s3cret");
+        }
+        // What nobody says by default is said by its own name.
         let paths = || row.paths.values().chain(row.models.iter().flat_map(|models| models.paths.values()));
         let used = |name: &str| paths().any(|path| path.contains(&format!("{{{name}}}")));
         let unsaid = row.variables.iter().filter(|(name, variable)| variable.default.is_none() && used(name));
@@ -208,7 +213,7 @@ pub fn whole_of(dialect: Dialect) -> PathBuf {
 
 /// The folder of a row.
 pub fn folder(row: &ProviderRow) -> PathBuf {
-    let plain = row.models.is_empty() && row.paths.is_empty();
+    let plain = row.models.is_empty() && row.paths.is_empty() && row.ranking.is_none();
     let alike = plain && row.quirks == Catalogue::builtin().compatible();
     folders().join(if alike { "compatible" } else { &row.id })
 }
