@@ -222,7 +222,12 @@ proptest! {
             }
             Ok(new) => {
                 catalogue.put(&new).unwrap();
-                prop_assert_eq!(cost(&catalogue, "openai", "some-1"), "0.001");
+                // A byte that is changed may be one of a name, or of a price.
+                let said: Value = serde_json::from_slice(&bytes).unwrap();
+                let good = map(52, json!({}));
+                if said["some-1"] == good["some-1"] {
+                    prop_assert_eq!(cost(&catalogue, "openai", "some-1"), "0.001");
+                }
                 prop_assert!(catalogue.count() >= Catalogue::builtin().count() + 50);
             }
         }
