@@ -222,6 +222,7 @@ enum Wire {
     Embeddings,
     Gemini,
     GeminiCount,
+    ConverseCount,
     Cohere,
     Ollama,
     /// Vectors in Cohere's form.
@@ -275,6 +276,7 @@ impl Wire {
             Some("rawPredict" | "streamRawPredict") if at_claude => Self::Anthropic,
             Some("generateContent" | "streamGenerateContent") => Self::Gemini,
             Some("countTokens") => Self::GeminiCount,
+            Some("count-tokens") => Self::ConverseCount,
             Some("converse" | "converse-stream") => Self::Converse,
             _ => Self::OpenAi,
         }
@@ -343,6 +345,7 @@ impl Wire {
             Self::Embeddings => openai::embeddings(body),
             Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said),
             Self::GeminiCount => gemini::count(said),
+            Self::ConverseCount => json!({"inputTokens": said.used.input}).to_string().into(),
             Self::Cohere => cohere::whole(id, said),
             Self::Ollama => ollama::whole(model, said),
             Self::Embed => cohere::vectors(id, body, &said.used),
@@ -382,7 +385,7 @@ impl Wire {
             }
             Self::Cohere | Self::Embed | Self::CohereRanking => cohere::error(message),
             Self::Ollama | Self::OllamaEmbed => ollama::error(message),
-            Self::Converse | Self::Claude | Self::Invoked => converse::error(message),
+            Self::Converse | Self::ConverseCount | Self::Claude | Self::Invoked => converse::error(message),
             Self::Dressed(guise) => guise.error(status, message),
         }
     }

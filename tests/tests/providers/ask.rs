@@ -9,6 +9,9 @@ use crate::seat::{folders, read};
 
 const CHAT: &str = "/v1/chat/completions";
 
+/// Where tokens are counted, which is no attempt and costs nothing.
+pub const COUNT: &str = "/v1/messages/count_tokens";
+
 /// What stands in a body for the host that has files.
 pub const FILES: &str = "http://files";
 
@@ -249,6 +252,10 @@ fn clients() -> Vec<Ask> {
             }),
         )
         .said(called),
+        Ask {
+            operation: "chat",
+            ..Ask::whole("messages: a count", COUNT, json!({"messages": turn}), "/input_tokens")
+        },
         body("responses", "/v1/responses", Reads::Responses, json!({"input": "hi", "store": false})),
         body("completions", "/v1/completions", Reads::Completions, json!({"prompt": "hi", "max_tokens": 9})),
         body(

@@ -7,6 +7,7 @@ mod citations;
 mod claude;
 mod content_decode;
 mod content_encode;
+mod count;
 mod embedding;
 mod error;
 mod facts;
@@ -62,6 +63,7 @@ impl Codec for Converse {
         match (operation, stream) {
             (Operation::Chat, false) => Some(format!("/model/{model}/converse")),
             (Operation::Chat, true) => Some(format!("/model/{model}/converse-stream")),
+            (Operation::CountTokens, _) => count::path(model),
             (Operation::Embeddings, _) => Some(format!("/model/{model}/invoke")),
             _ => None,
         }
@@ -97,6 +99,14 @@ impl Codec for Converse {
             config.insert(CAP.to_owned(), cap.into());
             body.set(CONFIGURATION, Value::Object(config).to_string());
         }
+    }
+
+    fn ask_count(&self, body: &mut Json, _model: &str) {
+        count::ask(body);
+    }
+
+    fn decode_count(&self, body: &[u8]) -> Result<u64> {
+        count::decode(body)
     }
 
     fn relay_reply(&self, body: Bytes, _style: &ReplyStyle) -> Result<Frame> {
