@@ -153,6 +153,9 @@ impl Prices {
             SearchSize::Medium => Meter::SearchMedium,
             SearchSize::High => Meter::SearchHigh,
         };
+        // Price lists give both where a picture is billed by its tokens: a price by the piece is the same once more.
+        let by_token = usage.image_output > 0 && rates.of(Meter::ImageOutput) > Price::default();
+        let images = if by_token { 0 } else { usage.images };
         Exact {
             plain_input: cost(Meter::Input, usage.uncached_input().saturating_sub(media_in))
                 .saturating_add(cost(Meter::AudioInput, usage.audio_input))
@@ -166,7 +169,7 @@ impl Prices {
             reasoning: cost(Meter::Reasoning, usage.reasoning),
             tool_usage: cost(search, usage.web_searches),
             pieces: cost(Meter::SearchUnits, usage.search_units)
-                .saturating_add(cost(Meter::Images, usage.images))
+                .saturating_add(cost(Meter::Images, images))
                 .saturating_add(cost(Meter::Characters, usage.characters))
                 .saturating_add(cost(Meter::SecondsHeard, usage.audio_millis) / 1000),
         }

@@ -8,8 +8,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::chat::{Answer, Chat, Event};
 use crate::{
-    AttemptId, EmbeddingCodec, Error, ErrorKind, Frame, Json, Operation, ReplyFacts, RerankCodec, Result,
-    Usage,
+    AttemptId, EmbeddingCodec, Error, ErrorKind, Frame, ImageClient, ImageCodec, Json, Operation, ReplyFacts,
+    RerankCodec, Result, Usage,
 };
 
 /// The wire grammars that are spoken.
@@ -110,6 +110,16 @@ pub trait Codec: Send + Sync + 'static {
 
     /// How documents are ranked, where the dialect does that.
     fn rerank(&self) -> Option<&'static dyn RerankCodec> {
+        None
+    }
+
+    /// How clients ask for pictures, where the dialect has that for clients.
+    fn image_client(&self) -> Option<&'static dyn ImageClient> {
+        None
+    }
+
+    /// How upstreams are asked for pictures, where that is not what clients say.
+    fn images(&self) -> Option<&'static dyn ImageCodec> {
         None
     }
 

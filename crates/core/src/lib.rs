@@ -35,6 +35,9 @@ pub use embedding::{Embedded, Embedding, EmbeddingCodec, EmbeddingInput, Encodin
 mod rerank;
 pub use rerank::{Rank, Ranked, Ranking, RankingForm, Rerank, RerankCodec};
 
+mod image;
+pub use image::{Image, ImageClient, ImageCodec, ImageRequest, Images, InputImage};
+
 mod codec;
 pub use codec::{
     Codec, Decode, Dialect, Encode, Framing, Losses, ModelFacts, Peek, RawEvent, ReasoningControl, Relay,

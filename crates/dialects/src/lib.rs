@@ -11,6 +11,7 @@ mod lost;
 pub mod ndjson;
 mod ollama;
 mod openai;
+mod picture;
 mod ranking;
 mod scan;
 mod signature;

@@ -108,7 +108,9 @@ impl Sent<'_> {
                 .map_err(|err| fault::inside(self.provider(), err))?,
         };
         let content_type = headers.get(CONTENT_TYPE).filter(|kind| is_text(kind)).cloned();
-        let streams = wants_stream && call.operation == Operation::Chat;
+        let drawn = matches!(call.operation, Operation::ImageGenerations | Operation::ImageEdits)
+            && self.path() == Path::Translated;
+        let streams = wants_stream && (drawn || call.operation == Operation::Chat);
         let head = Head { status, headers, streams, content_type, ..self.head() };
         Ok(Reply { head, frames: Frames::one(frame) })
     }

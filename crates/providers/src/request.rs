@@ -37,26 +37,28 @@ pub(crate) fn build(
         && fetched.is_empty()
         && !forced_tool::applies(call, endpoint);
     let mut headers = endpoint.headers.clone();
-    let json = match (same_dialect, &call.body) {
-        (true, Body::Form(form)) => {
-            let pieces = uploaded(form, call, endpoint, &mut headers)?;
-            let request = Request {
-                method: Method::POST,
-                uri: address.clone(),
-                headers,
-                body: pieces,
-                trust: params.trust,
-            };
-            return Ok((request, Vec::new()));
+    if let (true, Body::Form(form)) = (same_dialect, &call.body) {
+        let pieces = uploaded(form, call, endpoint, &mut headers)?;
+        let request = Request {
+            method: Method::POST,
+            uri: address.clone(),
+            headers,
+            body: pieces,
+            trust: params.trust,
+        };
+        return Ok((request, Vec::new()));
+    }
+    let json = call.body.json();
+    let cleared = json.map(|json| handling.without(json)).transpose()?.flatten();
+    let json = cleared.as_ref().or(json);
+    let mut body = match (same_dialect, json) {
+        (true, Some(json)) => edited(json, call, endpoint, params)?,
+        (true, None) => {
+            return Err(Error::new(ErrorKind::Unsupported, "this provider takes no such form"));
         }
-        (_, Body::Json(json)) => json,
-        _ => return Err(Error::new(ErrorKind::Unsupported, "this provider takes no such form")),
-    };
-    let cleared = handling.without(json)?;
-    let json = cleared.as_ref().unwrap_or(json);
-    let mut body = match same_dialect {
-        true => edited(json, call, endpoint, params)?,
-        false => translated((call, fetched), (json, cleared.is_some()), (endpoint, params), &mut losses)?,
+        (false, _) => {
+            translated((call, fetched), (json, cleared.is_some()), (endpoint, params), &mut losses)?
+        }
     };
     if call.operation == Operation::Chat {
         if same_dialect || !endpoint.codec.nests_parameters() {
@@ -135,9 +137,9 @@ fn fit_output(body: &mut Json, endpoint: &Endpoint) {
 }
 
 /// Sends what somebody insists on, as the client wrote it.
-fn insist(handling: Handling<'_>, asked: &Json, body: &mut Json, losses: &mut Losses) {
+fn insist(handling: Handling<'_>, asked: Option<&Json>, body: &mut Json, losses: &mut Losses) {
     for field in handling.always_send() {
-        if let (Some(raw), false) = (asked.raw(field), body.has(field)) {
+        if let (Some(raw), false) = (asked.and_then(|json| json.raw(field)), body.has(field)) {
             body.set(field, raw.to_vec());
         }
         losses.forget(field);
@@ -146,7 +148,7 @@ fn insist(handling: Handling<'_>, asked: &Json, body: &mut Json, losses: &mut Lo
 
 fn translated(
     (call, fetched): (&Call, &Fetched),
-    (json, is_edited): (&Json, bool),
+    (json, is_edited): (Option<&Json>, bool),
     (endpoint, params): (&Endpoint, &Params),
     losses: &mut Losses,
 ) -> Result<Json> {
@@ -154,9 +156,9 @@ fn translated(
         let bytes = asked::question(call, json, endpoint, losses)?;
         return Json::parse(bytes, JsonLimits::default());
     }
-    let mut chat = match is_edited {
-        true => Cow::Owned(Chat { stream: call.stream, ..call.codec.decode_request(json)? }),
-        false => Cow::Borrowed(call.chat()?),
+    let mut chat = match json.filter(|_| is_edited) {
+        Some(json) => Cow::Owned(Chat { stream: call.stream, ..call.codec.decode_request(json)? }),
+        None => Cow::Borrowed(call.chat()?),
     };
     if !fetched.is_empty() {
         linked::inline(chat.to_mut(), fetched);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Said, Used};
+use super::{Said, Used, pictures};
 
 /// The model that a path names.
 pub(super) fn model(path: &str) -> &str {
@@ -11,10 +11,11 @@ pub(super) fn model(path: &str) -> &str {
     name.split(':').next().unwrap_or_default()
 }
 
-/// A whole answer.
-pub(super) fn whole(id: &str, model: &str, said: &Said) -> Bytes {
+/// A whole answer, with a picture where one is wanted.
+pub(super) fn whole(id: &str, model: &str, said: &Said, drawn: bool) -> Bytes {
     let text = Some(said.text.concat()).filter(|text| !text.is_empty()).map(|text| json!({"text": text}));
-    let parts: Vec<Value> = thoughts(said).chain(text).chain(calls(said)).collect();
+    let picture = drawn.then(pictures::part);
+    let parts: Vec<Value> = thoughts(said).chain(text).chain(picture).chain(calls(said)).collect();
     answer(id, model, parts, Some(said)).to_string().into()
 }
 

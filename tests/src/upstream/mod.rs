@@ -9,6 +9,7 @@ mod guise;
 mod media;
 mod ollama;
 mod openai;
+mod pictures;
 mod ranking;
 mod responses;
 mod script;

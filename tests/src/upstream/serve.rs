@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::media::Medium;
 use super::{
     Answer, Chunks, End, Ends, Guise, Said, Script, Seen, State, anthropic, cohere, completions, converse,
-    gemini, ollama, openai, ranking, responses, vectors,
+    gemini, ollama, openai, pictures, ranking, responses, vectors,
 };
 
 type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -236,7 +236,7 @@ enum Wire {
     Claude,
     /// Vectors of Amazon's `invoke`.
     Invoked,
-    /// Vectors in Google's form, in Vertex AI's and in Ollama's.
+    /// Vectors in Google's form, in Vertex AI's, which Imagen's pictures have too, and in Ollama's.
     Batch,
     Predictions,
     OllamaEmbed,
@@ -338,12 +338,12 @@ impl Wire {
             Self::Converse => converse::whole(said),
             Self::Invoked => vectors::invoked(body, &said.used),
             Self::Batch => vectors::batch(body),
-            Self::Predictions => vectors::predictions(body),
+            Self::Predictions => pictures::predictions(body).unwrap_or_else(|| vectors::predictions(body)),
             Self::OllamaEmbed => vectors::embed(body, &said.used),
             Self::Media(medium) => medium.whole(),
             Self::CountTokens => json!({"input_tokens": said.used.input}).to_string().into(),
             Self::Embeddings => openai::embeddings(body),
-            Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said),
+            Self::Gemini => gemini::whole(id, gemini::model(&seen.path), said, pictures::wanted(body)),
             Self::GeminiCount => gemini::count(said),
             Self::ConverseCount => json!({"inputTokens": said.used.input}).to_string().into(),
             Self::Cohere => cohere::whole(id, said),

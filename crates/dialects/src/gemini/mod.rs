@@ -6,6 +6,7 @@ mod embedding;
 mod error;
 mod facts;
 mod grounding;
+mod images;
 mod logprobs;
 mod part_out;
 mod partial;
@@ -29,8 +30,8 @@ mod words;
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Json, JsonLimits, Losses, ModelFacts,
-    Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
+    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, ImageCodec, Json, JsonLimits, Losses,
+    ModelFacts, Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
 };
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -49,6 +50,8 @@ impl Codec for Gemini {
             (Operation::Chat, true) => "streamGenerateContent?alt=sse",
             (Operation::CountTokens, _) => "countTokens",
             (Operation::Embeddings, _) => "batchEmbedContents",
+            (Operation::ImageGenerations | Operation::ImageEdits, _) if images::is_imagen(model) => "predict",
+            (Operation::ImageGenerations | Operation::ImageEdits, _) => "generateContent",
             _ => return None,
         };
         Some(format!("/v1beta/models/{model}:{verb}"))
@@ -64,6 +67,10 @@ impl Codec for Gemini {
 
     fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
         Some(&embedding::Vectors)
+    }
+
+    fn images(&self) -> Option<&'static dyn ImageCodec> {
+        Some(&images::Pictures)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

@@ -5,6 +5,7 @@ mod embeddings;
 mod facts;
 mod fault;
 mod finish;
+mod images;
 mod media;
 mod read;
 mod relay;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Json, Losses, ModelFacts, Operation, Relay,
-    ReplyFacts, ReplyStyle, RerankCodec, Result, UpstreamFault,
+    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, ImageClient, Json, Losses, ModelFacts,
+    Operation, Relay, ReplyFacts, ReplyStyle, RerankCodec, Result, UpstreamFault,
 };
 use http::StatusCode;
 
@@ -66,6 +67,10 @@ impl Codec for OpenAi {
 
     fn rerank(&self) -> Option<&'static dyn RerankCodec> {
         Some(&rerank::Reranking)
+    }
+
+    fn image_client(&self) -> Option<&'static dyn ImageClient> {
+        Some(&images::Pictures)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod embeddings;
+mod images;
 mod properties;
 mod signatures;
 

@@ -1,0 +1,27 @@
+//! Pictures in the forms of those providers that have their own: all show the same.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+/// A picture.
+const PICTURE: &str = "aGk=";
+
+/// Whether a request of Google's wants a picture among the words.
+pub(super) fn wanted(asked: &Value) -> bool {
+    let kinds = asked["generationConfig"]["responseModalities"].as_array();
+    kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "IMAGE"))
+}
+
+/// A part of an answer of Google's models.
+pub(super) fn part() -> Value {
+    json!({"inlineData": {"mimeType": "image/png", "data": PICTURE}})
+}
+
+/// Imagen's, as many as are asked for; `None` where no picture is.
+pub(super) fn predictions(asked: &Value) -> Option<Bytes> {
+    asked["instances"][0].get("prompt")?;
+    let count = asked["parameters"]["sampleCount"].as_u64().unwrap_or(4);
+    let told: Vec<Value> =
+        (0..count).map(|_| json!({"mimeType": "image/png", "bytesBase64Encoded": PICTURE})).collect();
+    Some(json!({"predictions": told}).to_string().into())
+}
