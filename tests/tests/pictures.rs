@@ -13,6 +13,8 @@ fn start(settings: &str) -> (Upstream, Gateway, Client) {
     let named = |name: &str, model: &str| deployment(name, model, &upstream, "num_retries: 0");
     let list = named("imagen", "gemini/imagen-3.0-generate-001")
         + &named("banana", "gemini/gemini-2.5-flash-image")
+        + &named("canvas", "bedrock/amazon.nova-canvas-v1:0")
+        + &named("sd", "bedrock/stability.sd3-5-large-v1:0")
         + &deployment("strict", "gemini/imagen-3.0-generate-001", &upstream, "drop_params: false");
     let gateway = Gateway::start(&format!("litellm_settings: {{{settings}}}\nmodel_list:\n{list}"));
     let client = Client::of(&gateway);
@@ -106,6 +108,28 @@ fn a_gemini_model_makes_one_a_request_and_is_paid_by_tokens() {
 }
 
 #[test]
+fn amazons_and_stabilitys_models_are_invoked_in_their_own_words() {
+    let (upstream, _gateway, client) = start("");
+    let asked = json!({"model": "canvas", "prompt": "a cat", "n": 2, "size": "1280x720", "quality": "high"});
+    let response = client.post(GENERATIONS, &asked);
+    // Two at $0.06, in one request.
+    assert_eq!((drawn(&response), cost(&response), upstream.count()), (2, "0.12", 1));
+    assert!(upstream.last().path.ends_with("/model/amazon.nova-canvas-v1%3A0/invoke"));
+    let configuration = json!({"numberOfImages": 2, "width": 1280, "height": 720, "quality": "premium"});
+    assert_eq!(upstream.last().json()["imageGenerationConfig"], configuration);
+
+    let fields = [("model", "canvas"), ("prompt", "a hat")];
+    assert_eq!(drawn(&client.upload(EDITS, ("image", b"a photo"), &fields)), 1);
+    let sent = upstream.last().json();
+    assert_eq!(sent["imageVariationParams"], json!({"text": "a hat", "images": ["YSBwaG90bw=="]}));
+
+    let response = client.post(GENERATIONS, &json!({"model": "sd", "prompt": "a cat", "n": 2}));
+    // Two at $0.08, in two requests.
+    assert_eq!((drawn(&response), cost(&response), upstream.count()), (2, "0.16", 4));
+    assert_eq!(upstream.last().json(), json!({"prompt": "a cat"}));
+}
+
+#[test]
 fn a_client_that_wants_a_stream_gets_its_last_events() {
     let (upstream, _gateway, client) = start("");
     for n in [1, 2] {
@@ -125,9 +149,12 @@ fn what_was_filtered_is_told_and_what_was_left_is_answered() {
     let (upstream, _gateway, client) = start("");
     let blocked = json!({"predictions": [{"raiFilteredReason": "the prompt names a person"}]});
     let refused = candidate(&json!([{"text": "I cannot."}]), "IMAGE_SAFETY");
-    for (model, answer, words) in
-        [("imagen", &blocked, "the prompt names a person"), ("banana", &refused, "IMAGE_SAFETY")]
-    {
+    for (model, answer, words) in [
+        ("imagen", &blocked, "the prompt names a person"),
+        ("banana", &refused, "IMAGE_SAFETY"),
+        ("canvas", &json!({"images": [], "error": "blocked by our content filters"}), "our content filters"),
+        ("sd", &json!({"finish_reasons": ["Filter reason: prompt"]}), "Filter reason: prompt"),
+    ] {
         upstream.push(answers(answer));
         let response = client.post(GENERATIONS, &json!({"model": model, "prompt": "a cat"}));
         let error = &response.json()["error"];

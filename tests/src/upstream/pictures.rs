@@ -25,3 +25,18 @@ pub(super) fn predictions(asked: &Value) -> Option<Bytes> {
         (0..count).map(|_| json!({"mimeType": "image/png", "bytesBase64Encoded": PICTURE})).collect();
     Some(json!({"predictions": told}).to_string().into())
 }
+
+/// Those of Amazon's `invoke`, in Amazon's own words or in Stability AI's; `None` where no picture is asked for.
+pub(super) fn invoked(asked: &Value) -> Option<Bytes> {
+    let told = match asked.get("taskType") {
+        Some(_) => {
+            let count = asked["imageGenerationConfig"]["numberOfImages"].as_u64().unwrap_or(1);
+            json!({"images": (0..count).map(|_| PICTURE).collect::<Vec<_>>(), "error": null})
+        }
+        None => {
+            asked.get("prompt")?;
+            json!({"seeds": [1], "finish_reasons": [null], "images": [PICTURE]})
+        }
+    };
+    Some(told.to_string().into())
+}

@@ -234,7 +234,7 @@ enum Wire {
     Converse,
     /// Claude's own words behind Amazon's `invoke`.
     Claude,
-    /// Vectors of Amazon's `invoke`.
+    /// Vectors and pictures of Amazon's `invoke`.
     Invoked,
     /// Vectors in Google's form, in Vertex AI's, which Imagen's pictures have too, and in Ollama's.
     Batch,
@@ -336,7 +336,7 @@ impl Wire {
             Self::Completions => completions::whole(id, body, said),
             Self::Anthropic | Self::Claude => anthropic::whole(id, model, said),
             Self::Converse => converse::whole(said),
-            Self::Invoked => vectors::invoked(body, &said.used),
+            Self::Invoked => pictures::invoked(body).unwrap_or_else(|| vectors::invoked(body, &said.used)),
             Self::Batch => vectors::batch(body),
             Self::Predictions => pictures::predictions(body).unwrap_or_else(|| vectors::predictions(body)),
             Self::OllamaEmbed => vectors::embed(body, &said.used),

@@ -11,6 +11,7 @@ mod count;
 mod embedding;
 mod error;
 mod facts;
+mod images;
 mod imported;
 mod invoked;
 mod media;
@@ -34,8 +35,8 @@ pub(crate) use imported::Imported;
 use bytes::Bytes;
 use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
-    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Framing, Json, Losses, ModelFacts,
-    Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
+    Codec, Decode, Dialect, EmbeddingCodec, Encode, Error, Frame, Framing, ImageCodec, Json, Losses,
+    ModelFacts, Operation, Relay, ReplyFacts, ReplyStyle, Result, UpstreamFault,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
@@ -64,13 +65,19 @@ impl Codec for Converse {
             (Operation::Chat, false) => Some(format!("/model/{model}/converse")),
             (Operation::Chat, true) => Some(format!("/model/{model}/converse-stream")),
             (Operation::CountTokens, _) => count::path(model),
-            (Operation::Embeddings, _) => Some(format!("/model/{model}/invoke")),
+            (Operation::Embeddings | Operation::ImageGenerations | Operation::ImageEdits, _) => {
+                Some(format!("/model/{model}/invoke"))
+            }
             _ => None,
         }
     }
 
     fn embeddings(&self) -> Option<&'static dyn EmbeddingCodec> {
         Some(&embedding::Vectors)
+    }
+
+    fn images(&self) -> Option<&'static dyn ImageCodec> {
+        Some(&images::Pictures)
     }
 
     fn streams_at(&self, path: &str) -> Option<bool> {

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod images;
 mod models;
 mod properties;
 
