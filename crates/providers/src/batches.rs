@@ -7,6 +7,7 @@ use gatewright_core::{
 };
 
 use crate::asked;
+use crate::ordered::ordered;
 
 /// Requests of one call that are under way at the same time.
 pub(crate) const AT_ONCE: usize = 8;
@@ -76,10 +77,11 @@ impl Batches {
     }
 
     fn of_pictures(call: &Call, ours: &'static dyn ImageClient, most: u64) -> Result<Option<Self>> {
-        let wanted = ours.decode_request(&call.body)?.n.unwrap_or(1);
-        if wanted <= most {
+        // Seen without a look at the pictures that the request brings.
+        if ordered(call).images <= most {
             return Ok(None);
         }
+        let wanted = ours.decode_request(&call.body)?.n.unwrap_or(1);
         let part = |n: u64| {
             let mut body = call.body.clone();
             match &mut body {

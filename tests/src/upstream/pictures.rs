@@ -34,7 +34,7 @@ pub(super) fn invoked(asked: &Value) -> Option<Bytes> {
             json!({"images": (0..count).map(|_| PICTURE).collect::<Vec<_>>(), "error": null})
         }
         None => {
-            asked.get("prompt")?;
+            asked.get("prompt").or(asked.get("image"))?;
             json!({"seeds": [1], "finish_reasons": [null], "images": [PICTURE]})
         }
     };

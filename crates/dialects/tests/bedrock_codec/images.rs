@@ -85,6 +85,9 @@ fn a_picture_is_varied_or_painted_over_where_a_mask_says() {
     assert_eq!(body["imageVariationParams"], json!({"text": "a cat", "images": ["QQ==", "Qg=="]}));
     assert!(lost.is_empty());
 
+    let (body, _) = sent(NOVA, &ImageRequest { prompt: String::new(), ..edit.clone() });
+    assert_eq!(body["imageVariationParams"], json!({"images": ["QQ==", "Qg=="]}));
+
     let masked = ImageRequest { mask: Some(image("Qw==")), size: Some("512x512".to_owned()), ..edit.clone() };
     let (body, lost) = sent(NOVA, &masked);
     assert_eq!(body["taskType"], "INPAINTING");
@@ -120,12 +123,62 @@ fn stabilitys_models_are_given_a_prompt_and_a_ratio() {
 }
 
 #[test]
+fn stabilitys_services_are_given_a_picture_and_their_own_fields() {
+    let said = |more: Value| ImageRequest {
+        images: vec![image("QQ=="), image("Qg==")],
+        mask: Some(image("Qw==")),
+        extra: more.as_object().unwrap().clone(),
+        ..ImageRequest::default()
+    };
+    let sized =
+        ImageRequest { size: Some("1024x1024".to_owned()), prompt: "a hat".to_owned(), ..said(json!({})) };
+    for (model, asked, want, lost) in [
+        (
+            "us.stability.stable-image-search-replace-v1:0",
+            said(json!({"search_prompt": "cap", "seed": 7, "cfgScale": 6})),
+            json!({"image": "QQ==", "mask": "Qw==", "search_prompt": "cap", "seed": 7}),
+            vec!["image", "cfgScale"],
+        ),
+        (
+            "us.stability.stable-style-transfer-v1:0",
+            said(json!({"style_strength": 0.5})),
+            json!({"init_image": "QQ==", "style_image": "Qg==", "mask": "Qw==", "style_strength": 0.5}),
+            vec![],
+        ),
+        (
+            "us.stability.stable-image-style-guide-v1:0",
+            sized.clone(),
+            json!({"image": "QQ==", "mask": "Qw==", "aspect_ratio": "1:1", "prompt": "a hat"}),
+            vec!["image"],
+        ),
+        (
+            "us.stability.stable-outpaint-v1:0",
+            ImageRequest { extra: json!({"left": 64}).as_object().unwrap().clone(), ..sized },
+            json!({"image": "QQ==", "mask": "Qw==", "prompt": "a hat", "left": 64}),
+            vec!["size", "image"],
+        ),
+        (
+            SD,
+            ImageRequest { mask: None, ..said(json!({"strength": 0.7})) },
+            json!({"image": "QQ==", "mode": "image-to-image", "strength": 0.7}),
+            vec!["image"],
+        ),
+    ] {
+        assert_eq!(sent(model, &asked), (want, lost.into_iter().map(str::to_owned).collect()), "{model}");
+    }
+    let words = ImageRequest { extra: json!({"strength": 0.7}).as_object().unwrap().clone(), ..words() };
+    assert_eq!(sent(SD, &words).1, ["strength"]);
+}
+
+#[test]
 fn what_a_model_cannot_do_is_refused_before_it_is_asked() {
     let edit = ImageRequest { images: vec![image("QQ==")], ..words() };
     for (model, asked, param) in [
         (SD, &edit, "image"),
         ("amazon.nova-pro-v1:0", &words(), "model"),
-        ("stability.stable-fast-upscale-v1:0", &words(), "model"),
+        ("stability.stable-diffusion-xl-v1", &words(), "model"),
+        ("stability.stable-image-core-v1:1", &edit, "image"),
+        ("stability.stable-fast-upscale-v1:0", &words(), "image"),
     ] {
         let model = facts(model, ReasoningControl::None);
         let err = pictures().encode_request(asked, &model, &mut Losses::default()).unwrap_err();

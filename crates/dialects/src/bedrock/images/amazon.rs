@@ -61,7 +61,10 @@ pub(super) fn request(asked: &ImageRequest, losses: &mut Losses) -> Map<String, 
 fn task(asked: &ImageRequest, losses: &mut Losses) -> (&'static str, &'static str, Map<String, Value>) {
     let mut parameters = Map::new();
     let mut set = |name: &str, value: Value| drop(parameters.insert(name.to_owned(), value));
-    set("text", asked.prompt.as_str().into());
+    // A variation needs no words, and none are no text.
+    if !asked.prompt.is_empty() {
+        set("text", asked.prompt.as_str().into());
+    }
     let masked = asked.mask.is_some() || asked.extra.contains_key("maskPrompt");
     let (task, name) = match asked.images.as_slice() {
         [] => ("TEXT_IMAGE", "textToImageParams"),

@@ -37,14 +37,14 @@ struct Reply {
     finish_reasons: Vec<Option<String>>,
 }
 
-/// The maker of a model that makes pictures from words.
+/// The maker of a model that makes or changes pictures.
 fn maker(model: &str) -> Option<Maker> {
     let has = |words: &[&str]| words.iter().any(|word| model.contains(word));
     match () {
         () if has(&["amazon.nova-canvas", "amazon.titan-image"]) => Some(Maker::Amazon),
-        () if has(&["stability.sd3", "stability.stable-image-core", "stability.stable-image-ultra"]) => {
-            Some(Maker::Stability)
-        }
+        // Their first models, which had another wire, are gone.
+        () if has(&["stability.stable-diffusion"]) => None,
+        () if has(&["stability.sd3", "stability.stable-"]) => Some(Maker::Stability),
         () => None,
     }
 }
@@ -59,7 +59,7 @@ impl ImageCodec for Pictures {
             Some(Maker::Amazon) => amazon::request(asked, losses),
             Some(Maker::Stability) => stability::request(asked, &model.name, losses)?,
             None => {
-                return Err(picture::unsupported(&model.name, "makes no pictures from a prompt", "model"));
+                return Err(picture::unsupported(&model.name, "makes no pictures", "model"));
             }
         };
         Ok(object(&fields))
