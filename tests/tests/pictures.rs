@@ -195,6 +195,8 @@ fn what_cannot_be_carried_or_done_is_refused_before_it_is_sent() {
     }
     assert_eq!(upstream.count(), 0);
     assert_eq!(drawn(&draw(json!({"model": "strict", "response_format": "url", "size": "1280x896"}))), 1);
+    let dropped = json!({"model": "strict", "style": "vivid", "additional_drop_params": ["style"]});
+    assert_eq!(drawn(&draw(dropped)), 1, "what the client itself lets go is not lost");
 }
 
 #[test]
