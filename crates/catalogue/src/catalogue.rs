@@ -217,7 +217,7 @@ impl Catalogue {
         let mut prices = row.map(|row| row.prices).unwrap_or_default();
         prices.billing = self.provider(provider).map(|row| row.billing).unwrap_or_default();
         if !overrides.prices.is_empty() {
-            prices.merge(&overrides.prices);
+            prices.override_with(&overrides.prices);
             prices.billing.reported_cost = false;
         }
         prices

@@ -86,15 +86,8 @@ impl Prices {
         self.rates.is_empty() && self.other.is_empty() && self.structured.is_none()
     }
 
-    /// Replaces what an operator has prices for. One for input or output is all of it: what the list says of long
-    /// requests, classes of service, hours and thinking was a variation of its own price.
+    /// Replaces what `over` has prices for.
     pub fn merge(&mut self, over: &Self) {
-        if over.says(Meter::Input) || over.says(Meter::Output) {
-            self.structured = None;
-            self.steps = Vec::new();
-            self.off_peak = None;
-        }
-        self.rates.retain(|r| !over.covers(r.meter));
         for rate in &over.rates {
             self.set(PriceField::Rate { meter: rate.meter, tier: rate.tier, over: rate.over }, rate.price);
         }
@@ -106,6 +99,22 @@ impl Prices {
             merged.extend(theirs.iter().map(|(key, value)| (key.clone(), value.clone())));
             self.set_structured(merged);
         }
+    }
+
+    /// Puts an operator's prices over these. One for input, output or a picture is all of it: what the list says of long
+    /// requests, classes of service, hours, thinking and a picture's tokens was a variation of its own price.
+    pub(crate) fn override_with(&mut self, own: &Self) {
+        if own.says(Meter::Input) || own.says(Meter::Output) {
+            self.structured = None;
+            self.steps = Vec::new();
+            self.off_peak = None;
+        }
+        self.rates.retain(|r| !own.covers(r.meter));
+        if own.says(Meter::Images) {
+            let free = PriceField::Rate { meter: Meter::ImageOutput, tier: ServiceTier::Standard, over: 0 };
+            self.set(free, Price::default());
+        }
+        self.merge(own);
     }
 
     fn says(&self, meter: Meter) -> bool {

@@ -126,6 +126,22 @@ fn an_operators_price_for_input_or_output_holds_for_long_requests_classes_and_th
 }
 
 #[test]
+fn an_operators_price_of_a_picture_is_not_that_of_its_tokens() {
+    let usage = Usage { input: 10, output: 1290, image_output: 1290, images: 1, ..Usage::default() };
+    let cost = |config: serde_json::Value| {
+        let overrides = Overrides::read(&[config.as_object().unwrap()]).unwrap();
+        Catalogue::builtin()
+            .prices("gemini", "gemini-2.5-flash-image", &overrides)
+            .cost(&usage, Terms::default())
+    };
+    // 10 tokens of the request at $0.30 a million, and 1,290 of the picture at $30.
+    assert_eq!(cost(json!({})), Money(3_000 + 38_700_000));
+    assert_eq!(cost(json!({"output_cost_per_image": 0.02})), Money(3_000 + 20_000_000));
+    let both = json!({"output_cost_per_image": 0.02, "output_cost_per_image_token": 1e-5});
+    assert_eq!(cost(both), Money(3_000 + 12_900_000));
+}
+
+#[test]
 fn a_price_that_cannot_be_read_is_told() {
     let config = json!({"input_cost_per_token": "cheap", "output_cost_per_token": -1, "temperature": "warm"});
     let faults = Overrides::read(&[config.as_object().unwrap()]).unwrap_err();
