@@ -15,11 +15,12 @@ use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::closing::{HANDSHAKES, close_to_newcomers};
 use crate::connection::{BusyBody, Deadlines, Guarded, Phase};
 use crate::gateway::Front;
 use crate::pump::pumped;
@@ -71,6 +72,11 @@ pub(crate) async fn serve<S: CallService>(
         begin(accepted, place.ok());
     }
     // Their requests may be on the way already, and the end of the listener would reset them.
+    close_to_newcomers(&listener);
+    let complete = Instant::now() + HANDSHAKES;
+    while let Ok(accepted) = timeout_at(complete, accepted(&listener)).await {
+        begin(accepted, None);
+    }
     waiting(listener).into_iter().for_each(|accepted| begin(accepted, None));
     tasks.close();
     stopping.cancel();
@@ -182,8 +188,7 @@ async fn speaks(stream: &TcpStream, patience: Duration, stopping: &CancellationT
     }
 }
 
-/// Connections that nobody has accepted yet. The listener ends with that: whoever comes between the last of them and its
-/// end is reset, so nothing stands between the two.
+/// Connections that nobody has accepted yet. The listener ends with that.
 fn waiting(listener: TcpListener) -> Vec<(std::net::TcpStream, Peer)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let mut accepted = Vec::new();

@@ -12,6 +12,8 @@ pub use workers::{WorkerThreads, Workers};
 
 mod accept;
 
+mod closing;
+
 mod connection;
 
 mod pump;
