@@ -373,3 +373,30 @@ fn long_instructions_are_marked_for_all_where_the_operator_switches_that_on() {
         assert_eq!(body.to_string().contains("\"ttl\":\"1h\""), marked, "{name}: {body}");
     }
 }
+
+#[test]
+fn no_list_of_a_clients_lengthens_an_answer_beyond_what_its_budget_holds() {
+    let upstream = Upstream::start();
+    let list = deployment("gpt", "openai/gpt-4o", &upstream, "")
+        + &deployment("llama", "groq/llama-3.3-70b-versatile", &upstream, "output_cost_per_token: 0.00001");
+    let gateway = Gateway::start(&format!("model_list:\n{list}"));
+    let client = Client::of(&gateway);
+    // Two cents are 2,000 tokens of either.
+    let key = client.made("/key/generate", json!({"max_budget": 0.02}))["key"].as_str().unwrap().to_owned();
+    let client = Client::with_key(&gateway, &key);
+    let dropped =
+        json!({"max_tokens": 10, "additional_drop_params": ["max_tokens", "max_completion_tokens"]});
+    let insisted = json!({"max_tokens": 10, "max_completion_tokens": 90_000,
+        "allowed_openai_params": ["max_tokens", "max_completion_tokens"]});
+    for (model, fields) in [("gpt", &dropped), ("llama", &dropped)] {
+        let answer = client.post("/v1/chat/completions", &chat(model, "n=1 out=1", fields.clone()));
+        assert_eq!(answer.status, 200, "{model} {fields}: {}", answer.text());
+        let sent = upstream.last().json();
+        let caps = ["max_tokens", "max_completion_tokens"].map(|field| sent[field].as_u64());
+        let longest = caps.iter().flatten().max().unwrap_or_else(|| panic!("{model} {fields}: {sent}"));
+        assert!(*longest <= 2_000, "{model} {fields}: {sent}");
+    }
+    let before = upstream.count();
+    let refused = client.post("/v1/chat/completions", &chat("llama", "hi", insisted));
+    assert_eq!((refused.status, upstream.count()), (422, before), "{}", refused.text());
+}

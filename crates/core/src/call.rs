@@ -128,8 +128,6 @@ pub struct FieldWishes {
     pub repair: Option<bool>,
     /// Those that are sent whatever is known of the provider.
     pub always_send: Vec<String>,
-    /// Those that are never sent, by their names or by paths into them.
-    pub never_send: Vec<String>,
 }
 
 /// Where the router sends one attempt.

@@ -25,6 +25,12 @@ enum Field {
     Refused,
 }
 
+/// How many fields a client's list may name: each is looked for in the body.
+const MOST_NAMED: usize = 64;
+
+/// How long an answer may be is what its budget holds: no client's list sends it past that.
+const CAPS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+
 /// Lifts the controls out of `body`. Answers what was taken out against the client's expectation.
 pub(crate) fn lift(
     body: &mut Json,
@@ -35,6 +41,9 @@ pub(crate) fn lift(
     let dialect = codec.dialect();
     let mut controls = Controls::default();
     let mut told = Vec::new();
+    // Gone before anything is foreseen from the body: what an answer may cost is held by what is left of it.
+    let unwanted = named(body, "additional_drop_params")?;
+    unwanted.iter().try_for_each(|path| body.omit(path))?;
     let taken: Vec<String> =
         body.keys().filter(|key| !matches!(field(key, dialect), Field::Pass)).map(Cow::into_owned).collect();
     // OpenAI keeps `metadata` with stored answers only; everywhere else it is a note to the gateway.
@@ -160,14 +169,28 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
         }
         "drop_params" => controls.fields.drop_unknown = body.get(key)?,
         "modify_params" => controls.fields.repair = body.get(key)?,
-        "allowed_openai_params" => controls.fields.always_send = body.get(key)?.unwrap_or_default(),
-        "additional_drop_params" => controls.fields.never_send = body.get(key)?.unwrap_or_default(),
+        "allowed_openai_params" => {
+            controls.fields.always_send = named(body, "allowed_openai_params")?;
+            controls.fields.always_send.retain(|field| !CAPS.contains(&field.as_str()));
+        }
         "metadata" | "litellm_metadata" => {
             read_metadata(&body.get::<Value>(key)?.unwrap_or_default(), controls)
         }
         _ => {}
     }
     Ok(())
+}
+
+/// The fields that a client's list names.
+fn named(body: &Json, list: &'static str) -> Result<Vec<String>> {
+    let fields: Vec<String> = body.get(list)?.unwrap_or_default();
+    match fields.len() > MOST_NAMED {
+        true => {
+            let words = format!("'{list}' names at most {MOST_NAMED} fields");
+            Err(Error::new(ErrorKind::InvalidRequest, words).with_param(list))
+        }
+        false => Ok(fields),
+    }
 }
 
 /// LiteLLM takes names, and objects with the model and fields to change; the latter are refused, not half obeyed.
@@ -254,12 +277,12 @@ mod tests {
     #[test]
     fn a_client_says_what_becomes_of_its_fields() {
         let (body, controls, told) = lifted(
-            r#"{"model":"m","drop_params":false,"modify_params":true,"allowed_openai_params":["a"],"additional_drop_params":["b"]}"#,
+            r#"{"model":"m","b":1,"drop_params":false,"modify_params":true,"allowed_openai_params":["a","max_tokens"],"additional_drop_params":["b"]}"#,
         );
         assert_eq!((body.to_bytes(), told.len()), (r#"{"model":"m"}"#.into(), 0));
         let fields = controls.fields;
         assert_eq!((fields.drop_unknown, fields.repair), (Some(false), Some(true)));
-        assert_eq!((fields.always_send, fields.never_send), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(fields.always_send, ["a"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use gatewright_core::{Call, FieldWishes, Json, Result};
 
-use crate::{Params, omit};
+use crate::Params;
 
 /// The deployment's rules with the client's over them.
 #[derive(Clone, Copy)]
@@ -35,7 +35,7 @@ impl<'a> Handling<'a> {
 
     /// The body without what is never sent; `None` where all of it may be.
     pub(crate) fn without(self, body: &Json) -> Result<Option<Json>> {
-        if self.params.never_send.is_empty() && self.asked.never_send.is_empty() {
+        if self.params.never_send.is_empty() {
             return Ok(None);
         }
         let mut body = body.clone();
@@ -45,7 +45,6 @@ impl<'a> Handling<'a> {
 
     /// Takes out what is never sent.
     pub(crate) fn clear(self, body: &mut Json) -> Result<()> {
-        let paths = self.params.never_send.iter().chain(&self.asked.never_send);
-        paths.into_iter().try_for_each(|path| omit::omit(body, path))
+        self.params.never_send.iter().try_for_each(|path| body.omit(path))
     }
 }

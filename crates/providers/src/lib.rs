@@ -49,8 +49,6 @@ mod quirks;
 
 mod handling;
 
-mod omit;
-
 mod repair;
 
 mod custom;

@@ -2,6 +2,7 @@
 
 mod form;
 mod json;
+mod omit;
 mod scan;
 
 use bytes::Bytes;

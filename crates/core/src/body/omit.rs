@@ -1,8 +1,10 @@
 //! Fields that are never sent, by paths into a body as LiteLLM writes them: `stop`, `metadata.note`, `tools[*].strict`,
 //! `messages[0].name`.
 
-use gatewright_core::{Json, Result};
 use serde_json::Value;
+
+use super::Json;
+use crate::Result;
 
 /// One step of a path.
 enum Step<'a> {
@@ -11,21 +13,25 @@ enum Step<'a> {
     Every,
 }
 
-/// Takes out what the path leads to, where something is there.
-pub(crate) fn omit(body: &mut Json, path: &str) -> Result<()> {
-    let Some((first, rest)) = steps(path) else {
-        body.remove(path);
-        return Ok(());
-    };
-    if rest.is_empty() {
-        body.remove(first);
-        return Ok(());
+// === impl Json ===
+
+impl Json {
+    /// Takes out what the path leads to, where something is there.
+    pub fn omit(&mut self, path: &str) -> Result<()> {
+        let Some((first, rest)) = steps(path) else {
+            self.remove(path);
+            return Ok(());
+        };
+        if rest.is_empty() {
+            self.remove(first);
+            return Ok(());
+        }
+        let Some(mut value) = self.get::<Value>(first)? else { return Ok(()) };
+        if cut(&mut value, &rest) {
+            self.set(first, value.to_string());
+        }
+        Ok(())
     }
-    let Some(mut value) = body.get::<Value>(first)? else { return Ok(()) };
-    if cut(&mut value, &rest) {
-        body.set(first, value.to_string());
-    }
-    Ok(())
 }
 
 /// The field of the body that a path begins with, and the steps below it; `None` where it is no path.
@@ -74,10 +80,10 @@ fn cut(value: &mut Value, steps: &[Step<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use gatewright_core::JsonLimits;
     use serde_json::json;
 
     use super::*;
+    use crate::JsonLimits;
 
     #[test]
     fn a_path_leads_to_what_is_taken_out() {
@@ -101,7 +107,7 @@ mod tests {
             ("odd[", "/odd[", json!(null)),
         ] {
             let mut edited = Json::parse(body.to_string().into(), JsonLimits::default()).unwrap();
-            omit(&mut edited, path).unwrap();
+            edited.omit(path).unwrap();
             let got: Value = serde_json::from_slice(&edited.to_bytes()).unwrap();
             assert_eq!(got.pointer(at).cloned().unwrap_or_default(), left, "{path}");
         }
