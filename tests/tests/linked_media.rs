@@ -60,6 +60,7 @@ fn file(seen: &Seen) -> Script {
         "/nameless.png" => told("application/octet-stream", PNG),
         "/page" => told("text/html", b"<html>"),
         "/big.png" => told("image/png", &[7; (1 << 20) + 1]),
+        "/near.png" => told("image/png", &[7; 900 << 10]),
         "/moved.png" => Script { status: 302, ..told("text/plain", b"") }.header("location", "/a.png"),
         "/endless.png" => {
             Script { status: 302, ..told("text/plain", b"") }.header("location", "/endless.png")
@@ -110,6 +111,7 @@ fn what_cannot_be_fetched_refuses_the_request_and_tells_no_secret() {
         (&["/none.png?token=secret-1"][..], "answered 404"),
         (&["/page"], "not what the request says"),
         (&["/big.png"], "could not be fetched"),
+        (&["/near.png?1", "/near.png?2", "/near.png?3"], "too large together"),
         (&["/endless.png"], "without end"),
         (&["/a.png?1", "/a.png?2", "/a.png?3", "/a.png?4"], "at most 3"),
     ] {

@@ -14,7 +14,7 @@ use gatewright_core::{Call, Error, ErrorKind, Operation, Result};
 use gatewright_transport::{Request, Response, Transport, Trust};
 use http::Uri;
 use http::header::{CONTENT_TYPE, LOCATION};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::endpoint::Endpoint;
 
@@ -23,10 +23,8 @@ use crate::endpoint::Endpoint;
 pub struct Links {
     /// How many addresses.
     pub max_count: usize,
-    /// The most bytes of each.
+    /// The most bytes of each; all together have at most twice as many.
     pub max_bytes: usize,
-    /// The most bytes of all.
-    pub max_total: usize,
     /// How long each may take.
     pub timeout: Duration,
     /// Whether addresses that are not public are refused.
@@ -67,7 +65,6 @@ impl Default for Links {
         Self {
             max_count: 20,
             max_bytes: 50 << 20,
-            max_total: 100 << 20,
             timeout: Duration::from_secs(10),
             public_only: true,
             trusted_hosts: Vec::new(),
@@ -114,13 +111,17 @@ pub(crate) async fn fetch(
             Ok::<_, Error>((address, source))
         }
     };
-    let fetched: Fetched =
-        stream::iter(addresses.into_iter().map(one)).buffer_unordered(AT_ONCE).try_collect().await?;
-    let total: usize = fetched.values().map(size).sum();
-    match total > links.max_total {
-        true => Err(refused("the linked media are too large together")),
-        false => Ok(fetched),
-    }
+    let most = links.max_bytes.saturating_mul(2);
+    let within = |(mut all, total): (Fetched, usize), (address, source): (String, MediaSource)| async move {
+        let total = size(&source).saturating_add(total);
+        all.insert(address, source);
+        if total > most { Err(refused("the linked media are too large together")) } else { Ok((all, total)) }
+    };
+    // What was fetched is counted as it comes, so that a request never holds much more than it may.
+    let coming = stream::iter(addresses.into_iter().map(one)).buffer_unordered(AT_ONCE);
+    let fetched = coming.try_fold((Fetched::new(), 0), within);
+    let in_time = timeout_at(call.target()?.deadline.into(), fetched).await;
+    in_time.map_err(|_| refused("the linked media took too long"))?.map(|(all, _)| all)
 }
 
 /// Puts what was fetched in the place of its address.

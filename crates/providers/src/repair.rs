@@ -1,6 +1,6 @@
 //! Conversations that a provider of another dialect would refuse, made whole: what LiteLLM calls `modify_params`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gatewright_core::chat::{Chat, Part, Role, ToolResult, Turn};
 use gatewright_core::{Losses, ModelFacts};
@@ -24,24 +24,24 @@ pub(crate) fn repair(chat: &mut Chat, model: &ModelFacts, losses: &mut Losses) {
 /// Every call of a tool is answered once by the user's turns behind it, and nothing else is.
 fn match_results(turns: &mut Vec<Turn>, losses: &mut Losses) {
     let mut whole = Vec::with_capacity(turns.len());
-    // The calls that wait for a result, in their order, and where the results would stand.
-    let mut waiting: Vec<String> = Vec::new();
+    // The calls that wait for a result, and where the results would stand.
+    let mut waiting = Waiting::default();
     let mut at = 0;
     for mut turn in turns.drain(..) {
         match turn.role {
             Role::Assistant => {
                 let follows = whole.last().is_some_and(|turn: &Turn| turn.role == Role::Assistant);
                 if !follows {
-                    answer(&mut whole, at, std::mem::take(&mut waiting));
+                    answer(&mut whole, at, std::mem::take(&mut waiting).left());
                 }
-                waiting.extend(calls(&turn));
+                calls(&turn).for_each(|id| waiting.add(id));
                 whole.push(turn);
                 at = whole.len();
             }
             Role::User => {
                 let said = turn.parts.len();
                 turn.parts.retain(|part| match part {
-                    Part::ToolResult(result) => take(&mut waiting, &result.id),
+                    Part::ToolResult(result) => waiting.take(&result.id),
                     _ => true,
                 });
                 losses.add_if(turn.parts.len() < said, "messages.tool_result");
@@ -52,7 +52,7 @@ fn match_results(turns: &mut Vec<Turn>, losses: &mut Losses) {
             Role::System | Role::Developer => whole.push(turn),
         }
     }
-    answer(&mut whole, at, waiting);
+    answer(&mut whole, at, waiting.left());
     *turns = whole;
 }
 
@@ -76,10 +76,35 @@ fn calls(turn: &Turn) -> impl Iterator<Item = String> {
     ids.filter(move |id| seen.insert(id.clone()))
 }
 
-/// Whether the call waited for its result; from now on it does not.
-fn take(waiting: &mut Vec<String>, id: &str) -> bool {
-    let place = waiting.iter().position(|call| call == id);
-    place.map(|place| waiting.remove(place)).is_some()
+/// Calls without a result: in their order, and how often each id is open.
+#[derive(Default)]
+struct Waiting {
+    order: Vec<String>,
+    open: HashMap<String, usize>,
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn add(&mut self, id: String) {
+        *self.open.entry(id.clone()).or_default() += 1;
+        self.order.push(id);
+    }
+
+    /// Whether the call waited for its result; from now on it does not.
+    fn take(&mut self, id: &str) -> bool {
+        let open = self.open.get_mut(id).filter(|open| **open > 0);
+        open.map(|open| *open -= 1).is_some()
+    }
+
+    /// Those that still wait. Of calls with one id the earlier ones have the results.
+    fn left(mut self) -> Vec<String> {
+        self.order.reverse();
+        self.order
+            .retain(|id| self.open.get_mut(id).filter(|open| **open > 0).map(|open| *open -= 1).is_some());
+        self.order.reverse();
+        self.order
+    }
 }
 
 /// No text is of white space alone, and no question is empty. An answer without content is left out by who writes it.

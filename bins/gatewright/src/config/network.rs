@@ -85,7 +85,6 @@ pub(super) fn links(litellm: &Section<'_>, general: &Section<'_>, problems: &mut
         public_only: checked.unwrap_or(defaults.public_only),
         max_count: count("max_linked_media", problems).unwrap_or(defaults.max_count),
         max_bytes,
-        max_total: defaults.max_total.max(max_bytes),
         timeout: general.seconds("linked_media_timeout", problems).unwrap_or(defaults.timeout),
     }
 }
