@@ -10,7 +10,7 @@ use gatewright_routing::{LiveTable, Table};
 use gatewright_transport::Trust;
 use parking_lot::Mutex;
 
-use crate::adapters::{DeploymentRules, Known, Models, PriceList, provider_of};
+use crate::adapters::{DeploymentRules, Knowledge, Known, Models, PriceList, knowledge, provider_of};
 use crate::config::{Config, Deployment, Entries, Environment};
 use crate::serve::StartError;
 
@@ -50,9 +50,12 @@ pub(crate) struct Configured {
 // === impl Configured ===
 
 impl Configured {
-    fn of(config: &Config, env: Environment, catalogue: &'static Catalogue) -> Self {
-        let settings =
-            gatewright_routing::Settings { provider_of: provider_of(catalogue), ..config.router.clone() };
+    fn of(config: &Config, env: Environment, catalogue: &'static Catalogue, prices: &Arc<PriceList>) -> Self {
+        let settings = gatewright_routing::Settings {
+            provider_of: provider_of(catalogue),
+            know: Arc::new(Knowledge { catalogue, prices: prices.clone() }),
+            ..config.router.clone()
+        };
         // One that was read again has a catalogue of its own, which no price map reaches.
         let entries = config.entries.clone().knowing(catalogue);
         Self { deployments: config.deployments.clone(), entries, env, settings }
@@ -70,13 +73,14 @@ impl Live {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let catalogue = config.catalogue;
-        let configured = Configured::of(config, env, catalogue);
+        let prices = Arc::new(PriceList::new(catalogue));
+        let configured = Configured::of(config, env, catalogue, &prices);
         let empty =
             Table::build(Vec::new(), configured.settings.clone()).map_err(|problems| lines(&problems))?;
         let table = LiveTable::new(empty);
         let live = Self {
             registry: Arc::default(),
-            prices: Arc::new(PriceList::new(catalogue)),
+            prices,
             rules: Arc::new(DeploymentRules::new(config.money.clone(), known, clock)),
             models: Arc::new(Models::new(table.clone(), catalogue)),
             table,
@@ -90,7 +94,7 @@ impl Live {
 
     /// Takes a configuration that was read again in place of the one before, all or nothing. What is stored stays.
     pub(crate) fn reconfigure(&self, config: &Config, env: Environment) -> Result<(), StartError> {
-        let new = Arc::new(Configured::of(config, env, self.catalogue));
+        let new = Arc::new(Configured::of(config, env, self.catalogue, &self.prices));
         let old = self.configured.swap(new.clone());
         let has = |all: &[Deployment], one: &Deployment| all.iter().any(|d| d.routing.id == one.routing.id);
         let stored = |one: &Deployment| !has(&old.deployments, one) && !has(&new.deployments, one);
@@ -103,9 +107,7 @@ impl Live {
     /// Puts these into force in place of those that were, all or none. What stays keeps its health and its counts.
     pub(crate) fn replace(&self, deployments: Vec<Deployment>) -> Result<(), StartError> {
         let mut current = self.current.lock();
-        let routing = deployments.iter().map(|deployment| deployment.routing.clone()).collect();
-        let rebuilt = self.table.load().rebuild(routing, self.configured.load().settings.clone());
-        let table = rebuilt.map_err(|problems| lines(&problems))?;
+        let table = self.rebuilt(&deployments)?;
         // A call on its way holds the old table: what it names there is found until the next change.
         let stays = |old: &&Deployment| deployments.iter().any(|new| new.routing.id == old.routing.id);
         let leaving = current.in_force().iter().filter(|old| !stays(old)).cloned();
@@ -118,11 +120,24 @@ impl Live {
         Ok(())
     }
 
+    /// A table of these, with what is known of their models.
+    fn rebuilt(&self, deployments: &[Deployment]) -> Result<Table, StartError> {
+        let known = |deployment: &Deployment| gatewright_routing::Deployment {
+            model: knowledge::of(self.catalogue, deployment),
+            ..deployment.routing.clone()
+        };
+        let routing = deployments.iter().map(known).collect();
+        let settings = self.configured.load().settings.clone();
+        self.table.load().rebuild(routing, settings).map_err(|problems| lines(&problems))
+    }
+
     /// Lays a price map over the catalogue, all or nothing, and prices the deployments by it from the next attempt on.
     pub(crate) fn reprice(&self, map: &CostMap) -> Result<(), String> {
         let current = self.current.lock();
         self.catalogue.put(map)?;
         self.describe(&current.all);
+        let table = self.rebuilt(current.in_force()).map_err(|err| err.to_string())?;
+        self.table.swap(table);
         Ok(())
     }
 

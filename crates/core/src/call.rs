@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 
 use crate::chat::Chat;
-use crate::{AttemptId, Body, CallId, Caller, Codec, Error, ErrorKind, Fit, Result, Tab, TraceContext};
+use crate::{
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Tab, TraceContext,
+};
 
 /// One request of a client. A clone shares the body and the decoded conversation.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct Call {
     pub left: Option<Arc<AtomicBool>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
     pub trace: Option<Arc<TraceContext>>,
+    /// How it was routed so far; `None` where nobody asks.
+    pub decisions: Option<Arc<Decisions>>,
     chat: Arc<OnceLock<Result<Chat>>>,
 }
 
@@ -256,6 +260,7 @@ impl Call {
             hold: None,
             left: None,
             trace: None,
+            decisions: None,
             chat: Arc::default(),
         }
     }

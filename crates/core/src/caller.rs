@@ -31,6 +31,8 @@ pub struct Caller {
     pub end_user: Option<Arc<str>>,
     /// The budget that end users have who have none of their own.
     pub end_user_budget: Option<Arc<str>>,
+    /// The only region that its calls may be served in.
+    pub region: Option<Arc<str>>,
     /// Tags of every call, for routing and the ledger.
     pub tags: Vec<Arc<str>>,
     /// Cheaper models in place of one that no budget covers any more, in their order.
@@ -111,6 +113,7 @@ impl Caller {
             project: None,
             end_user: None,
             end_user_budget: None,
+            region: None,
             tags: Vec::new(),
             budget_fallbacks: Vec::new(),
             allowances: Vec::new(),

@@ -140,6 +140,7 @@ struct Fields {
     code: Option<Cow<'static, str>>,
     wire_type: Option<Cow<'static, str>>,
     provider: Option<&'static str>,
+    billed: bool,
     served_by: Option<Arc<ServedBy>>,
     retry_after: Option<Duration>,
     headers: HeaderMap,
@@ -159,6 +160,7 @@ impl Error {
             code: None,
             wire_type: None,
             provider: None,
+            billed: false,
             served_by: None,
             retry_after: None,
             headers: HeaderMap::new(),
@@ -204,6 +206,12 @@ impl Error {
     /// Marks it as the upstream's own failure and names the provider.
     pub fn with_provider(mut self, provider: &'static str) -> Self {
         self.0.provider = Some(provider);
+        self
+    }
+
+    /// Marks it as the failure of an attempt that the provider bills all the same: it had begun to answer.
+    pub fn with_bill(mut self) -> Self {
+        self.0.billed = true;
         self
     }
 
@@ -263,6 +271,11 @@ impl Error {
     /// The provider whose failure it is; `None` for the gateway's own.
     pub fn provider(&self) -> Option<&'static str> {
         self.0.provider
+    }
+
+    /// Whether the provider bills the attempt all the same.
+    pub fn is_billed(&self) -> bool {
+        self.0.billed
     }
 
     /// The deployment that failed, where it came so far.

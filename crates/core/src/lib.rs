@@ -15,6 +15,9 @@ pub use caller::{Allowance, Budget, Caller, KeyStanding};
 pub mod body;
 pub use body::{Body, Form, FormField, Json, JsonLimits};
 
+mod decisions;
+pub use decisions::{Decision, Decisions};
+
 mod facts;
 pub use facts::{Notes, ReplyFacts};
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::{Agents, Model};
+
 /// One model at one provider with one credential, as far as choosing it is concerned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deployment {
@@ -16,6 +18,8 @@ pub struct Deployment {
     pub access_groups: Vec<Arc<str>>,
     /// `provider/model`; each `*` is replaced by what the group's `*` stood for, left to right.
     pub target: Arc<str>,
+    /// What is known of its model, where it has only one.
+    pub model: Model,
     /// The provider's name.
     pub provider: Arc<str>,
     /// Its share of the group's calls, relative to the others.
@@ -32,6 +36,12 @@ pub struct Deployment {
     pub stream_timeout: Option<Duration>,
     /// Attempts after the first, when this one failed.
     pub num_retries: Option<u32>,
+    /// What calls it is for, where tags decide.
+    pub tags: Vec<Arc<str>>,
+    /// Whose calls it is for beside, by their `User-Agent`, where tags decide.
+    pub agents: Vec<Agents>,
+    /// Where it is (`eu`, `us`).
+    pub region: Option<Arc<str>>,
     /// How long it rests after a failure.
     pub cooldown_time: Option<Duration>,
 }

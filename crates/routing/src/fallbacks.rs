@@ -159,6 +159,6 @@ impl Way {
 }
 
 fn promising(route: &Route, now: Instant) -> bool {
-    let mut members = route.group.members.iter();
-    members.clone().any(|member| !member.health.is_down()) || members.any(|member| member.health.claim(now))
+    let mut members = route.group.seen.iter();
+    members.clone().any(|seen| !seen.health.is_down()) || members.any(|seen| seen.health.claim(now))
 }

@@ -1,35 +1,53 @@
 //! What is known about the health of one deployment: whether it rests, and whether it fails for everyone.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use gatewright_core::{Cooldown, Error, ErrorKind, Retry};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::tally::Tally;
+
 /// Failures in a row after which a deployment counts as down.
 const STREAK: u32 = 5;
 /// How long after its last failure a deployment that is down gets no further attempts, but first ones.
 const DOWN: Duration = Duration::from_secs(2);
+/// How long others wait for the end of a trial.
+const TRIAL: Duration = Duration::from_secs(5);
 /// Requests in a minute below which the share of failures says nothing.
 const FEW: u64 = 5;
 /// The longest rest that an upstream can ask for.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// The health of one deployment, shared by all calls and kept over a reload. All times are milliseconds since it
-/// was first known.
+/// The health of one deployment, shared by all calls and kept over a reload. All times are milliseconds since the
+/// table's epoch.
 ///
-/// It rests (*cooling*) so that other deployments of its group are chosen in its place. It is *down* when it failed
-/// for everyone several times in a row: then only first attempts and, now and then, a probe go out to it, so that an
-/// outage upstream is not multiplied by retries and fallbacks.
+/// It rests (*cooling*) so that other deployments of its group are chosen in its place; after its rest one attempt at
+/// a time is a trial, until one succeeds. It is *down* when it failed for everyone several times in a row: then only
+/// first attempts and, now and then, a probe go out to it, so that an outage upstream is not multiplied by retries and
+/// fallbacks.
 pub struct Health {
-    known_since: Instant,
+    epoch: Instant,
     cooling_until: AtomicU64,
+    /// What is left of a rest once it is over.
+    trial: AtomicU32,
     down_until: AtomicU64,
     streak: AtomicU32,
-    minute: Minute,
+    sick: AtomicBool,
+    /// Requests and failures of the current minute.
+    minute: Tally,
+    /// Failures of the current rest time, where so many are allowed.
+    fails: Tally,
     went_down: Notify,
 }
+
+/// No trial is due: it has not rested, or a trial succeeded.
+const OPEN: u32 = 0;
+/// It rests, or has rested and nobody has tried it yet.
+const RESTED: u32 = 1;
+/// An attempt is out to see whether it is well again.
+const ON_TRIAL: u32 = 2;
 
 /// How a failure changes what is chosen next.
 #[derive(Clone, Copy, Debug)]
@@ -38,25 +56,69 @@ pub(crate) struct Judgement {
     pub(crate) replaceable: bool,
     /// How long it rests where the upstream does not say.
     pub(crate) rest: Duration,
+    /// Failures within that time that are not enough, where the operator says so.
+    pub(crate) allowed: Option<u32>,
 }
 
 // === impl Health ===
 
 impl Health {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(epoch: Instant) -> Self {
         Self {
-            known_since: Instant::now(),
+            epoch,
             cooling_until: AtomicU64::new(0),
+            trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
             streak: AtomicU32::new(0),
-            minute: Minute(AtomicU64::new(0)),
+            sick: AtomicBool::new(false),
+            minute: Tally::default(),
+            fails: Tally::default(),
             went_down: Notify::new(),
         }
     }
 
     /// Whether it rests.
     pub fn is_cooling(&self, now: Instant) -> bool {
-        self.cooling_until.load(Relaxed) > self.millis(now)
+        self.is_cooling_at(self.millis(now))
+    }
+
+    /// How long it still rests; zero where it does not.
+    pub fn rest_of(&self, now: Instant) -> Duration {
+        Duration::from_millis(self.rest_left(now))
+    }
+
+    /// Lets it rest for so long, because another replica saw it fail.
+    pub fn rest_for(&self, rest: Duration, now: Instant) {
+        self.cool_until(self.millis(now) + millis(rest.min(LONGEST_REST)));
+    }
+
+    /// Whether its last health check failed.
+    pub fn is_sick(&self) -> bool {
+        self.sick.load(Relaxed)
+    }
+
+    /// What its last health check found.
+    pub fn checked(&self, well: bool) {
+        self.sick.store(!well, Relaxed);
+    }
+
+    /// Whether its last attempt did not fail.
+    pub(crate) fn is_well(&self) -> bool {
+        self.streak.load(Relaxed) == 0
+    }
+
+    pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
+        self.cooling_until.load(Relaxed) > at
+    }
+
+    /// An attempt goes out to it. The first one after a rest is a trial, and until that ends the others go elsewhere.
+    pub(crate) fn tried(&self, now: Instant) {
+        if self.trial.load(Relaxed) == RESTED && !self.is_cooling(now) {
+            let first = self.trial.compare_exchange(RESTED, ON_TRIAL, Relaxed, Relaxed);
+            if first.is_ok() {
+                self.cooling_until.fetch_max(self.millis(now) + millis(TRIAL), Relaxed);
+            }
+        }
     }
 
     /// Whether it fails for everyone.
@@ -71,7 +133,11 @@ impl Health {
 
     /// Whether an attempt that is not a call's first may go out at `at`.
     pub(crate) fn may_be_tried(&self, at: Instant) -> bool {
-        !self.is_down() || self.down_until.load(Relaxed) <= self.millis(at)
+        self.may_be_tried_at(self.millis(at))
+    }
+
+    pub(crate) fn may_be_tried_at(&self, at: u64) -> bool {
+        !self.is_down() || self.down_until.load(Relaxed) <= at
     }
 
     /// Takes the right to such an attempt; of several who ask while it is down, one gets it.
@@ -90,8 +156,12 @@ impl Health {
 
     /// An attempt reached its first content.
     pub(crate) fn succeeded(&self, now: Instant) {
-        self.minute.count(self.millis(now), 1, 0);
+        self.minute.add(minute(self.millis(now)), (1, 0));
         self.streak.store(0, Relaxed);
+        if self.trial.load(Relaxed) == ON_TRIAL {
+            self.trial.store(OPEN, Relaxed);
+            self.cooling_until.store(0, Relaxed);
+        }
     }
 
     /// An attempt failed.
@@ -100,7 +170,7 @@ impl Health {
         if err.kind().cooldown() == Cooldown::Never {
             return;
         }
-        let counted = self.minute.count(at, 1, 1);
+        let counted = self.minute.add(minute(at), (1, 1));
         if fails_for_everyone(err.kind()) {
             self.down_until.fetch_max(at + millis(DOWN), Relaxed);
             if self.streak.fetch_add(1, Relaxed) + 1 == STREAK {
@@ -114,26 +184,38 @@ impl Health {
     pub(crate) fn broke_off(&self, err: &Error, now: Instant, judgement: Judgement) {
         let at = self.millis(now);
         if err.kind().cooldown() != Cooldown::Never {
-            let counted = self.minute.count(at, 0, 1);
+            let counted = self.minute.add(minute(at), (0, 1));
             self.rest(err, at, counted, judgement);
         }
     }
 
     /// Lets it rest where the failure, or the share of failures, is reason enough.
     fn rest(&self, err: &Error, at: u64, (requests, failures): (u64, u64), judgement: Judgement) {
-        let enough = match err.kind().cooldown() {
-            Cooldown::Never => false,
-            Cooldown::Counted => requests >= FEW && failures * 2 > requests,
-            Cooldown::Immediate => true,
+        let Judgement { replaceable, rest, allowed } = judgement;
+        if rest.is_zero() {
+            return;
+        }
+        // What failed now may have been counted as a request in the minute before.
+        let requests = requests.max(failures);
+        let enough = match (allowed, err.kind().cooldown()) {
+            (_, Cooldown::Never) => false,
+            (Some(allowed), _) => self.fails.add(at / millis(rest).max(1), (0, 1)).1 > u64::from(allowed),
+            (None, Cooldown::Counted) => requests >= FEW && failures * 2 > requests,
+            (None, Cooldown::Immediate) => true,
         };
-        if enough && judgement.replaceable && !judgement.rest.is_zero() {
-            let rest = err.retry_after().unwrap_or(judgement.rest).min(LONGEST_REST);
-            self.cooling_until.fetch_max(at + millis(rest), Relaxed);
+        let failed_trial = self.trial.load(Relaxed) == ON_TRIAL;
+        if (enough || failed_trial) && replaceable {
+            self.cool_until(at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST)));
         }
     }
 
-    fn millis(&self, at: Instant) -> u64 {
-        millis(at.saturating_duration_since(self.known_since))
+    fn cool_until(&self, until: u64) {
+        self.cooling_until.fetch_max(until, Relaxed);
+        self.trial.store(RESTED, Relaxed);
+    }
+
+    pub(crate) fn millis(&self, at: Instant) -> u64 {
+        millis(at.saturating_duration_since(self.epoch))
     }
 }
 
@@ -146,35 +228,16 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Requests and failures of the current minute in one word: minute (24 bits), requests (20), failures (20).
-struct Minute(AtomicU64);
-
-// === impl Minute ===
-
-impl Minute {
-    const MASK: u64 = (1 << 20) - 1;
-
-    /// Counts requests and failures, and says how many of each there were in this minute.
-    fn count(&self, at: u64, requests: u64, failures: u64) -> (u64, u64) {
-        let minute = (at / 60_000) & ((1 << 24) - 1);
-        let mut seen = (0, 0);
-        let _: Result<u64, u64> = self.0.fetch_update(Relaxed, Relaxed, |word| {
-            let same = word >> 40 == minute;
-            let (before, failed) = if same { (word >> 20 & Self::MASK, word & Self::MASK) } else { (0, 0) };
-            // What failed now may have been counted as a request in the minute before.
-            let failed = (failed + failures).min(Self::MASK);
-            seen = ((before + requests).max(failed).min(Self::MASK), failed);
-            Some(minute << 40 | seen.0 << 20 | seen.1)
-        });
-        seen
-    }
+fn minute(millis: u64) -> u64 {
+    millis / 60_000
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const REPLACEABLE: Judgement = Judgement { replaceable: true, rest: Duration::from_secs(5) };
+    const REPLACEABLE: Judgement =
+        Judgement { replaceable: true, rest: Duration::from_secs(5), allowed: None };
 
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "made to fail")
@@ -194,7 +257,7 @@ mod tests {
             (vec![InvalidRequest; 9], false),
             (vec![ContextWindow; 9], false),
         ] {
-            let health = Health::new();
+            let health = Health::new(Instant::now());
             for kind in &kinds {
                 health.failed(&error(*kind), Instant::now(), REPLACEABLE);
             }
@@ -204,7 +267,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn half_of_the_requests_may_fail() {
-        let (health, now) = (Health::new(), Instant::now());
+        let (health, now) = (Health::new(Instant::now()), Instant::now());
         for _ in 0..10 {
             health.succeeded(now);
             health.failed(&error(ErrorKind::Upstream), now, REPLACEABLE);
@@ -216,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_of_an_earlier_minute_are_forgotten() {
-        let health = Health::new();
+        let health = Health::new(Instant::now());
         for _ in 0..4 {
             health.failed(&error(ErrorKind::Upstream), Instant::now(), REPLACEABLE);
         }
@@ -227,7 +290,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_deployment_of_a_group_never_rests() {
-        let health = Health::new();
+        let health = Health::new(Instant::now());
         let last = Judgement { replaceable: false, ..REPLACEABLE };
         health.failed(&error(ErrorKind::RateLimited), Instant::now(), last);
         assert!(!health.is_cooling(Instant::now()));
@@ -236,7 +299,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_rests_as_long_as_the_upstream_asks() {
         for (asked, rest) in [(None, 5), (Some(1), 1), (Some(30), 30), (Some(90_000), 3600)] {
-            let (health, start) = (Health::new(), Instant::now());
+            let (health, start) = (Health::new(Instant::now()), Instant::now());
             let err = error(ErrorKind::RateLimited);
             let err = asked.map_or(err.clone(), |secs| err.with_retry_after(Duration::from_secs(secs)));
             health.failed(&err, start, REPLACEABLE);
@@ -250,7 +313,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_down_gets_one_probe_at_a_time_until_it_answers() {
-        let (health, now) = (Health::new(), Instant::now());
+        let (health, now) = (Health::new(Instant::now()), Instant::now());
         for _ in 0..STREAK {
             assert!(health.claim(now));
             health.failed(&error(ErrorKind::Upstream), now, REPLACEABLE);
@@ -264,7 +327,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_limit_is_no_outage() {
-        let health = Health::new();
+        let health = Health::new(Instant::now());
         for _ in 0..100 {
             health.failed(&error(ErrorKind::RateLimited), Instant::now(), REPLACEABLE);
         }

@@ -10,17 +10,31 @@ mod deployment;
 pub use deployment::Deployment;
 
 mod settings;
-pub use settings::{Alias, ProviderOf, Rule, Settings};
+pub use settings::{Agents, Alias, PerKind, PickOf, ProviderOf, Rule, Settings};
+
+mod screen;
+pub use screen::{Checks, TagRules};
+
+mod abilities;
+pub use abilities::{Abilities, Know, Model};
 
 mod pick;
-pub use pick::{Candidate, Dice, MachineDice, Pick, SimpleShuffle};
+pub use pick::{
+    Candidate, Dice, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage, MachineDice, Pick,
+    Pool, RoundRobin, SimpleShuffle, TwoChoices,
+};
+
+mod seen;
+pub use seen::{Seen, Share, Trial};
 
 mod health;
 pub use health::Health;
 
+mod extra;
 mod fallbacks;
 mod patience;
 mod pattern;
+mod tally;
 mod trip;
 mod visit;
 

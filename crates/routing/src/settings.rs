@@ -1,9 +1,14 @@
 //! What an operator may set for all groups, and the defaults.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Pick, SimpleShuffle};
+use gatewright_core::ErrorKind;
+use regex::Regex;
+
+use crate::abilities::Ignorant;
+use crate::{Checks, Know, Pick, SimpleShuffle};
 
 /// The provider that a bare model name belongs to, where that is known.
 pub type ProviderOf = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
@@ -13,12 +18,27 @@ pub type ProviderOf = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 pub struct Settings {
     /// Chooses among the deployments that are left after all filters.
     pub pick: Arc<dyn Pick>,
+    /// Groups that have a strategy of their own.
+    pub picks: Vec<PickOf>,
+    /// What a call is held against before a deployment is chosen.
+    pub checks: Checks,
+    /// What is known of models and of what calls ask of them.
+    pub know: Arc<dyn Know>,
     /// Leads a bare name (`gpt-4o`) to its provider's wildcard (`openai/*`).
     pub provider_of: ProviderOf,
     /// Other names of groups.
     pub aliases: Vec<Alias>,
     /// Attempts after the first at one group.
     pub num_retries: u32,
+    /// The same by why an attempt failed.
+    pub retries: PerKind,
+    /// The same for single groups.
+    pub group_retries: HashMap<Arc<str>, PerKind>,
+    /// Attempts after the first that may fail, as a share of the calls of a group within some seconds. Ten may at any
+    /// rate, and those at deployments that are known to be well.
+    pub retry_budget: f64,
+    /// Whether an attempt is made again that its provider bills all the same.
+    pub retry_billed: bool,
     /// The least wait before an attempt at a deployment that has just failed.
     pub retry_after: Duration,
     /// Attempts of one call at all groups together: the bound that no combination of settings can exceed.
@@ -45,7 +65,32 @@ pub struct Settings {
     pub total: Duration,
     /// How long a deployment rests after a failure; zero means never.
     pub cooldown_time: Duration,
+    /// Failures within that time that do not make a deployment rest yet, by why they failed; without a number the share
+    /// of failures decides.
+    pub allowed_fails: PerKind,
 }
+
+/// Groups that have a strategy of their own.
+#[derive(Clone)]
+pub struct PickOf {
+    /// Their names.
+    pub groups: Vec<Arc<str>>,
+    /// Their strategy.
+    pub pick: Arc<dyn Pick>,
+}
+
+/// A number for each kind of failure, where one is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PerKind {
+    /// For these.
+    pub of: Vec<(ErrorKind, u32)>,
+    /// For all others.
+    pub other: Option<u32>,
+}
+
+/// Clients by the line `User-Agent: …`.
+#[derive(Clone, Debug)]
+pub struct Agents(pub(crate) Regex);
 
 /// Another name of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,15 +112,59 @@ pub struct Rule {
     pub fallbacks: Vec<Arc<str>>,
 }
 
+// === impl Agents ===
+
+impl Agents {
+    /// Those whose line this pattern matches somewhere.
+    pub fn parse(pattern: &str) -> Result<Self, String> {
+        Regex::new(pattern).map(Self).map_err(|err| err.to_string())
+    }
+}
+
+impl PartialEq for Agents {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+// === impl PerKind ===
+
+impl PerKind {
+    /// The number for this kind.
+    pub fn get(&self, kind: ErrorKind) -> Option<u32> {
+        self.stated(kind).or(self.other)
+    }
+
+    /// The number for this kind by name.
+    pub(crate) fn stated(&self, kind: ErrorKind) -> Option<u32> {
+        self.of.iter().find(|(of, _)| *of == kind).map(|(_, number)| *number)
+    }
+}
+
 // === impl Settings ===
+
+impl Settings {
+    /// The strategy of a group.
+    pub(crate) fn pick_of(&self, group: &str) -> &Arc<dyn Pick> {
+        let own = self.picks.iter().find(|own| own.groups.iter().any(|name| &**name == group));
+        own.map_or(&self.pick, |own| &own.pick)
+    }
+}
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             pick: Arc::new(SimpleShuffle),
+            picks: Vec::new(),
+            checks: Checks::default(),
+            know: Arc::new(Ignorant),
             provider_of: Arc::new(|_| None),
             aliases: Vec::new(),
             num_retries: 2,
+            retries: PerKind::default(),
+            group_retries: HashMap::new(),
+            retry_budget: 0.2,
+            retry_billed: false,
             retry_after: Duration::ZERO,
             max_attempts: 20,
             fallbacks: Vec::new(),
@@ -89,6 +178,7 @@ impl Default for Settings {
             idle: Duration::from_secs(120),
             total: Duration::from_secs(600),
             cooldown_time: Duration::from_secs(5),
+            allowed_fails: PerKind::default(),
         }
     }
 }

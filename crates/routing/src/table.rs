@@ -4,8 +4,9 @@ mod build;
 mod names;
 mod problem;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,7 +18,9 @@ pub use self::problem::Problem;
 use crate::fallbacks::Rules;
 use crate::health::Judgement;
 use crate::pattern::{self, Captures};
-use crate::{Candidate, Deployment, Health, Settings};
+use crate::pick::{Tier, shares};
+use crate::tally::Tally;
+use crate::{Deployment, Health, Know, Model, Pick, Seen, Settings};
 
 /// Everything that routing knows by configuration.
 pub struct Table {
@@ -30,6 +33,8 @@ pub struct Table {
     aliases: HashMap<Arc<str>, Arc<str>>,
     names: Vec<Arc<str>>,
     warnings: Vec<Problem>,
+    /// What all times are counted from; the same over reloads.
+    epoch: Instant,
 }
 
 /// The table in use. Clones share it; a reload replaces it for all of them.
@@ -48,16 +53,23 @@ pub struct Route {
 /// The deployments that serve one public model name.
 pub(crate) struct Group {
     pub(crate) members: Vec<Arc<Member>>,
+    /// What was seen of each, at the same places.
+    pub(crate) seen: Vec<Arc<Seen>>,
+    /// By `order`, the lowest first.
+    pub(crate) tiers: Vec<Tier>,
+    pub(crate) pick: Arc<dyn Pick>,
+    /// Calls that came here first, and further attempts of theirs that failed or are on their way.
+    pub(crate) extra: Tally,
     /// The longest timeout of its deployments.
     pub(crate) longest: Duration,
     /// The access groups of any of its deployments.
     access: Vec<Arc<str>>,
 }
 
-/// One deployment and its health.
+/// One deployment and what was seen of it.
 pub(crate) struct Member {
     pub(crate) deployment: Deployment,
-    pub(crate) health: Arc<Health>,
+    pub(crate) seen: Arc<Seen>,
 }
 
 // === impl Table ===
@@ -65,12 +77,13 @@ pub(crate) struct Member {
 impl Table {
     /// Checks and arranges the deployments. Answers every problem there is, not just the first.
     pub fn build(deployments: Vec<Deployment>, settings: Settings) -> Result<Self, Vec<Problem>> {
-        build::table(deployments, settings, |_| None)
+        build::table(deployments, settings, (Instant::now(), &|_| None))
     }
 
     /// The same for a reload: deployments that stay keep what is known about their health.
     pub fn rebuild(&self, deployments: Vec<Deployment>, settings: Settings) -> Result<Self, Vec<Problem>> {
-        build::table(deployments, settings, |id| self.member(id).map(|member| member.health.clone()))
+        let known = |id: &str| self.member(id).map(|member| member.seen.clone());
+        build::table(deployments, settings, (self.epoch, &known))
     }
 
     /// Where a name leads: to a deployment of this id; else through an alias; else to the group of this name; else
@@ -138,7 +151,12 @@ impl Table {
 
     /// What is known about the health of a deployment.
     pub fn health(&self, id: &str) -> Option<&Health> {
-        self.member(id).map(|member| &*member.health)
+        self.member(id).map(|member| &member.seen.health)
+    }
+
+    /// All deployments with what was seen of each, in the order of the configuration.
+    pub fn seen(&self) -> impl Iterator<Item = (&Deployment, &Seen)> {
+        self.members.iter().map(|member| (&member.deployment, &*member.seen))
     }
 
     /// What is probably a mistake, but stops nothing.
@@ -191,10 +209,18 @@ impl Route {
         Some(pattern::fill(&deployment.target, &self.captures).into())
     }
 
+    /// What is known of a deployment's model, for this route.
+    pub(crate) fn model_of(&self, member: &Member, know: &dyn Know) -> Model {
+        match self.model_for(&member.deployment) {
+            None => member.deployment.model,
+            Some(model) => know.model(&member.deployment, &model),
+        }
+    }
+
     /// The same, to one of its deployments alone; `None` where it does not lead there.
-    pub(crate) fn only(self, id: &str) -> Option<Self> {
+    pub(crate) fn only(self, id: &str, settings: &Settings) -> Option<Self> {
         let member = self.group.members.iter().find(|member| &*member.deployment.id == id)?.clone();
-        Some(Self { group: Group::of(vec![member]), ..self })
+        Some(Self { group: Group::of(&self.name, vec![member], settings), ..self })
     }
 
     /// Whether a part of the name is the client's own.
@@ -210,19 +236,33 @@ impl Route {
 // === impl Group ===
 
 impl Group {
-    fn of(members: Vec<Arc<Member>>) -> Arc<Self> {
+    fn of(name: &str, members: Vec<Arc<Member>>, settings: &Settings) -> Arc<Self> {
         let timeouts = members.iter().flat_map(|m| [m.deployment.timeout, m.deployment.stream_timeout]);
         let longest = timeouts.flatten().max().unwrap_or_default();
         let access = members.iter().flat_map(|m| &m.deployment.access_groups).cloned().collect();
-        Arc::new(Self { members, longest, access })
+        Arc::new(Self {
+            seen: members.iter().map(|member| member.seen.clone()).collect(),
+            tiers: tiers(&members),
+            pick: settings.pick_of(name).clone(),
+            extra: Tally::default(),
+            members,
+            longest,
+            access,
+        })
     }
 
     /// How a failure of `failed` changes what is chosen next; it rests for `rest` where it has no time of its own.
-    pub(crate) fn judge(&self, failed: &Member, rest: Duration, now: Instant) -> Judgement {
-        let mut others = self.members.iter().filter(|other| !Arc::ptr_eq(&other.health, &failed.health));
+    pub(crate) fn judge(
+        &self,
+        failed: &Member,
+        (rest, allowed): (Duration, Option<u32>),
+        now: Instant,
+    ) -> Judgement {
+        let mut others = self.seen.iter().filter(|other| !Arc::ptr_eq(other, &failed.seen));
         Judgement {
             replaceable: others.any(|other| !other.health.is_cooling(now)),
             rest: failed.deployment.cooldown_time.unwrap_or(rest),
+            allowed,
         }
     }
 }
@@ -234,8 +274,17 @@ impl Member {
     pub(crate) fn tier(&self) -> u32 {
         self.deployment.order.unwrap_or(u32::MAX)
     }
+}
 
-    pub(crate) fn as_candidate(&self) -> Candidate<'_> {
-        Candidate { deployment: &self.deployment, health: &self.health }
+fn tiers(members: &[Arc<Member>]) -> Vec<Tier> {
+    let mut by_order: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (place, member) in members.iter().enumerate() {
+        by_order.entry(member.tier()).or_default().push(place);
     }
+    let tier = |(order, places): (u32, Vec<usize>)| {
+        let deployments =
+            places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
+        Tier { order, sums: shares(deployments), places, turn: AtomicUsize::new(0) }
+    };
+    by_order.into_iter().map(tier).collect()
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use gatewright_core::{Call, CallService, Error, ErrorKind, Reply, Result, Retry};
+use gatewright_core::{Call, CallService, Decision, Decisions, Error, ErrorKind, Reply, Result, Retry};
 use tokio::time::Instant;
 
 use crate::fallbacks::Way;
 use crate::patience::Patience;
+use crate::table::Group;
 use crate::visit::Visit;
 use crate::{Dice, Route, Table};
 
@@ -24,6 +25,11 @@ pub(crate) struct Trip<'a> {
     pub(crate) call: Option<Call>,
     /// The retries that the client asked for.
     pub(crate) asked_retries: Option<u32>,
+    /// Whether its first attempt went out.
+    pub(crate) begun: bool,
+    /// The group that it came to first.
+    pub(crate) home: Arc<Group>,
+    decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
 }
 
@@ -33,20 +39,28 @@ impl<'a> Trip<'a> {
     /// Finds where the call goes first. An unknown model goes to the first default fallback that its caller may use.
     pub(crate) fn plan(table: &'a Table, dice: &'a dyn Dice, call: Call) -> Result<(Self, Route)> {
         let route = table.resolve_for(call.caller.team.as_deref(), &call.model);
-        let mut trip = Self {
+        let (passed, mut way) = (u32::from(route.is_none()), Way::new(&call, &table.settings));
+        let patience = Patience::of(&call, &table.settings, route.as_ref().map(|route| &*route.group));
+        let route = match route {
+            Some(route) => bound(&call, table, route)?,
+            None => {
+                way.extend_defaults(table);
+                way.next(table, Instant::now()).ok_or_else(|| unknown_model(&call))?
+            }
+        };
+        let trip = Self {
             table,
             dice,
-            patience: Patience::of(&call, &table.settings, route.as_ref().map(|route| &*route.group)),
-            way: Way::new(&call, &table.settings),
+            patience,
+            way,
             attempts_left: table.settings.max_attempts.max(1),
-            passed: 0,
+            passed,
             asked_retries: call.controls.num_retries,
             asked_for: call.model.clone(),
+            decisions: call.decisions.clone(),
+            begun: false,
+            home: route.group.clone(),
             call: Some(call),
-        };
-        let route = match route {
-            Some(route) => trip.bound(route)?,
-            None => trip.detour()?,
         };
         Ok((trip, route))
     }
@@ -56,7 +70,8 @@ impl<'a> Trip<'a> {
         let mut first_error: Option<Error> = None;
         loop {
             self.way.enter(&route);
-            let err = match Visit::new(&mut self, &route).run(next).await {
+            let visited = async { Visit::begin(&mut self, &route).await?.run(next).await };
+            let err = match visited.await {
                 Ok(mut reply) => {
                     reply.head.fallbacks = self.passed;
                     return Ok(reply);
@@ -69,7 +84,7 @@ impl<'a> Trip<'a> {
                 return Err(err);
             }
             // A fallback group may refuse what the group asked for was ready to take; only the first refusal is final.
-            let refused = first_error.is_none() && verdict(&err) == Retry::Never;
+            let refused = first_error.is_none() && self.verdict(&err) == Retry::Never;
             let result = first_error.get_or_insert(err);
             if refused || self.call.is_none() || kind == ErrorKind::ClientGone {
                 return Err(result.clone());
@@ -86,16 +101,23 @@ impl<'a> Trip<'a> {
         if self.passed == 0 { self.asked_for.clone() } else { route.name.clone() }
     }
 
-    /// The same way, to the only deployment that can serve the call where there is such a one.
-    fn bound(&self, route: Route) -> Result<Route> {
-        let Some(id) = self.call.as_ref().and_then(|call| call.controls.deployment.as_ref()) else {
-            return Ok(route);
-        };
-        route.only(id).ok_or_else(|| {
-            let words =
-                format!("what the call goes on from was answered by another model than {}", self.asked_for);
-            Error::new(ErrorKind::InvalidRequest, words).with_param("model")
-        })
+    /// Whether another attempt may help, seen from here: what a layer below refuses for a limit is one deployment's
+    /// limit, because those of the caller stand above the router; what the gateway itself does not take now, it will not
+    /// take after a short wait; and what a provider bills, it would bill twice.
+    pub(crate) fn verdict(&self, err: &Error) -> Retry {
+        match err.kind() {
+            _ if err.is_billed() && !self.table.settings.retry_billed => Retry::Never,
+            ErrorKind::LimitReached => Retry::Elsewhere,
+            ErrorKind::Unavailable if err.provider().is_none() => Retry::Elsewhere,
+            other => other.retry(),
+        }
+    }
+
+    /// Notes a step for whoever asked how the call was routed.
+    pub(crate) fn note(&self, step: impl FnOnce() -> Decision) {
+        if let Some(decisions) = &self.decisions {
+            decisions.note(step());
+        }
     }
 
     fn next_group(&mut self, failed: &Route, kind: ErrorKind) -> Option<Route> {
@@ -108,28 +130,19 @@ impl<'a> Trip<'a> {
         self.passed += 1;
         self.way.next(self.table, now)
     }
-
-    fn detour(&mut self) -> Result<Route> {
-        self.way.extend_defaults(self.table);
-        self.passed = 1;
-        self.way.next(self.table, Instant::now()).ok_or_else(|| unknown_model(self.call.as_ref()))
-    }
 }
 
-/// Whether another attempt may help, seen from here: what a layer below refuses for a limit is one deployment's
-/// limit, because those of the caller stand above the router; and what the gateway itself does not take now, it will
-/// not take after a short wait.
-pub(crate) fn verdict(err: &Error) -> Retry {
-    match err.kind() {
-        ErrorKind::LimitReached => Retry::Elsewhere,
-        ErrorKind::Unavailable if err.provider().is_none() => Retry::Elsewhere,
-        other => other.retry(),
-    }
+/// The same way, to the only deployment that can serve the call where there is such a one.
+fn bound(call: &Call, table: &Table, route: Route) -> Result<Route> {
+    let Some(id) = &call.controls.deployment else { return Ok(route) };
+    route.only(id, &table.settings).ok_or_else(|| {
+        let words = format!("what the call goes on from was answered by another model than {}", call.model);
+        Error::new(ErrorKind::InvalidRequest, words).with_param("model")
+    })
 }
 
-fn unknown_model(call: Option<&Call>) -> Error {
-    let model = call.map_or("", |call| &call.model);
-    let route = call.map_or("/chat/completions", |call| call.codec.dialect().route());
+fn unknown_model(call: &Call) -> Error {
+    let (model, route) = (&call.model, call.codec.dialect().route());
     let message = format!(
         "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
     );

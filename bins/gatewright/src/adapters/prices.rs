@@ -97,6 +97,19 @@ impl PriceList {
         }));
     }
 
+    /// What the operator says of the models of a deployment: their provider, and what is laid over the catalogue.
+    pub(crate) fn with_overrides<T>(
+        &self,
+        deployment: &str,
+        then: impl FnOnce(Option<&str>, &Overrides) -> T,
+    ) -> T {
+        let listing = self.listing.load();
+        match listing.by_id.get(deployment) {
+            Some(listed) => then(listed.provider.as_deref(), &listed.overrides),
+            None => then(None, &Overrides::default()),
+        }
+    }
+
     /// What the usage of an answer of this deployment costs; `None` where no price is known.
     pub(crate) fn cost(&self, deployment: &str, usage: &Usage) -> Option<Money> {
         let listing = self.listing.load();

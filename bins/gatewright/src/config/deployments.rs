@@ -7,6 +7,7 @@ use gatewright_catalogue::{Catalogue, Overrides, ProviderRow};
 use gatewright_core::Secret;
 use gatewright_core::chat::CacheMark;
 use gatewright_providers::Params;
+use gatewright_routing::Agents;
 use gatewright_transport::Trust;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -280,6 +281,10 @@ impl Reader<'_> {
                 .or_else(|| section.count("max_retries", problems))
                 .and_then(|n| u32::try_from(n).ok()),
             cooldown_time: section.seconds("cooldown_time", problems),
+            tags: section.texts("tags", problems).into_iter().map(Arc::from).collect(),
+            agents: agents(section, problems),
+            region: region(section, problems),
+            model: gatewright_routing::Model::default(),
         };
         let max_parallel = section.count("max_parallel_requests", problems);
         let budget = purse(section, problems);
@@ -429,6 +434,27 @@ fn access((key, value): (&String, &Value)) -> Option<(String, Secret)> {
 
 fn raw(value: &Value) -> Bytes {
     value.to_string().into()
+}
+
+/// Patterns of `User-Agent` lines.
+fn agents(section: &Section<'_>, problems: &mut Problems) -> Vec<Agents> {
+    const KEY: &str = "tag_regex";
+    let patterns = section.texts(KEY, problems);
+    let parse =
+        |pattern: &String| Agents::parse(pattern).map_err(|err| problems.error(section.at(KEY), err)).ok();
+    patterns.iter().filter_map(parse).collect()
+}
+
+/// Where it is: as it is said, else by the region of the cloud it runs in.
+fn region(section: &Section<'_>, problems: &mut Problems) -> Option<Arc<str>> {
+    let said = section.text("region_name", problems);
+    let cloud = ["aws_region_name", "vertex_location"].iter().find_map(|key| section.text(key, problems));
+    let of_cloud = |place: String| match place.as_str() {
+        place if place.starts_with("eu") => Some(Arc::from("eu")),
+        place if place.starts_with("us") => Some(Arc::from("us")),
+        _ => None,
+    };
+    said.map(Arc::from).or_else(|| cloud.and_then(of_cloud))
 }
 
 /// A deployment that is not in any file.

@@ -13,7 +13,9 @@ mod problem;
 mod read;
 mod redis;
 mod rotation;
+mod routing;
 mod settings;
+mod strategy;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -37,6 +39,7 @@ pub use settings::{JournalSettings, ProxyLimits};
 
 use read::Section;
 use settings::Sections;
+use strategy::Strategies;
 
 /// Everything that was said, checked.
 pub struct Config {
@@ -269,11 +272,12 @@ fn without_file(catalogue: &'static Catalogue, env: Env<'_>) -> Vec<Deployment> 
     all
 }
 
-/// LiteLLM takes a deployment's `rpm` and `tpm` as limits only where it is told to.
+/// LiteLLM takes a deployment's `rpm` and `tpm` as limits only where it is told to, or where its strategy does.
 fn enforces_rates(router: &Section<'_>, problems: &mut Problems) -> bool {
     let checks = router.texts("optional_pre_call_checks", problems);
     checks.iter().any(|check| check == "enforce_model_rate_limits")
         || router.flag("enable_pre_call_checks", problems).unwrap_or(false)
+        || Strategies::read(router, &mut Problems::default()).keep_to_rates()
 }
 
 fn telemetry(litellm: &Section<'_>, env: Env<'_>, problems: &mut Problems) -> gatewright_telemetry::Settings {

@@ -1,14 +1,11 @@
 //! `router_settings`, `litellm_settings` and `general_settings` as the settings of the layers.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::Secret;
 use gatewright_gateway::{MemoryLimits, OnLeave};
-use gatewright_routing::{Alias, Rule};
 use gatewright_spend::{OnFull, Sync};
-use serde_json::{Map, Value};
 
 use super::network;
 use super::problem::Problems;
@@ -43,52 +40,7 @@ pub struct JournalSettings {
     pub on_full: OnFull,
 }
 
-/// Strategies of LiteLLM's that are taken as `simple-shuffle` for now.
-const LATER_STRATEGIES: [&str; 5] = [
-    "least-busy",
-    "latency-based-routing",
-    "usage-based-routing",
-    "usage-based-routing-v2",
-    "cost-based-routing",
-];
-
 impl Sections<'_> {
-    /// Settings of the router. `router_settings` win over the same keys of `litellm_settings`.
-    pub(super) fn router(&self, problems: &mut Problems) -> gatewright_routing::Settings {
-        let defaults = gatewright_routing::Settings::default();
-        self.check_strategy(problems);
-        let router = &self.router;
-        let count = |key: &str, problems: &mut Problems| {
-            let value = router.count(key, problems).or_else(|| self.litellm.count(key, problems));
-            value.and_then(|n| u32::try_from(n).ok())
-        };
-        let disabled = router.flag("disable_cooldowns", problems).unwrap_or(false);
-        let cooldown = router.seconds("cooldown_time", problems).unwrap_or(defaults.cooldown_time);
-        let first = router
-            .deadline("first_content_timeout", problems)
-            .or_else(|| router.deadline("ttft_timeout", problems));
-        let request_timeout = self.litellm.deadline("request_timeout", problems);
-        gatewright_routing::Settings {
-            aliases: aliases(router, problems),
-            num_retries: count("num_retries", problems).unwrap_or(defaults.num_retries),
-            retry_after: router.seconds("retry_after", problems).unwrap_or(defaults.retry_after),
-            max_attempts: count("max_attempts", problems).unwrap_or(defaults.max_attempts),
-            max_fallbacks: count("max_fallbacks", problems).unwrap_or(defaults.max_fallbacks),
-            fallbacks: self.rules("fallbacks", problems),
-            context_window_fallbacks: self.rules("context_window_fallbacks", problems),
-            content_policy_fallbacks: self.rules("content_policy_fallbacks", problems),
-            default_fallbacks: self.names("default_fallbacks", problems),
-            timeout: router.deadline("timeout", problems).or(request_timeout),
-            stream_timeout: router.deadline("stream_timeout", problems),
-            first_content: first.unwrap_or(defaults.first_content),
-            idle: router.deadline("stream_idle_timeout", problems).unwrap_or(defaults.idle),
-            total: router.deadline("total_timeout", problems).unwrap_or(defaults.total),
-            cooldown_time: if disabled { Duration::ZERO } else { cooldown },
-            pick: defaults.pick,
-            provider_of: defaults.provider_of,
-        }
-    }
-
     /// Limits of the HTTP surface.
     pub(super) fn gateway(&self, problems: &mut Problems) -> gatewright_gateway::Settings {
         let defaults = gatewright_gateway::Settings::default();
@@ -247,71 +199,4 @@ impl Sections<'_> {
     pub(super) fn permits_weak_key(&self, problems: &mut Problems) -> bool {
         self.general.flag("dangerously_permit_weak_or_unset_master_key", problems).unwrap_or(false)
     }
-
-    fn check_strategy(&self, problems: &mut Problems) {
-        let Some(strategy) = self.router.text("routing_strategy", problems) else { return };
-        let path = self.router.at("routing_strategy");
-        if LATER_STRATEGIES.contains(&strategy.as_str()) {
-            problems.warn(path, format!("`{strategy}` is not implemented yet; `simple-shuffle` is used"));
-        } else if strategy != "simple-shuffle" {
-            problems.error(path, format!("there is no strategy `{strategy}`"));
-        }
-    }
-
-    /// `[{group: [fallback, …]}, …]`, from either section.
-    fn rules(&self, key: &str, problems: &mut Problems) -> Vec<Rule> {
-        let (section, value) = match (self.router.value(key), self.litellm.value(key)) {
-            (Some(value), _) => (&self.router, value),
-            (None, Some(value)) => (&self.litellm, value),
-            (None, None) => return Vec::new(),
-        };
-        let rules = value.as_array().and_then(|list| list.iter().map(rules_of).collect::<Option<Vec<_>>>());
-        match rules {
-            Some(rules) => rules.into_iter().flatten().collect(),
-            None => section.wrong(key, "a list like [{group: [fallback]}]", problems).unwrap_or_default(),
-        }
-    }
-
-    fn names(&self, key: &str, problems: &mut Problems) -> Vec<Arc<str>> {
-        let section = if self.router.value(key).is_some() { &self.router } else { &self.litellm };
-        section.texts(key, problems).into_iter().map(Arc::from).collect()
-    }
-}
-
-fn rules_of(entry: &Value) -> Option<Vec<Rule>> {
-    let rule = |(group, targets): (&String, &Value)| {
-        let fallbacks = match targets {
-            Value::String(one) => vec![Arc::from(one.as_str())],
-            Value::Array(list) => list.iter().map(|t| t.as_str().map(Arc::from)).collect::<Option<_>>()?,
-            _ => return None,
-        };
-        Some(Rule { group: group.as_str().into(), fallbacks })
-    };
-    entry.as_object()?.iter().map(rule).collect()
-}
-
-/// `{alias: group}` or `{alias: {model: group, hidden: true}}`.
-fn aliases(router: &Section<'_>, problems: &mut Problems) -> Vec<Alias> {
-    const KEY: &str = "model_group_alias";
-    let map: &Map<String, Value> = match router.value(KEY) {
-        None => return Vec::new(),
-        Some(Value::Object(map)) => map,
-        Some(_) => return router.wrong(KEY, "names and what they stand for", problems).unwrap_or_default(),
-    };
-    let mut found = Vec::new();
-    for (name, target) in map {
-        let (model, hidden) = match target {
-            Value::String(model) => (Some(model.as_str()), false),
-            Value::Object(map) => (
-                map.get("model").and_then(Value::as_str),
-                map.get("hidden").and_then(Value::as_bool).unwrap_or(false),
-            ),
-            _ => (None, false),
-        };
-        match model {
-            Some(model) => found.push(Alias { name: name.as_str().into(), model: model.into(), hidden }),
-            None => problems.error(format!("{}.{name}", router.at(KEY)), "expected a model name"),
-        }
-    }
-    found
 }

@@ -6,28 +6,31 @@ use std::sync::Arc;
 use super::names::Names;
 use super::{Member, Problem, Table};
 use crate::fallbacks::Rules;
-use crate::{Deployment, Health, Settings};
+use crate::{Deployment, Seen, Settings};
 
-/// A table of these deployments; `known` answers the health of those that were there before.
+use tokio::time::Instant;
+
+/// Answers what was seen of those that were there before.
+type Known<'a> = &'a dyn Fn(&str) -> Option<Arc<Seen>>;
+
+/// A table of these deployments, whose times are counted from `epoch`.
 pub(super) fn table(
     deployments: Vec<Deployment>,
     settings: Settings,
-    known: impl Fn(&str) -> Option<Arc<Health>>,
+    (epoch, known): (Instant, Known<'_>),
 ) -> Result<Table, Vec<Problem>> {
     let problems: Vec<Problem> =
         deployments.iter().flat_map(problems_of).chain(twins(&deployments)).collect();
     if !problems.is_empty() {
         return Err(problems);
     }
-    let health = |id: &str| known(id).unwrap_or_else(|| Arc::new(Health::new()));
-    let members: Vec<Arc<Member>> = deployments
-        .into_iter()
-        .map(|deployment| Arc::new(Member { health: health(&deployment.id), deployment }))
-        .collect();
-    Ok(arrange(members, settings))
+    let seen = |id: &str| known(id).unwrap_or_else(|| Arc::new(Seen::new(epoch)));
+    let member = |deployment: Deployment| Arc::new(Member { seen: seen(&deployment.id), deployment });
+    let members = deployments.into_iter().map(member).collect();
+    Ok(arrange(members, settings, epoch))
 }
 
-fn arrange(members: Vec<Arc<Member>>, settings: Settings) -> Table {
+fn arrange(members: Vec<Arc<Member>>, settings: Settings, epoch: Instant) -> Table {
     let mut everybodys = Vec::new();
     let mut by_team: HashMap<Arc<str>, Vec<Arc<Member>>> = HashMap::new();
     for member in &members {
@@ -36,19 +39,20 @@ fn arrange(members: Vec<Arc<Member>>, settings: Settings) -> Table {
             Some(team) => by_team.entry(team.clone()).or_default().push(member.clone()),
         }
     }
-    let public = Names::of(&everybodys);
+    let public = Names::of(&everybodys, &settings);
     let shown = settings.aliases.iter().filter(|alias| !alias.hidden && !public.has_group(&alias.name));
     let names = public.order.iter().chain(shown.map(|alias| &alias.name)).cloned().collect();
     let mut table = Table {
         rules: Rules::new(&settings),
         by_id: members.iter().map(|member| (member.deployment.id.clone(), member.clone())).collect(),
-        teams: by_team.into_iter().map(|(team, members)| (team, Names::of(&members))).collect(),
+        teams: by_team.into_iter().map(|(team, members)| (team, Names::of(&members, &settings))).collect(),
         aliases: settings.aliases.iter().map(|alias| (alias.name.clone(), alias.model.clone())).collect(),
         warnings: Vec::new(),
         members,
         public,
         names,
         settings,
+        epoch,
     };
     table.warnings = warnings(&table);
     table

@@ -24,14 +24,14 @@ pub(super) struct Names {
 // === impl Names ===
 
 impl Names {
-    pub(super) fn of(members: &[Arc<Member>]) -> Self {
-        let (order, groups) = grouped(members, |deployment| &deployment.group);
+    pub(super) fn of(members: &[Arc<Member>], settings: &Settings) -> Self {
+        let (order, groups) = grouped(members, settings, |deployment| &deployment.group);
         let wildcard = |name: &Arc<str>| Some((Pattern::parse(name)?, groups.get(name)?.clone()));
         let mut wildcards: Vec<(Pattern, Arc<Group>)> = order.iter().filter_map(wildcard).collect();
         wildcards.sort_by_key(|(pattern, _)| pattern.rank());
         Self {
-            by_id: grouped(members, |deployment| &deployment.id).1,
-            by_target: grouped(members, |deployment| &deployment.target).1,
+            by_id: grouped(members, settings, |deployment| &deployment.id).1,
+            by_target: grouped(members, settings, |deployment| &deployment.target).1,
             groups,
             wildcards,
             order,
@@ -74,7 +74,11 @@ impl Names {
 }
 
 /// The members by some name of theirs, and the names in the order of their first appearance.
-fn grouped(members: &[Arc<Member>], name: impl Fn(&Deployment) -> &Arc<str>) -> (Vec<Arc<str>>, Groups) {
+fn grouped(
+    members: &[Arc<Member>],
+    settings: &Settings,
+    name: impl Fn(&Deployment) -> &Arc<str>,
+) -> (Vec<Arc<str>>, Groups) {
     let mut order = Vec::new();
     let mut sets: HashMap<Arc<str>, Vec<Arc<Member>>> = HashMap::new();
     for member in members {
@@ -86,5 +90,6 @@ fn grouped(members: &[Arc<Member>], name: impl Fn(&Deployment) -> &Arc<str>) -> 
             }
         }
     }
-    (order, sets.into_iter().map(|(name, members)| (name, Group::of(members))).collect())
+    let group = |(name, members): (Arc<str>, _)| (name.clone(), Group::of(&name, members, settings));
+    (order, sets.into_iter().map(group).collect())
 }

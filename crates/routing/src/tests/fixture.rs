@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use tower::Service;
 use tower_layer::Layer;
 
+use crate::pick::{Fit, Pool};
+use crate::screen::Shortlist;
 use crate::{Deployment, Dice, LiveTable, Router, Settings, Table};
 
 /// What the upstream does with one attempt.
@@ -162,6 +164,21 @@ pub(super) fn deployment(group: &str, id: &str) -> Deployment {
 
 pub(super) fn deployments(list: &[(&str, &str)]) -> Vec<Deployment> {
     list.iter().map(|(group, id)| deployment(group, id)).collect()
+}
+
+/// The first tier of the first group, with everybody fit who does not rest.
+pub(super) fn with_pool<T>(list: Vec<Deployment>, then: impl FnOnce(&Pool<'_>) -> T) -> T {
+    let table = Table::build(list, Settings::default()).unwrap();
+    with_pool_of(&table, then)
+}
+
+/// The same of a table.
+pub(super) fn with_pool_of<T>(table: &Table, then: impl FnOnce(&Pool<'_>) -> T) -> T {
+    let (route, now) = (table.resolve(&table.names()[0]).unwrap(), Instant::now());
+    let list = Shortlist::default();
+    let at = route.group.seen[0].health.millis(now);
+    let fit = Fit { list: &list, tried: &[], at, resting: false, down: true };
+    then(&Pool { route: &route, tier: &route.group.tiers[0], fit, know: &*table.settings.know, now })
 }
 
 pub(super) fn call(model: &str) -> Call {

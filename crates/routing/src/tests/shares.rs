@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::fixture::{Loaded, call, deployment};
-use crate::{Candidate, Deployment, Dice, Health, Pick, SimpleShuffle};
+use super::fixture::{Loaded, call, deployment, with_pool};
+use crate::{Deployment, Dice, Pick, SimpleShuffle};
 
 /// Rolls every hundredth once, from the lowest up.
 #[derive(Default)]
@@ -25,16 +25,21 @@ struct Limits {
 fn check(limits: &[Limits], expected: &[usize]) {
     let list: Vec<Deployment> = limits
         .iter()
-        .map(|l| Deployment { weight: l.weight, rpm: l.rpm, tpm: l.tpm, ..deployment("m", "x") })
+        .enumerate()
+        .map(|(nth, l)| Deployment {
+            weight: l.weight,
+            rpm: l.rpm,
+            tpm: l.tpm,
+            ..deployment("m", &nth.to_string())
+        })
         .collect();
-    let health = Health::new();
-    let candidates: Vec<Candidate<'_>> =
-        list.iter().map(|deployment| Candidate { deployment, health: &health }).collect();
     let dice = Even::default();
     let mut counts = vec![0; limits.len()];
-    for _ in 0..100 {
-        counts[SimpleShuffle.pick(&call("m"), &candidates, &dice)] += 1;
-    }
+    with_pool(list, |pool| {
+        for _ in 0..100 {
+            counts[SimpleShuffle.pick(&call("m"), pool, &dice).unwrap()] += 1;
+        }
+    });
     assert_eq!(counts, expected);
 }
 
@@ -57,10 +62,9 @@ fn shares_follow_the_first_metric_that_anyone_has() {
 
 #[test]
 fn a_roll_at_the_edge_never_falls_to_a_share_of_nothing() {
-    let list: Vec<Deployment> =
-        [Some(1.0), Some(0.0)].map(|weight| Deployment { weight, ..deployment("m", "x") }).to_vec();
-    let health = Health::new();
-    let candidates: Vec<Candidate<'_>> =
-        list.iter().map(|deployment| Candidate { deployment, health: &health }).collect();
-    assert_eq!(SimpleShuffle.pick(&call("m"), &candidates, &Loaded(1.0)), 0);
+    let list: Vec<Deployment> = [("a", 1.0), ("b", 0.0)]
+        .map(|(id, w)| Deployment { weight: Some(w), ..deployment("m", id) })
+        .to_vec();
+    let chosen = with_pool(list, |pool| SimpleShuffle.pick(&call("m"), pool, &Loaded(1.0)));
+    assert_eq!(chosen, Some(0));
 }

@@ -1,32 +1,86 @@
-//! What the end of a stream says about its deployment, once its first content has been passed on.
+//! What the end of an answer says about its deployment, once its first content has been passed on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::{End, ErrorKind, Observer, Outcome};
+use gatewright_core::{End, Error, ErrorKind, Observer, Outcome, Usage};
 use tokio::time::Instant;
 
+use crate::PerKind;
+use crate::health::Judgement;
+use crate::seen::{Busy, Trial};
 use crate::table::{Group, Member};
 
-/// Tells the deployment's health of a stream that broke off. A client that leaves says nothing about it.
+/// Tells what was seen of a deployment of how its answer ended. A client that leaves says nothing about its health.
 pub(super) struct Ending {
+    pub(super) judge: Judge,
+    /// It is busy until then.
+    pub(super) busy: Busy,
+    pub(super) begun: Instant,
+    pub(super) first_content: Instant,
+    pub(super) stream: bool,
+}
+
+/// Who decides what follows from a failure.
+pub(super) struct Judge {
     pub(super) group: Arc<Group>,
     pub(super) member: Arc<Member>,
     /// How long a deployment without a time of its own rests.
     pub(super) rest: Duration,
+    /// How many failures it may have.
+    pub(super) allowed: PerKind,
     /// When the call had to be over.
     pub(super) end: Instant,
 }
 
+// === impl Ending ===
+
+impl Ending {
+    /// The answer ended, well or not.
+    pub(super) fn ended(self, usage: Option<Usage>, failure: Option<&Error>, now: Instant) {
+        let Self { judge: Judge { group, member, .. }, busy, begun, first_content, stream } = self;
+        drop(busy);
+        if let Some(usage) = usage {
+            member.seen.count_tokens(usage.input.saturating_add(usage.output), now);
+        }
+        let trial = Trial {
+            first_content: first_content - begun,
+            whole: now - begun,
+            stream,
+            output: usage.map(|usage| usage.output),
+            failed: failure.is_some(),
+            timed_out: false,
+        };
+        group.pick.learn(&member.seen, &trial, now);
+    }
+}
+
 impl Observer for Ending {
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let End::Failed(err) = outcome.end else { return };
         let now = Instant::now();
+        let failure = match outcome.end {
+            End::Failed(err) => Some(err),
+            End::Complete | End::Abandoned => None,
+        };
+        if let Some(err) = failure {
+            self.judge.broke_off(err, now);
+        }
+        self.ended(outcome.usage, failure, now);
+    }
+}
+
+// === impl Judge ===
+
+impl Judge {
+    pub(super) fn judgement(&self, err: &Error, now: Instant) -> Judgement {
+        self.group.judge(&self.member, (self.rest, self.allowed.get(err.kind())), now)
+    }
+
+    fn broke_off(&self, err: &Error, now: Instant) {
         // A stream that flowed until its time was up did nothing wrong, and a policy that ends one is not the provider.
         let in_time = err.kind() != ErrorKind::Timeout || now < self.end;
         if in_time && err.provider().is_some() {
-            let judgement = self.group.judge(&self.member, self.rest, now);
-            self.member.health.broke_off(err, now, judgement);
+            self.member.seen.health.broke_off(err, now, self.judgement(err, now));
         }
     }
 }

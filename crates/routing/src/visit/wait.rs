@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatewright_core::Error;
+use gatewright_core::{Decision, Error};
 use tokio::time::{Instant, sleep_until};
 
 use super::Visit;
@@ -19,20 +19,29 @@ impl Visit<'_, '_> {
     /// Waits, within the call's time. A call that has somewhere else to go does not wait for a deployment that is
     /// down, and stops waiting when it goes down; any other call waits, because the outage may be a short one.
     pub(super) async fn wait(&mut self, err: &Error, failed: &Member) -> bool {
-        let until = Instant::now() + self.pause(err);
-        let in_vain = !self.members().any(|member| member.health.may_be_tried(until));
+        let begun = Instant::now();
+        let until = begun + self.pause(err);
+        let in_vain = !self.members().any(|member| member.seen.health.may_be_tried(until));
         if until >= self.trip.patience.content_by || (self.leads_on && in_vain) {
             return false;
         }
         self.waits += 1;
         if !self.leads_on || self.route.group.members.len() > 1 {
             sleep_until(until).await;
+            self.tell_of_wait(begun);
             return true;
         }
-        tokio::select! {
+        let waited = tokio::select! {
             () = sleep_until(until) => true,
-            () = failed.health.went_down() => false,
-        }
+            () = failed.seen.health.went_down() => false,
+        };
+        self.tell_of_wait(begun);
+        waited
+    }
+
+    fn tell_of_wait(&self, begun: Instant) {
+        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.trip.note(|| Decision::Waited { millis, what: "before another attempt" });
     }
 
     fn pause(&self, err: &Error) -> Duration {

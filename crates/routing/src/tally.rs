@@ -1,0 +1,52 @@
+//! Two counts of one period, which begin anew with the next.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A period (12 bits), a small count (22 bits) and a large one (30 bits) in one word; counts stay at their largest.
+#[derive(Default)]
+pub(crate) struct Tally(AtomicU64);
+
+const PERIOD: u64 = (1 << 12) - 1;
+const SMALL: u64 = (1 << 22) - 1;
+const LARGE: u64 = (1 << 30) - 1;
+
+// === impl Tally ===
+
+impl Tally {
+    /// Adds to the counts of this period, and answers what they are now.
+    pub(crate) fn add(&self, period: u64, (small, large): (u64, u64)) -> (u64, u64) {
+        self.change(period, |counts| (counts.0 + small, counts.1 + large))
+    }
+
+    /// Takes one from the large count of this period, where there is one.
+    pub(crate) fn take_back(&self, period: u64) {
+        self.change(period, |counts| (counts.0, counts.1.saturating_sub(1)));
+    }
+
+    /// Sets the counts of this period.
+    pub(crate) fn set(&self, period: u64, counts: (u64, u64)) {
+        self.change(period, |_| counts);
+    }
+
+    /// The counts of this period.
+    pub(crate) fn read(&self, period: u64) -> (u64, u64) {
+        unpack(self.0.load(Relaxed), period)
+    }
+
+    fn change(&self, period: u64, change: impl Fn((u64, u64)) -> (u64, u64)) -> (u64, u64) {
+        let mut now = (0, 0);
+        let _: Result<u64, u64> = self.0.fetch_update(Relaxed, Relaxed, |word| {
+            let (small, large) = change(unpack(word, period));
+            now = (small.min(SMALL), large.min(LARGE));
+            Some((period & PERIOD) << 52 | now.0 << 30 | now.1)
+        });
+        now
+    }
+}
+
+fn unpack(word: u64, period: u64) -> (u64, u64) {
+    match word >> 52 == period & PERIOD {
+        true => (word >> 30 & SMALL, word & LARGE),
+        false => (0, 0),
+    }
+}

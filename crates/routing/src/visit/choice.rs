@@ -1,0 +1,58 @@
+//! Which deployment is next.
+
+use gatewright_core::Retry;
+use tokio::time::Instant;
+
+use super::Visit;
+use crate::pick::{Fit, Pool};
+
+impl Visit<'_, '_> {
+    /// Where the first attempt goes: one always does, even where every deployment rests.
+    pub(super) fn first(&self, now: Instant) -> usize {
+        self.choose(Fit { down: true, tried: &[], ..self.fit(now) }, None, now)
+            .unwrap_or_else(|| self.first_to_recover(now))
+    }
+
+    /// Where an attempt goes after a wait.
+    pub(super) fn again(&self, now: Instant) -> usize {
+        self.choose(Fit { tried: &[], ..self.fit(now) }, None, now)
+            .unwrap_or_else(|| self.first_to_recover(now))
+    }
+
+    /// A healthy deployment that the call did not try yet. With no retries left only one of a higher tier counts;
+    /// where the others will not take the call and nothing else is left, one that rests counts too.
+    pub(super) fn untried(&self, now: Instant, spent: bool, retry: Retry) -> Option<usize> {
+        let above = spent.then_some(self.tier);
+        let healthy = self.choose(self.fit(now), above, now);
+        match retry == Retry::Elsewhere && !self.leads_on {
+            true => healthy.or_else(|| self.choose(Fit { resting: true, ..self.fit(now) }, above, now)),
+            false => healthy,
+        }
+    }
+
+    /// One that was not tried, does not rest and is not down.
+    fn fit(&self, now: Instant) -> Fit<'_> {
+        let at = self.route.group.seen.first().map_or(0, |seen| seen.health.millis(now));
+        Fit { list: &self.list, tried: &self.tried, at, resting: false, down: false }
+    }
+
+    /// Lets the strategy choose among those of the lowest tier that has any that are fit.
+    fn choose(&self, fit: Fit<'_>, above: Option<u32>, now: Instant) -> Option<usize> {
+        let (call, settings) = (self.trip.call.as_ref()?, &self.trip.table.settings);
+        let route = self.route;
+        let tiers = route.group.tiers.iter().filter(|tier| above.is_none_or(|above| tier.order > above));
+        for tier in tiers {
+            let pool = Pool { route, tier, fit, know: &*settings.know, now };
+            if let Some(nth) = route.group.pick.pick(call, &pool, self.trip.dice) {
+                return tier.places.get(nth).copied();
+            }
+        }
+        None
+    }
+
+    fn first_to_recover(&self, now: Instant) -> usize {
+        let listed = self.route.group.seen.iter().enumerate().filter(|(place, _)| self.list.has(*place));
+        let soonest = listed.min_by_key(|(_, seen)| seen.health.rest_left(now));
+        soonest.map_or(0, |(place, _)| place)
+    }
+}

@@ -1,0 +1,3 @@
+//! Where calls go: checks before the call, tags, strategies, and what is told of the way.
+
+mod window;
