@@ -11,6 +11,7 @@ use gatewright_core::{
     Allowance, Call, CallService, Caller, Clock, Error, ErrorKind, Middleware, Reply, Result,
 };
 use moka::future::Cache;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::Record;
@@ -69,6 +70,8 @@ pub struct Joined {
 struct Terms {
     refusal: Option<String>,
     models: Vec<Arc<str>>,
+    /// The only region that calls for it may be served in.
+    region: Option<Arc<str>>,
     allowances: Vec<Allowance>,
 }
 
@@ -136,6 +139,7 @@ impl Joined {
             };
             terms.admit(call)?;
             let caller = joined.get_or_insert_with(|| (*call.caller).clone());
+            caller.region = terms.region.clone().or(caller.region.take());
             caller.allowances.extend(terms.allowances.iter().cloned());
             caller.models.extend(Some(terms.models.clone()).filter(|models| !models.is_empty()));
         }
@@ -240,7 +244,8 @@ impl Terms {
             // A tag's models say where its calls go.
             Party::Tag(_) => Vec::new(),
         };
-        Self { refusal, models, allowances }
+        let region = record.fields.get("allowed_model_region").and_then(Value::as_str).map(Arc::from);
+        Self { refusal, models, region, allowances }
     }
 
     fn admit(&self, call: &Call) -> Result<()> {

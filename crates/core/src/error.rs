@@ -126,6 +126,20 @@ kinds! {
     Unavailable { 503, "internal_server_error", "overloaded_error", Anywhere, Counted }
 }
 
+impl ErrorKind {
+    /// Its name as one word of data: `rate_limited`.
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !word.is_empty() {
+                word.push('_');
+            }
+            word.push(letter.to_ascii_lowercase());
+        }
+        word
+    }
+}
+
 /// A failed call. What a client may read and what only the log may are separate fields.
 #[derive(Clone)]
 pub struct Error(Box<Fields>);

@@ -40,6 +40,7 @@ mod controls;
 mod respond;
 
 mod edge;
+mod explain;
 mod form;
 
 mod models;

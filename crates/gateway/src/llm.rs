@@ -17,7 +17,7 @@ use tracing::info;
 
 use crate::intake::ClientBody;
 use crate::respond::Told;
-use crate::{Gateway, Ports, call_name, controls, conversation, form, intake, respond};
+use crate::{Gateway, Ports, call_name, controls, conversation, explain, form, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -75,6 +75,8 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
     let name = call_name::told(said, call.id);
+    call.decisions = explain::asked(&call.headers);
+    let decisions = call.decisions.clone();
     let kept = &gateway.ports.conversations;
     // In a box: one dialect alone has such answers.
     let begun = match dialect {
@@ -87,7 +89,8 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     let (received, settings) = (call.received, &gateway.settings);
     let as_list = streams == Streams::AsList;
-    let told = Told { name: name.clone(), received, settings, dropped, key: key.as_deref(), as_list };
+    let told =
+        Told { name: name.clone(), received, settings, dropped, key: key.as_deref(), as_list, decisions };
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
         Some(drains) => drains.answer(gateway, call).await,

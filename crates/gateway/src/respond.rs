@@ -3,20 +3,21 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use gatewright_core::{Codec, Error, Framing, Head, KeyStanding, Reply};
+use gatewright_core::{Codec, Decisions, Error, Framing, Head, KeyStanding, Reply};
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::{StatusCode, header};
 
-use crate::Settings;
 use crate::call_name::CALL_ID;
 use crate::edge::{EdgeBody, ListBody};
+use crate::{Settings, explain};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -59,6 +60,8 @@ pub(crate) struct Told<'a> {
     pub(crate) key: Option<&'a KeyStanding>,
     /// Whether the client reads a stream as one JSON list.
     pub(crate) as_list: bool,
+    /// How the call was routed, where the client asks.
+    pub(crate) decisions: Option<Arc<Decisions>>,
 }
 
 /// A reply for the client.
@@ -95,6 +98,9 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
             }
         }
     };
+    if let Some(decisions) = &told.decisions {
+        explain::tell(&mut headers, decisions);
+    }
     // What the call cost is in it where the answer is whole.
     standing(&mut headers, told.key);
     answer(StatusCode::OK, headers, body)
@@ -113,6 +119,9 @@ pub(crate) fn failed(err: &Error, codec: &dyn Codec, told: Told<'_>) -> Response
     let mut response = refused(err, codec, told.name, told.key);
     if told.settings.show_upstream_headers {
         upstream(response.headers_mut(), err.headers());
+    }
+    if let Some(decisions) = &told.decisions {
+        explain::tell(response.headers_mut(), decisions);
     }
     response
 }

@@ -225,7 +225,8 @@ impl Sent<'_> {
     ) -> Result<Bytes> {
         match timeout_at(self.target.deadline.into(), body).await {
             Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(failure)) => Err(fault::broken(self.provider(), &failure)),
+            // The answer was on its way: the provider has made it, and bills it.
+            Ok(Err(failure)) => Err(fault::broken(self.provider(), &failure).with_bill()),
             Err(_) => Err(fault::timed_out(self.provider(), "the whole answer")),
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Trip<'a> {
     pub(crate) begun: bool,
     /// The group that it came to first.
     pub(crate) home: Arc<Group>,
-    decisions: Option<Arc<Decisions>>,
+    pub(crate) decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
 }
 

@@ -184,13 +184,20 @@ impl<'v, 'a> Visit<'v, 'a> {
         own.into_iter().chain([&settings.retries]).filter(|policy| **policy != crate::PerKind::default())
     }
 
+    /// Who is here, and who is not chosen, for whoever asks.
     fn tell_of_group(&self) {
-        let members = &self.route.group.members;
-        self.trip.note(|| Decision::Group { name: self.route.name.clone(), deployments: members.len() });
-        for (place, why) in self.list.reasons() {
-            if let Some(member) = members.get(*place) {
-                let deployment = member.deployment.id.clone();
-                self.trip.note(|| Decision::LeftOut { deployment, why });
+        let Some(decisions) = &self.trip.decisions else { return };
+        let (members, now) = (&self.route.group.members, Instant::now());
+        decisions.note(Decision::Group { name: self.route.name.clone(), deployments: members.len() });
+        let left_out = self.list.reasons().iter().copied();
+        let unwell = members.iter().enumerate().filter_map(|(place, member)| {
+            let health = &member.seen.health;
+            let why = if health.is_cooling(now) { "rests" } else { "is down" };
+            (self.list.has(place) && (health.is_cooling(now) || health.is_down())).then_some((place, why))
+        });
+        for (place, why) in left_out.chain(unwell) {
+            if let Some(member) = members.get(place) {
+                decisions.note(Decision::LeftOut { deployment: member.deployment.id.clone(), why });
             }
         }
     }

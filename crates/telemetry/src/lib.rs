@@ -9,6 +9,7 @@ pub use environment::Problem;
 mod tracer;
 pub use tracer::Tracer;
 
+mod decided;
 mod traced;
 pub use traced::{Pricing, Traced};
 

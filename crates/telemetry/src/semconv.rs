@@ -56,6 +56,10 @@ pub const CLIENT_TRACE: &str = "gatewright.client_trace_id";
 pub const END: &str = "gatewright.end";
 /// The model group that answers.
 pub const GROUP: &str = "gatewright.group";
+/// Why the router decided so, in a word or two.
+pub const REASON: &str = "gatewright.route.reason";
+/// Milliseconds that a call waited at the router.
+pub const WAITED: &str = "gatewright.route.waited_ms";
 /// Attempts that failed before the one that answered.
 pub const RETRIES: &str = "gatewright.route.retries";
 /// Groups that failed before the one that answered.

@@ -5,15 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, End, Head, Middleware, Money, Notes, Observer, Outcome, Reply, ReplyFacts, Result,
-    ServedBy, TraceContext, Usage, watch,
+    Call, CallService, Decisions, End, Head, Middleware, Money, Notes, Observer, Outcome, Reply, ReplyFacts,
+    Result, ServedBy, TraceContext, Usage, watch,
 };
 use opentelemetry::trace::{SpanKind, SpanRef};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use crate::tracer::Span;
-use crate::upstream::{fail, snake_case};
-use crate::{Tracer, context, semconv};
+use crate::upstream::fail;
+use crate::{Tracer, context, decided, semconv};
 
 /// What an answer of a deployment costs; `None` where no price is known.
 pub type Pricing = Arc<dyn Fn(&str, &Usage) -> Option<Money> + Send + Sync>;
@@ -41,6 +41,8 @@ struct Ending {
     started: Instant,
     stream: bool,
     known: Arc<Known>,
+    /// What the router decides, where the span is around it.
+    decisions: Option<Arc<Decisions>>,
 }
 
 /// What the reply's head tells the observer, which was armed before there was one.
@@ -103,7 +105,10 @@ impl Traced {
         }
     }
 
-    async fn follow(&self, span: Span, call: Call, next: &impl CallService) -> Result<Reply> {
+    async fn follow(&self, span: Span, mut call: Call, next: &impl CallService) -> Result<Reply> {
+        if self.level == Level::Route && span.recording().is_some() {
+            call.decisions.get_or_insert_default();
+        }
         let ending = self.ending(&span, &call);
         let (level, known) = (self.level, ending.known.clone());
         let answer = async move {
@@ -123,6 +128,7 @@ impl Traced {
             started: Instant::now(),
             stream: call.stream,
             known: Arc::default(),
+            decisions: call.decisions.clone().filter(|_| self.level == Level::Route),
         }
     }
 }
@@ -146,7 +152,7 @@ impl Observer for Ending {
             End::Complete => "complete",
             End::Abandoned => "abandoned",
             End::Failed(err) => {
-                fail(&span, snake_case(err.kind()));
+                fail(&span, err.kind().word());
                 "failed"
             }
         };
@@ -154,7 +160,7 @@ impl Observer for Ending {
         match self.level {
             Level::Call => self.describe_whole(&span, outcome),
             Level::Attempt => self.describe_try(&span, outcome),
-            Level::Route => {}
+            Level::Route => self.decisions.iter().for_each(|decisions| decided::tell(&span, decisions)),
         }
         span.end();
     }

@@ -60,7 +60,7 @@ impl UpstreamSpan {
 
     /// The exchange failed without an answer, or in the middle of one.
     pub fn failed(&mut self, kind: ErrorKind) {
-        self.blame(|| snake_case(kind));
+        self.blame(|| kind.word());
     }
 
     /// The first reason is the one that counts: an error status comes before what is made of it.
@@ -88,16 +88,4 @@ fn describe(span: &SpanRef<'_>, method: &Method, uri: &Uri) {
         KeyValue::new(semconv::SERVER_PORT, i64::from(uri.port_u16().unwrap_or(default_port))),
         KeyValue::new(semconv::URL_PATH, uri.path().to_owned()),
     ]);
-}
-
-/// The name of a kind of failure as a span's `error.type`: `rate_limited`.
-pub(crate) fn snake_case(kind: ErrorKind) -> String {
-    let mut name = String::new();
-    for letter in format!("{kind:?}").chars() {
-        if letter.is_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
 }

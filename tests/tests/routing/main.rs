@@ -1,3 +1,7 @@
-//! Where calls go: checks before the call, tags, strategies, and what is told of the way.
+//! Where calls go: checks before the call, tags, policies, strategies, and what is told of the way.
 
+mod policies;
+mod strategies;
+mod tags;
+mod told;
 mod window;
