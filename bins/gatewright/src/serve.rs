@@ -92,11 +92,13 @@ pub async fn serve(
     let access = &config.access;
     check_exposure(address.ip(), access.master_key.as_ref(), config.permit_weak_key)
         .map_err(|err| StartError(err.to_string()))?;
+    let defaults = gatewright_transport::Settings::default();
     let transport = gatewright_transport::Settings {
+        connect_timeout: config.connect_timeout.unwrap_or(defaults.connect_timeout),
         proxies: config.proxies.clone(),
         tls_extra_roots: config.authorities.named.clone(),
         tls_system_roots: config.authorities.system.clone(),
-        ..Default::default()
+        ..defaults
     };
     let transport = Transport::new(transport).map_err(|err| StartError::new("cannot make requests", &err))?;
     let telemetry = gatewright_telemetry::init(&config.telemetry, transport.clone())

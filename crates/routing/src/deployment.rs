@@ -34,6 +34,8 @@ pub struct Deployment {
     pub timeout: Option<Duration>,
     /// The longest wait for a stream's first content.
     pub stream_timeout: Option<Duration>,
+    /// The longest wait between two events of a stream.
+    pub idle: Option<Duration>,
     /// Attempts after the first, when this one failed.
     pub num_retries: Option<u32>,
     /// What calls it is for, where tags decide.

@@ -69,6 +69,6 @@ impl Patience {
                 .or(settings.timeout),
         };
         let first_content = first.unwrap_or(settings.first_content).min(left);
-        Times { first_content, idle: settings.idle, deadline: self.end }
+        Times { first_content, idle: deployment.idle.unwrap_or(settings.idle), deadline: self.end }
     }
 }

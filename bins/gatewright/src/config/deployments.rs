@@ -40,7 +40,7 @@ pub struct Deployment {
 
 /// Keys of `litellm_params` that are about the deployment, not about the request; all others are defaults for the
 /// request's body.
-const ABOUT: [&str; 39] = [
+const ABOUT: [&str; 42] = [
     "cache_control_injection_points",
     "model",
     "api_key",
@@ -54,6 +54,9 @@ const ABOUT: [&str; 39] = [
     "weight",
     "timeout",
     "stream_timeout",
+    "stream_idle_timeout",
+    "ttft_timeout",
+    "first_content_timeout",
     "max_retries",
     "num_retries",
     "headers",
@@ -275,7 +278,10 @@ impl Reader<'_> {
             tpm: section.count("tpm", problems),
             order: section.count("order", problems).and_then(|n| u32::try_from(n).ok()),
             timeout: section.deadline("timeout", problems),
-            stream_timeout: section.deadline("stream_timeout", problems),
+            stream_timeout: ["stream_timeout", "first_content_timeout", "ttft_timeout"]
+                .iter()
+                .find_map(|key| section.deadline(key, problems)),
+            idle: section.deadline("stream_idle_timeout", problems),
             num_retries: section
                 .count("num_retries", problems)
                 .or_else(|| section.count("max_retries", problems))

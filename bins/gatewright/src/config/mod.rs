@@ -19,6 +19,7 @@ mod strategy;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::time::Duration;
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
 use gatewright_core::Secret;
@@ -81,6 +82,8 @@ pub struct Config {
     pub rotation: Option<RotationSettings>,
     /// What is fetched for providers that fetch nothing.
     pub links: Links,
+    /// The longest that a new connection to an upstream may take.
+    pub connect_timeout: Option<Duration>,
     /// Proxies in front of the upstreams.
     pub proxies: Proxies,
     /// Whose certificates upstreams may show, besides the public authorities'.
@@ -194,6 +197,7 @@ impl Config {
             redis: sections.redis(env, &mut problems),
             journal,
             rotation: rotation::settings(&sections.general, env, &mut problems),
+            connect_timeout: sections.general.deadline("connect_timeout", &mut problems),
             proxies: network::proxies(env, &mut problems),
             links: network::links(&sections.litellm, &sections.general, &mut problems),
             authorities: network::authorities(&sections.litellm, env, &mut problems),

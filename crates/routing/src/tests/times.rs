@@ -58,6 +58,8 @@ async fn a_stream_is_limited_by_the_wait_for_its_first_content() {
     check(own(None, None), Settings::default(), timed(None, None), true, [300, 120, 600]).await;
     check(own(None, None), router(), timed(None, None), true, [40, 120, 600]).await;
     check(own(Some(30), Some(9)), router(), timed(None, None), true, [9, 120, 600]).await;
+    let idle = Deployment { idle: Some(secs(7)), ..own(None, None) };
+    check(idle, router(), timed(None, None), true, [40, 7, 600]).await;
     check(own(Some(30), None), router(), timed(None, None), true, [30, 120, 600]).await;
     check(own(Some(30), None), router(), timed(Some(5), None), true, [5, 120, 600]).await;
     check(own(Some(30), None), router(), timed(Some(5), Some(3)), true, [3, 120, 600]).await;
