@@ -5,8 +5,8 @@ mod names;
 mod problem;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -284,7 +284,13 @@ fn tiers(members: &[Arc<Member>]) -> Vec<Tier> {
     let tier = |(order, places): (u32, Vec<usize>)| {
         let deployments =
             places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
-        Tier { order, sums: shares(deployments), places, turn: AtomicUsize::new(0) }
+        Tier {
+            order,
+            sums: shares(deployments),
+            places,
+            turn: AtomicUsize::new(0),
+            by_price: OnceLock::new(),
+        }
     };
     by_order.into_iter().map(tier).collect()
 }

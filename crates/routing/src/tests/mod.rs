@@ -1,10 +1,12 @@
 //! Stories of calls at a scripted upstream, with paused time and loaded dice.
 
+mod choices;
 mod fallbacks;
 mod fixture;
 mod names;
 mod outage;
 mod retries;
 mod shares;
+mod strategies;
 mod streams;
 mod times;
