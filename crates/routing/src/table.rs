@@ -58,7 +58,7 @@ pub(crate) struct Group {
     /// By `order`, the lowest first.
     pub(crate) tiers: Vec<Tier>,
     pub(crate) pick: Arc<dyn Pick>,
-    /// Calls that came here first, and further attempts of theirs that failed or are on their way.
+    /// Calls that came here first, and further attempts of theirs that failed.
     pub(crate) extra: Tally,
     /// The longest timeout of its deployments.
     pub(crate) longest: Duration,

@@ -5,6 +5,7 @@ mod fallbacks;
 mod fixture;
 mod names;
 mod outage;
+mod policies;
 mod retries;
 mod shares;
 mod strategies;
