@@ -12,31 +12,26 @@ const ANYWAY: u64 = 10;
 
 /// Counts a call that comes to its first group.
 pub(crate) fn count_call(home: &Group, now: Instant) {
-    if let Some(period) = period(home, now) {
-        home.extra.add(period, (1, 0));
-    }
+    count(home, (1, 0), now);
 }
 
 /// Counts an attempt after the first, or at another group, that failed. One that succeeds multiplies nothing.
 pub(crate) fn count_failure(home: &Group, now: Instant) {
-    if let Some(period) = period(home, now) {
-        home.extra.add(period, (0, 1));
-    }
+    count(home, (0, 1), now);
 }
 
 /// Whether a further attempt, at this deployment, may be made for a call that came to `home` first. What is known to
 /// be well may always be tried.
 pub(crate) fn affordable(home: &Group, seen: &Seen, share: f64, now: Instant) -> bool {
-    if seen.health.is_well() {
-        return true;
-    }
-    let Some(period) = period(home, now) else { return true };
-    let (calls, failed) = home.extra.read(period);
+    let Some(books) = home.seen.first().filter(|_| !seen.health.is_well()) else { return true };
+    let (calls, failed) = books.further.read(books.health.millis(now) / PERIOD);
     failed < ANYWAY.max(part(calls, share))
 }
 
-fn period(home: &Group, now: Instant) -> Option<u64> {
-    Some(home.seen.first()?.health.millis(now) / PERIOD)
+fn count(home: &Group, counts: (u64, u64), now: Instant) {
+    if let Some(books) = home.seen.first() {
+        books.further.add(books.health.millis(now) / PERIOD, counts);
+    }
 }
 
 #[expect(

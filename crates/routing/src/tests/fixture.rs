@@ -26,7 +26,7 @@ use crate::screen::Shortlist;
 use crate::{Deployment, Dice, LiveTable, Router, Settings, Table};
 
 /// What the upstream does with one attempt.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum Step {
     Answer,
     Fail(Error),
@@ -51,6 +51,10 @@ pub(super) struct Attempt {
     pub(super) after: Duration,
     /// How many hold the call's first tag.
     pub(super) holders: usize,
+    /// The call's first tag.
+    pub(super) tag: Option<Arc<str>>,
+    /// What is done with it.
+    pub(super) step: Step,
 }
 
 /// The scripted upstream. A deployment without a script answers; the last step of a script repeats.
@@ -95,9 +99,12 @@ impl World {
         Self { dice: Arc::new(dice), ..self }
     }
 
+    pub(super) fn router(&self) -> Router {
+        Router::new(self.table.clone()).with_dice(Shared(self.dice.clone()))
+    }
+
     pub(super) fn send(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + 'static {
-        let router = Router::new(self.table.clone()).with_dice(Shared(self.dice.clone()));
-        let stack = layer(router).layer(self.upstream.clone());
+        let stack = layer(self.router()).layer(self.upstream.clone());
         async move { stack.answer(call).await }
     }
 
@@ -126,13 +133,15 @@ impl Upstream {
         self.attempts().iter().map(|attempt| attempt.after.as_millis()).collect()
     }
 
-    fn step(&self, target: Target, holders: usize) -> Step {
+    fn step(&self, call: &Call) -> Step {
+        let (target, holders) = (call.target.as_deref().unwrap().clone(), Arc::strong_count(&call.controls));
         let mut log = self.log.lock().unwrap();
         let nth = log.iter().filter(|seen| seen.target.deployment == target.deployment).count();
         let script = self.scripts.get(&*target.deployment);
         let step = script.and_then(|steps| steps.get(nth).or(steps.last())).cloned();
-        log.push(Attempt { target, after: self.start.elapsed(), holders });
-        step.unwrap_or(Step::Answer)
+        let (step, tag) = (step.unwrap_or(Step::Answer), call.controls.tags.first().cloned());
+        log.push(Attempt { target, after: self.start.elapsed(), holders, tag, step: step.clone() });
+        step
     }
 }
 
@@ -146,8 +155,7 @@ impl Service<Call> for Upstream {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let holders = Arc::strong_count(&call.controls);
-        let step = self.step(call.target.as_deref().unwrap().clone(), holders);
+        let step = self.step(&call);
         Box::pin(async move {
             match step {
                 Step::Answer => Ok(whole()),

@@ -2,6 +2,7 @@
 
 mod choices;
 mod fallbacks;
+mod faults;
 mod fixture;
 mod names;
 mod outage;
