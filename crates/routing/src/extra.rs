@@ -1,56 +1,37 @@
 //! The retry budget: how many attempts after the first may fail, so that an outage is not multiplied.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
-use crate::table::{Group, Member};
+use crate::Seen;
+use crate::table::Group;
 
 /// Within this many milliseconds calls and attempts are counted together.
 const PERIOD: u64 = 10_000;
 /// So many may fail in that time, however few calls there are.
 const ANYWAY: u64 = 10;
 
-/// An attempt after the first, or at another group. It counts until it succeeds.
-pub(crate) struct Extra {
-    home: Arc<Group>,
-    period: u64,
-}
-
 /// Counts a call that comes to its first group.
 pub(crate) fn count_call(home: &Group, now: Instant) {
-    if let Some(period) = period(home, now) {
-        home.extra.add(period, (1, 0));
-    }
+    count(home, (1, 0), now);
+}
+
+/// Counts an attempt after the first, or at another group, that failed. One that succeeds multiplies nothing.
+pub(crate) fn count_failure(home: &Group, now: Instant) {
+    count(home, (0, 1), now);
 }
 
 /// Whether a further attempt, at this deployment, may be made for a call that came to `home` first. What is known to
 /// be well may always be tried.
-pub(crate) fn affordable(home: &Group, member: &Member, share: f64, now: Instant) -> bool {
-    if member.seen.health.is_well() {
-        return true;
-    }
-    let Some(period) = period(home, now) else { return true };
-    let (calls, extra) = home.extra.read(period);
-    extra < ANYWAY.max(part(calls, share))
+pub(crate) fn affordable(home: &Group, seen: &Seen, share: f64, now: Instant) -> bool {
+    let Some(books) = home.seen.first().filter(|_| !seen.health.is_well()) else { return true };
+    let (calls, failed) = books.further.read(books.health.millis(now) / PERIOD);
+    failed < ANYWAY.max(part(calls, share))
 }
 
-// === impl Extra ===
-
-impl Extra {
-    pub(crate) fn begin(home: &Arc<Group>, now: Instant) -> Option<Self> {
-        let period = period(home, now)?;
-        home.extra.add(period, (0, 1));
-        Some(Self { home: home.clone(), period })
+fn count(home: &Group, counts: (u64, u64), now: Instant) {
+    if let Some(books) = home.seen.first() {
+        books.further.add(books.health.millis(now) / PERIOD, counts);
     }
-
-    pub(crate) fn succeeded(self) {
-        self.home.extra.take_back(self.period);
-    }
-}
-
-fn period(home: &Group, now: Instant) -> Option<u64> {
-    Some(home.seen.first()?.health.millis(now) / PERIOD)
 }
 
 #[expect(

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::pattern::Pattern;
-use crate::{Route, Rule, Settings, Table};
+use crate::{Route, Rule, Seen, Settings, Table};
 
 /// The configured rules, arranged for look-up.
 pub(crate) struct Rules {
@@ -139,15 +139,21 @@ impl Way {
         }
     }
 
-    /// The next group to try. One that fails for everyone is passed over, but for a probe now and then.
-    pub(crate) fn next(&mut self, table: &Table, now: Instant) -> Option<Route> {
+    /// The next group to try. One that fails for everyone is passed over, but for a probe now and then, and one none of
+    /// whose deployments may be tried.
+    pub(crate) fn next(
+        &mut self,
+        table: &Table,
+        now: Instant,
+        may_be_tried: impl Fn(&Seen) -> bool,
+    ) -> Option<Route> {
         while self.left > 0 {
             let name = self.ahead.pop_front()?;
             if !table.permits(&self.caller, &name) {
                 continue;
             }
             match table.resolve_for(self.caller.team.as_deref(), &name) {
-                Some(route) if !self.tried.contains(&route.name) && promising(&route, now) => {
+                Some(route) if !self.tried.contains(&route.name) && promising(&route, now, &may_be_tried) => {
                     self.left -= 1;
                     return Some(route);
                 }
@@ -158,7 +164,7 @@ impl Way {
     }
 }
 
-fn promising(route: &Route, now: Instant) -> bool {
-    let mut members = route.group.seen.iter();
+fn promising(route: &Route, now: Instant, may_be_tried: impl Fn(&Seen) -> bool) -> bool {
+    let mut members = route.group.seen.iter().filter(|seen| may_be_tried(seen));
     members.clone().any(|seen| !seen.health.is_down()) || members.any(|seen| seen.health.claim(now))
 }

@@ -34,6 +34,8 @@ pub struct Health {
     trial: AtomicU32,
     down_until: AtomicU64,
     streak: AtomicU32,
+    /// Whether the last attempt that says something about it succeeded.
+    well: AtomicBool,
     sick: AtomicBool,
     /// Requests and failures of the current minute.
     minute: Tally,
@@ -70,6 +72,7 @@ impl Health {
             trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
             streak: AtomicU32::new(0),
+            well: AtomicBool::new(false),
             sick: AtomicBool::new(false),
             minute: Tally::default(),
             fails: Tally::default(),
@@ -102,22 +105,21 @@ impl Health {
         self.sick.store(!well, Relaxed);
     }
 
-    /// Whether its last attempt did not fail.
+    /// Whether it is known to be well: it answered, and did not fail since. A rate limit is no failure of that kind.
     pub(crate) fn is_well(&self) -> bool {
-        self.streak.load(Relaxed) == 0
+        self.well.load(Relaxed)
     }
 
     pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
         self.cooling_until.load(Relaxed) > at
     }
 
-    /// An attempt goes out to it. The first one after a rest is a trial, and until that ends the others go elsewhere.
+    /// An attempt goes out to it. The first one after a rest is a trial, and until that ends the others go elsewhere;
+    /// one that takes long is followed by another.
     pub(crate) fn tried(&self, now: Instant) {
-        if self.trial.load(Relaxed) == RESTED && !self.is_cooling(now) {
-            let first = self.trial.compare_exchange(RESTED, ON_TRIAL, Relaxed, Relaxed);
-            if first.is_ok() {
-                self.cooling_until.fetch_max(self.millis(now) + millis(TRIAL), Relaxed);
-            }
+        if self.trial.load(Relaxed) != OPEN && !self.is_cooling(now) {
+            self.trial.store(ON_TRIAL, Relaxed);
+            self.cooling_until.fetch_max(self.millis(now) + millis(TRIAL), Relaxed);
         }
     }
 
@@ -158,6 +160,7 @@ impl Health {
     pub(crate) fn succeeded(&self, now: Instant) {
         self.minute.add(minute(self.millis(now)), (1, 0));
         self.streak.store(0, Relaxed);
+        self.well.store(true, Relaxed);
         if self.trial.load(Relaxed) == ON_TRIAL {
             self.trial.store(OPEN, Relaxed);
             self.cooling_until.store(0, Relaxed);
@@ -168,7 +171,10 @@ impl Health {
     pub(crate) fn failed(&self, err: &Error, now: Instant, judgement: Judgement) {
         let at = self.millis(now);
         if err.kind().cooldown() == Cooldown::Never {
-            return;
+            return self.end_trial_undecided();
+        }
+        if err.kind() != ErrorKind::RateLimited {
+            self.well.store(false, Relaxed);
         }
         let counted = self.minute.add(minute(at), (1, 1));
         if fails_for_everyone(err.kind()) {
@@ -193,7 +199,7 @@ impl Health {
     fn rest(&self, err: &Error, at: u64, (requests, failures): (u64, u64), judgement: Judgement) {
         let Judgement { replaceable, rest, allowed } = judgement;
         if rest.is_zero() {
-            return;
+            return self.end_trial_undecided();
         }
         // What failed now may have been counted as a request in the minute before.
         let requests = requests.max(failures);
@@ -206,6 +212,16 @@ impl Health {
         let failed_trial = self.trial.load(Relaxed) == ON_TRIAL;
         if (enough || failed_trial) && replaceable {
             self.cool_until(at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST)));
+        } else if failed_trial {
+            // Nobody can take its place.
+            self.end_trial_undecided();
+        }
+    }
+
+    /// The trial tells nothing, or nobody minds: the next attempt is another.
+    fn end_trial_undecided(&self) {
+        if self.trial.compare_exchange(ON_TRIAL, RESTED, Relaxed, Relaxed).is_ok() {
+            self.cooling_until.store(0, Relaxed);
         }
     }
 

@@ -20,6 +20,9 @@ pub struct Seen {
     minute: Tally,
     /// The same at the other replicas, as they told it last.
     elsewhere: Elsewhere,
+    /// Calls that came first to a group whose first deployment it is, and further attempts of theirs that failed; here,
+    /// so that a reload does not grant them anew.
+    pub(crate) further: Tally,
     /// How long its last answers took; kept by the strategy that asks.
     pub(crate) latencies: Mutex<Latencies>,
     /// A moving average of the time to the first content, in microseconds, and when it was moved last, in milliseconds.
@@ -74,6 +77,7 @@ impl Seen {
             in_flight: AtomicU32::new(0),
             minute: Tally::default(),
             elsewhere: Elsewhere::default(),
+            further: Tally::default(),
             latencies: Mutex::default(),
             average: AtomicU64::new(0),
             averaged_at: AtomicU64::new(0),

@@ -5,8 +5,8 @@ mod names;
 mod problem;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,7 +19,6 @@ use crate::fallbacks::Rules;
 use crate::health::Judgement;
 use crate::pattern::{self, Captures};
 use crate::pick::{Tier, shares};
-use crate::tally::Tally;
 use crate::{Deployment, Health, Know, Model, Pick, Seen, Settings};
 
 /// Everything that routing knows by configuration.
@@ -58,8 +57,6 @@ pub(crate) struct Group {
     /// By `order`, the lowest first.
     pub(crate) tiers: Vec<Tier>,
     pub(crate) pick: Arc<dyn Pick>,
-    /// Calls that came here first, and further attempts of theirs that failed or are on their way.
-    pub(crate) extra: Tally,
     /// The longest timeout of its deployments.
     pub(crate) longest: Duration,
     /// The access groups of any of its deployments.
@@ -244,7 +241,6 @@ impl Group {
             seen: members.iter().map(|member| member.seen.clone()).collect(),
             tiers: tiers(&members),
             pick: settings.pick_of(name).clone(),
-            extra: Tally::default(),
             members,
             longest,
             access,
@@ -284,7 +280,13 @@ fn tiers(members: &[Arc<Member>]) -> Vec<Tier> {
     let tier = |(order, places): (u32, Vec<usize>)| {
         let deployments =
             places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
-        Tier { order, sums: shares(deployments), places, turn: AtomicUsize::new(0) }
+        Tier {
+            order,
+            sums: shares(deployments),
+            places,
+            turn: AtomicUsize::new(0),
+            by_price: OnceLock::new(),
+        }
     };
     by_order.into_iter().map(tier).collect()
 }

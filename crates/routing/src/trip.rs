@@ -1,10 +1,12 @@
 //! One call's way through the groups: the one it asked for, then its fallbacks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatewright_core::{Call, CallService, Decision, Decisions, Error, ErrorKind, Reply, Result, Retry};
 use tokio::time::Instant;
 
+use crate::extra;
 use crate::fallbacks::Way;
 use crate::patience::Patience;
 use crate::table::Group;
@@ -31,6 +33,8 @@ pub(crate) struct Trip<'a> {
     pub(crate) home: Arc<Group>,
     pub(crate) decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
+    /// How long it waited, at all groups together, where nobody asked for it.
+    pub(crate) waited: Duration,
 }
 
 // === impl Trip ===
@@ -45,7 +49,7 @@ impl<'a> Trip<'a> {
             Some(route) => bound(&call, table, route)?,
             None => {
                 way.extend_defaults(table);
-                way.next(table, Instant::now()).ok_or_else(|| unknown_model(&call))?
+                way.next(table, Instant::now(), |_| true).ok_or_else(|| unknown_model(&call))?
             }
         };
         let trip = Self {
@@ -59,6 +63,7 @@ impl<'a> Trip<'a> {
             asked_for: call.model.clone(),
             decisions: call.decisions.clone(),
             begun: false,
+            waited: Duration::ZERO,
             home: route.group.clone(),
             call: Some(call),
         };
@@ -84,7 +89,8 @@ impl<'a> Trip<'a> {
                 return Err(err);
             }
             // A fallback group may refuse what the group asked for was ready to take; only the first refusal is final.
-            let refused = first_error.is_none() && self.verdict(&err) == Retry::Never;
+            let billed = err.is_billed() && !self.table.settings.retry_billed;
+            let refused = billed || (first_error.is_none() && self.verdict(&err) == Retry::Never);
             let result = first_error.get_or_insert(err);
             if refused || self.call.is_none() || kind == ErrorKind::ClientGone {
                 return Err(result.clone());
@@ -128,7 +134,8 @@ impl<'a> Trip<'a> {
         let asked_for = self.shown(failed);
         self.way.extend(self.table, [&asked_for, &failed.name], kind);
         self.passed += 1;
-        self.way.next(self.table, now)
+        let share = self.table.settings.retry_budget;
+        self.way.next(self.table, now, |seen| extra::affordable(&self.home, seen, share, now))
     }
 }
 

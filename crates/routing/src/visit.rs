@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::Route;
-use crate::extra::{self, Extra};
+use crate::extra;
 use crate::screen::{Shortlist, screen};
 use crate::table::Member;
 use crate::trip::Trip;
@@ -69,19 +69,23 @@ impl<'v, 'a> Visit<'v, 'a> {
         loop {
             let Some(member) = route.group.members.get(place) else { return Err(broken()) };
             let Some(call) = self.hand_out(member) else { return Err(broken()) };
-            let extra = self.count(member);
+            let further = self.count(member);
             let err = match self.attempt(member, call, next).await {
                 Ok(mut reply) => {
                     reply.head.retries = self.failed;
-                    extra.into_iter().for_each(Extra::succeeded);
                     self.trip.note(|| Decision::Answered);
                     return Ok(reply);
                 }
                 Err(err) => err,
             };
             self.trip.note(|| Decision::Failed { kind: err.kind(), status: err.status().as_u16() });
+            if further && !costs_nothing(&err) {
+                extra::count_failure(&self.trip.home, Instant::now());
+            }
             self.failed += 1;
-            self.tried.push(place);
+            if !self.tried.contains(&place) {
+                self.tried.push(place);
+            }
             self.tier = self.tier.max(member.tier());
             match self.onward(&err, member).await {
                 Some(onward) => place = onward,
@@ -102,16 +106,16 @@ impl<'v, 'a> Visit<'v, 'a> {
         }
     }
 
-    /// Counts the attempt against the retry budget, where it is not the call's first.
-    fn count(&mut self, member: &Member) -> Option<Extra> {
+    /// Notes that an attempt goes out, and answers whether it is one after the call's first.
+    fn count(&mut self, member: &Member) -> bool {
         let now = Instant::now();
         self.trip.note(|| Decision::Attempt { deployment: member.deployment.id.clone() });
         member.seen.health.tried(now);
-        if std::mem::replace(&mut self.trip.begun, true) {
-            return Extra::begin(&self.trip.home, now);
+        let further = std::mem::replace(&mut self.trip.begun, true);
+        if !further {
+            extra::count_call(&self.trip.home, now);
         }
-        extra::count_call(&self.trip.home, now);
-        None
+        further
     }
 
     /// Where to go after a failure, once it is time.
@@ -150,7 +154,7 @@ impl<'v, 'a> Visit<'v, 'a> {
     /// Counts the attempt that is about to be made at this place.
     fn admit(&mut self, place: usize) -> Option<usize> {
         let (member, now) = (self.route.group.members.get(place)?, Instant::now());
-        if !extra::affordable(&self.trip.home, member, self.trip.table.settings.retry_budget, now) {
+        if !extra::affordable(&self.trip.home, &member.seen, self.trip.table.settings.retry_budget, now) {
             self.trip.note(|| Decision::GivenUp { why: "too many further attempts failed lately" });
             return None;
         }

@@ -1,6 +1,7 @@
 //! The deployments that a strategy chooses among.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 
 use tokio::time::Instant;
@@ -41,6 +42,8 @@ pub(crate) struct Tier {
     pub(crate) sums: Option<Box<[f64]>>,
     /// Whose turn it is.
     pub(crate) turn: AtomicUsize,
+    /// What each costs and its place in the tier, the cheapest first; nothing where that depends on the call's model.
+    pub(crate) by_price: OnceLock<Option<Box<[(u64, usize)]>>>,
 }
 
 /// What makes a deployment fit for the attempt at hand.
@@ -114,6 +117,29 @@ impl<'a> Pool<'a> {
             let fits: Vec<usize> = self.fits().collect();
             fits.get(one_of(fits.len(), dice)).copied()
         })
+    }
+
+    /// Another one that is fit; `None` where there is none.
+    pub(super) fn any_but(&self, one: usize, dice: &dyn Dice) -> Option<usize> {
+        let others = self.len().checked_sub(1).filter(|others| *others > 0)?;
+        let past = |drawn: usize| drawn + usize::from(drawn >= one);
+        self.lucky(|| past(one_of(others, dice))).or_else(|| {
+            let fits: Vec<usize> = self.fits().filter(|nth| *nth != one).collect();
+            fits.get(one_of(fits.len(), dice)).copied()
+        })
+    }
+
+    /// What each costs and its place, the cheapest first; `None` where that depends on the call's model.
+    pub(super) fn by_price(&self) -> Option<&'a [(u64, usize)]> {
+        let tier: &'a Tier = self.tier;
+        let sorted = tier.by_price.get_or_init(|| {
+            let fixed = |nth| self.get(nth).is_some_and(|one| !one.deployment.target.contains('*'));
+            let price = |nth| self.model(nth).price().unwrap_or(u64::MAX);
+            let mut prices: Vec<_> = (0..self.len()).map(|nth| (price(nth), nth)).collect();
+            prices.sort_unstable();
+            (0..self.len()).all(fixed).then(|| prices.into())
+        });
+        sorted.as_deref()
     }
 
     /// The fit one with the least of something; of several with as little the first one from a place that chance names.

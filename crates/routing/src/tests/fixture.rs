@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use gatewright_core::chat::{Answer, Chat, Event};
 use gatewright_core::{
     Body, Call, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json,
-    Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, layer,
+    Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, Usage,
+    layer,
 };
 use http::StatusCode;
 use tokio::time::Instant;
@@ -23,7 +26,7 @@ use crate::screen::Shortlist;
 use crate::{Deployment, Dice, LiveTable, Router, Settings, Table};
 
 /// What the upstream does with one attempt.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum Step {
     Answer,
     Fail(Error),
@@ -31,6 +34,12 @@ pub(super) enum Step {
     Stream(Vec<Result<Frame>>),
     /// Takes this long, then answers.
     Slow(Duration),
+    /// Takes this long, then answers with so many tokens of output.
+    Whole(Duration, u64),
+    /// Takes this long, then fails.
+    Late(Duration, Error),
+    /// A stream of these frames, each so long after the one before.
+    Flow(Vec<(Duration, Result<Frame>)>),
     /// Never says anything.
     Hang,
 }
@@ -42,12 +51,16 @@ pub(super) struct Attempt {
     pub(super) after: Duration,
     /// How many hold the call's first tag.
     pub(super) holders: usize,
+    /// The call's first tag.
+    pub(super) tag: Option<Arc<str>>,
+    /// What is done with it.
+    pub(super) step: Step,
 }
 
 /// The scripted upstream. A deployment without a script answers; the last step of a script repeats.
 #[derive(Clone)]
 pub(super) struct Upstream {
-    scripts: Arc<HashMap<&'static str, Vec<Step>>>,
+    scripts: Arc<HashMap<Arc<str>, Vec<Step>>>,
     log: Arc<Mutex<Vec<Attempt>>>,
     start: Instant,
 }
@@ -56,7 +69,7 @@ pub(super) struct Upstream {
 pub(super) struct World {
     pub(super) table: LiveTable,
     pub(super) upstream: Upstream,
-    roll: f64,
+    dice: Arc<dyn Dice>,
 }
 
 impl World {
@@ -65,18 +78,33 @@ impl World {
         settings: Settings,
         scripts: impl IntoIterator<Item = (&'static str, Vec<Step>)>,
     ) -> Self {
+        Self::of(deployments, settings, scripts.into_iter().map(|(id, steps)| (id.into(), steps)).collect())
+    }
+
+    pub(super) fn of(
+        deployments: Vec<Deployment>,
+        settings: Settings,
+        scripts: HashMap<Arc<str>, Vec<Step>>,
+    ) -> Self {
         let table = LiveTable::new(Table::build(deployments, settings).unwrap());
-        let scripts = Arc::new(scripts.into_iter().collect());
-        Self { table, upstream: Upstream { scripts, log: Arc::default(), start: Instant::now() }, roll: 0.0 }
+        let upstream = Upstream { scripts: Arc::new(scripts), log: Arc::default(), start: Instant::now() };
+        Self { table, upstream, dice: Arc::new(Loaded(0.0)) }
     }
 
     pub(super) fn with_roll(self, roll: f64) -> Self {
-        Self { roll, ..self }
+        self.with_dice(Loaded(roll))
+    }
+
+    pub(super) fn with_dice(self, dice: impl Dice) -> Self {
+        Self { dice: Arc::new(dice), ..self }
+    }
+
+    pub(super) fn router(&self) -> Router {
+        Router::new(self.table.clone()).with_dice(Shared(self.dice.clone()))
     }
 
     pub(super) fn send(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + 'static {
-        let router = Router::new(self.table.clone()).with_dice(Loaded(self.roll));
-        let stack = layer(router).layer(self.upstream.clone());
+        let stack = layer(self.router()).layer(self.upstream.clone());
         async move { stack.answer(call).await }
     }
 
@@ -105,13 +133,15 @@ impl Upstream {
         self.attempts().iter().map(|attempt| attempt.after.as_millis()).collect()
     }
 
-    fn step(&self, target: Target, holders: usize) -> Step {
+    fn step(&self, call: &Call) -> Step {
+        let (target, holders) = (call.target.as_deref().unwrap().clone(), Arc::strong_count(&call.controls));
         let mut log = self.log.lock().unwrap();
         let nth = log.iter().filter(|seen| seen.target.deployment == target.deployment).count();
         let script = self.scripts.get(&*target.deployment);
         let step = script.and_then(|steps| steps.get(nth).or(steps.last())).cloned();
-        log.push(Attempt { target, after: self.start.elapsed(), holders });
-        step.unwrap_or(Step::Answer)
+        let (step, tag) = (step.unwrap_or(Step::Answer), call.controls.tags.first().cloned());
+        log.push(Attempt { target, after: self.start.elapsed(), holders, tag, step: step.clone() });
+        step
     }
 }
 
@@ -125,8 +155,7 @@ impl Service<Call> for Upstream {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let holders = Arc::strong_count(&call.controls);
-        let step = self.step(call.target.as_deref().unwrap().clone(), holders);
+        let step = self.step(&call);
         Box::pin(async move {
             match step {
                 Step::Answer => Ok(whole()),
@@ -139,6 +168,25 @@ impl Service<Call> for Upstream {
                     tokio::time::sleep(duration).await;
                     Ok(whole())
                 }
+                Step::Whole(duration, output) => {
+                    tokio::time::sleep(duration).await;
+                    let usage = Some(Usage { output, ..Usage::default() });
+                    Ok(Reply {
+                        head: Head::default(),
+                        frames: Frames::one(Frame { usage, ..frame(1, true) }),
+                    })
+                }
+                Step::Late(duration, err) => {
+                    tokio::time::sleep(duration).await;
+                    Err(err)
+                }
+                Step::Flow(frames) => {
+                    let timed = futures_util::stream::iter(frames).then(|(pause, frame)| async move {
+                        tokio::time::sleep(pause).await;
+                        frame
+                    });
+                    Ok(Reply { head: Head::default(), frames: Frames::many(timed) })
+                }
                 Step::Hang => std::future::pending().await,
             }
         })
@@ -150,6 +198,52 @@ pub(super) struct Loaded(pub(super) f64);
 impl Dice for Loaded {
     fn roll(&self) -> f64 {
         self.0
+    }
+}
+
+struct Shared(Arc<dyn Dice>);
+
+impl Dice for Shared {
+    fn roll(&self) -> f64 {
+        self.0.roll()
+    }
+}
+
+/// Chance that is the same in every run of a seed (SplitMix64).
+pub(super) struct Seeded(AtomicU64);
+
+impl Seeded {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    pub(super) fn next(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let state = self.0.fetch_add(STEP, Relaxed).wrapping_add(STEP);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`.
+    pub(super) fn below(&self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// Whether something happens that happens so many times in a hundred.
+    pub(super) fn hits(&self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of these.
+    pub(super) fn one<T: Clone>(&self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()].clone()
+    }
+}
+
+impl Dice for Seeded {
+    fn roll(&self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -1,10 +1,14 @@
 //! Stories of calls at a scripted upstream, with paused time and loaded dice.
 
+mod choices;
 mod fallbacks;
+mod faults;
 mod fixture;
 mod names;
 mod outage;
+mod policies;
 mod retries;
 mod shares;
+mod strategies;
 mod streams;
 mod times;
