@@ -44,7 +44,8 @@ impl Extra {
         Some(Self { home: home.clone(), period })
     }
 
-    pub(crate) fn succeeded(self) {
+    /// It succeeded, or nothing was sent.
+    pub(crate) fn taken_back(self) {
         self.home.extra.take_back(self.period);
     }
 }

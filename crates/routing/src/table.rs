@@ -60,6 +60,8 @@ pub(crate) struct Group {
     pub(crate) pick: Arc<dyn Pick>,
     /// Calls that came here first, and further attempts of theirs that failed or are on their way.
     pub(crate) extra: Tally,
+    /// Whether any of its deployments has limits of its own.
+    pub(crate) limited: bool,
     /// The longest timeout of its deployments.
     pub(crate) longest: Duration,
     /// The access groups of any of its deployments.
@@ -245,6 +247,7 @@ impl Group {
             tiers: tiers(&members),
             pick: settings.pick_of(name).clone(),
             extra: Tally::default(),
+            limited: members.iter().any(|member| member.deployment.limited),
             members,
             longest,
             access,

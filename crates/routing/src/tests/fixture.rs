@@ -11,7 +11,8 @@ use bytes::{Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat, Event};
 use gatewright_core::{
     Body, Call, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json,
-    Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, layer,
+    Losses, ModelFacts, Observer, Operation, Outcome, RawEvent, Relay, Reply, ReplyStyle, Result, Target,
+    UpstreamFault, layer, watch,
 };
 use http::StatusCode;
 use tokio::time::Instant;
@@ -33,6 +34,12 @@ pub(super) enum Step {
     Slow(Duration),
     /// Never says anything.
     Hang,
+    /// Refuses where so many are on their way, with this `Retry-After`; else takes this long, then answers.
+    Limited {
+        slots: usize,
+        takes: Duration,
+        retry_after: Duration,
+    },
 }
 
 /// One attempt, as the upstream saw it.
@@ -49,8 +56,20 @@ pub(super) struct Attempt {
 pub(super) struct Upstream {
     scripts: Arc<HashMap<&'static str, Vec<Step>>>,
     log: Arc<Mutex<Vec<Attempt>>>,
+    served: Arc<Mutex<Vec<Served>>>,
+    busy: Arc<Mutex<HashMap<Arc<str>, usize>>>,
     start: Instant,
 }
+
+/// A call that a deployment with limits let in.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    pub(super) caller: Arc<str>,
+    pub(super) deployment: Arc<str>,
+}
+
+/// One of a deployment's slots, as long as an answer is on its way.
+struct Slot(Arc<Mutex<HashMap<Arc<str>, usize>>>, Arc<str>);
 
 /// A router and its upstream.
 pub(super) struct World {
@@ -67,7 +86,14 @@ impl World {
     ) -> Self {
         let table = LiveTable::new(Table::build(deployments, settings).unwrap());
         let scripts = Arc::new(scripts.into_iter().collect());
-        Self { table, upstream: Upstream { scripts, log: Arc::default(), start: Instant::now() }, roll: 0.0 }
+        let upstream = Upstream {
+            scripts,
+            log: Arc::default(),
+            served: Arc::default(),
+            busy: Arc::default(),
+            start: Instant::now(),
+        };
+        Self { table, upstream, roll: 0.0 }
     }
 
     pub(super) fn with_roll(self, roll: f64) -> Self {
@@ -105,6 +131,28 @@ impl Upstream {
         self.attempts().iter().map(|attempt| attempt.after.as_millis()).collect()
     }
 
+    /// Who was let in by deployments with limits, in this order.
+    pub(super) fn served(&self) -> Vec<Served> {
+        self.served.lock().unwrap().clone()
+    }
+
+    fn slot(&self, call: &mut Call, slots: usize) -> Option<Slot> {
+        let deployment = call.target.as_ref().unwrap().deployment.clone();
+        let mut busy = self.busy.lock().unwrap();
+        let taken = busy.entry(deployment.clone()).or_default();
+        if *taken >= slots {
+            return None;
+        }
+        *taken += 1;
+        drop(busy);
+        if let Some(turn) = call.turn.take() {
+            turn.taken();
+        }
+        let caller = call.caller.id.clone();
+        self.served.lock().unwrap().push(Served { caller, deployment: deployment.clone() });
+        Some(Slot(self.busy.clone(), deployment))
+    }
+
     fn step(&self, target: Target, holders: usize) -> Step {
         let mut log = self.log.lock().unwrap();
         let nth = log.iter().filter(|seen| seen.target.deployment == target.deployment).count();
@@ -124,9 +172,10 @@ impl Service<Call> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Call) -> Self::Future {
         let holders = Arc::strong_count(&call.controls);
         let step = self.step(call.target.as_deref().unwrap().clone(), holders);
+        let upstream = self.clone();
         Box::pin(async move {
             match step {
                 Step::Answer => Ok(whole()),
@@ -140,8 +189,28 @@ impl Service<Call> for Upstream {
                     Ok(whole())
                 }
                 Step::Hang => std::future::pending().await,
+                Step::Limited { slots, takes, retry_after } => {
+                    let refused =
+                        || Error::new(ErrorKind::LimitReached, "full").with_retry_after(retry_after);
+                    let slot = upstream.slot(&mut call, slots).ok_or_else(refused)?;
+                    let frames = async move {
+                        tokio::time::sleep(takes).await;
+                        Ok(whole())
+                    };
+                    watch(slot, frames).await
+                }
             }
         })
+    }
+}
+
+impl Observer for Slot {
+    fn settle(self: Box<Self>, _: &Outcome<'_>) {}
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap().get_mut(&self.1).unwrap() -= 1;
     }
 }
 

@@ -4,6 +4,7 @@ mod fallbacks;
 mod fixture;
 mod names;
 mod outage;
+mod queue;
 mod retries;
 mod shares;
 mod streams;
