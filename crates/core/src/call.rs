@@ -42,6 +42,8 @@ pub struct Call {
     pub tab: Option<Arc<Tab>>,
     /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
     pub hold: Option<Arc<dyn Fit>>,
+    /// Told when the limits of its deployment let the attempt in; `None` where nobody waits behind it.
+    pub turn: Option<Arc<dyn Turn>>,
     /// Whether its client has left, where it goes on without: nothing new is begun for it then.
     pub left: Option<Arc<AtomicBool>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
@@ -103,6 +105,8 @@ pub struct Controls {
     pub timeout: Option<Duration>,
     /// The same for a stream.
     pub stream_timeout: Option<Duration>,
+    /// Who is first where calls wait for capacity: lower numbers are.
+    pub priority: Option<i64>,
     /// Tags for routing and the ledger.
     pub tags: Vec<Arc<str>>,
     /// Whether the client asked for usage in its stream.
@@ -153,6 +157,12 @@ pub struct Target {
     pub idle: Duration,
     /// When the attempt must be over.
     pub deadline: Instant,
+}
+
+/// The turn of a call that waited for capacity, as long as it is not taken: others wait behind it.
+pub trait Turn: Send + Sync {
+    /// The attempt was let in: the next one may try.
+    fn taken(&self);
 }
 
 impl Default for Origin {
@@ -258,6 +268,7 @@ impl Call {
             output_cap: None,
             tab,
             hold: None,
+            turn: None,
             left: None,
             trace: None,
             decisions: None,

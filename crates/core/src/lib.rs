@@ -7,7 +7,7 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Tower, layer};
 
 mod call;
-pub use call::{Call, Controls, FieldWishes, Operation, Origin, Target};
+pub use call::{Call, Controls, FieldWishes, Operation, Origin, Target, Turn};
 
 mod caller;
 pub use caller::{Allowance, Budget, Caller, KeyStanding};

@@ -101,6 +101,7 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "litellm_metadata"
         | "tags"
         | "fallbacks"
+        | "priority"
         | "num_retries"
         | "timeout"
         | "stream_timeout"
@@ -133,7 +134,6 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "guardrails"
         | "disable_global_guardrails"
         | "policies"
-        | "priority"
         | "no-log"
         | "context_window_fallbacks"
         | "prompt_id"
@@ -154,6 +154,7 @@ fn field(key: &str, dialect: Dialect) -> Field {
 fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settings) -> Result<()> {
     match key {
         "num_retries" => controls.num_retries = body.get::<u32>(key)?.map(|n| n.min(settings.max_retries)),
+        "priority" => controls.priority = body.get(key)?,
         "timeout" => controls.timeout = body.get::<f64>(key)?.and_then(seconds),
         "stream_timeout" => controls.stream_timeout = body.get::<f64>(key)?.and_then(seconds),
         "disable_fallbacks" => controls.disable_fallbacks = body.flag(key)?,
@@ -229,6 +230,7 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
                 let retries = value.parse().ok().map(|n: u32| n.min(settings.max_retries));
                 controls.num_retries = retries.or(controls.num_retries);
             }
+            "priority" => controls.priority = value.trim().parse().ok().or(controls.priority),
             "tags" => controls.tags.extend(value.split(',').map(|tag| Arc::from(tag.trim()))),
             "trace-id" => controls.trace_id = Some(value.into()),
             "session-id" if controls.trace_id.is_none() => controls.trace_id = Some(value.into()),

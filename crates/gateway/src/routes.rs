@@ -58,6 +58,7 @@ pub enum Answers {
 pub const ROUTES: &[Route] = &[
     chat("/v1/chat/completions"),
     chat("/chat/completions"),
+    chat("/queue/chat/completions"),
     chat("/openai/deployments/{model}/chat/completions"),
     chat("/engines/{model}/chat/completions"),
     response("/v1/responses"),

@@ -213,8 +213,10 @@ impl<C> Clone for Limits<C> {
 impl<C: Counters> Middleware for Limits<C> {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         let Some((rules, admitted)) = self.admit_or_downgrade(&mut call).await? else {
+            take_turn(&mut call);
             return next.answer(call).await;
         };
+        take_turn(&mut call);
         let Admitted { held, grant, capped } = admitted;
         let mut reply = watch(Holding(held), next.answer(call)).await?;
         if capped {
@@ -224,5 +226,12 @@ impl<C: Counters> Middleware for Limits<C> {
             tell_rates(&rules, &grant, &mut reply.head.told);
         }
         Ok(reply)
+    }
+}
+
+/// Below the router, a call that waited for capacity has it now.
+fn take_turn(call: &mut Call) {
+    if let Some(turn) = call.turn.take() {
+        turn.taken();
     }
 }

@@ -28,6 +28,8 @@ pub struct Deployment {
     pub rpm: Option<u64>,
     /// Tokens a minute; a share too, where neither of the others is given.
     pub tpm: Option<u64>,
+    /// Whether its own limits may refuse an attempt: calls wait for what they give back.
+    pub limited: bool,
     /// Its tier: a higher one is used when no lower one is left.
     pub order: Option<u32>,
     /// The longest an attempt may take, and the longest wait for a stream's first content.

@@ -10,7 +10,7 @@ mod deployment;
 pub use deployment::Deployment;
 
 mod settings;
-pub use settings::{Agents, Alias, PerKind, PickOf, ProviderOf, Rule, Settings};
+pub use settings::{Agents, Alias, PerKind, PickOf, ProviderOf, Queueing, Rule, Settings};
 
 mod screen;
 pub use screen::{Checks, TagRules};
@@ -34,6 +34,7 @@ mod extra;
 mod fallbacks;
 mod patience;
 mod pattern;
+mod queue;
 mod tally;
 mod trip;
 mod visit;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::Health;
 use crate::pick::Latencies;
+use crate::queue::{Lines, Room};
 use crate::tally::Tally;
 
 /// What was seen of one deployment.
@@ -23,6 +24,10 @@ pub struct Seen {
     /// Calls that came first to a group whose first deployment it is, and further attempts of theirs that failed; here,
     /// so that a reload does not grant them anew.
     pub(crate) further: Tally,
+    /// Capacity that its limits got back.
+    pub(crate) room: Room,
+    /// Calls that wait for capacity, of all groups in which it is the first that may serve them.
+    pub(crate) lines: Lines,
     /// How long its last answers took; kept by the strategy that asks.
     pub(crate) latencies: Mutex<Latencies>,
     /// A moving average of the time to the first content, in microseconds, and when it was moved last, in milliseconds.
@@ -78,6 +83,8 @@ impl Seen {
             minute: Tally::default(),
             elsewhere: Elsewhere::default(),
             further: Tally::default(),
+            room: Room::default(),
+            lines: Lines::default(),
             latencies: Mutex::default(),
             average: AtomicU64::new(0),
             averaged_at: AtomicU64::new(0),
@@ -120,6 +127,11 @@ impl Busy {
         seen.in_flight.fetch_add(1, Relaxed);
         seen.minute.add(seen.health.millis(now) / 60_000, (1, 0));
         Self(seen)
+    }
+
+    /// Nothing was sent, so that it counts for nothing.
+    pub(crate) fn refused(&self, begun: Instant) {
+        self.0.minute.take_one_back(self.0.health.millis(begun) / 60_000);
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// Attempts of one call at all groups together: the bound that no combination of settings can exceed.
     pub max_attempts: u32,
+    /// Calls that wait for capacity.
+    pub queue: Queueing,
     /// Where to go when a group fails.
     pub fallbacks: Vec<Rule>,
     /// The same when the conversation is too long for the group's model; without a rule here the general ones hold.
@@ -88,6 +90,17 @@ pub struct PerKind {
     pub other: Option<u32>,
 }
 
+/// What holds for calls that wait for capacity where every deployment of a group is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queueing {
+    /// The longest wait of a call; zero switches waiting off.
+    pub timeout: Duration,
+    /// Calls that may wait at a group; zero switches waiting off.
+    pub length: usize,
+    /// The priority of a call that names none; lower numbers are first.
+    pub priority: i64,
+}
+
 /// Clients by the line `User-Agent: …`.
 #[derive(Clone, Debug)]
 pub struct Agents(pub(crate) Regex);
@@ -124,6 +137,20 @@ impl Agents {
 impl PartialEq for Agents {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
+    }
+}
+
+// === impl Queueing ===
+
+impl Queueing {
+    pub(crate) fn is_on(&self) -> bool {
+        !self.timeout.is_zero() && self.length > 0
+    }
+}
+
+impl Default for Queueing {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10), length: 1000, priority: 0 }
     }
 }
 
@@ -167,6 +194,7 @@ impl Default for Settings {
             retry_billed: false,
             retry_after: Duration::ZERO,
             max_attempts: 20,
+            queue: Queueing::default(),
             fallbacks: Vec::new(),
             context_window_fallbacks: Vec::new(),
             content_policy_fallbacks: Vec::new(),

@@ -57,6 +57,8 @@ pub(crate) struct Group {
     /// By `order`, the lowest first.
     pub(crate) tiers: Vec<Tier>,
     pub(crate) pick: Arc<dyn Pick>,
+    /// Whether any of its deployments has limits of its own.
+    pub(crate) limited: bool,
     /// The longest timeout of its deployments.
     pub(crate) longest: Duration,
     /// The access groups of any of its deployments.
@@ -241,6 +243,7 @@ impl Group {
             seen: members.iter().map(|member| member.seen.clone()).collect(),
             tiers: tiers(&members),
             pick: settings.pick_of(name).clone(),
+            limited: members.iter().any(|member| member.deployment.limited),
             members,
             longest,
             access,

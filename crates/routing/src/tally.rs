@@ -18,6 +18,11 @@ impl Tally {
         self.change(period, |counts| (counts.0 + small, counts.1 + large))
     }
 
+    /// Takes one from the small count of this period, where there is one.
+    pub(crate) fn take_one_back(&self, period: u64) {
+        self.change(period, |counts| (counts.0.saturating_sub(1), counts.1));
+    }
+
     /// Sets the counts of this period.
     pub(crate) fn set(&self, period: u64, counts: (u64, u64)) {
         self.change(period, |_| counts);

@@ -6,12 +6,11 @@ use std::time::Duration;
 use gatewright_core::{Call, CallService, Decision, Decisions, Error, ErrorKind, Reply, Result, Retry};
 use tokio::time::Instant;
 
-use crate::extra;
 use crate::fallbacks::Way;
 use crate::patience::Patience;
 use crate::table::Group;
 use crate::visit::Visit;
-use crate::{Dice, Route, Table};
+use crate::{Dice, Route, Table, extra};
 
 /// One call on its way.
 pub(crate) struct Trip<'a> {
@@ -31,6 +30,10 @@ pub(crate) struct Trip<'a> {
     pub(crate) begun: bool,
     /// The group that it came to first.
     pub(crate) home: Arc<Group>,
+    /// Whether it came back to where it came first, to wait for capacity there.
+    pub(crate) is_back: bool,
+    /// Where it came first, with what it had passed by then, if that was full.
+    pub(crate) full: Option<(Route, u32)>,
     pub(crate) decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
     /// How long it waited, at all groups together, where nobody asked for it.
@@ -64,6 +67,8 @@ impl<'a> Trip<'a> {
             decisions: call.decisions.clone(),
             begun: false,
             waited: Duration::ZERO,
+            is_back: false,
+            full: None,
             home: route.group.clone(),
             call: Some(call),
         };
@@ -73,6 +78,7 @@ impl<'a> Trip<'a> {
     /// Visits one group after the other until one answers.
     pub(crate) async fn run(mut self, mut route: Route, next: &impl CallService) -> Result<Reply> {
         let mut first_error: Option<Error> = None;
+        extra::count_call(&self.home, Instant::now());
         loop {
             self.way.enter(&route);
             let visited = async { Visit::begin(&mut self, &route).await?.run(next).await };
@@ -89,17 +95,44 @@ impl<'a> Trip<'a> {
                 return Err(err);
             }
             // A fallback group may refuse what the group asked for was ready to take; only the first refusal is final.
+            let first = first_error.is_none();
             let billed = err.is_billed() && !self.table.settings.retry_billed;
-            let refused = billed || (first_error.is_none() && self.verdict(&err) == Retry::Never);
+            let refused = billed || (first && self.verdict(&err) == Retry::Never);
             let result = first_error.get_or_insert(err);
             if refused || self.call.is_none() || kind == ErrorKind::ClientGone {
                 return Err(result.clone());
             }
+            if first && kind == ErrorKind::LimitReached && self.may_wait_at(&route) && self.leads_on(&route) {
+                self.full = Some((route.clone(), self.passed));
+            }
             match self.next_group(&route, kind) {
                 Some(fallback) => route = fallback,
-                None => return Err(result.clone()),
+                None => match self.back() {
+                    Some(home) => (route, first_error) = (home, None),
+                    None => return Err(result.clone()),
+                },
             }
         }
+    }
+
+    /// Whether the call may have somewhere to go when this group fails.
+    pub(crate) fn leads_on(&self, route: &Route) -> bool {
+        !self.is_back && self.way.may_lead_on(self.table, [&self.shown(route), &route.name])
+    }
+
+    /// Whether calls wait for capacity at a group.
+    pub(crate) fn may_wait_at(&self, route: &Route) -> bool {
+        route.group.limited && self.table.settings.queue.is_on()
+    }
+
+    /// Whether the call may come to wait after it failed at a group.
+    pub(crate) fn may_yet_wait(&self, route: &Route) -> bool {
+        self.full.is_some() || self.may_wait_at(route)
+    }
+
+    /// How long it may wait for capacity.
+    pub(crate) fn wait_until(&self, now: Instant) -> Instant {
+        self.patience.content_by.min(now + self.table.settings.queue.timeout)
     }
 
     /// The model name that the client shall see in an answer of this group.
@@ -124,6 +157,13 @@ impl<'a> Trip<'a> {
         if let Some(decisions) = &self.decisions {
             decisions.note(step());
         }
+    }
+
+    /// Where it came first, if that was full and no other way is left: now it waits there.
+    fn back(&mut self) -> Option<Route> {
+        let (route, passed) = self.full.take().filter(|_| self.attempts_left > 0)?;
+        (self.is_back, self.passed) = (true, passed);
+        Some(route)
     }
 
     fn next_group(&mut self, failed: &Route, kind: ErrorKind) -> Option<Route> {

@@ -3,6 +3,7 @@
 mod attempt;
 mod choice;
 mod ending;
+mod queue;
 mod wait;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use gatewright_core::{Call, CallService, Decision, Error, ErrorKind, Reply, Resu
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use self::queue::Queued;
 use crate::Route;
 use crate::extra;
 use crate::screen::{Shortlist, screen};
@@ -34,6 +36,8 @@ pub(crate) struct Visit<'v, 'a> {
     waits: u32,
     /// Whether the call may have somewhere to go from here.
     leads_on: bool,
+    /// Its wait for capacity.
+    queued: Queued,
 }
 
 // === impl Visit ===
@@ -41,7 +45,7 @@ pub(crate) struct Visit<'v, 'a> {
 impl<'v, 'a> Visit<'v, 'a> {
     /// Comes to a group with a call, and sees who may serve it.
     pub(crate) async fn begin(trip: &'v mut Trip<'a>, route: &'v Route) -> Result<Self> {
-        let leads_on = trip.way.may_lead_on(trip.table, [&trip.shown(route), &route.name]);
+        let leads_on = trip.leads_on(route);
         let Some(call) = &trip.call else { return Err(broken()) };
         let list = match trip.table.settings.checks.any() {
             true => screen(call, route, &trip.table.settings).await?,
@@ -57,6 +61,7 @@ impl<'v, 'a> Visit<'v, 'a> {
             retries: 0,
             waits: 0,
             leads_on,
+            queued: Queued::default(),
         };
         visit.tell_of_group();
         Ok(visit)
@@ -65,11 +70,12 @@ impl<'v, 'a> Visit<'v, 'a> {
     /// Makes attempts until one answers or no further one may help.
     pub(crate) async fn run(mut self, next: &impl CallService) -> Result<Reply> {
         let route = self.route;
-        let mut place = self.first(Instant::now());
+        let mut place = self.come().await?;
         loop {
             let Some(member) = route.group.members.get(place) else { return Err(broken()) };
             let Some(call) = self.hand_out(member) else { return Err(broken()) };
-            let further = self.count(member);
+            self.send_to(member);
+            self.queued.mark(member);
             let err = match self.attempt(member, call, next).await {
                 Ok(mut reply) => {
                     reply.head.retries = self.failed;
@@ -79,12 +85,18 @@ impl<'v, 'a> Visit<'v, 'a> {
                 Err(err) => err,
             };
             self.trip.note(|| Decision::Failed { kind: err.kind(), status: err.status().as_u16() });
-            if further && !costs_nothing(&err) {
+            if !costs_nothing(&err) && std::mem::replace(&mut self.trip.begun, true) {
                 extra::count_failure(&self.trip.home, Instant::now());
             }
-            self.failed += 1;
             if !self.tried.contains(&place) {
                 self.tried.push(place);
+            }
+            match err.kind() == ErrorKind::LimitReached {
+                true => self.refused(&err, place),
+                false => {
+                    self.failed += 1;
+                    self.queued.let_in();
+                }
             }
             self.tier = self.tier.max(member.tier());
             match self.onward(&err, member).await {
@@ -100,22 +112,16 @@ impl<'v, 'a> Visit<'v, 'a> {
         let higher = self.members().any(|other| other.tier() > member.tier());
         let others = self.route.group.members.len() > self.tried.len() + 1;
         let again = self.leads_on || higher || others || self.retries < self.most_retries(member);
-        match again && self.trip.attempts_left > 0 {
+        match (again && self.trip.attempts_left > 0) || self.trip.may_yet_wait(self.route) {
             true => self.trip.call.clone(),
             false => self.trip.call.take(),
         }
     }
 
-    /// Notes that an attempt goes out, and answers whether it is one after the call's first.
-    fn count(&mut self, member: &Member) -> bool {
-        let now = Instant::now();
+    /// Notes that an attempt goes out.
+    fn send_to(&self, member: &Member) {
         self.trip.note(|| Decision::Attempt { deployment: member.deployment.id.clone() });
-        member.seen.health.tried(now);
-        let further = std::mem::replace(&mut self.trip.begun, true);
-        if !further {
-            extra::count_call(&self.trip.home, now);
-        }
-        further
+        member.seen.health.tried(Instant::now());
     }
 
     /// Where to go after a failure, once it is time.
@@ -127,7 +133,13 @@ impl<'v, 'a> Visit<'v, 'a> {
         }
         if costs_nothing(err) {
             self.trip.attempts_left += 1;
-            return self.untried(now, false, retry);
+            return match self.untried(now, false, retry) {
+                Some(place) => Some(place),
+                None => self.stand(err).await,
+            };
+        }
+        if self.trip.attempts_left == 0 {
+            return None;
         }
         let spent = self.retries >= self.allowed(failed, err.kind());
         if let Some(place) = self.untried(now, spent, retry) {

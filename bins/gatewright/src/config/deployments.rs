@@ -181,6 +181,9 @@ impl Entries {
     /// Gives a deployment what holds for all.
     pub(super) fn settle(&self, mut deployment: Deployment) -> Deployment {
         deployment.enforce_rates = self.enforce_rates;
+        let routing = &mut deployment.routing;
+        let rates = self.enforce_rates && routing.rpm.or(routing.tpm).is_some();
+        routing.limited = rates || deployment.max_parallel.is_some();
         deployment.params.machine_identity = self.machine_identity;
         deployment.params.drop_params = deployment.params.drop_params.or(self.drop_params);
         deployment.params.repair = deployment.params.repair.or(self.modify_params);
@@ -276,6 +279,7 @@ impl Reader<'_> {
             weight: section.number("weight", problems),
             rpm: section.count("rpm", problems),
             tpm: section.count("tpm", problems),
+            limited: false,
             order: section.count("order", problems).and_then(|n| u32::try_from(n).ok()),
             timeout: section.deadline("timeout", problems),
             stream_timeout: ["stream_timeout", "first_content_timeout", "ttft_timeout"]

@@ -47,6 +47,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A whole number; also one in quotes.
+    pub(super) fn integer(&self, key: &str, problems: &mut Problems) -> Option<i64> {
+        let number = match self.value(key)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.or_else(|| self.wrong(key, "a whole number", problems))
+    }
+
     /// A number; also one in quotes.
     pub(super) fn number(&self, key: &str, problems: &mut Problems) -> Option<f64> {
         let number = match self.value(key)? {

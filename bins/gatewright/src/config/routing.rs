@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatewright_core::ErrorKind::{self, *};
 use gatewright_core::Price;
-use gatewright_routing::{Alias, Checks, PerKind, Rule, TagRules};
+use gatewright_routing::{Alias, Checks, PerKind, Queueing, Rule, TagRules};
 use serde_json::{Map, Value};
 
 use super::problem::Problems;
@@ -49,6 +49,7 @@ impl Sections<'_> {
             retry_after: router.seconds("retry_after", problems).unwrap_or(defaults.retry_after),
             max_attempts: count("max_attempts", problems).unwrap_or(defaults.max_attempts),
             max_fallbacks: count("max_fallbacks", problems).unwrap_or(defaults.max_fallbacks),
+            queue: queue(router, problems),
             fallbacks: self.rules("fallbacks", problems),
             context_window_fallbacks: self.rules("context_window_fallbacks", problems),
             content_policy_fallbacks: self.rules("content_policy_fallbacks", problems),
@@ -201,6 +202,16 @@ fn group_retries(router: &Section<'_>, problems: &mut Problems) -> HashMap<Arc<s
     };
     let section = Section::new(router.at(KEY), map);
     map.keys().map(|group| (group.as_str().into(), per_kind(&section, group, "Retries", problems))).collect()
+}
+
+fn queue(router: &Section<'_>, problems: &mut Problems) -> Queueing {
+    let defaults = Queueing::default();
+    let length = router.count("queue_length", problems).and_then(|n| usize::try_from(n).ok());
+    Queueing {
+        timeout: router.seconds("queue_timeout", problems).unwrap_or(defaults.timeout),
+        length: length.unwrap_or(defaults.length),
+        priority: router.integer("default_priority", problems).unwrap_or(defaults.priority),
+    }
 }
 
 fn share(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<f64> {

@@ -244,7 +244,7 @@ impl Step {
     /// Whether it comes to content.
     fn answers(&self) -> bool {
         match self {
-            Self::Answer | Self::Slow(_) | Self::Whole(..) => true,
+            Self::Answer | Self::Slow(_) | Self::Whole(..) | Self::Limited { .. } => true,
             Self::Fail(_) | Self::Late(..) | Self::Hang => false,
             Self::Stream(frames) => frames
                 .iter()

@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use gatewright_core::chat::{Answer, Chat, Event};
 use gatewright_core::{
     Body, Call, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json,
-    Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, Usage,
-    layer,
+    Losses, ModelFacts, Observer, Operation, Outcome, RawEvent, Relay, Reply, ReplyStyle, Result, Target,
+    UpstreamFault, Usage, layer, watch,
 };
 use http::StatusCode;
 use tokio::time::Instant;
@@ -42,6 +42,12 @@ pub(super) enum Step {
     Flow(Vec<(Duration, Result<Frame>)>),
     /// Never says anything.
     Hang,
+    /// Refuses where so many are on their way, with this `Retry-After`; else takes this long, then answers.
+    Limited {
+        slots: usize,
+        takes: Duration,
+        retry_after: Duration,
+    },
 }
 
 /// One attempt, as the upstream saw it.
@@ -62,8 +68,20 @@ pub(super) struct Attempt {
 pub(super) struct Upstream {
     scripts: Arc<HashMap<Arc<str>, Vec<Step>>>,
     log: Arc<Mutex<Vec<Attempt>>>,
+    served: Arc<Mutex<Vec<Served>>>,
+    busy: Arc<Mutex<HashMap<Arc<str>, usize>>>,
     start: Instant,
 }
+
+/// A call that a deployment with limits let in.
+#[derive(Clone, Debug)]
+pub(super) struct Served {
+    pub(super) caller: Arc<str>,
+    pub(super) deployment: Arc<str>,
+}
+
+/// One of a deployment's slots, as long as an answer is on its way.
+struct Slot(Arc<Mutex<HashMap<Arc<str>, usize>>>, Arc<str>);
 
 /// A router and its upstream.
 pub(super) struct World {
@@ -87,7 +105,13 @@ impl World {
         scripts: HashMap<Arc<str>, Vec<Step>>,
     ) -> Self {
         let table = LiveTable::new(Table::build(deployments, settings).unwrap());
-        let upstream = Upstream { scripts: Arc::new(scripts), log: Arc::default(), start: Instant::now() };
+        let upstream = Upstream {
+            scripts: Arc::new(scripts),
+            log: Arc::default(),
+            served: Arc::default(),
+            busy: Arc::default(),
+            start: Instant::now(),
+        };
         Self { table, upstream, dice: Arc::new(Loaded(0.0)) }
     }
 
@@ -133,6 +157,28 @@ impl Upstream {
         self.attempts().iter().map(|attempt| attempt.after.as_millis()).collect()
     }
 
+    /// Who was let in by deployments with limits, in this order.
+    pub(super) fn served(&self) -> Vec<Served> {
+        self.served.lock().unwrap().clone()
+    }
+
+    fn slot(&self, call: &mut Call, slots: usize) -> Option<Slot> {
+        let deployment = call.target.as_ref().unwrap().deployment.clone();
+        let mut busy = self.busy.lock().unwrap();
+        let taken = busy.entry(deployment.clone()).or_default();
+        if *taken >= slots {
+            return None;
+        }
+        *taken += 1;
+        drop(busy);
+        if let Some(turn) = call.turn.take() {
+            turn.taken();
+        }
+        let caller = call.caller.id.clone();
+        self.served.lock().unwrap().push(Served { caller, deployment: deployment.clone() });
+        Some(Slot(self.busy.clone(), deployment))
+    }
+
     fn step(&self, call: &Call) -> Step {
         let (target, holders) = (call.target.as_deref().unwrap().clone(), Arc::strong_count(&call.controls));
         let mut log = self.log.lock().unwrap();
@@ -154,8 +200,9 @@ impl Service<Call> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Call) -> Self::Future {
         let step = self.step(&call);
+        let upstream = self.clone();
         Box::pin(async move {
             match step {
                 Step::Answer => Ok(whole()),
@@ -188,8 +235,28 @@ impl Service<Call> for Upstream {
                     Ok(Reply { head: Head::default(), frames: Frames::many(timed) })
                 }
                 Step::Hang => std::future::pending().await,
+                Step::Limited { slots, takes, retry_after } => {
+                    let refused =
+                        || Error::new(ErrorKind::LimitReached, "full").with_retry_after(retry_after);
+                    let slot = upstream.slot(&mut call, slots).ok_or_else(refused)?;
+                    let frames = async move {
+                        tokio::time::sleep(takes).await;
+                        Ok(whole())
+                    };
+                    watch(slot, frames).await
+                }
             }
         })
+    }
+}
+
+impl Observer for Slot {
+    fn settle(self: Box<Self>, _: &Outcome<'_>) {}
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap().get_mut(&self.1).unwrap() -= 1;
     }
 }
 

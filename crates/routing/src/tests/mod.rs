@@ -7,6 +7,7 @@ mod fixture;
 mod names;
 mod outage;
 mod policies;
+mod queue;
 mod retries;
 mod shares;
 mod strategies;

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::Visit;
 use super::ending::{Ending, Judge};
+use crate::queue::Freeing;
 use crate::seen::{Busy, Trial};
 use crate::table::Member;
 use crate::trip::Trip;
@@ -21,7 +22,10 @@ impl Visit<'_, '_> {
         next: &impl CallService,
     ) -> Result<Reply> {
         let begun = Instant::now();
+        // What it has of the deployment's limits is given back below, and only then this tells of it.
+        let mut freeing = member.deployment.limited.then(|| Freeing::begin(member.seen.clone()));
         let busy = Busy::begin(member.seen.clone(), begun);
+        call.turn = self.queued.turn();
         call.target = Some(Arc::new(self.target(member)));
         let stream = call.stream;
         // In a box: a future that is made here and moved into another one would be kept twice.
@@ -50,13 +54,23 @@ impl Visit<'_, '_> {
                 match reply.frames.peek_one().map(|frame| frame.usage) {
                     Some(usage) => {
                         ending.ended(usage, None, now);
-                        Ok(reply)
+                        match freeing {
+                            Some(freeing) => watch(freeing, ready(Ok(reply))).await,
+                            None => Ok(reply),
+                        }
                     }
                     // What fails before the first content is told below; the observer sees what comes after it.
-                    None => watch(ending, ready(Ok(reply))).await,
+                    None => match freeing {
+                        Some(freeing) => watch(freeing, watch(ending, ready(Ok(reply)))).await,
+                        None => watch(ending, ready(Ok(reply))).await,
+                    },
                 }
             }
             Err(err) => {
+                if err.kind() == ErrorKind::LimitReached && err.provider().is_none() {
+                    freeing.iter_mut().for_each(Freeing::refused);
+                    busy.refused(begun);
+                }
                 if self.says_something(&err) {
                     self.failed_at(member, &err, now);
                     self.route.group.pick.learn(&member.seen, &trial(Some(&err)), now);

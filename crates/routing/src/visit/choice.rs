@@ -30,6 +30,12 @@ impl Visit<'_, '_> {
         }
     }
 
+    /// One that was not tried since it may have capacity, whatever its health: whoever waited for it did not try it yet.
+    pub(super) fn with_room(&self, now: Instant) -> Option<usize> {
+        let any = || self.choose(Fit { resting: true, down: true, ..self.fit(now) }, None, now);
+        self.untried(now, false, Retry::Elsewhere).or_else(any)
+    }
+
     /// One that was not tried, does not rest and is not down.
     fn fit(&self, now: Instant) -> Fit<'_> {
         let at = self.route.group.seen.first().map_or(0, |seen| seen.health.millis(now));
