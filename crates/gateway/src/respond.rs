@@ -15,6 +15,7 @@ use http::header::{
 use http::{StatusCode, header};
 
 use crate::Settings;
+use crate::admission::Place;
 use crate::call_name::CALL_ID;
 use crate::edge::{EdgeBody, ListBody};
 
@@ -59,6 +60,8 @@ pub(crate) struct Told<'a> {
     pub(crate) key: Option<&'a KeyStanding>,
     /// Whether the client reads a stream as one JSON list.
     pub(crate) as_list: bool,
+    /// Its place inside, which a stream keeps until its end.
+    pub(crate) place: Place,
 }
 
 /// A reply for the client.
@@ -74,7 +77,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
         true if told.as_list => {
             headers.insert(CONTENT_TYPE, JSON);
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
-            Body::new(ListBody::new(EdgeBody::events(frames, codec)))
+            Body::new(ListBody::new(EdgeBody::events(frames, codec, told.place)))
         }
         true => {
             let bytes = head.content_type.is_some();
@@ -82,8 +85,8 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
             match bytes {
-                true => Body::new(EdgeBody::bytes(frames)),
-                false => Body::new(EdgeBody::events(frames, codec)),
+                true => Body::new(EdgeBody::bytes(frames, told.place)),
+                false => Body::new(EdgeBody::events(frames, codec, told.place)),
             }
         }
         false => {
