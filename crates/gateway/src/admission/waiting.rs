@@ -223,6 +223,20 @@ mod tests {
         assert_eq!(door.figures(), figures);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn nobody_overtakes_a_call_that_is_about_to_be_let_in() {
+        let door = door(1, 2);
+        let first = come(door.clone(), "a").await.unwrap();
+        let mut waits = Box::pin(come(door.clone(), "a"));
+        assert!(waits.as_mut().now_or_never().is_none());
+        // A place is given back in one step, and handed on in the next.
+        door.state.fetch_sub(1, Ordering::AcqRel);
+        assert_eq!((now(&door), door.try_enter().is_none()), ((0, 1), true));
+        door.state.fetch_add(1, Ordering::AcqRel);
+        drop(first);
+        assert!(waits.now_or_never().is_some_and(|came| came.is_ok()));
+    }
+
     /// Counts somebody out before the place is given back.
     struct Visitor(Arc<AtomicU64>);
 
