@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::Service;
 
-use crate::admission::Door;
+use crate::admission::{Door, look_after};
 use crate::leave::{Drains, OnLeave};
 use crate::llm::{Streams, Way};
 use crate::{
@@ -221,8 +221,17 @@ impl<S: CallService> Gateway<S> {
         let (settings, tasks) = (self.settings.clone(), self.tasks.clone());
         let workers = self.workers.clone().unwrap_or_else(Workers::here);
         let gateway = Arc::new(self);
+        let _looks = gateway.look_after(&workers);
         let front = Front { router: gateway.clone().router(), gateway };
         accept::serve(front, listener, (settings, tasks, workers), shutdown).await;
+    }
+
+    /// Notices workers that are behind, as long as somebody holds this.
+    fn look_after(&self, workers: &Workers) -> Vec<AbortOnDropHandle<()>> {
+        let all = workers.runtimes();
+        let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let look = |runtime: &Handle| runtime.spawn(look_after(self.door.clone(), count));
+        all.map(|runtime| AbortOnDropHandle::new(look(runtime))).collect()
     }
 
     fn router(self: Arc<Self>) -> Router {

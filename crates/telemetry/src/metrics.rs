@@ -71,6 +71,8 @@ pub struct LedgerFigures {
 pub struct DoorFigures {
     /// Calls that are inside.
     pub inside: u64,
+    /// Calls that there are places for.
+    pub places: u64,
     /// Calls that wait for a place.
     pub waiting: u64,
     /// Calls that had to wait and were let in.
@@ -163,6 +165,7 @@ impl DoorFigures {
         let gauges = [
             ("calls_inside", "Calls that are being answered", self.inside),
             ("calls_waiting", "Calls that wait for a place", self.waiting),
+            ("places", "Calls that are let in at the same time, for now", self.places),
         ];
         for (name, help, value) in gauges {
             registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
@@ -200,7 +203,7 @@ mod tests {
         let budgets = BudgetFigures { soft_crossed: [("api_key", 2)].into() };
         let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
         let refused = [("full", 5), ("displaced", 6), ("late", 7)];
-        let door = DoorFigures { inside: 1, waiting: 2, waited: 4, refused };
+        let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
         let text = Figures { ledger, budgets, door, redis: Some(redis) }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
@@ -210,6 +213,7 @@ mod tests {
             "gatewright_budgets_soft_crossed_total{scope=\"api_key\"} 2",
             "gatewright_door_calls_inside 1",
             "gatewright_door_calls_waiting 2",
+            "gatewright_door_places 8",
             "gatewright_door_calls_waited_total 4",
             "gatewright_door_calls_refused_total{why=\"late\"} 7",
             "gatewright_redis_connected 1",

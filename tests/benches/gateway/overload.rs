@@ -31,7 +31,7 @@ struct Watched {
 }
 
 /// Measures and prints. An overload lasts fifty times `seconds`: a minute, where nothing else is said.
-pub(crate) fn run(binary: &Path, mock: &str, seconds: f64) {
+pub(crate) fn run(binary: &Path, (mock, proxy): (&str, &str), seconds: f64) {
     println!("\noverload: {INSIDE} calls at a time whose answers take 50 ms, as many wait, for 1 s at most");
     let servers = Servers { door: Some(INSIDE), ..Servers::default() };
     match Process::gateway(binary, mock, &servers) {
@@ -43,7 +43,7 @@ pub(crate) fn run(binary: &Path, mock: &str, seconds: f64) {
     }
     println!("\nno bound is met: everybody waits for the cores, answers come at once");
     match Process::gateway(binary, mock, &Servers::default()) {
-        Ok((gateway, _)) => busy_cores(&gateway, seconds),
+        Ok((gateway, _)) => busy_cores(&gateway, proxy, seconds),
         Err(why) => println!("no gateway: {why}"),
     }
 }
@@ -101,19 +101,24 @@ fn noisy_neighbour(gateway: &Process, peak: f64, seconds: f64) {
     both.tell_lives();
 }
 
-fn busy_cores(gateway: &Process, seconds: f64) {
+/// In turn with the bare proxy, to which the same happens and which lets everybody in.
+fn busy_cores(gateway: &Process, proxy: &str, seconds: f64) {
     let call = |clients| calls(gateway, ("plain", KEY), clients, seconds * 8.0);
-    let mut peak = f64::NAN;
+    let (mut peak, mut bare_peak) = (f64::NAN, f64::NAN);
     for clients in [16, 64, 256, 1024] {
+        let path = "/plain/v1/chat/completions".to_owned();
+        let bare = load(&Load { address: proxy.to_owned(), path, ..call(clients) });
+        let bare = bare.answers as f64 / bare.seconds;
         let watched = watch(gateway, &[call(clients)]);
         let came = &watched.came[0];
         let rate = came.answers as f64 / came.seconds;
         if peak.is_nan() {
-            peak = rate;
+            (peak, bare_peak) = (rate, bare);
         }
         println!(
-            "{clients:>4} clients      {rate:.0} answers a second = {:.2}, {}, {} refused, {} failures",
+            "{clients:>4} clients      {rate:.0} answers a second = {:.2} (bare proxy {:.2}), {}, {} refused, {} failures",
             rate / peak,
+            bare / bare_peak,
             within(&came.micros),
             came.refused,
             came.failures

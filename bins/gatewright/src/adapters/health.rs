@@ -78,6 +78,7 @@ impl Health for Observed {
         });
         let door = gatewright_telemetry::DoorFigures {
             inside: door.inside,
+            places: door.places,
             waiting: door.waiting,
             waited: door.waited,
             refused: [("full", door.full), ("displaced", door.displaced), ("late", door.late)],

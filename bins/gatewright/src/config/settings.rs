@@ -147,10 +147,12 @@ impl Sections<'_> {
         };
         let waiting = general.count("max_queued_requests_per_worker", problems);
         let patience = general.seconds("admission_queue_timeout_seconds", problems);
+        let bearable = general.count("max_worker_delay_ms", problems);
         Admission {
             calls,
             waiting: waiting.map_or(defaults.waiting, |most| usize::try_from(most).unwrap_or(usize::MAX)),
             patience: patience.unwrap_or(defaults.patience),
+            bearable: bearable.map_or(defaults.bearable, Duration::from_millis),
         }
     }
 

@@ -4,6 +4,8 @@
 //! another one leaves. What waits stands in lines behind a lock, which only a full door is locked with.
 
 mod lines;
+mod room;
+pub(crate) use room::look_after;
 mod waiting;
 pub(crate) use waiting::{BegunBody, enter};
 
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use gatewright_core::{Caller, Error, ErrorKind};
 use lines::{Joined, Lines};
+use room::Room;
 use tokio::sync::oneshot;
 
 /// How many calls there are at the same time, and what becomes of more.
@@ -24,6 +27,8 @@ pub struct Admission {
     pub waiting: usize,
     /// How long each of them waits before it is refused.
     pub patience: Duration,
+    /// Fewer are let in while a worker is later than this to what it has to do; zero, where that does not matter.
+    pub bearable: Duration,
 }
 
 /// What goes on at the door.
@@ -31,6 +36,8 @@ pub struct Admission {
 pub struct DoorFigures {
     /// Calls that are inside.
     pub inside: u64,
+    /// Calls that there are places for, while the cores are no less busy.
+    pub places: u64,
     /// Calls that wait.
     pub waiting: u64,
     /// Calls that had to wait and were let in.
@@ -52,7 +59,8 @@ enum Tenant {
 
 /// What every call comes through.
 pub(crate) struct Door {
-    settings: Admission,
+    patience: Duration,
+    room: Room,
     /// Calls inside in the lower half, those that wait in the upper.
     state: AtomicU64,
     lines: Mutex<Lines<oneshot::Sender<Place>>>,
@@ -92,7 +100,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 impl Default for Admission {
     /// More than anybody uses a process for, and less than it dies of.
     fn default() -> Self {
-        Self { calls: 4_096, waiting: 1_024, patience: Duration::from_secs(1) }
+        Self {
+            calls: 4_096,
+            waiting: 1_024,
+            patience: Duration::from_secs(1),
+            bearable: Duration::from_millis(20),
+        }
     }
 }
 
@@ -112,7 +125,8 @@ impl Tenant {
 impl Door {
     pub(crate) fn new(settings: Admission) -> Self {
         let lines = Mutex::new(Lines::new(settings.waiting));
-        Self { settings, state: AtomicU64::new(0), lines, counts: Counts::default() }
+        let room = Room::new(settings.calls, settings.bearable);
+        Self { patience: settings.patience, room, state: AtomicU64::new(0), lines, counts: Counts::default() }
     }
 
     pub(crate) fn figures(&self) -> DoorFigures {
@@ -120,6 +134,7 @@ impl Door {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         DoorFigures {
             inside: inside(state),
+            places: self.room.places(),
             waiting: state / WAITING,
             waited: count(&self.counts.waited),
             full: count(&self.counts.full),
@@ -130,7 +145,7 @@ impl Door {
 
     /// A place, where one is free and nobody waits for it.
     fn try_enter(self: &Arc<Self>) -> Option<Place> {
-        self.step(|state| (state < u64::from(self.settings.calls)).then_some(state + 1))
+        self.step(|state| (state < self.room.places()).then_some(state + 1))
     }
 
     /// Stands in line, and lets in whoever is to come in.
@@ -159,7 +174,7 @@ impl Door {
         }
     }
 
-    /// Lets in as many as there are places for.
+    /// Lets in as many of those that wait as there are places for.
     fn let_in(self: &Arc<Self>) {
         while let Some((call, place)) = self.next() {
             // Where it has just left, the place comes back and goes to the next one.
@@ -172,8 +187,8 @@ impl Door {
         if lines.is_empty() {
             return None;
         }
-        let bound = u64::from(self.settings.calls);
-        let place = self.step(|state| (inside(state) < bound).then_some(state + 1 - WAITING))?;
+        let places = self.room.places();
+        let place = self.step(|state| (inside(state) < places).then_some(state + 1 - WAITING))?;
         // Its place in the line is given up above, under the same lock.
         lines.serve().map(|call| (call, place))
     }

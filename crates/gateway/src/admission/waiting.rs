@@ -72,7 +72,7 @@ async fn wait<B: ClientBody>(
     let (call, place) = oneshot::channel();
     let number = door.join(tenant, call)?;
     let _waiting = Waiting { door, tenant, number };
-    let mut place = pin!(timeout(door.settings.patience, place));
+    let mut place = pin!(timeout(door.patience, place));
     let came = poll_fn(|cx| {
         body.take_some(cx);
         place.as_mut().poll(cx)
@@ -153,7 +153,7 @@ mod tests {
     use crate::{Admission, DoorFigures};
 
     fn door(calls: u32, waiting: usize) -> Arc<Door> {
-        Arc::new(Door::new(Admission { calls, waiting, patience: Duration::from_secs(1) }))
+        Arc::new(Door::new(Admission { calls, waiting, ..Admission::default() }))
     }
 
     async fn come(door: Arc<Door>, key: &'static str) -> Result<Place> {
@@ -187,7 +187,7 @@ mod tests {
         for wait in waits {
             drop(wait.await.unwrap());
         }
-        let figures = DoorFigures { waited: 2, full: 1, ..DoorFigures::default() };
+        let figures = DoorFigures { waited: 2, full: 1, places: 2, ..DoorFigures::default() };
         assert_eq!(door.figures(), figures);
     }
 
@@ -219,7 +219,7 @@ mod tests {
         let displaced = many.pop().unwrap().now_or_never().unwrap().err().unwrap();
         assert_eq!((displaced.status().as_u16(), now(&door)), (503, (1, 2)));
         drop((many, few, next));
-        let figures = DoorFigures { waited: 1, late: 1, displaced: 1, ..DoorFigures::default() };
+        let figures = DoorFigures { waited: 1, late: 1, displaced: 1, places: 1, ..DoorFigures::default() };
         assert_eq!(door.figures(), figures);
     }
 
