@@ -5,7 +5,7 @@ RECORDINGS ?=
 FACTS ?=
 MODELS := crates/catalogue/data/models.txt
 
-.PHONY: run test databases lint conformance bench fuzz build catalogue
+.PHONY: run test databases lint conformance bench overload fuzz build catalogue
 
 # Serves on 127.0.0.1:4000 without a file or a key: a demo model, and every provider whose key is in the environment.
 run:
@@ -43,6 +43,10 @@ catalogue:
 bench: databases
 	$(CARGO) build --release --locked --package gatewright
 	$(CARGO) bench --locked --package gatewright-tests --bench gateway -- $(ARGS)
+
+# More calls than the gateway takes: what it still answers, and who waits. Two minutes.
+overload:
+	$(MAKE) bench ARGS="--only overload"
 
 # Each target for SECONDS (default 60).
 fuzz:

@@ -10,6 +10,8 @@ use http_body::Frame;
 use memchr::memmem;
 use tracing::warn;
 
+use crate::admission::Place;
+
 /// Frames as they come.
 pub(crate) struct EdgeBody {
     frames: Frames,
@@ -18,15 +20,16 @@ pub(crate) struct EdgeBody {
     codec: Option<&'static dyn Codec>,
     /// It broke off, and what came before is on its way.
     broken: bool,
+    _place: Place,
 }
 
 impl EdgeBody {
-    pub(crate) fn events(frames: Frames, codec: &'static dyn Codec) -> Self {
-        Self { frames, codec: Some(codec), broken: false }
+    pub(crate) fn events(frames: Frames, codec: &'static dyn Codec, place: Place) -> Self {
+        Self { frames, codec: Some(codec), broken: false, _place: place }
     }
 
-    pub(crate) fn bytes(frames: Frames) -> Self {
-        Self { frames, codec: None, broken: false }
+    pub(crate) fn bytes(frames: Frames, place: Place) -> Self {
+        Self { frames, codec: None, broken: false, _place: place }
     }
 }
 

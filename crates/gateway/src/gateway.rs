@@ -20,11 +20,12 @@ use tokio::runtime::Handle;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::Service;
 
+use crate::admission::{Door, look_after};
 use crate::leave::{Drains, OnLeave};
 use crate::llm::{Streams, Way};
 use crate::{
-    Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers, accept,
-    conversation, docs, google, health, info, llm, models, respond, routes, token_counter,
+    Admission, Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers,
+    accept, conversation, docs, google, health, info, llm, models, respond, routes, token_counter,
 };
 
 /// Limits of the HTTP surface.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// Connections at the same time; further ones wait.
     pub max_connections: usize,
+    /// Calls at the same time, and how many wait for how long.
+    pub admission: Admission,
     /// How long open answers may go on when the gateway stops.
     pub grace: Duration,
     /// The most retries that a client may ask for.
@@ -79,6 +82,7 @@ impl Default for Settings {
             write_idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             max_connections: 16_384,
+            admission: Admission::default(),
             grace: Duration::from_secs(30),
             max_retries: 10,
             max_tags: 20,
@@ -118,6 +122,7 @@ pub struct Gateway<S> {
     pub(crate) ports: Ports,
     pub(crate) settings: Settings,
     pub(crate) drains: Option<Drains>,
+    pub(crate) door: Arc<Door>,
     /// Everything that must end before the gateway does.
     tasks: TaskTracker,
     /// Who answers; the runtime that serves where nobody else is named.
@@ -196,7 +201,8 @@ impl<S: CallService> Gateway<S> {
     pub fn new(stack: S, ports: Ports, settings: Settings) -> Self {
         let tasks = TaskTracker::new();
         let drains = Drains::new(settings.on_leave, &tasks);
-        Self { stack, ports, settings, drains, tasks, workers: None, beside: Router::new() }
+        let door = Arc::new(Door::new(settings.admission));
+        Self { stack, ports, settings, drains, door, tasks, workers: None, beside: Router::new() }
     }
 
     /// Lets these answer what comes, in place of the runtime that serves.
@@ -215,8 +221,17 @@ impl<S: CallService> Gateway<S> {
         let (settings, tasks) = (self.settings.clone(), self.tasks.clone());
         let workers = self.workers.clone().unwrap_or_else(Workers::here);
         let gateway = Arc::new(self);
+        let _looks = gateway.look_after(&workers);
         let front = Front { router: gateway.clone().router(), gateway };
         accept::serve(front, listener, (settings, tasks, workers), shutdown).await;
+    }
+
+    /// Notices workers that are behind, as long as somebody holds this.
+    fn look_after(&self, workers: &Workers) -> Vec<AbortOnDropHandle<()>> {
+        let all = workers.runtimes();
+        let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let look = |runtime: &Handle| runtime.spawn(look_after(self.door.clone(), count));
+        all.map(|runtime| AbortOnDropHandle::new(look(runtime))).collect()
     }
 
     fn router(self: Arc<Self>) -> Router {
@@ -270,7 +285,7 @@ impl<S: CallService> Gateway<S> {
             Answers::Liveliness => health::liveliness(),
             Answers::Readiness => health::readiness(&self.ports),
             Answers::Health => health::deployments(&self.ports, &parts).await,
-            Answers::Metrics => health::metrics(&self.ports, &self.settings, &parts).await,
+            Answers::Metrics => health::metrics(&self, &parts).await,
             Answers::About => health::about(),
             Answers::Document => docs::document(&self.ports.document),
             Answers::Page(page) => docs::asset(&page),

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::gateway::peer;
-use crate::{Ports, Settings, models, respond};
+use crate::{DoorFigures, Gateway, Ports, models, respond};
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -33,8 +33,8 @@ pub trait Health: Send + Sync + 'static {
     /// served without it.
     fn redis(&self) -> Option<bool>;
 
-    /// The same and more for Prometheus.
-    fn metrics(&self) -> String;
+    /// The same and more for Prometheus, with what goes on at the door.
+    fn metrics(&self, door: DoorFigures) -> String;
 }
 
 /// How the ledger does.
@@ -102,14 +102,15 @@ fn tell_redis(ports: &Ports, told: &mut Value) {
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(ports: &Ports, settings: &Settings, request: &Parts) -> Response {
-    if settings.metrics_need_key
+pub(crate) async fn metrics<S>(gateway: &Gateway<S>, request: &Parts) -> Response {
+    let ports = &gateway.ports;
+    if gateway.settings.metrics_need_key
         && let Err(err) = ports.caller(&request.headers, &request.uri, peer(request)).await
     {
         return models::refused(&err, request);
     }
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, OPEN_METRICS)]);
-    respond::file(headers, ports.health.metrics().into())
+    respond::file(headers, ports.health.metrics(gateway.door.figures()).into())
 }
 
 /// `GET /health`.

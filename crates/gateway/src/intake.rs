@@ -18,9 +18,9 @@ const DRAINED: usize = 8 << 20;
 const DRAIN_IDLE: Duration = Duration::from_millis(250);
 
 /// A request's body, from the connection itself or by way of axum.
-pub(crate) trait ClientBody: Body<Data = Bytes, Error: fmt::Display> + Send + Unpin {}
+pub(crate) trait ClientBody: Body<Data = Bytes, Error: fmt::Display + Send> + Send + Unpin {}
 
-impl<B: Body<Data = Bytes, Error: fmt::Display> + Send + Unpin> ClientBody for B {}
+impl<B: Body<Data = Bytes, Error: fmt::Display + Send> + Send + Unpin> ClientBody for B {}
 
 /// The whole body, if it has at most `limit` bytes and never pauses for longer than `idle`.
 pub(crate) async fn read(
@@ -67,7 +67,7 @@ pub(crate) fn text(body: Bytes) -> Result<Bytes> {
 
 /// Takes a little more of a body that is refused: a connection that is closed with unread data in it is reset, and the
 /// client would never read the answer.
-async fn drain(body: &mut impl ClientBody) {
+pub(crate) async fn drain(body: &mut impl ClientBody) {
     let mut left = DRAINED;
     while let Ok(Some(data)) = piece(body, DRAIN_IDLE).await {
         left = left.saturating_sub(data.len());

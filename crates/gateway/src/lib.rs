@@ -23,6 +23,9 @@ mod cors;
 mod leave;
 pub use leave::OnLeave;
 
+mod admission;
+pub use admission::{Admission, DoorFigures};
+
 mod llm;
 
 mod conversation;

@@ -15,9 +15,10 @@ use gatewright_core::{
 use http::Request;
 use tracing::info;
 
+use crate::admission::BegunBody;
 use crate::intake::ClientBody;
 use crate::respond::Told;
-use crate::{Gateway, Ports, call_name, controls, conversation, explain, form, intake, respond};
+use crate::{Gateway, Ports, admission, call_name, controls, conversation, explain, form, intake, respond};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -65,6 +66,14 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         }
     };
     let key = caller.key.clone();
+    let mut body = BegunBody::new(body);
+    let place = match admission::enter(&gateway.door, &caller, &parts.headers, &mut body).await {
+        Ok(place) => place,
+        Err(err) => {
+            let name = call_name::told(said, CallId::fresh());
+            return respond::refused(&err, codec, name, key.as_deref());
+        }
+    };
     let asked = Asked { operation, codec, caller, received, model, streams, peer };
     let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
@@ -89,8 +98,8 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     let (received, settings) = (call.received, &gateway.settings);
     let as_list = streams == Streams::AsList;
-    let told =
-        Told { name: name.clone(), received, settings, dropped, key: key.as_deref(), as_list, decisions };
+    let key = key.as_deref();
+    let told = Told { name: name.clone(), received, settings, dropped, key, as_list, decisions, place };
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
         Some(drains) => drains.answer(gateway, call).await,

@@ -15,6 +15,7 @@ use http::header::{
 };
 use http::{StatusCode, header};
 
+use crate::admission::Place;
 use crate::call_name::CALL_ID;
 use crate::edge::{EdgeBody, ListBody};
 use crate::{Settings, explain};
@@ -62,6 +63,8 @@ pub(crate) struct Told<'a> {
     pub(crate) as_list: bool,
     /// How the call was routed, where the client asks.
     pub(crate) decisions: Option<Arc<Decisions>>,
+    /// Its place inside, which a stream keeps until its end.
+    pub(crate) place: Place,
 }
 
 /// A reply for the client.
@@ -77,7 +80,7 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
         true if told.as_list => {
             headers.insert(CONTENT_TYPE, JSON);
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
-            Body::new(ListBody::new(EdgeBody::events(frames, codec)))
+            Body::new(ListBody::new(EdgeBody::events(frames, codec, told.place)))
         }
         true => {
             let bytes = head.content_type.is_some();
@@ -85,8 +88,8 @@ pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(name::BUFFERING, HeaderValue::from_static("no"));
             match bytes {
-                true => Body::new(EdgeBody::bytes(frames)),
-                false => Body::new(EdgeBody::events(frames, codec)),
+                true => Body::new(EdgeBody::bytes(frames, told.place)),
+                false => Body::new(EdgeBody::events(frames, codec, told.place)),
             }
         }
         false => {

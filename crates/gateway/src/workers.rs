@@ -95,6 +95,11 @@ impl Workers {
         Seat { workers: self.clone(), number }
     }
 
+    /// All of their runtimes.
+    pub(crate) fn runtimes(&self) -> impl ExactSizeIterator<Item = &Handle> {
+        self.0.iter().map(|worker| &worker.runtime)
+    }
+
     pub(crate) fn spread(&self) -> Spread {
         Spread { workers: self.clone(), next: Arc::default() }
     }

@@ -16,6 +16,8 @@ pub struct Figures {
     pub ledger: LedgerFigures,
     /// How budgets do.
     pub budgets: BudgetFigures,
+    /// What goes on at the door.
+    pub door: DoorFigures,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
 }
@@ -64,6 +66,21 @@ pub struct LedgerFigures {
     pub failing: bool,
 }
 
+/// What goes on at the door that every call comes through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DoorFigures {
+    /// Calls that are inside.
+    pub inside: u64,
+    /// Calls that there are places for.
+    pub places: u64,
+    /// Calls that wait for a place.
+    pub waiting: u64,
+    /// Calls that had to wait and were let in.
+    pub waited: u64,
+    /// Calls that were refused, by why.
+    pub refused: [(&'static str, u64); 3],
+}
+
 /// How budgets do.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BudgetFigures {
@@ -79,6 +96,7 @@ impl Figures {
         let mut registry = Registry::with_prefix("gatewright");
         self.ledger.register(registry.sub_registry_with_prefix("ledger"));
         self.budgets.register(registry.sub_registry_with_prefix("budgets"));
+        self.door.register(registry.sub_registry_with_prefix("door"));
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -140,6 +158,28 @@ impl LedgerFigures {
     }
 }
 
+// === impl DoorFigures ===
+
+impl DoorFigures {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("calls_inside", "Calls that are being answered", self.inside),
+            ("calls_waiting", "Calls that wait for a place", self.waiting),
+            ("places", "Calls that are let in at the same time, for now", self.places),
+        ];
+        for (name, help, value) in gauges {
+            registry.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
+        }
+        let (name, help) = ("calls_waited", "Calls that had to wait and were let in");
+        registry.register(name, help, ConstCounter::new(self.waited));
+        let refused = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        for (why, times) in self.refused {
+            refused.get_or_create(&[("why", why)]).inc_by(times);
+        }
+        registry.register("calls_refused", "Calls that were refused with 503, by why", refused);
+    }
+}
+
 // === impl BudgetFigures ===
 
 impl BudgetFigures {
@@ -162,13 +202,20 @@ mod tests {
         let ledger = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
         let budgets = BudgetFigures { soft_crossed: [("api_key", 2)].into() };
         let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
-        let text = Figures { ledger, budgets, redis: Some(redis) }.text().unwrap();
+        let refused = [("full", 5), ("displaced", 6), ("late", 7)];
+        let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
+        let text = Figures { ledger, budgets, door, redis: Some(redis) }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
             "gatewright_ledger_backlog_oldest_seconds 1.5",
             "gatewright_ledger_shipped_entries_total 3",
             "gatewright_budgets_soft_crossed_total{scope=\"api_key\"} 2",
+            "gatewright_door_calls_inside 1",
+            "gatewright_door_calls_waiting 2",
+            "gatewright_door_places 8",
+            "gatewright_door_calls_waited_total 4",
+            "gatewright_door_calls_refused_total{why=\"late\"} 7",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",

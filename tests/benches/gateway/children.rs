@@ -63,8 +63,14 @@ impl Process {
 
     /// Makes a virtual key of this gateway, with limits of every kind that nothing reaches.
     pub(crate) fn limited_key(&self) -> Result<String, String> {
-        let limits = r#"{"rpm_limit":1000000000,"tpm_limit":1000000000000,"max_parallel_requests":100000,
-            "max_budget":1000000000.0,"budget_duration":"30d"}"#;
+        self.key(
+            r#"{"rpm_limit":1000000000,"tpm_limit":1000000000000,"max_parallel_requests":100000,
+            "max_budget":1000000000.0,"budget_duration":"30d"}"#,
+        )
+    }
+
+    /// Makes a virtual key of this gateway with these limits.
+    pub(crate) fn key(&self, limits: &str) -> Result<String, String> {
         let head = format!(
             "POST /key/generate HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{limits}",
@@ -89,9 +95,24 @@ impl Process {
 
     /// Resident memory in megabytes.
     pub(crate) fn rss(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, which: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap_or_default();
         line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    }
+
+    /// The most memory that it had, in megabytes.
+    pub(crate) fn peak(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    /// How long it took to say that it lives, over a connection of its own.
+    pub(crate) fn liveliness(&self) -> Option<Duration> {
+        let start = Instant::now();
+        alive(&self.address).then(|| start.elapsed())
     }
 
     /// A child of this binary prints its address first.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -56,7 +56,11 @@ pub(crate) struct Load {
 pub(crate) struct Came {
     /// Answers that were whole.
     pub(crate) answers: usize,
-    /// Answers that were not, or not a 200.
+    /// Calls that were refused as the gateway refuses what it has no room for.
+    pub(crate) refused: usize,
+    /// What each refusal took, in microseconds.
+    pub(crate) refused_micros: Vec<f64>,
+    /// Answers that were not, or neither.
     pub(crate) failures: usize,
     /// From the first request to the last answer.
     pub(crate) seconds: f64,
@@ -135,27 +139,40 @@ impl Clients {
             _ => self.connect().await,
         };
         let start = Instant::now();
-        let whole = self.exchange(&mut connection).await;
+        let served = self.exchange(&mut connection).await;
         let micros = start.elapsed().as_secs_f64() * 1e6;
         let mut came = self.came.borrow_mut();
-        match whole {
-            Some(()) => {
+        if served.is_some() {
+            self.idle.borrow_mut().push(connection);
+        }
+        match served {
+            Some(true) => {
                 came.answers += 1;
                 came.micros.push(micros);
-                self.idle.borrow_mut().push(connection);
+            }
+            Some(false) => {
+                came.refused += 1;
+                came.refused_micros.push(micros);
             }
             None => came.failures += 1,
         }
     }
 
-    async fn exchange(&self, connection: &mut SendRequest<Full<Bytes>>) -> Option<()> {
+    /// Whether the call was answered or refused; nothing where it was neither.
+    async fn exchange(&self, connection: &mut SendRequest<Full<Bytes>>) -> Option<bool> {
         connection.ready().await.ok()?;
         let mut answer = connection.send_request(self.request()).await.ok()?;
         let mut length = 0;
         while let Some(frame) = answer.body_mut().frame().await {
             length += frame.ok()?.data_ref().map_or(0, Bytes::len);
         }
-        (answer.status().is_success() && length > 500).then_some(())
+        match answer.status() {
+            StatusCode::OK => (length > 500).then_some(true),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                answer.headers().contains_key(header::RETRY_AFTER).then_some(false)
+            }
+            _ => None,
+        }
     }
 
     fn request(&self) -> Request<Full<Bytes>> {

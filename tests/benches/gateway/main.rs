@@ -9,6 +9,7 @@ mod children;
 mod figures;
 mod load;
 mod mock;
+mod overload;
 mod proxy;
 mod report;
 mod rounds;
@@ -33,7 +34,8 @@ struct Arguments {
     /// Seconds of load for one figure.
     #[arg(long, default_value_t = 1.2)]
     seconds: f64,
-    /// Scenarios to run, by name, separated by commas; also `floor`, `latency`, `memory`, `start`.
+    /// Scenarios to run, by name, separated by commas; also `floor`, `latency`, `memory`, `start`, and
+    /// `overload`, which is not run unless it is named.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// The gateway's binary; the release build where none is named.

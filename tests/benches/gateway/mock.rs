@@ -20,6 +20,9 @@ use crate::answers;
 
 const GAP: Duration = Duration::from_millis(10);
 
+/// What an answer takes where calls are to pile up.
+const SLOW: Duration = Duration::from_millis(50);
+
 /// Everything that can be answered, made once.
 struct Answers {
     openai: Bytes,
@@ -70,6 +73,10 @@ impl Answers {
         let (all, pace) = match head.uri.path().split('/').nth(1).unwrap_or_default() {
             // Also to whoever only wants to know whether someone answers.
             "plain" | "health" => return json(self.openai.clone()),
+            "slow" => {
+                tokio::time::sleep(SLOW).await;
+                return json(self.openai.clone());
+            }
             "translated" => return json(self.anthropic.clone()),
             "burst" => (&self.openai_events, None),
             "paced" => (&self.openai_events, Some(pace())),

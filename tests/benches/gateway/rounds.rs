@@ -10,8 +10,8 @@ use crate::answers::EVENTS;
 use crate::children::{Process, load, release_build};
 use crate::figures::{Latency, Series, Spent, quantile};
 use crate::load::{Came, KEY, Load};
-use crate::report;
 use crate::scenario::{ALL, Caller, FLOOR, Ledger, Scenario, Servers, Unit};
+use crate::{overload, report};
 
 const RATE: f64 = 200.0;
 const STARTS: usize = 9;
@@ -76,6 +76,10 @@ pub(crate) fn run(arguments: &Arguments) {
     if wanted("memory") {
         report::memory(idle, cast.memory());
     }
+    // A minute and a half of its own, so only where it is asked for.
+    if arguments.only.iter().any(|only| only == "overload") {
+        overload::run(&binary, (&cast.mock.address, &cast.proxy.address), arguments.seconds);
+    }
     if wanted("start") {
         report::start(&starts(&binary, &cast));
     }
@@ -88,7 +92,8 @@ fn with_servers(
     shared: bool,
 ) -> Result<(Process, Postgres, Option<Redis>), String> {
     let (database, redis) = (Postgres::start(), shared.then(Redis::start));
-    let servers = Servers { database: Some(database.url()), redis: redis.as_ref().map(Redis::port) };
+    let servers =
+        Servers { database: Some(database.url()), redis: redis.as_ref().map(Redis::port), door: None };
     Ok((Process::gateway(binary, mock, &servers)?.0, database, redis))
 }
 

@@ -49,13 +49,15 @@ pub(crate) enum Ledger {
     Shared,
 }
 
-/// The servers that a gateway is told of.
+/// The servers that a gateway is told of, and how many calls it takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Servers {
     /// The URL of a PostgreSQL.
     pub(crate) database: Option<String>,
     /// The port of a Redis.
     pub(crate) redis: Option<u16>,
+    /// How many calls it takes at a time, and as many wait.
+    pub(crate) door: Option<usize>,
 }
 
 const OPENAI: &str = "/v1/chat/completions";
@@ -74,6 +76,9 @@ pub(crate) const ALL: [Scenario; 10] = [
     limited("full-postgres", Ledger::Postgres, 1.6),
     limited("full-redis", Ledger::Shared, 2.2),
 ];
+
+/// The model whose answers take their time: of no scenario's.
+pub(crate) const SLOW: &str = "slow";
 
 /// What the bare proxy costs once it keeps the gateway's ledger: no gateway with that promise costs less.
 pub(crate) const FLOOR: Scenario = plain("floor-1k", "plain", OPENAI, 1_000, 1.3);
@@ -150,7 +155,16 @@ pub(crate) fn config(mock: &str, master_key: &str, servers: &Servers) -> String 
              api_key: sk-upstream\n",
         ));
     }
+    text.push_str(&format!(
+        "  - model_name: {SLOW}\n    litellm_params:\n      model: openai/gpt-4o\n      \
+         api_base: http://{mock}/{SLOW}/v1\n      api_key: sk-upstream\n"
+    ));
     text.push_str(&format!("general_settings:\n  master_key: {master_key}\n"));
+    if let Some(calls) = servers.door {
+        text.push_str(&format!(
+            "  max_in_flight_requests_per_worker: {calls}\n  max_queued_requests_per_worker: {calls}\n"
+        ));
+    }
     if let Some(url) = &servers.database {
         text.push_str(&format!("  database_url: {url}\n"));
     }

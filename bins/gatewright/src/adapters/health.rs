@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use gatewright_gateway::{Health, LedgerHealth};
+use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
 use gatewright_routing::LiveTable;
@@ -70,14 +70,21 @@ impl Health for Observed {
         self.counters.sharing().map(|sharing| sharing.connected)
     }
 
-    fn metrics(&self) -> String {
+    fn metrics(&self, door: DoorFigures) -> String {
         let redis = self.counters.sharing().map(|sharing| RedisFigures {
             connected: sharing.connected,
             losses: sharing.losses,
             replicas: sharing.replicas,
         });
-        let figures =
-            Figures { ledger: self.ledger.figures(&self.journal), budgets: self.crossed.figures(), redis };
+        let door = gatewright_telemetry::DoorFigures {
+            inside: door.inside,
+            places: door.places,
+            waiting: door.waiting,
+            waited: door.waited,
+            refused: [("full", door.full), ("displaced", door.displaced), ("late", door.late)],
+        };
+        let (ledger, budgets) = (self.ledger.figures(&self.journal), self.crossed.figures());
+        let figures = Figures { ledger, budgets, door, redis };
         // Writing into a string does not fail.
         figures.text().unwrap_or_default()
     }

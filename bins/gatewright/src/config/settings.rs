@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatewright_core::Secret;
-use gatewright_gateway::{MemoryLimits, OnLeave};
+use gatewright_gateway::{Admission, MemoryLimits, OnLeave};
 use gatewright_spend::{OnFull, Sync};
 
 use super::network;
@@ -66,6 +66,7 @@ impl Sections<'_> {
             keep_alive: general.seconds("keep_alive", problems).unwrap_or(defaults.keep_alive),
             max_connections: whole(general.count("max_connections", problems))
                 .unwrap_or(defaults.max_connections),
+            admission: self.admission(problems),
             grace: general.seconds("shutdown_grace", problems).unwrap_or(defaults.grace),
             max_retries: general
                 .count("max_client_retries", problems)
@@ -83,6 +84,27 @@ impl Sections<'_> {
                 .flag("require_auth_for_metrics_endpoint", problems)
                 .unwrap_or(true),
             show_upstream_headers: self.litellm.flag("return_response_headers", problems).unwrap_or(true),
+        }
+    }
+
+    /// Calls at the same time and calls that wait. LiteLLM counts them a worker, which is a process of its own there; here
+    /// they are of this process, whose threads share one door.
+    fn admission(&self, problems: &mut Problems) -> Admission {
+        const CALLS: &str = "max_in_flight_requests_per_worker";
+        let (general, defaults) = (&self.general, Admission::default());
+        let calls = match general.count(CALLS, problems) {
+            None => defaults.calls,
+            Some(0) => general.wrong(CALLS, "at least 1", problems).unwrap_or(defaults.calls),
+            Some(calls) => u32::try_from(calls).unwrap_or(u32::MAX),
+        };
+        let waiting = general.count("max_queued_requests_per_worker", problems);
+        let patience = general.seconds("admission_queue_timeout_seconds", problems);
+        let bearable = general.count("max_worker_delay_ms", problems);
+        Admission {
+            calls,
+            waiting: waiting.map_or(defaults.waiting, |most| usize::try_from(most).unwrap_or(usize::MAX)),
+            patience: patience.unwrap_or(defaults.patience),
+            bearable: bearable.map_or(defaults.bearable, Duration::from_millis),
         }
     }
 
