@@ -16,6 +16,8 @@ pub struct Figures {
     pub ledger: LedgerFigures,
     /// How budgets do.
     pub budgets: BudgetFigures,
+    /// Calls that wait for capacity.
+    pub waiting_calls: u64,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
 }
@@ -79,6 +81,9 @@ impl Figures {
         let mut registry = Registry::with_prefix("gatewright");
         self.ledger.register(registry.sub_registry_with_prefix("ledger"));
         self.budgets.register(registry.sub_registry_with_prefix("budgets"));
+        let waiting = ConstGauge::new(i64::try_from(self.waiting_calls).unwrap_or(i64::MAX));
+        let routing = registry.sub_registry_with_prefix("routing");
+        routing.register("waiting_calls", "Calls that wait for capacity of their group", waiting);
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -162,13 +167,14 @@ mod tests {
         let ledger = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
         let budgets = BudgetFigures { soft_crossed: [("api_key", 2)].into() };
         let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
-        let text = Figures { ledger, budgets, redis: Some(redis) }.text().unwrap();
+        let text = Figures { ledger, budgets, waiting_calls: 4, redis: Some(redis) }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
             "gatewright_ledger_backlog_oldest_seconds 1.5",
             "gatewright_ledger_shipped_entries_total 3",
             "gatewright_budgets_soft_crossed_total{scope=\"api_key\"} 2",
+            "gatewright_routing_waiting_calls 4",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",

@@ -1,3 +1,4 @@
 //! Where calls go: checks before the call, tags, strategies, and what is told of the way.
 
+mod queue;
 mod window;

@@ -76,8 +76,12 @@ impl Health for Observed {
             losses: sharing.losses,
             replicas: sharing.replicas,
         });
-        let figures =
-            Figures { ledger: self.ledger.figures(&self.journal), budgets: self.crossed.figures(), redis };
+        let figures = Figures {
+            ledger: self.ledger.figures(&self.journal),
+            budgets: self.crossed.figures(),
+            waiting_calls: self.table.load().waiting(),
+            redis,
+        };
         // Writing into a string does not fail.
         figures.text().unwrap_or_default()
     }
