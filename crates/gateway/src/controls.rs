@@ -277,6 +277,21 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_stands_in_the_body_or_in_a_header_which_counts_more() {
+        let (body, controls, _) = lifted(r#"{"model":"m","priority":-3}"#);
+        assert_eq!((body.to_bytes(), controls.priority), (r#"{"model":"m"}"#.into(), Some(-3)));
+        for (value, priority) in [("7", 7), ("soon", -3)] {
+            let mut controls = controls.clone();
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-litellm-priority"),
+                http::HeaderValue::from_static(value),
+            )]);
+            read_headers(&headers, &mut controls, &Settings::default());
+            assert_eq!(controls.priority, Some(priority), "{value}");
+        }
+    }
+
+    #[test]
     fn a_client_says_what_becomes_of_its_fields() {
         let (body, controls, told) = lifted(
             r#"{"model":"m","b":1,"drop_params":false,"modify_params":true,"allowed_openai_params":["a","max_tokens"],"additional_drop_params":["b"]}"#,

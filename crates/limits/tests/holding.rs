@@ -8,13 +8,14 @@ mod clock;
 
 use std::future::{Future, pending};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use call::call;
 use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Usage,
+    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Turn, Usage,
 };
 use gatewright_limits::{
     Counters, Foresee, Grant, Limits, Local, Need, Refused, Reset, Rule, Rules, Ruling, Used, Wanted,
@@ -179,6 +180,36 @@ fn a_call_that_is_refused_is_not_sent() {
     let (limits, _, _) = limits(vec![Rule::requests("api_key", "k".into(), 0)], 0);
     let upstream = service_fn(|_| async { unreachable!("it was refused") });
     assert_eq!(run(&limits, upstream), Some(ErrorKind::LimitReached));
+}
+
+/// Counts how often a turn was taken.
+#[derive(Default)]
+struct Taken(AtomicUsize);
+
+impl Turn for Taken {
+    fn taken(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_call_that_waited_takes_its_turn_when_it_is_let_in() {
+    let full = Rule::parallel("deployment", "a".into(), 0);
+    for (rules, times) in
+        [(vec![], 1), (vec![Rule::parallel("deployment", "a".into(), 1)], 1), (vec![full], 0)]
+    {
+        let (limits, _, _) = limits(rules, 0);
+        let taken = Arc::new(Taken::default());
+        let seen = taken.clone();
+        // Before the answer: the next one must not wait for that.
+        let upstream = service_fn(move |_| {
+            assert_eq!(seen.0.load(Relaxed), 1);
+            async { one(None) }
+        });
+        let call = Call { turn: Some(taken.clone()), ..call() };
+        let reply = limits.of_deployments().handle(call, &upstream).now_or_never().unwrap();
+        assert_eq!((reply.is_ok(), taken.0.load(Relaxed)), (times == 1, times));
+    }
 }
 
 /// Counts that must not be asked.

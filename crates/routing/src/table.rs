@@ -158,6 +158,11 @@ impl Table {
         self.members.iter().map(|member| (&member.deployment, &*member.seen))
     }
 
+    /// How many calls wait for capacity.
+    pub fn waiting(&self) -> u64 {
+        self.members.iter().map(|member| member.seen.lines.waiting()).sum()
+    }
+
     /// What is probably a mistake, but stops nothing.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

@@ -18,6 +18,8 @@ pub struct Figures {
     pub budgets: BudgetFigures,
     /// What goes on at the door.
     pub door: DoorFigures,
+    /// Calls that wait for capacity.
+    pub waiting_calls: u64,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
 }
@@ -97,6 +99,9 @@ impl Figures {
         self.ledger.register(registry.sub_registry_with_prefix("ledger"));
         self.budgets.register(registry.sub_registry_with_prefix("budgets"));
         self.door.register(registry.sub_registry_with_prefix("door"));
+        let waiting = ConstGauge::new(i64::try_from(self.waiting_calls).unwrap_or(i64::MAX));
+        let routing = registry.sub_registry_with_prefix("routing");
+        routing.register("waiting_calls", "Calls that wait for capacity of their group", waiting);
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -204,7 +209,7 @@ mod tests {
         let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
         let refused = [("full", 5), ("displaced", 6), ("late", 7)];
         let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
-        let text = Figures { ledger, budgets, door, redis: Some(redis) }.text().unwrap();
+        let text = Figures { ledger, budgets, door, waiting_calls: 4, redis: Some(redis) }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
@@ -216,6 +221,7 @@ mod tests {
             "gatewright_door_places 8",
             "gatewright_door_calls_waited_total 4",
             "gatewright_door_calls_refused_total{why=\"late\"} 7",
+            "gatewright_routing_waiting_calls 4",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",

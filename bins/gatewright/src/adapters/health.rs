@@ -84,7 +84,7 @@ impl Health for Observed {
             refused: [("full", door.full), ("displaced", door.displaced), ("late", door.late)],
         };
         let (ledger, budgets) = (self.ledger.figures(&self.journal), self.crossed.figures());
-        let figures = Figures { ledger, budgets, door, redis };
+        let figures = Figures { ledger, budgets, door, waiting_calls: self.table.load().waiting(), redis };
         // Writing into a string does not fail.
         figures.text().unwrap_or_default()
     }

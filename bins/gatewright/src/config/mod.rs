@@ -299,6 +299,10 @@ fn telemetry(litellm: &Section<'_>, env: Env<'_>, problems: &mut Problems) -> ga
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use gatewright_routing::Queueing;
+
     use super::*;
 
     fn load(text: &str) -> Config {
@@ -343,6 +347,28 @@ mod tests {
         assert_eq!(config.router.fallbacks.len(), 1);
         assert_eq!(config.gateway.max_body_bytes, 1 << 20);
         assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn calls_wait_for_deployments_with_limits_of_their_own() {
+        let config = load(
+            "model_list:\n- {model_name: m, litellm_params: {model: openai/x, max_parallel_requests: 3}}\n\
+             - {model_name: m, litellm_params: {model: openai/x, rpm: 3}}\n\
+             router_settings: {queue_timeout: 0, queue_length: 5, default_priority: -2}\n",
+        );
+        let queue = Queueing { timeout: Duration::ZERO, length: 5, priority: -2 };
+        assert_eq!(config.router.queue, queue);
+        let limited =
+            |config: &Config| config.deployments.iter().map(|d| d.routing.limited).collect::<Vec<_>>();
+        assert_eq!(limited(&config), [true, false], "a share is no limit");
+        let config = load(
+            "model_list:\n- {model_name: m, litellm_params: {model: openai/x, rpm: 3}}\n\
+             - {model_name: m, litellm_params: {model: openai/y, tpm: 3}}\n\
+             - {model_name: m, litellm_params: {model: openai/z}}\n\
+             router_settings: {optional_pre_call_checks: [enforce_model_rate_limits]}\n",
+        );
+        assert_eq!(limited(&config), [true, true, false]);
+        assert_eq!(config.router.queue, Queueing::default());
     }
 
     #[test]

@@ -56,6 +56,11 @@ pub(crate) enum Standing {
 // === impl Lines ===
 
 impl Lines {
+    /// Calls in all lines together.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed) as u64
+    }
+
     /// Why the first one waits, where a newcomer of this priority stands behind somebody.
     pub(crate) fn before<'a>(
         &self,
@@ -75,7 +80,7 @@ impl Lines {
 impl Lines {
     /// Whether nothing is left of those that waited.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.load(Relaxed) == 0 && self.by_set.lock().is_empty()
+        self.waiting() == 0 && self.by_set.lock().is_empty()
     }
 }
 

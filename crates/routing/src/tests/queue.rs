@@ -204,6 +204,15 @@ async fn only_a_deployment_with_limits_is_waited_for_and_only_where_they_come_ba
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_full_one_is_waited_for_where_another_one_will_not_do() {
+    let list = vec![limited("m", "a"), deployment("m", "b")];
+    let world = World::new(list, Settings::default(), [("a", slots(1)), ("b", vec![fail(Unsupported)])]);
+    let sent = [at(&world, 0, by("a")), at(&world, 1, by("a"))];
+    assert_eq!(join_all(sent).await, [Ok(300), Ok(600)]);
+    leaves_no_trace(&world);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_leaves_while_it_waits_wakes_the_next() {
     let world = one(Queueing::default());
     let leaves = timeout(Duration::from_millis(100), world.send(by("leaves")));

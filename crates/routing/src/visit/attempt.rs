@@ -67,7 +67,7 @@ impl Visit<'_, '_> {
                 }
             }
             Err(err) => {
-                if err.kind() == ErrorKind::LimitReached && err.provider().is_none() {
+                if err.kind() == ErrorKind::LimitReached {
                     freeing.iter_mut().for_each(Freeing::refused);
                     busy.refused(begun);
                 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::{Decision, Error, Result, Turn};
-use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::Visit;
@@ -24,7 +23,7 @@ pub(super) struct Queued {
     /// Its place in the line.
     place: Option<Arc<Place>>,
     /// The deployments that refused it, as far as they may still be full.
-    full: SmallVec<[Full; 4]>,
+    full: Vec<Full>,
     /// How often the deployment of the next attempt had got capacity back when it was chosen.
     mark: u64,
     /// When its wait is over; one time for all waits at the group.
@@ -89,8 +88,12 @@ impl Visit<'_, '_> {
         }
         let until = self.trip.wait_until(begun);
         let until = *self.queued.until.get_or_insert(until);
-        // Where it came to a line it was not refused yet, but others were.
-        if !self.tried.is_empty() && !self.has_hope(until) || !is_in_time(due(refusal), until) {
+        // Where it came to a line it was not refused itself yet.
+        let in_time = match self.tried.is_empty() {
+            true => is_in_time(due(refusal), until),
+            false => self.has_hope(until),
+        };
+        if begun >= until || !in_time {
             return None;
         }
         let found = self.stand_until(refusal, until).await;
