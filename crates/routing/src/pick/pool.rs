@@ -43,8 +43,11 @@ pub(crate) struct Tier {
     /// Whose turn it is.
     pub(crate) turn: AtomicUsize,
     /// What each costs and its place in the tier, the cheapest first; nothing where that depends on the call's model.
-    pub(crate) by_price: OnceLock<Option<Box<[(u64, usize)]>>>,
+    pub(crate) by_price: OnceLock<Option<Prices>>,
 }
+
+/// What deployments cost, and their places.
+type Prices = Box<[(u64, usize)]>;
 
 /// What makes a deployment fit for the attempt at hand.
 #[derive(Clone, Copy)]
