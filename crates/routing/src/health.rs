@@ -27,7 +27,10 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// a time is a trial, until one succeeds. It is *down* when it failed for everyone several times in a row: then only
 /// first attempts and, now and then, a probe go out to it, so that an outage upstream is not multiplied by retries and
 /// fallbacks.
+#[repr(C)]
 pub struct Health {
+    /// Neither of the two times below is later: who is past it need not ask further. The first field, see [`crate::Seen`].
+    trouble_until: AtomicU64,
     epoch: Instant,
     cooling_until: AtomicU64,
     /// What is left of a rest once it is over.
@@ -67,6 +70,7 @@ pub(crate) struct Judgement {
 impl Health {
     pub(crate) fn new(epoch: Instant) -> Self {
         Self {
+            trouble_until: AtomicU64::new(0),
             epoch,
             cooling_until: AtomicU64::new(0),
             trial: AtomicU32::new(OPEN),
@@ -110,6 +114,11 @@ impl Health {
         self.well.load(Relaxed)
     }
 
+    /// Whether it surely neither rests nor is down; the quick answer where nothing happened lately.
+    pub(crate) fn is_clear_at(&self, at: u64) -> bool {
+        self.trouble_until.load(Relaxed) <= at
+    }
+
     pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
         self.cooling_until.load(Relaxed) > at
     }
@@ -119,7 +128,7 @@ impl Health {
     pub(crate) fn tried(&self, now: Instant) {
         if self.trial.load(Relaxed) != OPEN && !self.is_cooling(now) {
             self.trial.store(ON_TRIAL, Relaxed);
-            self.cooling_until.fetch_max(self.millis(now) + millis(TRIAL), Relaxed);
+            self.raise(&self.cooling_until, self.millis(now) + millis(TRIAL));
         }
     }
 
@@ -148,6 +157,7 @@ impl Health {
             return true;
         }
         let (at, until) = (self.millis(now), self.down_until.load(Relaxed));
+        self.trouble_until.fetch_max(at + millis(DOWN), Relaxed);
         until <= at && self.down_until.compare_exchange(until, at + millis(DOWN), Relaxed, Relaxed).is_ok()
     }
 
@@ -178,7 +188,7 @@ impl Health {
         }
         let counted = self.minute.add(minute(at), (1, 1));
         if fails_for_everyone(err.kind()) {
-            self.down_until.fetch_max(at + millis(DOWN), Relaxed);
+            self.raise(&self.down_until, at + millis(DOWN));
             if self.streak.fetch_add(1, Relaxed) + 1 == STREAK {
                 self.went_down.notify_waiters();
             }
@@ -226,8 +236,13 @@ impl Health {
     }
 
     fn cool_until(&self, until: u64) {
-        self.cooling_until.fetch_max(until, Relaxed);
+        self.raise(&self.cooling_until, until);
         self.trial.store(RESTED, Relaxed);
+    }
+
+    fn raise(&self, time: &AtomicU64, until: u64) {
+        self.trouble_until.fetch_max(until, Relaxed);
+        time.fetch_max(until, Relaxed);
     }
 
     pub(crate) fn millis(&self, at: Instant) -> u64 {

@@ -292,20 +292,28 @@ impl Member {
 }
 
 fn tiers(members: &[Arc<Member>]) -> Vec<Tier> {
+    if let [only] = members {
+        return vec![tier(members, only.tier(), vec![0])];
+    }
     let mut by_order: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (place, member) in members.iter().enumerate() {
         by_order.entry(member.tier()).or_default().push(place);
     }
-    let tier = |(order, places): (u32, Vec<usize>)| {
-        let deployments =
-            places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
-        Tier {
-            order,
-            sums: shares(deployments),
-            places,
-            turn: AtomicUsize::new(0),
-            by_price: OnceLock::new(),
-        }
-    };
-    by_order.into_iter().map(tier).collect()
+    by_order.into_iter().map(|(order, places)| tier(members, order, places)).collect()
+}
+
+/// A tier of those at these places. Where it has only one, nothing is there to compare.
+fn tier(members: &[Arc<Member>], order: u32, places: Vec<usize>) -> Tier {
+    let deployments = places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
+    let several = places.len() > 1;
+    let limited = |one: &Deployment| one.rpm.is_some() || one.tpm.is_some();
+    let limits = |one: &Deployment| (one.rpm.unwrap_or(u64::MAX), one.tpm.unwrap_or(u64::MAX));
+    Tier {
+        order,
+        sums: several.then(|| shares(deployments.clone())).flatten(),
+        limits: (several && deployments.clone().any(limited)).then(|| deployments.map(limits).collect()),
+        turn: AtomicUsize::new(0),
+        by_price: OnceLock::new(),
+        places,
+    }
 }

@@ -1,5 +1,6 @@
 //! The deployments that a strategy chooses among.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -40,6 +41,8 @@ pub(crate) struct Tier {
     pub(crate) places: Vec<usize>,
     /// For each the sum of its share and of those before it, where shares differ.
     pub(crate) sums: Option<Box<[f64]>>,
+    /// The requests and tokens a minute that each may have, where any of several is limited.
+    pub(crate) limits: Option<Box<[(u64, u64)]>>,
     /// Whose turn it is.
     pub(crate) turn: AtomicUsize,
     /// What each costs and its place in the tier, the cheapest first; nothing where that depends on the call's model.
@@ -146,19 +149,32 @@ impl<'a> Pool<'a> {
     }
 
     /// The fit one with the least of something; of several with as little the first one from a place that chance names.
-    pub fn least<K: PartialOrd>(&self, dice: &dyn Dice, of: impl Fn(usize) -> K) -> Option<usize> {
-        let start = one_of(self.len(), dice);
+    pub fn least<K: PartialOrd>(&self, dice: &dyn Dice, of: impl Fn(usize, &Seen) -> K) -> Option<usize> {
         let mut best: Option<(usize, K)> = None;
-        for nth in (start..self.len()).chain(0..start) {
-            if !self.is_fit(nth) {
-                continue;
-            }
-            let key = of(nth);
+        self.each_fit(one_of(self.len(), dice), |nth, seen| {
+            let key = of(nth, seen);
             if best.as_ref().is_none_or(|(_, least)| key < *least) {
                 best = Some((nth, key));
             }
-        }
+        });
         best.map(|(nth, _)| nth)
+    }
+
+    /// Shows all that are fit, from this place on and then from the first one.
+    pub(super) fn each_fit(&self, start: usize, mut show: impl FnMut(usize, &Seen)) {
+        let (group, Fit { list, tried, at, .. }) = (&*self.route.group, self.fit);
+        let nobody_is_out = list.is_whole() && tried.is_empty();
+        let mut pass = |range: Range<usize>| {
+            let places = self.tier.places.get(range.clone()).unwrap_or_default();
+            for (nth, place) in range.zip(places) {
+                let Some(seen) = group.seen.get(*place) else { continue };
+                if (nobody_is_out && seen.health.is_clear_at(at)) || self.fit.is_met(group, *place) {
+                    show(nth, seen);
+                }
+            }
+        };
+        pass(start..self.len());
+        pass(0..start);
     }
 }
 
@@ -168,9 +184,9 @@ impl Fit<'_> {
     /// Whether the deployment at this place of the group is fit.
     pub(crate) fn is_met(&self, group: &Group, place: usize) -> bool {
         let Some(Seen { health, .. }) = group.seen.get(place).map(Arc::as_ref) else { return false };
-        (self.resting || !health.is_cooling_at(self.at))
-            && (self.down || health.may_be_tried_at(self.at))
-            && self.list.has(place)
-            && !self.tried.contains(&place)
+        let is_well = || {
+            (self.resting || !health.is_cooling_at(self.at)) && (self.down || health.may_be_tried_at(self.at))
+        };
+        (health.is_clear_at(self.at) || is_well()) && self.list.has(place) && !self.tried.contains(&place)
     }
 }

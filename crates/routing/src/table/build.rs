@@ -24,9 +24,13 @@ pub(super) fn table(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let seen = |id: &str| known(id).unwrap_or_else(|| Arc::new(Seen::new(epoch)));
-    let member = |deployment: Deployment| Arc::new(Member { seen: seen(&deployment.id), deployment });
-    let members = deployments.into_iter().map(member).collect();
+    // All of them first, so that they come to lie one after the other: strategies look at many in a row.
+    let seen: Vec<Arc<Seen>> = deployments
+        .iter()
+        .map(|deployment| known(&deployment.id).unwrap_or_else(|| Arc::new(Seen::new(epoch))))
+        .collect();
+    let member = |(deployment, seen)| Arc::new(Member { seen, deployment });
+    let members = deployments.into_iter().zip(seen).map(member).collect();
     Ok(arrange(members, settings, epoch))
 }
 
