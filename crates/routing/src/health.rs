@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::tally::Tally;
+use crate::words::Slot;
 
 /// Failures in a row after which a deployment counts as down.
 const STREAK: u32 = 5;
@@ -27,11 +28,10 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// a time is a trial, until one succeeds. It is *down* when it failed for everyone several times in a row: then only
 /// first attempts and, now and then, a probe go out to it, so that an outage upstream is not multiplied by retries and
 /// fallbacks.
-#[repr(C)]
 pub struct Health {
-    /// Neither of the two times below is later: who is past it need not ask further. The first field, see [`crate::Seen`].
-    trouble_until: AtomicU64,
     epoch: Instant,
+    /// Until when it may be in trouble is there: neither of the two times below is later.
+    slot: Slot,
     cooling_until: AtomicU64,
     /// What is left of a rest once it is over.
     trial: AtomicU32,
@@ -68,10 +68,10 @@ pub(crate) struct Judgement {
 // === impl Health ===
 
 impl Health {
-    pub(crate) fn new(epoch: Instant) -> Self {
+    pub(crate) fn new(epoch: Instant, slot: Slot) -> Self {
         Self {
-            trouble_until: AtomicU64::new(0),
             epoch,
+            slot,
             cooling_until: AtomicU64::new(0),
             trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
@@ -116,7 +116,7 @@ impl Health {
 
     /// Whether it surely neither rests nor is down; the quick answer where nothing happened lately.
     pub(crate) fn is_clear_at(&self, at: u64) -> bool {
-        self.trouble_until.load(Relaxed) <= at
+        self.slot.words().trouble_until().load(Relaxed) <= at
     }
 
     pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
@@ -157,7 +157,7 @@ impl Health {
             return true;
         }
         let (at, until) = (self.millis(now), self.down_until.load(Relaxed));
-        self.trouble_until.fetch_max(at + millis(DOWN), Relaxed);
+        self.slot.words().trouble_until().fetch_max(at + millis(DOWN), Relaxed);
         until <= at && self.down_until.compare_exchange(until, at + millis(DOWN), Relaxed, Relaxed).is_ok()
     }
 
@@ -241,7 +241,7 @@ impl Health {
     }
 
     fn raise(&self, time: &AtomicU64, until: u64) {
-        self.trouble_until.fetch_max(until, Relaxed);
+        self.slot.words().trouble_until().fetch_max(until, Relaxed);
         time.fetch_max(until, Relaxed);
     }
 
@@ -266,9 +266,14 @@ fn minute(millis: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Slots;
 
     const REPLACEABLE: Judgement =
         Judgement { replaceable: true, rest: Duration::from_secs(5), allowed: None };
+
+    fn fresh() -> Health {
+        Health::new(Instant::now(), Slots::default().next())
+    }
 
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "made to fail")
@@ -288,7 +293,7 @@ mod tests {
             (vec![InvalidRequest; 9], false),
             (vec![ContextWindow; 9], false),
         ] {
-            let health = Health::new(Instant::now());
+            let health = fresh();
             for kind in &kinds {
                 health.failed(&error(*kind), Instant::now(), REPLACEABLE);
             }
@@ -298,7 +303,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn half_of_the_requests_may_fail() {
-        let (health, now) = (Health::new(Instant::now()), Instant::now());
+        let (health, now) = (fresh(), Instant::now());
         for _ in 0..10 {
             health.succeeded(now);
             health.failed(&error(ErrorKind::Upstream), now, REPLACEABLE);
@@ -310,7 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_of_an_earlier_minute_are_forgotten() {
-        let health = Health::new(Instant::now());
+        let health = fresh();
         for _ in 0..4 {
             health.failed(&error(ErrorKind::Upstream), Instant::now(), REPLACEABLE);
         }
@@ -321,7 +326,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_deployment_of_a_group_never_rests() {
-        let health = Health::new(Instant::now());
+        let health = fresh();
         let last = Judgement { replaceable: false, ..REPLACEABLE };
         health.failed(&error(ErrorKind::RateLimited), Instant::now(), last);
         assert!(!health.is_cooling(Instant::now()));
@@ -330,7 +335,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_rests_as_long_as_the_upstream_asks() {
         for (asked, rest) in [(None, 5), (Some(1), 1), (Some(30), 30), (Some(90_000), 3600)] {
-            let (health, start) = (Health::new(Instant::now()), Instant::now());
+            let (health, start) = (fresh(), Instant::now());
             let err = error(ErrorKind::RateLimited);
             let err = asked.map_or(err.clone(), |secs| err.with_retry_after(Duration::from_secs(secs)));
             health.failed(&err, start, REPLACEABLE);
@@ -344,7 +349,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_down_gets_one_probe_at_a_time_until_it_answers() {
-        let (health, now) = (Health::new(Instant::now()), Instant::now());
+        let (health, now) = (fresh(), Instant::now());
         for _ in 0..STREAK {
             assert!(health.claim(now));
             health.failed(&error(ErrorKind::Upstream), now, REPLACEABLE);
@@ -358,7 +363,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_limit_is_no_outage() {
-        let health = Health::new(Instant::now());
+        let health = fresh();
         for _ in 0..100 {
             health.failed(&error(ErrorKind::RateLimited), Instant::now(), REPLACEABLE);
         }

@@ -37,6 +37,7 @@ mod pattern;
 mod tally;
 mod trip;
 mod visit;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What was seen of one deployment: its health, its load and its speed. Shared by all calls and kept over a reload.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -9,31 +9,19 @@ use tokio::time::Instant;
 use crate::Health;
 use crate::pick::Latencies;
 use crate::tally::Tally;
+use crate::words::Slot;
 
 /// What was seen of one deployment.
-///
-/// What a strategy compares comes first and fits into one cache line, `Health`'s first word included: a choice among a
-/// thousand looks at a thousand lines.
-#[repr(C, align(64))]
 pub struct Seen {
-    /// Attempts that are on their way.
-    in_flight: AtomicU32,
-    /// The same at the other replicas, as they told it last.
-    in_flight_elsewhere: AtomicU32,
-    /// Attempts and tokens of the current minute.
-    minute: Tally,
-    /// The same at the other replicas.
-    minute_elsewhere: Tally,
+    /// Whether it rests, and whether it fails for everyone.
+    pub health: Health,
+    /// What strategies compare is there.
+    pub(crate) slot: Slot,
+    /// How long its last answers took; kept by the strategy that asks.
+    pub(crate) latencies: Mutex<Latencies>,
     /// A moving average of the time to the first content, in microseconds, and when it was moved last, in milliseconds.
     pub(crate) average: AtomicU64,
     pub(crate) averaged_at: AtomicU64,
-    /// How long its last answers took on the average, whole ones and streams; what they are made of is below.
-    pub(crate) whole: AtomicU64,
-    pub(crate) streams: AtomicU64,
-    /// Whether it rests, and whether it fails for everyone.
-    pub health: Health,
-    /// How long its last answers took; kept by the strategy that asks.
-    pub(crate) latencies: Mutex<Latencies>,
     /// Calls that came first to a group whose first deployment it is, and further attempts of theirs that failed; here,
     /// so that a reload does not grant them anew.
     pub(crate) further: Tally,
@@ -74,52 +62,47 @@ pub(crate) struct Busy(std::sync::Arc<Seen>);
 
 impl Seen {
     /// Nothing yet; times are counted from `epoch`.
-    pub(crate) fn new(epoch: Instant) -> Self {
+    pub(crate) fn new(epoch: Instant, slot: Slot) -> Self {
         Self {
-            in_flight: AtomicU32::new(0),
-            in_flight_elsewhere: AtomicU32::new(0),
-            minute: Tally::default(),
-            minute_elsewhere: Tally::default(),
+            health: Health::new(epoch, slot.clone()),
+            slot,
+            latencies: Mutex::default(),
             average: AtomicU64::new(0),
             averaged_at: AtomicU64::new(0),
-            whole: AtomicU64::new(0),
-            streams: AtomicU64::new(0),
-            health: Health::new(epoch),
-            latencies: Mutex::default(),
             further: Tally::default(),
         }
     }
 
     /// Attempts that are on their way, at all replicas.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed).saturating_add(self.in_flight_elsewhere.load(Relaxed))
+        self.slot.words().in_flight()
     }
 
     /// Attempts and tokens of the current minute, at all replicas.
     pub fn usage(&self, now: Instant) -> (u64, u64) {
-        self.usage_in(self.health.millis(now) / 60_000)
-    }
-
-    /// The same of the minute of this number.
-    pub(crate) fn usage_in(&self, minute: u64) -> (u64, u64) {
-        let (own, others) = (self.minute.read(minute), self.minute_elsewhere.read(minute));
-        (own.0 + others.0, own.1 + others.1)
+        self.slot.words().usage_in(self.minute(now))
     }
 
     /// What this replica has of it.
     pub fn share(&self, now: Instant) -> Share {
-        let (requests, tokens) = self.minute.read(self.health.millis(now) / 60_000);
-        Share { in_flight: self.in_flight.load(Relaxed), requests, tokens }
+        let words = self.slot.words();
+        let (requests, tokens) = words.minute().read(self.minute(now));
+        Share { in_flight: words.own_in_flight(), requests, tokens }
     }
 
     /// What the other replicas have of it, all together.
     pub fn put_elsewhere(&self, share: Share, now: Instant) {
-        self.in_flight_elsewhere.store(share.in_flight, Relaxed);
-        self.minute_elsewhere.set(self.health.millis(now) / 60_000, (share.requests, share.tokens));
+        let words = self.slot.words();
+        words.put_in_flight_elsewhere(share.in_flight);
+        words.minute_elsewhere().set(self.minute(now), (share.requests, share.tokens));
     }
 
     pub(crate) fn count_tokens(&self, tokens: u64, now: Instant) {
-        self.minute.add(self.health.millis(now) / 60_000, (0, tokens));
+        self.slot.words().minute().add(self.minute(now), (0, tokens));
+    }
+
+    fn minute(&self, now: Instant) -> u64 {
+        self.health.millis(now) / 60_000
     }
 }
 
@@ -127,14 +110,14 @@ impl Seen {
 
 impl Busy {
     pub(crate) fn begin(seen: std::sync::Arc<Seen>, now: Instant) -> Self {
-        seen.in_flight.fetch_add(1, Relaxed);
-        seen.minute.add(seen.health.millis(now) / 60_000, (1, 0));
+        seen.slot.words().begin();
+        seen.slot.words().minute().add(seen.minute(now), (1, 0));
         Self(seen)
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.slot.words().end();
     }
 }

@@ -18,7 +18,7 @@ pub use self::problem::Problem;
 use crate::fallbacks::Rules;
 use crate::health::Judgement;
 use crate::pattern::{self, Captures};
-use crate::pick::{Fit, Pool, Tier, shares};
+use crate::pick::{Fit, Pool, Run, Tier, shares};
 use crate::screen::Shortlist;
 use crate::{Deployment, Dice, Health, Know, Model, Pick, Seen, Settings};
 
@@ -308,8 +308,10 @@ fn tier(members: &[Arc<Member>], order: u32, places: Vec<usize>) -> Tier {
     let several = places.len() > 1;
     let limited = |one: &Deployment| one.rpm.is_some() || one.tpm.is_some();
     let limits = |one: &Deployment| (one.rpm.unwrap_or(u64::MAX), one.tpm.unwrap_or(u64::MAX));
+    let slots = places.iter().filter_map(|place| members.get(*place)).map(|member| &member.seen.slot);
     Tier {
         order,
+        runs: Run::of(slots),
         sums: several.then(|| shares(deployments.clone())).flatten(),
         limits: (several && deployments.clone().any(limited)).then(|| deployments.map(limits).collect()),
         turn: AtomicUsize::new(0),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Dice, Pick, Pool, one_of};
 use crate::seen::{Seen, Trial};
+use crate::words::Words;
 
 /// The one whose last answers came fastest on the average: for streams the time to the first content, for whole
 /// answers the time a token of output. Those that were not measured lately come first.
@@ -72,11 +73,17 @@ impl Average {
 
 impl LowestLatency {
     /// The average of what is still fresh; zero where nothing is.
-    fn average(&self, seen: &Seen, stream: bool, at: u64) -> f32 {
-        let average = Average(if stream { &seen.streams } else { &seen.whole }.load(Relaxed));
+    fn average<'s>(
+        &self,
+        words: Words<'_>,
+        stream: bool,
+        at: u64,
+        seen: impl FnOnce() -> Option<&'s Seen>,
+    ) -> f32 {
+        let average = Average(words.average(stream).load(Relaxed));
         match average.is_fresh(at) {
             true => average.seconds(),
-            false => self.renew(seen, stream, at, None),
+            false => seen().map_or(0.0, |seen| self.renew(seen, stream, at, None)),
         }
     }
 
@@ -98,7 +105,7 @@ impl LowestLatency {
         let average = all
             .first()
             .map_or(Average(0), |(_, oldest)| Average::new(sum / count, oldest.saturating_add(fresh)));
-        if stream { &seen.streams } else { &seen.whole }.store(average.0, Relaxed);
+        seen.slot.words().average(stream).store(average.0, Relaxed);
         average.seconds()
     }
 }
@@ -107,8 +114,8 @@ impl Pick for LowestLatency {
     fn pick(&self, call: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
         let (at, mut least) = (pool.fit.at, f32::INFINITY);
         let mut measured = Vec::with_capacity(pool.len());
-        pool.each_fit(0, |nth, seen| {
-            let average = self.average(seen, call.stream, at);
+        pool.each_fit(0, |nth, words| {
+            let average = self.average(words, call.stream, at, || pool.seen(nth));
             least = least.min(average);
             measured.push((average, nth));
         });

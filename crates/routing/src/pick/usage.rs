@@ -12,8 +12,8 @@ pub struct LowestUsage;
 impl Pick for LowestUsage {
     fn pick(&self, _: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
         let (minute, limits) = (pool.fit.at / 60_000, pool.tier.limits.as_deref());
-        pool.least(dice, |nth, seen| {
-            let (requests, tokens) = seen.usage_in(minute);
+        pool.least(dice, |nth, words| {
+            let (requests, tokens) = words.usage_in(minute);
             let limits = limits.and_then(|limits| limits.get(nth)).copied().unwrap_or((u64::MAX, u64::MAX));
             (requests >= limits.0 || tokens >= limits.1, tokens)
         })
