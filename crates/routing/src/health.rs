@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::tally::Tally;
+use crate::words::Slot;
 
 /// Failures in a row after which a deployment counts as down.
 const STREAK: u32 = 5;
@@ -29,6 +30,8 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// fallbacks.
 pub struct Health {
     epoch: Instant,
+    /// Until when it may be in trouble is there: neither of the two times below is later.
+    slot: Slot,
     cooling_until: AtomicU64,
     /// What is left of a rest once it is over.
     trial: AtomicU32,
@@ -65,9 +68,10 @@ pub(crate) struct Judgement {
 // === impl Health ===
 
 impl Health {
-    pub(crate) fn new(epoch: Instant) -> Self {
+    pub(crate) fn new(epoch: Instant, slot: Slot) -> Self {
         Self {
             epoch,
+            slot,
             cooling_until: AtomicU64::new(0),
             trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
@@ -110,6 +114,11 @@ impl Health {
         self.well.load(Relaxed)
     }
 
+    /// Whether it surely neither rests nor is down; the quick answer where nothing happened lately.
+    pub(crate) fn is_clear_at(&self, at: u64) -> bool {
+        self.slot.words().trouble_until().load(Relaxed) <= at
+    }
+
     pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
         self.cooling_until.load(Relaxed) > at
     }
@@ -119,7 +128,7 @@ impl Health {
     pub(crate) fn tried(&self, now: Instant) {
         if self.trial.load(Relaxed) != OPEN && !self.is_cooling(now) {
             self.trial.store(ON_TRIAL, Relaxed);
-            self.cooling_until.fetch_max(self.millis(now) + millis(TRIAL), Relaxed);
+            self.raise(&self.cooling_until, self.millis(now) + millis(TRIAL));
         }
     }
 
@@ -148,6 +157,7 @@ impl Health {
             return true;
         }
         let (at, until) = (self.millis(now), self.down_until.load(Relaxed));
+        self.slot.words().trouble_until().fetch_max(at + millis(DOWN), Relaxed);
         until <= at && self.down_until.compare_exchange(until, at + millis(DOWN), Relaxed, Relaxed).is_ok()
     }
 
@@ -178,7 +188,7 @@ impl Health {
         }
         let counted = self.minute.add(minute(at), (1, 1));
         if fails_for_everyone(err.kind()) {
-            self.down_until.fetch_max(at + millis(DOWN), Relaxed);
+            self.raise(&self.down_until, at + millis(DOWN));
             if self.streak.fetch_add(1, Relaxed) + 1 == STREAK {
                 self.went_down.notify_waiters();
             }
@@ -226,8 +236,13 @@ impl Health {
     }
 
     fn cool_until(&self, until: u64) {
-        self.cooling_until.fetch_max(until, Relaxed);
+        self.raise(&self.cooling_until, until);
         self.trial.store(RESTED, Relaxed);
+    }
+
+    fn raise(&self, time: &AtomicU64, until: u64) {
+        self.slot.words().trouble_until().fetch_max(until, Relaxed);
+        time.fetch_max(until, Relaxed);
     }
 
     pub(crate) fn millis(&self, at: Instant) -> u64 {
@@ -251,9 +266,14 @@ fn minute(millis: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Slots;
 
     const REPLACEABLE: Judgement =
         Judgement { replaceable: true, rest: Duration::from_secs(5), allowed: None };
+
+    fn fresh() -> Health {
+        Health::new(Instant::now(), Slots::default().next())
+    }
 
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "made to fail")
@@ -273,7 +293,7 @@ mod tests {
             (vec![InvalidRequest; 9], false),
             (vec![ContextWindow; 9], false),
         ] {
-            let health = Health::new(Instant::now());
+            let health = fresh();
             for kind in &kinds {
                 health.failed(&error(*kind), Instant::now(), REPLACEABLE);
             }
@@ -283,7 +303,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn half_of_the_requests_may_fail() {
-        let (health, now) = (Health::new(Instant::now()), Instant::now());
+        let (health, now) = (fresh(), Instant::now());
         for _ in 0..10 {
             health.succeeded(now);
             health.failed(&error(ErrorKind::Upstream), now, REPLACEABLE);
@@ -295,7 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_of_an_earlier_minute_are_forgotten() {
-        let health = Health::new(Instant::now());
+        let health = fresh();
         for _ in 0..4 {
             health.failed(&error(ErrorKind::Upstream), Instant::now(), REPLACEABLE);
         }
@@ -306,7 +326,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_deployment_of_a_group_never_rests() {
-        let health = Health::new(Instant::now());
+        let health = fresh();
         let last = Judgement { replaceable: false, ..REPLACEABLE };
         health.failed(&error(ErrorKind::RateLimited), Instant::now(), last);
         assert!(!health.is_cooling(Instant::now()));
@@ -315,7 +335,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_rests_as_long_as_the_upstream_asks() {
         for (asked, rest) in [(None, 5), (Some(1), 1), (Some(30), 30), (Some(90_000), 3600)] {
-            let (health, start) = (Health::new(Instant::now()), Instant::now());
+            let (health, start) = (fresh(), Instant::now());
             let err = error(ErrorKind::RateLimited);
             let err = asked.map_or(err.clone(), |secs| err.with_retry_after(Duration::from_secs(secs)));
             health.failed(&err, start, REPLACEABLE);
@@ -329,7 +349,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_down_gets_one_probe_at_a_time_until_it_answers() {
-        let (health, now) = (Health::new(Instant::now()), Instant::now());
+        let (health, now) = (fresh(), Instant::now());
         for _ in 0..STREAK {
             assert!(health.claim(now));
             health.failed(&error(ErrorKind::Upstream), now, REPLACEABLE);
@@ -343,7 +363,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_limit_is_no_outage() {
-        let health = Health::new(Instant::now());
+        let health = fresh();
         for _ in 0..100 {
             health.failed(&error(ErrorKind::RateLimited), Instant::now(), REPLACEABLE);
         }

@@ -38,6 +38,7 @@ mod queue;
 mod tally;
 mod trip;
 mod visit;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What was seen of one deployment: its health, its load and its speed. Shared by all calls and kept over a reload.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,20 +10,14 @@ use crate::Health;
 use crate::pick::Latencies;
 use crate::queue::{Lines, Room};
 use crate::tally::Tally;
+use crate::words::Slot;
 
 /// What was seen of one deployment.
 pub struct Seen {
     /// Whether it rests, and whether it fails for everyone.
     pub health: Health,
-    /// Attempts that are on their way.
-    in_flight: AtomicU32,
-    /// Attempts and tokens of the current minute.
-    minute: Tally,
-    /// The same at the other replicas, as they told it last.
-    elsewhere: Elsewhere,
-    /// Calls that came first to a group whose first deployment it is, and further attempts of theirs that failed; here,
-    /// so that a reload does not grant them anew.
-    pub(crate) further: Tally,
+    /// What strategies compare is there.
+    pub(crate) slot: Slot,
     /// Capacity that its limits got back.
     pub(crate) room: Room,
     /// Calls that wait for capacity, of all groups in which it is the first that may serve them.
@@ -33,6 +27,9 @@ pub struct Seen {
     /// A moving average of the time to the first content, in microseconds, and when it was moved last, in milliseconds.
     pub(crate) average: AtomicU64,
     pub(crate) averaged_at: AtomicU64,
+    /// Calls that came first to a group whose first deployment it is, and further attempts of theirs that failed; here,
+    /// so that a reload does not grant them anew.
+    pub(crate) further: Tally,
 }
 
 /// How an attempt went, for strategies that learn.
@@ -63,12 +60,6 @@ pub struct Share {
     pub tokens: u64,
 }
 
-#[derive(Default)]
-struct Elsewhere {
-    in_flight: AtomicU32,
-    minute: Tally,
-}
-
 /// An attempt that is on its way, for as long as it is.
 pub(crate) struct Busy(std::sync::Arc<Seen>);
 
@@ -76,47 +67,49 @@ pub(crate) struct Busy(std::sync::Arc<Seen>);
 
 impl Seen {
     /// Nothing yet; times are counted from `epoch`.
-    pub(crate) fn new(epoch: Instant) -> Self {
+    pub(crate) fn new(epoch: Instant, slot: Slot) -> Self {
         Self {
-            health: Health::new(epoch),
-            in_flight: AtomicU32::new(0),
-            minute: Tally::default(),
-            elsewhere: Elsewhere::default(),
-            further: Tally::default(),
+            health: Health::new(epoch, slot.clone()),
+            slot,
             room: Room::default(),
             lines: Lines::default(),
             latencies: Mutex::default(),
             average: AtomicU64::new(0),
             averaged_at: AtomicU64::new(0),
+            further: Tally::default(),
         }
     }
 
     /// Attempts that are on their way, at all replicas.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed).saturating_add(self.elsewhere.in_flight.load(Relaxed))
+        self.slot.words().in_flight()
     }
 
     /// Attempts and tokens of the current minute, at all replicas.
     pub fn usage(&self, now: Instant) -> (u64, u64) {
-        let minute = self.health.millis(now) / 60_000;
-        let (own, others) = (self.minute.read(minute), self.elsewhere.minute.read(minute));
-        (own.0 + others.0, own.1 + others.1)
+        self.slot.words().usage_in(self.minute(now))
     }
 
     /// What this replica has of it.
     pub fn share(&self, now: Instant) -> Share {
-        let (requests, tokens) = self.minute.read(self.health.millis(now) / 60_000);
-        Share { in_flight: self.in_flight.load(Relaxed), requests, tokens }
+        let words = self.slot.words();
+        let (requests, tokens) = words.minute().read(self.minute(now));
+        Share { in_flight: words.own_in_flight(), requests, tokens }
     }
 
     /// What the other replicas have of it, all together.
     pub fn put_elsewhere(&self, share: Share, now: Instant) {
-        self.elsewhere.in_flight.store(share.in_flight, Relaxed);
-        self.elsewhere.minute.set(self.health.millis(now) / 60_000, (share.requests, share.tokens));
+        let words = self.slot.words();
+        words.put_in_flight_elsewhere(share.in_flight);
+        words.minute_elsewhere().set(self.minute(now), (share.requests, share.tokens));
     }
 
     pub(crate) fn count_tokens(&self, tokens: u64, now: Instant) {
-        self.minute.add(self.health.millis(now) / 60_000, (0, tokens));
+        self.slot.words().minute().add(self.minute(now), (0, tokens));
+    }
+
+    fn minute(&self, now: Instant) -> u64 {
+        self.health.millis(now) / 60_000
     }
 }
 
@@ -124,19 +117,19 @@ impl Seen {
 
 impl Busy {
     pub(crate) fn begin(seen: std::sync::Arc<Seen>, now: Instant) -> Self {
-        seen.in_flight.fetch_add(1, Relaxed);
-        seen.minute.add(seen.health.millis(now) / 60_000, (1, 0));
+        seen.slot.words().begin();
+        seen.slot.words().minute().add(seen.minute(now), (1, 0));
         Self(seen)
     }
 
     /// Nothing was sent, so that it counts for nothing.
     pub(crate) fn refused(&self, begun: Instant) {
-        self.0.minute.take_one_back(self.0.health.millis(begun) / 60_000);
+        self.0.slot.words().minute().take_one_back(self.0.minute(begun));
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.slot.words().end();
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use gatewright_core::Caller;
+use gatewright_core::{Call, Caller};
 use tokio::time::Instant;
 
 use self::names::Names;
@@ -18,8 +18,9 @@ pub use self::problem::Problem;
 use crate::fallbacks::Rules;
 use crate::health::Judgement;
 use crate::pattern::{self, Captures};
-use crate::pick::{Tier, shares};
-use crate::{Deployment, Health, Know, Model, Pick, Seen, Settings};
+use crate::pick::{Fit, Pool, Run, Tier, shares};
+use crate::screen::Shortlist;
+use crate::{Deployment, Dice, Health, Know, Model, Pick, Seen, Settings};
 
 /// Everything that routing knows by configuration.
 pub struct Table {
@@ -221,7 +222,25 @@ impl Route {
         }
     }
 
-    /// The same, to one of its deployments alone; `None` where it does not lead there.
+    /// Whom its strategy would take now for the first attempt of a call that everybody of the group may serve.
+    pub fn choose(
+        &self,
+        settings: &Settings,
+        call: &Call,
+        dice: &dyn Dice,
+        now: Instant,
+    ) -> Option<&Deployment> {
+        let (list, group) = (Shortlist::default(), &*self.group);
+        let at = group.seen.first()?.health.millis(now);
+        let fit = Fit { list: &list, tried: &[], at, resting: false, down: true };
+        group.tiers.iter().find_map(|tier| {
+            let pool = Pool { route: self, tier, fit, know: &*settings.know, now };
+            let place = tier.places.get(group.pick.pick(call, &pool, dice)?)?;
+            group.members.get(*place).map(|member| &member.deployment)
+        })
+    }
+
+    /// The same way, to one of its deployments alone; `None` where it does not lead there.
     pub(crate) fn only(self, id: &str, settings: &Settings) -> Option<Self> {
         let member = self.group.members.iter().find(|member| &*member.deployment.id == id)?.clone();
         Some(Self { group: Group::of(&self.name, vec![member], settings), ..self })
@@ -281,20 +300,30 @@ impl Member {
 }
 
 fn tiers(members: &[Arc<Member>]) -> Vec<Tier> {
+    if let [only] = members {
+        return vec![tier(members, only.tier(), vec![0])];
+    }
     let mut by_order: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (place, member) in members.iter().enumerate() {
         by_order.entry(member.tier()).or_default().push(place);
     }
-    let tier = |(order, places): (u32, Vec<usize>)| {
-        let deployments =
-            places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
-        Tier {
-            order,
-            sums: shares(deployments),
-            places,
-            turn: AtomicUsize::new(0),
-            by_price: OnceLock::new(),
-        }
-    };
-    by_order.into_iter().map(tier).collect()
+    by_order.into_iter().map(|(order, places)| tier(members, order, places)).collect()
+}
+
+/// A tier of those at these places. Where it has only one, nothing is there to compare.
+fn tier(members: &[Arc<Member>], order: u32, places: Vec<usize>) -> Tier {
+    let deployments = places.iter().filter_map(|place| members.get(*place)).map(|member| &member.deployment);
+    let several = places.len() > 1;
+    let limited = |one: &Deployment| one.rpm.is_some() || one.tpm.is_some();
+    let limits = |one: &Deployment| (one.rpm.unwrap_or(u64::MAX), one.tpm.unwrap_or(u64::MAX));
+    let slots = places.iter().filter_map(|place| members.get(*place)).map(|member| &member.seen.slot);
+    Tier {
+        order,
+        runs: Run::of(slots),
+        sums: several.then(|| shares(deployments.clone())).flatten(),
+        limits: (several && deployments.clone().any(limited)).then(|| deployments.map(limits).collect()),
+        turn: AtomicUsize::new(0),
+        by_price: OnceLock::new(),
+        places,
+    }
 }

@@ -14,7 +14,7 @@ impl Pick for LowestCost {
             Some(prices) => {
                 prices.chunk_by(|one, next| one.0 == next.0).find_map(|alike| any_of(alike, pool, dice))
             }
-            None => pool.least(dice, |nth| pool.model(nth).price().unwrap_or(u64::MAX)),
+            None => pool.least(dice, |nth, _| pool.model(nth).price().unwrap_or(u64::MAX)),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The one that answered fastest lately.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use gatewright_core::Call;
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{Dice, Pick, Pool, one_of};
 use crate::seen::{Seen, Trial};
+use crate::words::Words;
 
 /// The one whose last answers came fastest on the average: for streams the time to the first content, for whole
 /// answers the time a token of output. Those that were not measured lately come first.
@@ -25,12 +26,16 @@ pub struct LatencySettings {
     pub buffer: f64,
 }
 
-/// The last answers of one deployment: of whole answers and of streams, in seconds, and when each was.
+/// The last answers of one deployment: of whole answers and of streams, in seconds, and when each was, in milliseconds.
 #[derive(Default)]
 pub(crate) struct Latencies {
-    whole: Vec<(f64, Instant)>,
-    streams: Vec<(f64, Instant)>,
+    whole: Vec<(f64, u64)>,
+    streams: Vec<(f64, u64)>,
 }
+
+/// An average that is there for all to read, and the second from which it must be taken anew; zero where there is none.
+#[derive(Clone, Copy)]
+struct Average(u64);
 
 /// What an answer that did not come in time counts for, in seconds.
 const TIMED_OUT: f64 = 1000.0;
@@ -43,33 +48,81 @@ impl Default for LatencySettings {
     }
 }
 
+// === impl Average ===
+
+impl Average {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an average need not be exact, and no gateway runs for a century"
+    )]
+    fn new(seconds: f64, stale_at: u64) -> Self {
+        Self(u64::from((seconds as f32).to_bits()) << 32 | u64::from((stale_at / 1000) as u32))
+    }
+
+    fn is_fresh(self, at: u64) -> bool {
+        self.0 == 0 || (self.0 & u64::from(u32::MAX)) * 1000 > at
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    fn seconds(self) -> f32 {
+        f32::from_bits((self.0 >> 32) as u32)
+    }
+}
+
 // === impl LowestLatency ===
 
 impl LowestLatency {
     /// The average of what is still fresh; zero where nothing is.
-    fn average(&self, seen: &Seen, stream: bool, now: Instant) -> f64 {
-        let latencies = seen.latencies.lock();
-        let all = if stream { &latencies.streams } else { &latencies.whole };
-        let fresh = |at: Instant| now.duration_since(at) < self.0.fresh;
-        let (sum, count) = all
-            .iter()
-            .filter(|(_, at)| fresh(*at))
-            .fold((0.0, 0.0), |(sum, count), (seconds, _)| (sum + seconds, count + 1.0));
-        if count > 0.0 { sum / count } else { 0.0 }
+    fn average<'s>(
+        &self,
+        words: Words<'_>,
+        stream: bool,
+        at: u64,
+        seen: impl FnOnce() -> Option<&'s Seen>,
+    ) -> f32 {
+        let average = Average(words.average(stream).load(Relaxed));
+        match average.is_fresh(at) {
+            true => average.seconds(),
+            false => seen().map_or(0.0, |seen| self.renew(seen, stream, at, None)),
+        }
+    }
+
+    /// Takes an answer in and the average anew.
+    #[cold]
+    #[inline(never)]
+    fn renew(&self, seen: &Seen, stream: bool, at: u64, answer: Option<f64>) -> f32 {
+        let fresh = u64::try_from(self.0.fresh.as_millis()).unwrap_or(u64::MAX);
+        let mut latencies = seen.latencies.lock();
+        let all = if stream { &mut latencies.streams } else { &mut latencies.whole };
+        if let Some(seconds) = answer {
+            let many = (all.len() + 1).saturating_sub(self.0.remembered.max(1));
+            all.drain(..many);
+            all.push((seconds, at));
+        }
+        all.retain(|(_, then)| at < then.saturating_add(fresh));
+        let (sum, count) =
+            all.iter().fold((0.0, 0.0), |(sum, count), (seconds, _)| (sum + seconds, count + 1.0));
+        let average = all
+            .first()
+            .map_or(Average(0), |(_, oldest)| Average::new(sum / count, oldest.saturating_add(fresh)));
+        seen.slot.words().average(stream).store(average.0, Relaxed);
+        average.seconds()
     }
 }
 
 impl Pick for LowestLatency {
     fn pick(&self, call: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
-        let measured: SmallVec<[(usize, f64); 16]> = pool
-            .fits()
-            .filter_map(|nth| Some((nth, self.average(pool.seen(nth)?, call.stream, pool.now))))
-            .collect();
-        let least = measured.iter().map(|(_, average)| *average).fold(f64::INFINITY, f64::min);
-        let most = least * (1.0 + self.0.buffer);
-        let good: SmallVec<[usize; 16]> =
-            measured.iter().filter(|(_, average)| *average <= most).map(|(nth, _)| *nth).collect();
-        good.get(one_of(good.len(), dice)).copied()
+        let (at, mut least) = (pool.fit.at, f32::INFINITY);
+        let mut measured = Vec::with_capacity(pool.len());
+        pool.each_fit(0, |nth, words| {
+            let average = self.average(words, call.stream, at, || pool.seen(nth));
+            least = least.min(average);
+            measured.push((average, nth));
+        });
+        let most = f64::from(least) * (1.0 + self.0.buffer);
+        let is_good = |(average, _): &&(f32, usize)| f64::from(*average) <= most;
+        let good = measured.iter().filter(is_good).count();
+        measured.iter().filter(is_good).nth(one_of(good, dice)).map(|(_, nth)| *nth)
     }
 
     fn learn(&self, seen: &Seen, trial: &Trial, now: Instant) {
@@ -80,12 +133,7 @@ impl Pick for LowestLatency {
             (_, _, Some(output @ 1..)) => per_token(trial.whole, output),
             _ => trial.whole.as_secs_f64(),
         };
-        let mut latencies = seen.latencies.lock();
-        let all = if trial.stream { &mut latencies.streams } else { &mut latencies.whole };
-        if all.len() >= self.0.remembered.max(1) {
-            all.remove(0);
-        }
-        all.push((seconds, now));
+        self.renew(seen, trial.stream, seen.health.millis(now), Some(seconds));
     }
 }
 

@@ -10,6 +10,6 @@ pub struct LeastBusy;
 
 impl Pick for LeastBusy {
     fn pick(&self, _: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
-        pool.least(dice, |nth| pool.seen(nth).map_or(u32::MAX, |seen| seen.in_flight()))
+        pool.least(dice, |_, words| words.in_flight())
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use self::latency::Latencies;
 pub use self::latency::{LatencySettings, LowestLatency};
 pub use self::least_busy::LeastBusy;
 pub use self::pool::{Candidate, Pool};
-pub(crate) use self::pool::{Fit, Tier};
+pub(crate) use self::pool::{Fit, Run, Tier};
 pub use self::round_robin::RoundRobin;
 pub use self::simple_shuffle::SimpleShuffle;
 pub(crate) use self::simple_shuffle::shares;

@@ -1,8 +1,9 @@
 //! The deployments that a strategy chooses among.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::time::Instant;
 
@@ -11,6 +12,7 @@ use crate::abilities::{Know, Model};
 use crate::screen::Shortlist;
 use crate::seen::Seen;
 use crate::table::Group;
+use crate::words::{Slot, Words};
 use crate::{Deployment, Route};
 
 /// The deployments of one tier of a group, those that are not fit included: a strategy asks about those it looks at, so
@@ -38,13 +40,27 @@ pub(crate) struct Tier {
     pub(crate) order: u32,
     /// Their places in the group.
     pub(crate) places: Vec<usize>,
+    /// The same, as their words lie.
+    pub(crate) runs: Vec<Run>,
     /// For each the sum of its share and of those before it, where shares differ.
     pub(crate) sums: Option<Box<[f64]>>,
+    /// The requests and tokens a minute that each may have, where any of several is limited.
+    pub(crate) limits: Option<Box<[(u64, u64)]>>,
     /// Whose turn it is.
     pub(crate) turn: AtomicUsize,
     /// What each costs and its place in the tier, the cheapest first; nothing where that depends on the call's model.
-    pub(crate) by_price: OnceLock<Option<Box<[(u64, usize)]>>>,
+    pub(crate) by_price: OnceLock<Option<Prices>>,
 }
+
+/// Some of a tier whose words lie one after the other.
+pub(crate) struct Run {
+    first: Slot,
+    /// Their places in the tier.
+    places: Range<usize>,
+}
+
+/// What deployments cost, and their places.
+type Prices = Box<[(u64, usize)]>;
 
 /// What makes a deployment fit for the attempt at hand.
 #[derive(Clone, Copy)]
@@ -143,19 +159,59 @@ impl<'a> Pool<'a> {
     }
 
     /// The fit one with the least of something; of several with as little the first one from a place that chance names.
-    pub fn least<K: PartialOrd>(&self, dice: &dyn Dice, of: impl Fn(usize) -> K) -> Option<usize> {
-        let start = one_of(self.len(), dice);
+    pub(super) fn least<K: PartialOrd>(
+        &self,
+        dice: &dyn Dice,
+        of: impl Fn(usize, Words<'_>) -> K,
+    ) -> Option<usize> {
         let mut best: Option<(usize, K)> = None;
-        for nth in (start..self.len()).chain(0..start) {
-            if !self.is_fit(nth) {
-                continue;
-            }
-            let key = of(nth);
+        self.each_fit(one_of(self.len(), dice), |nth, words| {
+            let key = of(nth, words);
             if best.as_ref().is_none_or(|(_, least)| key < *least) {
                 best = Some((nth, key));
             }
-        }
+        });
         best.map(|(nth, _)| nth)
+    }
+
+    /// Shows all that are fit, from this place on and then from the first one.
+    pub(super) fn each_fit(&self, start: usize, mut show: impl FnMut(usize, Words<'_>)) {
+        let Fit { list, tried, at, .. } = self.fit;
+        let nobody_is_out = list.is_whole() && tried.is_empty();
+        let mut pass = |range: Range<usize>| {
+            for run in &self.tier.runs {
+                let from = run.places.start.max(range.start);
+                for nth in from..run.places.end.min(range.end) {
+                    let words = run.first.block.words(run.first.at + (nth - run.places.start));
+                    let is_clear = nobody_is_out && words.trouble_until().load(Relaxed) <= at;
+                    if is_clear || self.is_fit(nth) {
+                        show(nth, words);
+                    }
+                }
+            }
+        };
+        pass(start..self.len());
+        pass(0..start);
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    /// The runs of deployments with these slots.
+    pub(crate) fn of<'s>(slots: impl Iterator<Item = &'s Slot>) -> Vec<Self> {
+        let mut runs: Vec<Self> = Vec::new();
+        for (nth, slot) in slots.enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.leads_to(slot) => run.places.end += 1,
+                _ => runs.push(Self { first: slot.clone(), places: nth..nth + 1 }),
+            }
+        }
+        runs
+    }
+
+    fn leads_to(&self, slot: &Slot) -> bool {
+        Arc::ptr_eq(&self.first.block, &slot.block) && self.first.at + self.places.len() == slot.at
     }
 }
 
@@ -165,9 +221,9 @@ impl Fit<'_> {
     /// Whether the deployment at this place of the group is fit.
     pub(crate) fn is_met(&self, group: &Group, place: usize) -> bool {
         let Some(Seen { health, .. }) = group.seen.get(place).map(Arc::as_ref) else { return false };
-        (self.resting || !health.is_cooling_at(self.at))
-            && (self.down || health.may_be_tried_at(self.at))
-            && self.list.has(place)
-            && !self.tried.contains(&place)
+        let is_well = || {
+            (self.resting || !health.is_cooling_at(self.at)) && (self.down || health.may_be_tried_at(self.at))
+        };
+        (health.is_clear_at(self.at) || is_well()) && self.list.has(place) && !self.tried.contains(&place)
     }
 }

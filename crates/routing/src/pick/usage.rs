@@ -11,12 +11,11 @@ pub struct LowestUsage;
 
 impl Pick for LowestUsage {
     fn pick(&self, _: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
-        pool.least(dice, |nth| {
-            let Some(candidate) = pool.get(nth) else { return (true, u64::MAX) };
-            let (requests, tokens) = candidate.seen.usage(pool.now);
-            let reached = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used >= limit);
-            let deployment = candidate.deployment;
-            (reached(requests, deployment.rpm) || reached(tokens, deployment.tpm), tokens)
+        let (minute, limits) = (pool.fit.at / 60_000, pool.tier.limits.as_deref());
+        pool.least(dice, |nth, words| {
+            let (requests, tokens) = words.usage_in(minute);
+            let limits = limits.and_then(|limits| limits.get(nth)).copied().unwrap_or((u64::MAX, u64::MAX));
+            (requests >= limits.0 || tokens >= limits.1, tokens)
         })
     }
 }

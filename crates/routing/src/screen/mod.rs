@@ -91,6 +91,11 @@ impl Shortlist {
         self.out.get(place / 64).is_none_or(|word| word >> (place % 64) & 1 == 0)
     }
 
+    /// Whether nobody is out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.out.is_empty()
+    }
+
     /// Who is out, and why.
     pub(crate) fn reasons(&self) -> &[(usize, &'static str)] {
         self.reasons.as_deref().unwrap_or_default()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::names::Names;
 use super::{Member, Problem, Table};
 use crate::fallbacks::Rules;
+use crate::words::Slots;
 use crate::{Deployment, Seen, Settings};
 
 use tokio::time::Instant;
@@ -24,10 +25,24 @@ pub(super) fn table(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let seen = |id: &str| known(id).unwrap_or_else(|| Arc::new(Seen::new(epoch)));
-    let member = |deployment: Deployment| Arc::new(Member { seen: seen(&deployment.id), deployment });
-    let members = deployments.into_iter().map(member).collect();
+    let seen = seen(&deployments, epoch, known);
+    let member = |(deployment, seen)| Arc::new(Member { seen, deployment });
+    let members = deployments.into_iter().zip(seen).map(member).collect();
     Ok(arrange(members, settings, epoch))
+}
+
+/// What was seen of each. Those of a group get their words side by side: strategies look at many in a row.
+fn seen(deployments: &[Deployment], epoch: Instant, known: Known<'_>) -> Vec<Arc<Seen>> {
+    let mut by_group: Vec<(usize, &Deployment)> = deployments.iter().enumerate().collect();
+    by_group.sort_by_key(|(_, deployment)| &deployment.group);
+    let mut slots = Slots::default();
+    let fresh = |slots: &mut Slots| Arc::new(Seen::new(epoch, slots.next()));
+    let mut seen: Vec<(usize, Arc<Seen>)> = by_group
+        .into_iter()
+        .map(|(nth, deployment)| (nth, known(&deployment.id).unwrap_or_else(|| fresh(&mut slots))))
+        .collect();
+    seen.sort_unstable_by_key(|(nth, _)| *nth);
+    seen.into_iter().map(|(_, seen)| seen).collect()
 }
 
 fn arrange(members: Vec<Arc<Member>>, settings: Settings, epoch: Instant) -> Table {

@@ -8,19 +8,17 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
-use gatewright_core::chat::{Answer, Chat, Event};
 use gatewright_core::{
-    Body, Call, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json,
-    Losses, ModelFacts, Observer, Operation, Outcome, RawEvent, Relay, Reply, ReplyStyle, Result, Target,
-    UpstreamFault, Usage, layer, watch,
+    Body, Call, CallService, Dialect, Error, ErrorKind, Frame, Frames, Head, Observer, Operation, Outcome,
+    Reply, Result, Target, Usage, layer, watch,
 };
-use http::StatusCode;
 use tokio::time::Instant;
 use tower::Service;
 use tower_layer::Layer;
 
+use super::mute::Mute;
 use crate::pick::{Fit, Pool};
 use crate::screen::Shortlist;
 use crate::{Deployment, Dice, LiveTable, Router, Settings, Table};
@@ -362,35 +360,4 @@ pub(super) fn frame(content: u32, last: bool) -> Frame {
 
 fn whole() -> Reply {
     Reply { head: Head::default(), frames: Frames::one(frame(1, true)) }
-}
-
-/// A codec that routing must never use, but for its dialect.
-pub(super) struct Mute(pub(super) Dialect);
-
-#[rustfmt::skip]
-impl Codec for Mute {
-    fn dialect(&self) -> Dialect { self.0 }
-    fn readdress(&self, _: &mut Json, _: &str) { panic!("not routing's") }
-    fn relay_reply(&self, _: Bytes, _: &ReplyStyle) -> Result<Frame> { panic!("not routing's") }
-    fn relay(&self, _: &ReplyStyle) -> Box<dyn Relay> { panic!("not routing's") }
-    fn decode_request(&self, _: &Json) -> Result<Chat> { panic!("not routing's") }
-    fn encode_request(&self, _: &Chat, _: &ModelFacts, _: &mut Losses) -> Result<Bytes> { panic!("not routing's") }
-    fn decode_reply(&self, _: &[u8]) -> Result<Answer> { panic!("not routing's") }
-    fn encode_reply(&self, _: &Answer, _: &ReplyStyle) -> Bytes { panic!("not routing's") }
-    fn decoder(&self) -> Box<dyn Decode> { Box::new(Mute(self.0)) }
-    fn encoder(&self, _: &ReplyStyle) -> Box<dyn Encode> { Box::new(Mute(self.0)) }
-    fn decode_error(&self, _: StatusCode, _: &[u8]) -> UpstreamFault { panic!("not routing's") }
-    fn encode_error(&self, _: &Error) -> Bytes { panic!("not routing's") }
-    fn encode_error_event(&self, _: &Error) -> Bytes { panic!("not routing's") }
-}
-
-#[rustfmt::skip]
-impl Decode for Mute {
-    fn event(&mut self, _: RawEvent<'_>, _: &mut Vec<Event>) -> Result<()> { panic!("not routing's") }
-    fn close(&mut self, _: &mut Vec<Event>) -> Result<()> { panic!("not routing's") }
-}
-
-#[rustfmt::skip]
-impl Encode for Mute {
-    fn event(&mut self, _: &Event, _: &mut BytesMut) { panic!("not routing's") }
 }

@@ -4,6 +4,7 @@ mod choices;
 mod fallbacks;
 mod faults;
 mod fixture;
+mod mute;
 mod names;
 mod outage;
 mod policies;

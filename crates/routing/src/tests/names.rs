@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gatewright_core::{Caller, Dialect, ErrorKind};
 
-use super::fixture::{Mute, World, call, deployment, deployments};
+use super::fixture::{World, call, deployment, deployments};
+use super::mute::Mute;
 use crate::{Alias, Deployment, Rule, Settings, Table};
 
 fn alias(name: &str, model: &str, hidden: bool) -> Alias {

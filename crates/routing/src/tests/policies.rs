@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use gatewright_core::Error;
 use gatewright_core::ErrorKind::{self, *};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
 use super::fixture::{Seeded, Step, World, call, deployment, deployments, error, fail};
@@ -149,10 +150,10 @@ async fn a_trial_that_takes_long_is_followed_by_one_other_at_a_time() {
     let script = vec![fail(RateLimited), Step::Hang, Step::Hang, Step::Answer];
     let world = World::new(deployments(&PAIR), Settings::default(), [("a", script)]);
     world.ask("m").await.0.unwrap();
-    let mut hanging = Vec::new();
+    let mut hanging = JoinSet::new();
     for _ in 0..2 {
         advance(secs(5)).await;
-        hanging.push(tokio::spawn(world.send(call("m"))));
+        hanging.spawn(world.send(call("m")));
         tokio::task::yield_now().await;
         for _ in 0..9 {
             assert_eq!(world.ask("m").await.1, ["b"]);
@@ -161,7 +162,6 @@ async fn a_trial_that_takes_long_is_followed_by_one_other_at_a_time() {
     advance(secs(5)).await;
     assert_eq!(world.ask("m").await.1, ["a"]);
     assert_eq!(world.ask("m").await.1, ["a"]);
-    hanging.iter().for_each(|call| call.abort());
 }
 
 #[tokio::test(start_paused = true)]
