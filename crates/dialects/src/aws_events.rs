@@ -76,6 +76,11 @@ impl Splitter {
         Ok(())
     }
 
+    /// How many bytes of an unfinished message are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// The stream ended: half a message says nothing, for nobody can check it.
     pub fn close(&mut self, _each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
         self.held = Vec::new();

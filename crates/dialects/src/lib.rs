@@ -5,6 +5,7 @@ mod arguments;
 pub mod aws_events;
 mod bedrock;
 mod cohere;
+mod depth;
 mod gemini;
 mod json;
 mod lost;
@@ -22,6 +23,7 @@ mod ttl;
 
 use gatewright_core::{Codec, Dialect, Rank, RankingForm};
 
+pub use depth::check_depth;
 pub use splitter::Splitter;
 
 /// Anthropic Messages as Bedrock carries them through `invoke`.

@@ -39,6 +39,11 @@ impl Splitter {
         Ok(())
     }
 
+    /// How many bytes of an unfinished line are held.
+    pub fn held(&self) -> usize {
+        self.line.len()
+    }
+
     /// The stream ended: the last line may lack its end.
     pub fn close(&mut self, each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
         let last = std::mem::take(&mut self.line);

@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::json::put_json;
 use crate::splitter::too_large;
 
+/// The largest buffer that a stream keeps from one event to the next.
+const KEPT: usize = 64 * 1024;
+
 /// Splits a stream of bytes into events, wherever the chunks are cut.
 ///
 /// An event that lies wholly in one chunk and has one data line is handed out as it lies there; only what crosses
@@ -69,12 +72,16 @@ impl Splitter {
             let mut inner = Open::default();
             self.take_line(&whole, &mut inner, each)?;
             self.keep(&inner)?;
-            self.line = whole;
-            self.line.clear();
+            self.line = emptied(whole);
         }
         self.keep(&open)?;
         self.line.extend_from_slice(rest);
         self.check(0)
+    }
+
+    /// How many bytes of an unfinished event are held.
+    pub fn held(&self) -> usize {
+        self.line.len() + self.data.len()
     }
 
     /// The stream ended: the last event may lack its blank line.
@@ -171,7 +178,7 @@ impl Splitter {
         };
         // The format's rule: an event without data is none.
         let told = if data.is_empty() { Ok(()) } else { each(RawEvent { name, data }) };
-        self.data.clear();
+        self.data = emptied(std::mem::take(&mut self.data));
         self.name.clear();
         self.has_data = false;
         told
@@ -183,6 +190,15 @@ impl Splitter {
         }
         Err(too_large(self.max_event))
     }
+}
+
+/// A buffer to be used again, unless a rare event has made it large.
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    if buffer.capacity() > KEPT {
+        return Vec::new();
+    }
+    buffer.clear();
+    buffer
 }
 
 /// The value of `line` where it is the field `name`; one blank after the colon is no part of it.

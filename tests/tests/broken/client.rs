@@ -35,12 +35,8 @@ pub fn request(wire: Wire, group: &str, text: &str, stream: bool) -> (String, Va
         Wire::Responses => {
             ("/v1/responses".to_owned(), json!({"model": group, "input": text, "stream": stream}))
         }
-        Wire::Cohere => {
-            ("/v2/chat".to_owned(), json!({"model": group, "messages": turn, "stream": stream}))
-        }
-        Wire::Ollama => {
-            ("/api/chat".to_owned(), json!({"model": group, "messages": turn, "stream": stream}))
-        }
+        Wire::Cohere => ("/v2/chat".to_owned(), json!({"model": group, "messages": turn, "stream": stream})),
+        Wire::Ollama => ("/api/chat".to_owned(), json!({"model": group, "messages": turn, "stream": stream})),
         Wire::Gemini => {
             let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
             let body = json!({"contents": [{"role": "user", "parts": [{ "text": text }]}]});

@@ -51,8 +51,8 @@ pub enum Kind {
 }
 
 use Kind::{
-    BadJson, Brotli, DeepJson, Deflate, Eof, ErrorEvent, Fin, Gzip, HalfCharacter, HugeEvent, NoDone, Reset, Short,
-    StalledBody, StalledHead,
+    BadJson, Brotli, DeepJson, Deflate, Eof, ErrorEvent, Fin, Gzip, HalfCharacter, HugeEvent, NoDone, Reset,
+    Short, StalledBody, StalledHead,
 };
 
 /// What breaks a stream, at a place of it.
@@ -65,6 +65,8 @@ pub const AT_HEADS: [Kind; 4] = [StalledHead, Gzip, Deflate, Brotli];
 /// What breaks an answer that comes at once.
 pub const WHOLE: [Kind; 10] =
     [Eof, Fin, Reset, HalfCharacter, BadJson, StalledHead, StalledBody, Gzip, Deflate, Brotli];
+
+static HUGE_EVENTS: LazyLock<[Bytes; 7]> = LazyLock::new(|| crate::wire::ALL.map(|wire| wire.huge(HUGE)));
 
 static GZIPPED: LazyLock<Bytes> = LazyLock::new(|| {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -98,7 +100,7 @@ impl Kind {
             BadJson => Ends::Insert(wire.cut_json()),
             DeepJson => Ends::Insert(wire.odd(&deep())),
             ErrorEvent => Ends::Error("it broke".to_owned()),
-            HugeEvent => Ends::Insert(wire.huge(HUGE)),
+            HugeEvent => Ends::Insert(HUGE_EVENTS[wire as usize].clone()),
             StalledBody => Ends::Stall,
             NoDone => return Script { done: false, ..words },
             StalledHead => return Script { before_head: Pause::Forever, ..words },

@@ -182,7 +182,9 @@ impl Case {
 fn gateway(broken: &Upstream, good: &Upstream) -> Gateway {
     let (mut list, mut fallbacks) = (String::new(), Vec::new());
     for wire in ALL {
-        for (patience, more) in [("patient", &[][..]), ("hasty", &[("timeout", 1.0), ("stream_timeout", 1.0)])] {
+        for (patience, more) in
+            [("patient", &[][..]), ("hasty", &[("timeout", 1.0), ("stream_timeout", 1.0)])]
+        {
             for behind in ["alone", "backed"] {
                 let group = format!("{wire:?}-{patience}-{behind}");
                 list.push_str(&wire.deployment(&group, broken, more));
