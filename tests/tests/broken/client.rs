@@ -1,5 +1,7 @@
 //! The clients: how each asks, and what it makes of an answer that broke.
 
+use std::io;
+
 use gatewright_tests::answer::{self, Got};
 use gatewright_tests::client::{Client, Response, chat, message};
 use serde_json::{Value, json};
@@ -20,9 +22,9 @@ pub struct Read {
 }
 
 /// Asks in the dialect of `wire`.
-pub fn ask(client: &Client, wire: Wire, group: &str, text: &str, stream: bool) -> Response {
+pub fn ask(client: &Client, wire: Wire, group: &str, text: &str, stream: bool) -> io::Result<Response> {
     let (path, body) = request(wire, group, text, stream);
-    client.post(&path, &body)
+    client.try_post(&path, &body)
 }
 
 /// The path and the body of a question.

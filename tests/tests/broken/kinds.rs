@@ -25,6 +25,7 @@ const DEEP: usize = 10_000;
 
 /// What a bomb unfolds to.
 const UNFOLDED: usize = 512 << 20;
+const PIECE: usize = 1 << 20;
 
 /// A way to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,22 +69,25 @@ pub const WHOLE: [Kind; 10] =
 
 static HUGE_EVENTS: LazyLock<[Bytes; 7]> = LazyLock::new(|| crate::wire::ALL.map(|wire| wire.huge(HUGE)));
 
+/// Members of a megabyte each, one like the other.
 static GZIPPED: LazyLock<Bytes> = LazyLock::new(|| {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    unfold(&mut encoder);
-    encoder.finish().unwrap().into()
+    encoder.write_all(&[b' '; PIECE]).unwrap();
+    encoder.finish().unwrap().repeat(UNFOLDED / PIECE).into()
 });
 
+/// Blocks of a megabyte each: all but the first refer to the same bytes before them.
 static DEFLATED: LazyLock<Bytes> = LazyLock::new(|| {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-    unfold(&mut encoder);
-    encoder.finish().unwrap().into()
+    let mut block = || {
+        let before = encoder.get_ref().len();
+        encoder.write_all(&[b' '; PIECE]).unwrap();
+        encoder.flush().unwrap();
+        encoder.get_ref()[before..].to_vec()
+    };
+    let (first, other) = (block(), block());
+    [first, other.repeat(UNFOLDED / PIECE - 1)].concat().into()
 });
-
-fn unfold(encoder: &mut impl Write) {
-    let piece = vec![b' '; 1 << 20];
-    (0..UNFOLDED / piece.len()).for_each(|_| encoder.write_all(&piece).unwrap());
-}
 
 // === impl Kind ===
 

@@ -104,6 +104,7 @@ impl Case {
         let client = client.clone().header("x-litellm-end-user-id", &self.customer());
         let text = format!("case={}. hi", self.number);
         let response = ask(&client, self.client, &self.group(), &text, self.place != Whole);
+        let response = response.map_err(|err| format!("{}: {err}", self.about()))?;
         self.judge(&response).map_err(|fault| {
             let shown: String = response.text().chars().take(1500).collect();
             format!("{}: {fault}: {} {shown}", self.about(), response.status)
@@ -226,7 +227,8 @@ fn whatever_breaks_is_replaced_or_told_and_always_booked() {
             .map(|_| {
                 scope.spawn(|| {
                     while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        faults.lock().unwrap().extend(case.run(&client).err());
+                        let fault = case.run(&client).err();
+                        faults.lock().unwrap().extend(fault);
                     }
                 })
             })
@@ -250,7 +252,7 @@ fn neighbour(client: &Client, done: &AtomicBool) -> Vec<Duration> {
     let mut times = Vec::new();
     while !done.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        let response = ask(client, Wire::OpenAi, "good", "hi", times.len() % 2 == 0);
+        let response = ask(client, Wire::OpenAi, "good", "hi", times.len() % 2 == 0).unwrap();
         assert!(response.status == 200 && response.whole, "{}", response.text());
         times.push(begun.elapsed());
     }
