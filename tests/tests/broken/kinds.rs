@@ -145,7 +145,8 @@ impl Kind {
         match self {
             Eof | Fin | Reset => &[500],
             Short | HalfCharacter => &[500, 502],
-            ErrorEvent => &[500, 503],
+            // Amazon's says that the provider is busy.
+            ErrorEvent => &[429, 500, 503],
             StalledHead | StalledBody => &[408],
             _ => &[502],
         }
