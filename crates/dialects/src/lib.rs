@@ -7,6 +7,7 @@ mod bedrock;
 mod cohere;
 mod depth;
 mod gemini;
+mod held;
 mod json;
 mod lost;
 pub mod ndjson;

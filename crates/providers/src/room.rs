@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// An event of which more is held needs room.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 256 << 10;
 
 /// Room for the large events of one stream, asked for when it meets one.
 pub(crate) struct Room {

@@ -37,7 +37,7 @@ pub struct Settings {
     pub max_error_bytes: usize,
     /// The largest event of a stream, in bytes.
     pub max_event_bytes: usize,
-    /// How many events of more than a megabyte are gathered at the same time; the others wait.
+    /// How many events of more than 256 KB are gathered at the same time; the others wait.
     pub large_events: usize,
 }
 
