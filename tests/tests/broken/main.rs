@@ -1,7 +1,8 @@
-//! Upstreams that break in every way, seen by clients of every dialect, by their neighbours, by the ledger and by the memory.
+//! Upstreams that break and clients that leave: what clients of every dialect, neighbours, the ledger and the memory see.
 
 mod client;
 mod kinds;
+mod leaves;
 mod matrix;
 mod memory;
 mod wire;
