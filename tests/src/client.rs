@@ -117,6 +117,11 @@ impl Client {
         self.open("POST", path, body).and_then(Live::try_finish).unwrap()
     }
 
+    /// A `POST` of JSON that may fail, and its whole answer.
+    pub fn try_post(&self, path: &str, body: &Value) -> io::Result<Response> {
+        self.open("POST", path, body.to_string().as_bytes()).and_then(Live::try_finish)
+    }
+
     /// A `POST` of a form with these fields and a file, and its whole answer.
     pub fn upload(&self, path: &str, (field, file): (&str, &[u8]), fields: &[(&str, &str)]) -> Response {
         let mut body = Vec::new();

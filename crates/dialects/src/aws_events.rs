@@ -6,6 +6,7 @@
 use bytes::{BufMut as _, BytesMut};
 use gatewright_core::{Error, ErrorKind, RawEvent, Result};
 
+use crate::held::Held;
 use crate::splitter::too_large;
 
 /// Two lengths and their checksum.
@@ -18,7 +19,7 @@ const TRAILER: usize = 4;
 pub struct Splitter {
     max_event: usize,
     /// The unfinished message at the end of the last chunk.
-    held: Vec<u8>,
+    held: Held,
 }
 
 /// What is sent as a message.
@@ -44,7 +45,7 @@ struct Names<'a> {
 impl Splitter {
     /// A splitter that refuses messages of more than `max_event` bytes.
     pub fn new(max_event: usize) -> Self {
-        Self { max_event, held: Vec::new() }
+        Self { max_event, held: Held::default() }
     }
 
     /// Takes the next bytes and calls `each` for every message that is whole with them.
@@ -53,18 +54,19 @@ impl Splitter {
         while !self.held.is_empty() {
             let wanted = match self.held.len() {
                 ..PRELUDE => PRELUDE,
-                _ => self.length_of(&self.held)?.unwrap_or(PRELUDE),
+                _ => self.length_of(self.held.head())?.unwrap_or(PRELUDE),
             };
             let missing = wanted.saturating_sub(self.held.len());
             let (more, after) = rest.split_at(missing.min(rest.len()));
-            self.held.extend_from_slice(more);
+            self.held.push(more);
             rest = after;
             if more.len() < missing {
                 return Ok(());
             }
-            if self.length_of(&self.held)? == Some(self.held.len()) {
-                let whole = std::mem::take(&mut self.held);
+            if self.length_of(self.held.head())? == Some(self.held.len()) {
+                let whole = self.held.take();
                 hand_out(&whole, each)?;
+                self.held.reuse(whole);
             }
         }
         while let Some(length) = self.length_of(rest)? {
@@ -72,13 +74,18 @@ impl Splitter {
             hand_out(whole, each)?;
             rest = after;
         }
-        self.held.extend_from_slice(rest);
+        self.held.push(rest);
         Ok(())
+    }
+
+    /// How many bytes of an unfinished message are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// The stream ended: half a message says nothing, for nobody can check it.
     pub fn close(&mut self, _each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
-        self.held = Vec::new();
+        self.held = Held::default();
         Ok(())
     }
 

@@ -5,7 +5,9 @@ mod arguments;
 pub mod aws_events;
 mod bedrock;
 mod cohere;
+mod depth;
 mod gemini;
+mod held;
 mod json;
 mod lost;
 pub mod ndjson;
@@ -22,6 +24,7 @@ mod ttl;
 
 use gatewright_core::{Codec, Dialect, Rank, RankingForm};
 
+pub use depth::check_depth;
 pub use splitter::Splitter;
 
 /// Anthropic Messages as Bedrock carries them through `invoke`.

@@ -3,19 +3,20 @@
 use gatewright_core::{RawEvent, Result};
 use memchr::memchr;
 
+use crate::held::Held;
 use crate::splitter::too_large;
 
 /// Splits a stream of bytes into lines, wherever the chunks are cut; only what crosses the end of a chunk is copied.
 pub struct Splitter {
     max_event: usize,
     /// The unfinished line at the end of the last chunk.
-    line: Vec<u8>,
+    line: Held,
 }
 
 impl Splitter {
     /// A splitter that refuses lines of more than `max_event` bytes.
     pub fn new(max_event: usize) -> Self {
-        Self { max_event, line: Vec::new() }
+        Self { max_event, line: Held::default() }
     }
 
     /// Takes the next bytes and calls `each` for every line that is whole with them. Blank lines are none.
@@ -30,18 +31,24 @@ impl Splitter {
                 continue;
             }
             self.check(line.len())?;
-            self.line.extend_from_slice(line);
-            let whole = std::mem::take(&mut self.line);
+            self.line.push(line);
+            let whole = self.line.take();
             hand_out(&whole, each)?;
+            self.line.reuse(whole);
         }
         self.check(rest.len())?;
-        self.line.extend_from_slice(rest);
+        self.line.push(rest);
         Ok(())
+    }
+
+    /// How many bytes of an unfinished line are held.
+    pub fn held(&self) -> usize {
+        self.line.len()
     }
 
     /// The stream ended: the last line may lack its end.
     pub fn close(&mut self, each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
-        let last = std::mem::take(&mut self.line);
+        let last = self.line.take();
         hand_out(&last, each)
     }
 

@@ -37,6 +37,16 @@ impl Splitter {
         }
     }
 
+    /// How many bytes of an unfinished event are held.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Sse(splitter) => splitter.held(),
+            Self::Ndjson(splitter) => splitter.held(),
+            Self::Bytes => 0,
+            Self::AwsEvents(splitter) => splitter.held(),
+        }
+    }
+
     /// The stream ended: what is left is an event where the framing lets it be one.
     pub fn close(&mut self, each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
         match self {

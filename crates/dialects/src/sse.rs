@@ -5,6 +5,7 @@ use gatewright_core::{RawEvent, Result};
 use memchr::{memchr, memchr2};
 use serde::Serialize;
 
+use crate::held::Held;
 use crate::json::put_json;
 use crate::splitter::too_large;
 
@@ -15,9 +16,9 @@ use crate::splitter::too_large;
 pub struct Splitter {
     max_event: usize,
     /// The unfinished line at the end of the last chunk.
-    line: Vec<u8>,
+    line: Held,
     /// Data lines of the unfinished event, joined.
-    data: Vec<u8>,
+    data: Held,
     name: Vec<u8>,
     has_data: bool,
     /// The last chunk ended with a carriage return, so a line feed that follows belongs to it.
@@ -40,8 +41,8 @@ impl Splitter {
     pub fn new(max_event: usize) -> Self {
         Self {
             max_event,
-            line: Vec::new(),
-            data: Vec::new(),
+            line: Held::default(),
+            data: Held::default(),
             name: Vec::new(),
             has_data: false,
             after_return: false,
@@ -64,22 +65,27 @@ impl Splitter {
                 self.take_line(line, &mut open, each)?;
                 continue;
             }
-            self.line.extend_from_slice(line);
-            let whole = std::mem::take(&mut self.line);
+            self.line.push(line);
+            let whole = self.line.take();
             let mut inner = Open::default();
             self.take_line(&whole, &mut inner, each)?;
             self.keep(&inner)?;
-            self.line = whole;
-            self.line.clear();
+            self.line.reuse(whole);
         }
         self.keep(&open)?;
-        self.line.extend_from_slice(rest);
-        self.check(0)
+        self.check(rest.len())?;
+        self.line.push(rest);
+        Ok(())
+    }
+
+    /// How many bytes of an unfinished event are held.
+    pub fn held(&self) -> usize {
+        self.line.len() + self.data.len()
     }
 
     /// The stream ended: the last event may lack its blank line.
     pub fn close(&mut self, each: &mut dyn FnMut(RawEvent<'_>) -> Result<()>) -> Result<()> {
-        let last = std::mem::take(&mut self.line);
+        let last = self.line.take();
         let mut open = Open::default();
         if !last.is_empty() {
             self.take_line(&last, &mut open, each)?;
@@ -138,10 +144,10 @@ impl Splitter {
         // The line break that joins them is part of the event too.
         self.check(usize::from(self.has_data) + data.len())?;
         if self.has_data {
-            self.data.push(b'\n');
+            self.data.push(b"\n");
         }
         self.has_data = true;
-        self.data.extend_from_slice(data);
+        self.data.push(data);
         Ok(())
     }
 
@@ -164,14 +170,11 @@ impl Splitter {
     ) -> Result<()> {
         let Open { data, name } = std::mem::take(open);
         let name = std::str::from_utf8(name.unwrap_or(&self.name)).unwrap_or_default();
-        let data = match data {
-            Some(data) => data,
-            None if self.has_data => &self.data,
-            None => &[],
-        };
+        let held = self.data.take();
+        let data = data.unwrap_or(&held);
         // The format's rule: an event without data is none.
         let told = if data.is_empty() { Ok(()) } else { each(RawEvent { name, data }) };
-        self.data.clear();
+        self.data.reuse(held);
         self.name.clear();
         self.has_data = false;
         told

@@ -36,6 +36,7 @@ mod ordered;
 pub use ordered::ordered;
 
 mod retell;
+mod room;
 
 mod spoken;
 

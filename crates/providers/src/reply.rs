@@ -9,6 +9,7 @@ use gatewright_core::{
     Call, Clock, Codec, Dialect, Error, Frame, Frames, Framing, Head, Json, Notes, Operation, Peek, Relay,
     Reply, ReplyStyle, Result, ServedBy, SystemClock, Target, Translate, chat,
 };
+use gatewright_dialects::check_depth;
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::{Request, Response};
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -19,7 +20,8 @@ use crate::custom::Asked;
 use crate::endpoint::Endpoint;
 use crate::ordered::ordered;
 use crate::stream::{Exchange, Flow, UpstreamStream};
-use crate::{Settings, asked, fault, forced_tool, retell};
+use crate::upstream::Bounds;
+use crate::{asked, fault, forced_tool, retell};
 
 /// One attempt that has been sent.
 pub(crate) struct Sent<'a> {
@@ -28,7 +30,7 @@ pub(crate) struct Sent<'a> {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) served_by: Arc<ServedBy>,
     pub(crate) dropped: Vec<Cow<'static, str>>,
-    pub(crate) settings: Settings,
+    pub(crate) bounds: &'a Bounds,
     pub(crate) at: Instant,
     pub(crate) span: UpstreamSpan,
     /// Where the answer's facts are noted, if anybody will read them.
@@ -82,12 +84,13 @@ impl Sent<'_> {
         if !response.status.is_success() {
             return Err(self.refused(response).await);
         }
+        let response = response.plain().map_err(|failure| fault::broken(self.provider(), &failure))?;
         let wants_stream = self.call.stream && self.call.operation.streams();
         if wants_stream && self.comes_as_stream(&response) {
             return Ok(self.streamed(response));
         }
         let Response { status, headers, body } = response;
-        let body = self.whole(body.collect(self.settings.max_reply_bytes)).await?;
+        let body = self.whole(body.collect(self.bounds.settings.max_reply_bytes)).await?;
         self.told((status, headers), body)
     }
 
@@ -96,6 +99,9 @@ impl Sent<'_> {
         let wants_stream = self.call.stream && self.call.operation.streams();
         let read = self.endpoint.read(body, self.asked());
         let body = read.map_err(|err| fault::inside(self.provider(), err))?;
+        if self.call.operation == Operation::Chat {
+            check_depth(&body).map_err(|err| fault::inside(self.provider(), err))?;
+        }
         if let Some(notes) = &self.notes {
             notes.note(self.endpoint.codec.facts(&body));
         }
@@ -154,8 +160,9 @@ impl Sent<'_> {
     }
 
     async fn refused(&self, response: Response) -> Error {
-        let Response { status, headers, body } = response;
-        let body = self.whole(body.collect(self.settings.max_error_bytes)).await.unwrap_or_default();
+        let (status, headers) = (response.status, response.headers.clone());
+        let body = response.decoded(self.bounds.settings.max_error_bytes);
+        let body = self.whole(body).await.unwrap_or_default();
         let (status, body) = self.endpoint.refusal(status, &headers, body);
         fault::refused(self.endpoint.codec, self.provider(), (status, headers), &body)
     }
@@ -182,7 +189,7 @@ impl Sent<'_> {
         let provider = self.served_by.provider.clone();
         let exchange =
             Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint, notes: self.notes };
-        let stream = UpstreamStream::new(body, (framing, relay), exchange, self.target);
+        let stream = UpstreamStream::new(body, (framing, relay), exchange, (self.target, self.bounds));
         Reply { head, frames: Frames::many(stream) }
     }
 

@@ -8,19 +8,18 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use gatewright_core::{Error, Frame, Framing, Notes, Peek, RawEvent, Relay, Result, Target, Usage};
-use gatewright_dialects::Splitter;
+use gatewright_dialects::{Splitter, check_depth};
 use gatewright_telemetry::UpstreamSpan;
 use gatewright_transport::Body;
 use tokio::time::Sleep;
 
 use crate::endpoint::Endpoint;
 use crate::fault;
+use crate::room::Room;
+use crate::upstream::Bounds;
 
 /// What arrives together leaves together, up to this much.
 const GATHER: usize = 64 * 1024;
-
-/// The largest event that is taken from an upstream.
-const MAX_EVENT: usize = 16 * 1024 * 1024;
 
 /// Reads events from an upstream and yields what the client gets for them.
 pub(crate) struct UpstreamStream {
@@ -29,6 +28,7 @@ pub(crate) struct UpstreamStream {
     relay: Box<dyn Relay>,
     exchange: Exchange,
     clocks: Clocks,
+    room: Room,
     /// An error met behind events that were whole: they leave first.
     failed: Option<Error>,
     done: bool,
@@ -84,7 +84,7 @@ impl UpstreamStream {
         body: Body,
         (framing, relay): (Framing, Box<dyn Relay>),
         exchange: Exchange,
-        target: &Target,
+        (target, bounds): (&Target, &Bounds),
     ) -> Self {
         let first_content = (exchange.at + target.first_content).min(target.deadline);
         let clocks = Clocks {
@@ -95,8 +95,9 @@ impl UpstreamStream {
             until: first_content,
             timer: Box::pin(tokio::time::sleep_until(first_content.into())),
         };
-        let splitter = Splitter::new(framing, MAX_EVENT);
-        Self { body, splitter, relay, exchange, clocks, failed: None, done: false }
+        let splitter = Splitter::new(framing, bounds.settings.max_event_bytes);
+        let room = Room::new(bounds.large_events.clone());
+        Self { body, splitter, relay, exchange, clocks, room, failed: None, done: false }
     }
 
     /// Takes what arrived; `None` where it made nothing for the client yet.
@@ -106,6 +107,7 @@ impl UpstreamStream {
         let (relay, exchange) = (&mut self.relay, &self.exchange);
         let mut each = |event: RawEvent<'_>| -> Result<()> {
             if !seen.last {
+                check_depth(event.data)?;
                 if let Some(notes) = &exchange.notes {
                     notes.note(exchange.endpoint.codec.facts(event.data));
                 }
@@ -148,7 +150,11 @@ impl UpstreamStream {
             if self.done {
                 return Poll::Ready(None);
             }
-            let taken = match self.body.poll_ready_chunks(GATHER, cx) {
+            let next = match self.room.poll(self.splitter.held(), cx) {
+                Poll::Ready(()) => self.body.poll_ready_chunks(GATHER, cx),
+                Poll::Pending => Poll::Pending,
+            };
+            let taken = match next {
                 Poll::Ready(Some(Ok(chunk))) => self.take(Some(&chunk)),
                 Poll::Ready(Some(Err(failure))) => Err(fault::broken(&self.exchange.provider, &failure)),
                 Poll::Ready(None) => self.take(None),

@@ -12,6 +12,7 @@ use gatewright_telemetry::Tracer;
 use gatewright_transport::{Response, Transport};
 use http::Uri;
 use http::header::{HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout_at};
 
 use crate::batches::{self, Batches, Joined};
@@ -32,13 +33,28 @@ const BETWEEN: Duration = Duration::from_millis(500);
 pub struct Settings {
     /// The largest whole answer, in bytes.
     pub max_reply_bytes: usize,
-    /// How much of an error answer is read, in bytes.
+    /// How much of an error answer is read, in bytes; of a compressed one, before and behind.
     pub max_error_bytes: usize,
+    /// The largest event of a stream, in bytes.
+    pub max_event_bytes: usize,
+    /// How many events of more than 256 KB are gathered at the same time; the others wait.
+    pub large_events: usize,
+}
+
+/// The limits, and what is counted against them.
+pub(crate) struct Bounds {
+    pub(crate) settings: Settings,
+    pub(crate) large_events: Arc<Semaphore>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_reply_bytes: 256 << 20, max_error_bytes: 1 << 20 }
+        Self {
+            max_reply_bytes: 256 << 20,
+            max_error_bytes: 1 << 20,
+            max_event_bytes: 16 << 20,
+            large_events: 2,
+        }
     }
 }
 
@@ -48,7 +64,7 @@ pub struct Upstream {
     registry: Arc<ArcSwap<Registry>>,
     transport: Transport,
     tracer: Tracer,
-    settings: Settings,
+    bounds: Arc<Bounds>,
     links: Arc<Links>,
 }
 
@@ -62,7 +78,9 @@ impl Upstream {
         tracer: Tracer,
         settings: Settings,
     ) -> Self {
-        Self { registry, transport, tracer, settings, links: Arc::default() }
+        let large_events = Arc::new(Semaphore::new(settings.large_events.clamp(1, Semaphore::MAX_PERMITS)));
+        let bounds = Arc::new(Bounds { settings, large_events });
+        Self { registry, transport, tracer, bounds, links: Arc::default() }
     }
 
     /// With these limits on what is fetched for providers that fetch nothing.
@@ -104,7 +122,7 @@ impl Upstream {
 
     /// The largest whole answer, in bytes.
     pub(crate) fn most_reply_bytes(&self) -> usize {
-        self.settings.max_reply_bytes
+        self.bounds.settings.max_reply_bytes
     }
 
     async fn exchange(
@@ -151,10 +169,10 @@ impl Upstream {
             authorize.heed(&response.headers);
         }
         let served_by = deployment.served_by(target);
-        let settings = self.settings;
+        let bounds = &*self.bounds;
         let notes = span.is_recording().then(Notes::default);
         let sent =
-            Sent { call, target, endpoint: endpoint.clone(), served_by, dropped, settings, at, span, notes };
+            Sent { call, target, endpoint: endpoint.clone(), served_by, dropped, bounds, at, span, notes };
         match endpoint.lead().filter(|_| response.status.is_success()) {
             Some(wire) => self.follow(sent, wire, (response, address)).await,
             None => sent.reply(response).await,
@@ -170,11 +188,12 @@ impl Upstream {
     ) -> Result<Reply> {
         let provider = sent.served_by.provider.clone();
         loop {
-            let Response { status, headers, body } = response;
-            if !status.is_success() {
-                return sent.reply(Response { status, headers, body }).await;
+            if !response.status.is_success() {
+                return sent.reply(response).await;
             }
-            let body = sent.whole(body.collect(self.settings.max_reply_bytes)).await?;
+            let plain = response.plain().map_err(|failure| fault::broken(&provider, &failure))?;
+            let Response { status, headers, body } = plain;
+            let body = sent.whole(body.collect(self.bounds.settings.max_reply_bytes)).await?;
             let next = wire.next(&body, sent.call.stream, at).map_err(|err| fault::inside(&provider, err))?;
             let (uri, streams) = match next {
                 None => return sent.told((status, headers), body),

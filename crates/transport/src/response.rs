@@ -23,6 +23,16 @@ pub struct Response {
 // === impl Response ===
 
 impl Response {
+    /// The same, where its body stands as it is: nobody asks for a content encoding, and what unfolds by itself is not
+    /// read.
+    pub fn plain(self) -> Result<Self, Failure> {
+        let coded = |value: &http::HeaderValue| !matches!(value.as_bytes(), b"" | b"identity");
+        match self.headers.get_all(CONTENT_ENCODING).iter().find(|value| coded(value)) {
+            Some(_) => Err(unreadable("a content encoding that nobody asked for")),
+            None => Ok(self),
+        }
+    }
+
     /// The whole body without its content encoding, if it has at most `limit` bytes both ways.
     pub async fn decoded(self, limit: usize) -> Result<Bytes, Failure> {
         let mut body = self.body.collect(limit).await?;

@@ -141,6 +141,10 @@ pub enum Ends {
     CutInside(usize),
     /// The body ends as if it were whole.
     Close,
+    /// The connection is closed in one direction only, in the middle of the body.
+    HalfClose,
+    /// The connection is reset.
+    Reset,
     /// Nothing more ever comes.
     Stall,
     /// A test opens the gate, then it goes on.
@@ -149,6 +153,8 @@ pub enum Ends {
     Error(String),
     /// These bytes, then the body ends.
     Bytes(Bytes),
+    /// These bytes, then it goes on as if nothing had been.
+    Insert(Bytes),
 }
 
 /// How the bytes are cut into pieces.

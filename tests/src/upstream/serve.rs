@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
@@ -12,6 +14,7 @@ use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::net::{Shutdown, shutdown, sockopt::set_socket_linger};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -29,8 +32,10 @@ pub(super) async fn accept(listener: TcpListener, state: Arc<State>) -> Result<I
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
         let state = state.clone();
+        // For what hyper never does to a connection.
+        let line = Arc::new(rustix::io::dup(&socket)?);
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, state.clone()));
+            let service = service_fn(move |request| answer(request, state.clone(), line.clone()));
             // A connection that breaks is part of the play.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), service)
@@ -40,7 +45,7 @@ pub(super) async fn accept(listener: TcpListener, state: Arc<State>) -> Result<I
 }
 
 /// Answers one request; an error cuts the connection before the head.
-async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Reply> {
+async fn answer(request: Request<Incoming>, state: Arc<State>, line: Arc<OwnedFd>) -> io::Result<Reply> {
     let (parts, body) = request.into_parts();
     let seen = Seen {
         number: 0,
@@ -78,8 +83,8 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Rep
     for (name, value) in &script.headers {
         head = head.header(name, value);
     }
-    let play =
-        Play { output, total: events.len(), queue: events.into(), sent: 0, wire, script, guard, after: None };
+    let (total, queue) = (events.len(), events.into());
+    let play = Play { output, total, queue, sent: 0, wire, script, guard, line, after: None };
     let frames = play.frames();
     head.body(BodyExt::boxed_unsync(StreamBody::new(frames))).map_err(io::Error::other)
 }
@@ -107,6 +112,7 @@ struct Play {
     wire: Wire,
     script: Script,
     guard: Guard,
+    line: Arc<OwnedFd>,
     after: Option<After>,
 }
 
@@ -148,6 +154,10 @@ impl Play {
                     self.script.stop = None;
                     super::Pause::Gate(gate).wait().await;
                 }
+                Ends::Insert(bytes) => {
+                    self.script.stop = None;
+                    return Some(Ok(bytes));
+                }
                 how => return self.end_early(how).await,
             }
         }
@@ -177,10 +187,22 @@ impl Play {
     async fn end_early(&mut self, how: Ends) -> Option<io::Result<Bytes>> {
         self.after = Some(After::End);
         match how {
-            Ends::Cut | Ends::Hold(_) => {
+            Ends::Cut | Ends::Hold(_) | Ends::Insert(_) => {
                 tokio::task::yield_now().await;
                 self.guard.end = End::Cut;
                 Some(Err(io::Error::other("cut")))
+            }
+            Ends::Reset => {
+                tokio::task::yield_now().await;
+                self.guard.end = End::Cut;
+                // Closed without waiting for what is on its way, a connection is reset.
+                set_socket_linger(&*self.line, Some(Duration::ZERO)).ok()?;
+                Some(Err(io::Error::other("reset")))
+            }
+            Ends::HalfClose => {
+                tokio::task::yield_now().await;
+                shutdown(&*self.line, Shutdown::Write).ok()?;
+                std::future::pending().await
             }
             Ends::CutInside(bytes) => {
                 self.after = Some(After::Break);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use gatewright_core::{Frame, Json, JsonLimits, Peek, RawEvent, Relay, ReplyStyle, Result};
+use gatewright_core::{Error, Frame, Json, JsonLimits, Peek, RawEvent, Relay, ReplyStyle, Result};
 use serde::Deserialize;
 
 use super::reply_decode::{malformed, unreadable};
@@ -109,8 +109,9 @@ impl Relay for Splice {
         };
         match event.name {
             "content_block_delta" => {
+                let content = weight(event.data).ok_or_else(garbled)?;
                 sse::put_raw(out, event);
-                Ok(Peek { content: weight(event.data), ..Peek::default() })
+                Ok(Peek { content, ..Peek::default() })
             }
             "message_start" => self.message_start(event, out),
             "message_delta" => self.message_delta(event, out),
@@ -121,10 +122,14 @@ impl Relay for Splice {
                 Ok(Peek { last: true, ..Peek::default() })
             }
             "content_block_start" => {
+                let content = u32::from(is_content(event.data).ok_or_else(garbled)?);
                 sse::put_raw(out, event);
-                Ok(Peek { content: u32::from(is_content(event.data)), ..Peek::default() })
+                Ok(Peek { content, ..Peek::default() })
             }
+            // The end of another dialect, which some compatible providers add.
+            _ if event.data == b"[DONE]" => Ok(Peek::default()),
             _ => {
+                Scanner::new(event.data).object(|_, _| Some(())).ok_or_else(garbled)?;
                 sse::put_raw(out, event);
                 Ok(Peek::default())
             }
@@ -168,11 +173,15 @@ fn places(data: &[u8]) -> Option<Places> {
     Some(places)
 }
 
+/// An event whose JSON is none.
+fn garbled() -> Error {
+    unreadable("an event is not JSON")
+}
+
 /// The bytes of model output in a delta: its longest string, or one where it holds none.
-fn weight(data: &[u8]) -> u32 {
+fn weight(data: &[u8]) -> Option<u32> {
     let mut longest = 1;
-    let mut scanner = Scanner::new(data);
-    let walked = scanner.object(|outer, field| {
+    Scanner::new(data).object(|outer, field| {
         if field.key != b"delta" {
             return Some(());
         }
@@ -182,15 +191,14 @@ fn weight(data: &[u8]) -> u32 {
             }
             Some(())
         })
-    });
-    // What cannot be walked is the client's to judge; it is output all the same.
-    if walked.is_none() { 1 } else { u32::try_from(longest).unwrap_or(u32::MAX) }
+    })?;
+    Some(u32::try_from(longest).unwrap_or(u32::MAX))
 }
 
 /// A block that opens empty is no output yet; a tool's call or result is.
-fn is_content(data: &[u8]) -> bool {
+fn is_content(data: &[u8]) -> Option<bool> {
     let mut content = false;
-    let walked = Scanner::new(data).object(|outer, field| {
+    Scanner::new(data).object(|outer, field| {
         if field.key != b"content_block" {
             return Some(());
         }
@@ -201,8 +209,8 @@ fn is_content(data: &[u8]) -> bool {
             }
             Some(())
         })
-    });
-    walked.is_some() && content
+    })?;
+    Some(content)
 }
 
 fn type_of(data: &[u8]) -> &str {

@@ -9,6 +9,7 @@ use super::usage::{Further, UsageIn};
 use crate::anthropic::reply_decode::unreadable;
 use crate::anthropic::stream_decode::cut;
 use crate::aws_events::{self, Kind};
+use crate::scan::Scanner;
 
 /// Relays one stream.
 #[derive(Default)]
@@ -45,6 +46,9 @@ impl Relay for Pass {
         if error::is_exception(event.name) {
             return Err(error::from_event(event));
         }
+        Scanner::new(event.data)
+            .object(|_, _| Some(()))
+            .ok_or_else(|| unreadable("a message is not JSON"))?;
         aws_events::write(out, Kind::Event, event.name, event.data);
         let mut peek = Peek::default();
         match event.name {

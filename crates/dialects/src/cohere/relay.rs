@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
-use gatewright_core::{Frame, Peek, RawEvent, Relay, Result};
+use gatewright_core::{Error, Frame, Peek, RawEvent, Relay, Result};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -12,6 +12,9 @@ use super::wire_in::{End, MessageEnd, name, read};
 use super::{error, reply_decode, stream_decode, words};
 use crate::scan::Scanner;
 use crate::sse;
+
+/// Objects within a delta in which text may stand.
+const LEVELS: usize = 8;
 
 /// Relays one stream.
 #[derive(Default)]
@@ -62,7 +65,7 @@ impl Relay for Passage {
                 Peek { usage, last: true, ..Peek::default() }
             }
             "content-delta" | "tool-plan-delta" | "tool-call-delta" => {
-                Peek { content: weight(event.data), ..Peek::default() }
+                Peek { content: weight(event.data).ok_or_else(garbled)?, ..Peek::default() }
             }
             "tool-call-start" | "citation-start" => Peek { content: 1, ..Peek::default() },
             "" | "error" => match error::told(event.data) {
@@ -83,24 +86,29 @@ impl Relay for Passage {
     }
 }
 
-fn failure(end: &End<'_>) -> Option<gatewright_core::Error> {
+/// An event whose JSON is none.
+fn garbled() -> Error {
+    reply_decode::unreadable("an event is not JSON")
+}
+
+fn failure(end: &End<'_>) -> Option<Error> {
     words::failure(end.finish_reason.as_deref()?, end.error.as_deref())
 }
 
 /// The bytes of model output in a delta: those of the one string that is deep in it, or one where there is none.
-fn weight(data: &[u8]) -> u32 {
+fn weight(data: &[u8]) -> Option<u32> {
     let mut longest = 1;
-    let mut scanner = Scanner::new(data);
-    let _ = scanner.object(|s, field| match field.key {
-        b"delta" => strings(s, &mut longest),
+    Scanner::new(data).object(|s, field| match field.key {
+        b"delta" => strings(s, LEVELS, &mut longest),
         _ => Some(()),
-    });
-    u32::try_from(longest).unwrap_or(u32::MAX)
+    })?;
+    Some(u32::try_from(longest).unwrap_or(u32::MAX))
 }
 
-fn strings(s: &mut Scanner<'_>, longest: &mut usize) -> Option<()> {
+/// Deeper than `levels` no text of the dialect stands, and whatever stands there is passed without a look.
+fn strings(s: &mut Scanner<'_>, levels: usize, longest: &mut usize) -> Option<()> {
     match s.peek()? {
-        b'{' => s.object(|s, _| strings(s, longest)),
+        b'{' if levels > 0 => s.object(|s, _| strings(s, levels - 1, longest)),
         b'"' => {
             *longest = (*longest).max(s.string()?.len());
             Some(())

@@ -87,7 +87,11 @@ pub(super) fn reply(body: &[u8]) -> Result<Answer> {
 /// An answer that the dialect does not know. The parser's own words may quote the answer, so only its verdict and the
 /// place are told.
 pub(super) fn malformed(err: &serde_json::Error) -> Error {
-    let detail = format!("{:?} error at line {} column {}", err.classify(), err.line(), err.column());
+    unreadable(format!("{:?} error at line {} column {}", err.classify(), err.line(), err.column()))
+}
+
+/// An answer that cannot be read; `detail` is for the log.
+pub(super) fn unreadable(detail: impl Into<String>) -> Error {
     Error::new(ErrorKind::BadGateway, "the provider's answer could not be read").with_detail(detail)
 }
 

@@ -54,7 +54,6 @@ fn only_output_counts_as_content() {
         ),
         ("content_block_delta", r#"{"delta":{"type":"thinking_delta","thinking":"hm"}}"#, 2),
         ("content_block_delta", r#"{"delta":{"type":"signature_delta","signature":"long"}}"#, 1),
-        ("content_block_delta", "not json", 1),
         ("content_block_start", r#"{"content_block":{"type":"thinking","thinking":""}}"#, 0),
         ("content_block_start", r#"{"content_block":{"type":"tool_use","name":"f"}}"#, 1),
         ("content_block_stop", "{}", 0),
@@ -66,6 +65,22 @@ fn only_output_counts_as_content() {
         assert_eq!(peek.content, content, "{data}");
         assert_eq!(out, format!("event: {name}\ndata: {data}\n\n"));
     }
+}
+
+#[test]
+fn what_is_no_json_is_no_event() {
+    for name in ["content_block_delta", "content_block_start", "content_block_stop", "of_tomorrow", ""] {
+        for data in ["not json", "{\"delta\":{\"text\":\"a", "<html>"] {
+            let mut out = BytesMut::new();
+            let event = RawEvent { name, data: data.as_bytes() };
+            let told = codec().relay(&style()).event(event, &mut out);
+            assert!(told.is_err() && out.is_empty(), "{name} {data}");
+        }
+    }
+    let mut out = BytesMut::new();
+    let done = RawEvent { name: "", data: b"[DONE]" };
+    codec().relay(&style()).event(done, &mut out).unwrap();
+    assert!(out.is_empty(), "another dialect's end is nothing here");
 }
 
 #[test]

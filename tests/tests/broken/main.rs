@@ -1,0 +1,8 @@
+//! Upstreams that break and clients that leave: what clients of every dialect, neighbours, the ledger and the memory see.
+
+mod client;
+mod kinds;
+mod leaves;
+mod matrix;
+mod memory;
+mod wire;
