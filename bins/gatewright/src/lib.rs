@@ -19,6 +19,8 @@ mod changes;
 
 mod ledger;
 
+mod replicas;
+
 mod rotation;
 
 mod seal;

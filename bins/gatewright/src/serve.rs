@@ -30,6 +30,7 @@ use crate::config::{Config, Environment};
 use crate::cost_map::LiveCostMap;
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
+use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
 use crate::{counts, journal, openapi, pipeline};
@@ -169,6 +170,7 @@ pub async fn serve(
     if let Some(settings) = config.rotation.clone() {
         ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
     }
+    ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());

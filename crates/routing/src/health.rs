@@ -30,6 +30,8 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 pub struct Health {
     epoch: Instant,
     cooling_until: AtomicU64,
+    /// The same by what failed here, without what other replicas told.
+    own_until: AtomicU64,
     /// What is left of a rest once it is over.
     trial: AtomicU32,
     down_until: AtomicU64,
@@ -67,6 +69,7 @@ impl Health {
         Self {
             epoch,
             cooling_until: AtomicU64::new(0),
+            own_until: AtomicU64::new(0),
             trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
             streak: AtomicU32::new(0),
@@ -82,9 +85,10 @@ impl Health {
         self.is_cooling_at(self.millis(now))
     }
 
-    /// How long it still rests; zero where it does not.
-    pub fn rest_of(&self, now: Instant) -> Duration {
-        Duration::from_millis(self.rest_left(now))
+    /// How long it still rests for what failed here; zero where it does not. Only this is told to other replicas: what
+    /// they told would come back to them else, and so go on for ever.
+    pub fn own_rest(&self, now: Instant) -> Duration {
+        Duration::from_millis(self.own_until.load(Relaxed).saturating_sub(self.millis(now)))
     }
 
     /// Lets it rest for so long, because another replica saw it fail.
@@ -161,6 +165,7 @@ impl Health {
         if self.trial.load(Relaxed) == ON_TRIAL {
             self.trial.store(OPEN, Relaxed);
             self.cooling_until.store(0, Relaxed);
+            self.own_until.store(0, Relaxed);
         }
     }
 
@@ -205,7 +210,9 @@ impl Health {
         };
         let failed_trial = self.trial.load(Relaxed) == ON_TRIAL;
         if (enough || failed_trial) && replaceable {
-            self.cool_until(at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST)));
+            let until = at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST));
+            self.own_until.fetch_max(until, Relaxed);
+            self.cool_until(until);
         }
     }
 
@@ -309,6 +316,20 @@ mod tests {
             );
             assert!(!health.is_cooling(start + Duration::from_secs(rest)), "{asked:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_that_another_replica_told_is_not_told_on() {
+        let (health, now) = (Health::new(Instant::now()), Instant::now());
+        health.rest_for(Duration::from_secs(9), now);
+        assert_eq!((health.is_cooling(now), health.own_rest(now)), (true, Duration::ZERO));
+        health.failed(&error(ErrorKind::RateLimited), now, REPLACEABLE);
+        assert_eq!(health.own_rest(now), REPLACEABLE.rest);
+        // Its trial ends both.
+        let later = now + Duration::from_secs(9);
+        health.tried(later);
+        health.succeeded(later);
+        assert_eq!((health.is_cooling(later), health.own_rest(later)), (false, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

@@ -104,6 +104,18 @@ impl Seen {
         self.elsewhere.minute.set(self.health.millis(now) / 60_000, (share.requests, share.tokens));
     }
 
+    /// The moving average of the time to its first content, in microseconds; zero where it was not measured.
+    pub fn average(&self) -> u64 {
+        self.average.load(Relaxed)
+    }
+
+    /// Takes another replica's average where it was not measured here.
+    pub fn put_average(&self, average: u64, now: Instant) {
+        if self.average.compare_exchange(0, average, Relaxed, Relaxed).is_ok() {
+            self.averaged_at.store(self.health.millis(now), Relaxed);
+        }
+    }
+
     pub(crate) fn count_tokens(&self, tokens: u64, now: Instant) {
         self.minute.add(self.health.millis(now) / 60_000, (0, tokens));
     }
