@@ -21,6 +21,8 @@ mod ledger;
 
 mod replicas;
 
+mod checkup;
+
 mod rotation;
 
 mod seal;

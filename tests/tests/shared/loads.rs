@@ -52,7 +52,7 @@ impl Pair {
     }
 
     /// Lets a call of the first gateway run; answers at which upstream, and what keeps it.
-    fn occupy(&self) -> (usize, impl Sized) {
+    fn occupy(&self) -> (usize, impl Sized + use<>) {
         let gate = Gate::default();
         for upstream in &self.upstreams {
             let waits = gate.clone();
