@@ -19,6 +19,10 @@ mod changes;
 
 mod ledger;
 
+mod replicas;
+
+mod checkup;
+
 mod rotation;
 
 mod seal;

@@ -147,6 +147,11 @@ impl Live {
         self.prices.replace(all);
     }
 
+    /// What is asked of each that is in force.
+    pub(crate) fn in_force<T>(&self, of: impl FnMut(&Deployment) -> T) -> Vec<T> {
+        self.current.lock().in_force().iter().map(of).collect()
+    }
+
     /// The half of a deployment that makes requests.
     pub(crate) fn callable(&self, deployment: &Deployment) -> gatewright_providers::Deployment {
         let routing = &deployment.routing;

@@ -9,7 +9,7 @@ use gatewright_spend::Ledgered;
 use gatewright_telemetry::Traced;
 use tower::ServiceBuilder;
 
-/// The policies, each built from its own settings.
+/// The policies of calls, each built from its own settings.
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
     pub(crate) joined: Joined,
@@ -17,15 +17,19 @@ pub(crate) struct Policies {
     pub(crate) call_limits: Limits<Counts>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
+}
+
+/// The policies of attempts.
+pub(crate) struct AttemptPolicies {
     pub(crate) attempt_trace: Traced,
     pub(crate) deployment_limits: Limits<Counts>,
     pub(crate) ledger: Ledgered,
     pub(crate) upstream: Upstream,
 }
 
-/// Puts the policies in their order. Outside of the router everything happens once a call, inside once an attempt.
-pub(crate) fn build(policies: Policies) -> impl CallService {
-    let attempt = ServiceBuilder::new()
+/// Puts the policies of attempts in their order. What stands here happens once an attempt, health checks included.
+pub(crate) fn attempts(policies: AttemptPolicies) -> impl CallService + Clone {
+    ServiceBuilder::new()
         // The span of an attempt covers its waits for the limits below, so that a slow one explains itself.
         .layer(layer(policies.attempt_trace))
         // A deployment that is full is no attempt: it is refused before anything is written down.
@@ -34,7 +38,11 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         .layer(layer(Fitted))
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
-        .service(policies.upstream);
+        .service(policies.upstream)
+}
+
+/// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call.
+pub(crate) fn calls(policies: Policies, attempts: impl CallService) -> impl CallService {
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))
@@ -48,5 +56,5 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.
         .layer(layer(policies.router))
-        .service(attempt)
+        .service(attempts)
 }

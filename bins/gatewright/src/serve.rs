@@ -26,10 +26,12 @@ use crate::adapters::{
     CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
+use crate::checkup::{Checkup, Findings};
 use crate::config::{Config, Environment};
 use crate::cost_map::LiveCostMap;
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
+use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
 use crate::{counts, journal, openapi, pipeline};
@@ -92,15 +94,7 @@ pub async fn serve(
     let access = &config.access;
     check_exposure(address.ip(), access.master_key.as_ref(), config.permit_weak_key)
         .map_err(|err| StartError(err.to_string()))?;
-    let defaults = gatewright_transport::Settings::default();
-    let transport = gatewright_transport::Settings {
-        connect_timeout: config.connect_timeout.unwrap_or(defaults.connect_timeout),
-        proxies: config.proxies.clone(),
-        tls_extra_roots: config.authorities.named.clone(),
-        tls_system_roots: config.authorities.system.clone(),
-        ..defaults
-    };
-    let transport = Transport::new(transport).map_err(|err| StartError::new("cannot make requests", &err))?;
+    let transport = transport(&config)?;
     let telemetry = gatewright_telemetry::init(&config.telemetry, transport.clone())
         .map_err(|err| StartError::new("cannot trace", &err))?;
     let journal = open_journal(&config)?;
@@ -171,9 +165,16 @@ pub async fn serve(
     if let Some(settings) = config.rotation.clone() {
         ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
     }
+    ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
+    let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined);
-    let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
-    let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
+    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
+    let attempts = pipeline::attempts(below);
+    if let Some(settings) = config.checkup.clone() {
+        let (attempts, counters) = (attempts.clone(), counters.clone());
+        ledger.beside(Checkup { settings, live, findings, attempts, counters }.run());
+    }
+    let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
     counters.stop().await;
     ledger.stop().await;
@@ -203,6 +204,18 @@ async fn take_anew(reread: impl Stream<Item = Reread>, live: Arc<Live>, stored: 
         }
         info!(deployments = config.deployments.len(), "the configuration was read again");
     }
+}
+
+fn transport(config: &Config) -> Result<Transport, StartError> {
+    let defaults = gatewright_transport::Settings::default();
+    let settings = gatewright_transport::Settings {
+        connect_timeout: config.connect_timeout.unwrap_or(defaults.connect_timeout),
+        proxies: config.proxies.clone(),
+        tls_extra_roots: config.authorities.named.clone(),
+        tls_system_roots: config.authorities.system.clone(),
+        ..defaults
+    };
+    Transport::new(settings).map_err(|err| StartError::new("cannot make requests", &err))
 }
 
 /// A directory of it for every core.
@@ -253,8 +266,8 @@ fn assemble(
     (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    Books { store, journal, ledger, counters }: Books,
-) -> (pipeline::Policies, Ports) {
+    (Books { store, journal, ledger, counters }, findings): (Books, Findings),
+) -> (pipeline::Policies, pipeline::AttemptPolicies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
     let tracer = telemetry.tracer();
@@ -275,6 +288,8 @@ fn assemble(
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
+    };
+    let below = pipeline::AttemptPolicies {
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
         deployment_limits: limits(live.rules.clone()).of_deployments(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
@@ -284,12 +299,12 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, journal, ledger, crossed, counters }),
+        health: Arc::new(Observed { table, registry, findings, journal, ledger, crossed, counters }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),
     };
-    (policies, ports)
+    (policies, below, ports)
 }
 
 /// Keeps answers that can be gone on from.

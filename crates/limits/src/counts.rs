@@ -38,6 +38,14 @@ impl Counts {
         }
     }
 
+    /// What is shared with other replicas, where something is.
+    pub fn shared(&self) -> Option<&Shared> {
+        match self {
+            Self::Local(_) => None,
+            Self::Shared(shared) => Some(shared),
+        }
+    }
+
     /// Tells others what is left to tell.
     pub async fn stop(&self) {
         match self {

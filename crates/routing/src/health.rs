@@ -33,6 +33,8 @@ pub struct Health {
     /// Until when it may be in trouble is there: neither of the two times below is later.
     slot: Slot,
     cooling_until: AtomicU64,
+    /// The same by what failed here, without what other replicas told.
+    own_until: AtomicU64,
     /// What is left of a rest once it is over.
     trial: AtomicU32,
     down_until: AtomicU64,
@@ -73,6 +75,7 @@ impl Health {
             epoch,
             slot,
             cooling_until: AtomicU64::new(0),
+            own_until: AtomicU64::new(0),
             trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
             streak: AtomicU32::new(0),
@@ -89,9 +92,10 @@ impl Health {
         self.is_cooling_at(self.millis(now))
     }
 
-    /// How long it still rests; zero where it does not.
-    pub fn rest_of(&self, now: Instant) -> Duration {
-        Duration::from_millis(self.rest_left(now))
+    /// How long it still rests for what failed here; zero where it does not. Only this is told to other replicas: what
+    /// they told would come back to them else, and so go on for ever.
+    pub fn own_rest(&self, now: Instant) -> Duration {
+        Duration::from_millis(self.own_until.load(Relaxed).saturating_sub(self.millis(now)))
     }
 
     /// Lets it rest for so long, because another replica saw it fail.
@@ -174,6 +178,7 @@ impl Health {
         if self.trial.load(Relaxed) == ON_TRIAL {
             self.trial.store(OPEN, Relaxed);
             self.cooling_until.store(0, Relaxed);
+            self.own_until.store(0, Relaxed);
         }
     }
 
@@ -221,7 +226,9 @@ impl Health {
         };
         let failed_trial = self.trial.load(Relaxed) == ON_TRIAL;
         if (enough || failed_trial) && replaceable {
-            self.cool_until(at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST)));
+            let until = at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST));
+            self.own_until.fetch_max(until, Relaxed);
+            self.cool_until(until);
         } else if failed_trial {
             // Nobody can take its place.
             self.end_trial_undecided();
@@ -345,6 +352,20 @@ mod tests {
             );
             assert!(!health.is_cooling(start + Duration::from_secs(rest)), "{asked:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_that_another_replica_told_is_not_told_on() {
+        let (health, now) = (fresh(), Instant::now());
+        health.rest_for(Duration::from_secs(9), now);
+        assert_eq!((health.is_cooling(now), health.own_rest(now)), (true, Duration::ZERO));
+        health.failed(&error(ErrorKind::RateLimited), now, REPLACEABLE);
+        assert_eq!(health.own_rest(now), REPLACEABLE.rest);
+        // Its trial ends both.
+        let later = now + Duration::from_secs(9);
+        health.tried(later);
+        health.succeeded(later);
+        assert_eq!((health.is_cooling(later), health.own_rest(later)), (false, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

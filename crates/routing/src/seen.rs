@@ -1,6 +1,7 @@
 //! What was seen of one deployment: its health, its load and its speed. Shared by all calls and kept over a reload.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -102,6 +103,18 @@ impl Seen {
         let words = self.slot.words();
         words.put_in_flight_elsewhere(share.in_flight);
         words.minute_elsewhere().set(self.minute(now), (share.requests, share.tokens));
+    }
+
+    /// The moving average of the time to its first content, in microseconds; zero where it was not measured.
+    pub fn average(&self) -> u64 {
+        self.average.load(Relaxed)
+    }
+
+    /// Takes another replica's average where it was not measured here.
+    pub fn put_average(&self, average: u64, now: Instant) {
+        if self.average.compare_exchange(0, average, Relaxed, Relaxed).is_ok() {
+            self.averaged_at.store(self.health.millis(now), Relaxed);
+        }
     }
 
     pub(crate) fn count_tokens(&self, tokens: u64, now: Instant) {

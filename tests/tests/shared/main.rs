@@ -3,6 +3,7 @@
 
 mod cluster;
 mod deaths;
+mod loads;
 mod outages;
 mod places;
 mod rates;

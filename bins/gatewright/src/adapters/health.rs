@@ -1,4 +1,4 @@
-//! How the deployments do, as the traffic showed it.
+//! How the deployments do, as the traffic and the health checks showed it.
 
 use std::sync::Arc;
 
@@ -13,12 +13,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Crossed;
+use crate::checkup::{Finding, Findings, Verdict};
 use crate::ledger::Watched;
 
-/// Health from the router's memory of failures, the deployments that cannot be called, and the journal.
+/// Health from the router's memory of failures, the health checks, the deployments that cannot be called, and the journal.
 pub(crate) struct Observed {
     pub(crate) table: LiveTable,
     pub(crate) registry: Arc<ArcSwap<Registry>>,
+    /// What health checks found, where there are any.
+    pub(crate) findings: Findings,
     pub(crate) journal: Journal,
     pub(crate) ledger: Watched,
     pub(crate) crossed: Arc<Crossed>,
@@ -31,14 +34,30 @@ impl Observed {
         let describe = |deployment: &gatewright_routing::Deployment| {
             let broken =
                 registry.find(&deployment.id).and_then(|d| d.problem().map(|err| err.message().to_owned()));
+            let found = self.findings.of(&deployment.id);
+            let failed = found.as_ref().and_then(|found| match &found.verdict {
+                Verdict::Sick(why) => Some(why.clone()),
+                Verdict::Well | Verdict::Unknown(_) => None,
+            });
             let cooling = table.health(&deployment.id).is_some_and(|health| health.is_cooling(now));
-            let error = broken.or_else(|| cooling.then(|| "cooling down after failures".to_owned()));
-            (error.is_none() == wanted).then(|| match error {
-                None => json!({"model": &*deployment.target, "model_name": &*deployment.group}),
-                Some(error) => {
-                    json!({"model": &*deployment.target, "model_name": &*deployment.group, "error": error})
-                }
-            })
+            let cooling = || cooling.then(|| "cooling down after failures".to_owned());
+            let error = broken.or(failed).or_else(cooling);
+            if error.is_none() != wanted {
+                return None;
+            }
+            let mut told = json!({"model": &*deployment.target, "model_name": &*deployment.group});
+            if let Some(error) = error {
+                told["error"] = error.into();
+            }
+            if let Some(Finding { verdict, at }) = found {
+                told["health_check"] = match verdict {
+                    Verdict::Well => "passed".into(),
+                    Verdict::Sick(_) => "failed".into(),
+                    Verdict::Unknown(why) => format!("unknown: {why}").into(),
+                };
+                told["checked_seconds_ago"] = now.saturating_duration_since(at).as_secs().into();
+            }
+            Some(told)
         };
         table.deployments().filter_map(describe).collect()
     }

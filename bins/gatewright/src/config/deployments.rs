@@ -13,6 +13,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::checkup::CheckupOf;
 use super::file::{Env, resolve};
 use super::money::{Purse, purse};
 use super::problem::Problems;
@@ -32,6 +33,8 @@ pub struct Deployment {
     pub budget: Option<Purse>,
     /// Whether its `rpm` and `tpm` are limits, not only shares.
     pub enforce_rates: bool,
+    /// How it is checked in the background.
+    pub checkup: CheckupOf,
     /// Whether it is kept in the database.
     pub stored: bool,
     /// `model_info` as it was written, for `/model/info`.
@@ -268,6 +271,7 @@ impl Reader<'_> {
             problems.warn(section.at("model"), format!("{err}; the deployment answers with an error"));
         }
         let told = Section::new(format!("{}.model_info", self.path), &info);
+        let checkup = CheckupOf::read(&told, problems);
         let access_groups = told.texts("access_groups", problems).into_iter().map(Arc::from).collect();
         let routing = gatewright_routing::Deployment {
             id: names.id.into(),
@@ -306,6 +310,7 @@ impl Reader<'_> {
             max_parallel,
             budget,
             enforce_rates: false,
+            checkup,
             stored: false,
             model_info: info,
         }
@@ -482,6 +487,7 @@ pub(super) fn plain(id: &str, group: &str, model: &str, catalogue: &'static Cata
         max_parallel: None,
         budget: None,
         enforce_rates: false,
+        checkup: CheckupOf::default(),
         stored: false,
         model_info: Map::new(),
     }

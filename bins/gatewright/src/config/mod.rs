@@ -2,6 +2,7 @@
 
 mod bearer;
 mod catalogue;
+mod checkup;
 mod database;
 mod deployments;
 mod file;
@@ -29,6 +30,7 @@ use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
 pub use catalogue::{CostMapSettings, CostMapSource};
+pub use checkup::{CheckupOf, CheckupSettings};
 pub use deployments::{Credential, Deployment, Entries};
 pub use file::{Env, Environment};
 pub use money::{CustomerDefaults, MoneySettings, Purse};
@@ -60,6 +62,8 @@ pub struct Config {
     pub salt: Option<Secret>,
     /// Settings of the router.
     pub router: gatewright_routing::Settings,
+    /// How deployments are checked in the background, if they are.
+    pub checkup: Option<CheckupSettings>,
     /// Limits of the HTTP surface.
     pub gateway: gatewright_gateway::Settings,
     /// Limits that hold for all callers.
@@ -190,6 +194,7 @@ impl Config {
             catalogue,
             cost_map: catalogue::cost_map(&sections.general, env, &mut problems),
             router: sections.router(&mut problems),
+            checkup: sections.checkup(&mut problems),
             gateway,
             limits: sections.limits(&mut problems),
             money: sections.money(&mut problems),

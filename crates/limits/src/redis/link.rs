@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use redis::{Client, Cmd, RedisError, RedisResult, Script, Value};
+use redis::{Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
@@ -80,7 +80,27 @@ impl Link {
             return None;
         }
         let mut connection = up.connection();
-        let mut answer = pin!(run(&mut connection, script, command));
+        self.in_time(up, run(&mut connection, script, command)).await
+    }
+
+    /// The same for commands that are no matter of counts. What the server refuses of them is among its answers, and says
+    /// nothing about the counts, unless it keeps them no more.
+    pub(super) async fn ask_all(&self, up: &Up, commands: &Pipeline) -> Option<Vec<Value>> {
+        let mut connection = up.connection();
+        let answers = async {
+            let answers = connection.send_packed_commands(commands, 0, commands.len()).await?;
+            match answers.iter().any(is_moved) {
+                true => {
+                    Err((ErrorKind::Server(ServerErrorKind::Moved), "another node keeps the counts").into())
+                }
+                false => Ok(answers),
+            }
+        };
+        self.in_time(up, answers).await
+    }
+
+    async fn in_time<T>(&self, up: &Up, answer: impl Future<Output = RedisResult<T>>) -> Option<T> {
+        let mut answer = pin!(answer);
         for _ in 0..LOOKS {
             match timeout(self.deadline / LOOKS, answer.as_mut()).await {
                 Ok(Ok(value)) => return Some(value),
@@ -91,7 +111,7 @@ impl Link {
         self.lose(up, &"no answer in time")
     }
 
-    fn lose(&self, up: &Up, why: &dyn std::fmt::Display) -> Option<Value> {
+    fn lose<T>(&self, up: &Up, why: &dyn std::fmt::Display) -> Option<T> {
         let mut current = self.up.write();
         if current.as_ref().is_some_and(|current| current.epoch == up.epoch) {
             *current = None;
@@ -135,6 +155,10 @@ impl Link {
         *self.greeted.write() = Some((Instant::now(), greeting.now));
         Ok(Up::new(server, connection, epoch, greeting.ready))
     }
+}
+
+fn is_moved(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(err) if err.kind() == Some(ServerErrorKind::Moved))
 }
 
 fn why(err: Option<RedisError>) -> String {

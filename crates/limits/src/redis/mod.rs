@@ -128,6 +128,23 @@ impl Shared {
         Sharing { connected, losses, replicas: replicas.load(Ordering::Relaxed) }
     }
 
+    /// What Redis answers to commands about something else that replicas share, each for itself; nothing while it is away.
+    /// Their keys are those that [`Shared::key`] makes.
+    pub async fn ask(&self, commands: &redis::Pipeline) -> Option<Vec<redis::Value>> {
+        let up = self.0.link.up()?;
+        self.0.link.ask_all(&up, commands).await
+    }
+
+    /// The key of something else that replicas share, in the slot of the counts.
+    pub fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.0.settings.namespace)
+    }
+
+    /// This replica's name.
+    pub fn replica(&self) -> &str {
+        &self.0.settings.replica
+    }
+
     /// Tells Redis what is left to tell, and gives the reserves back.
     pub async fn stop(&self) {
         self.0.stop.cancel();

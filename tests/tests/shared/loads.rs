@@ -1,0 +1,109 @@
+//! What replicas know of each other's deployments: which of them rest, and how busy they are.
+
+use std::time::Instant;
+
+use gatewright_tests::client::{Client, chat};
+use gatewright_tests::gateway::{Gateway, deployment, poll};
+use gatewright_tests::redis::Redis;
+use gatewright_tests::upstream::{Gate, MOMENT, Pause, Script, Upstream};
+use serde_json::json;
+
+use crate::scene::used;
+
+/// So many calls in a row go to one of two by chance once in a thousand million times.
+const A_ROW: usize = 30;
+
+/// Two gateways with the same two deployments, each at an upstream of its own.
+struct Pair {
+    upstreams: [Upstream; 2],
+    gateways: [Gateway; 2],
+    redis: Redis,
+}
+
+// === impl Pair ===
+
+impl Pair {
+    /// `of` is what each deployment has besides, `router` further `router_settings`.
+    fn start(of: [&str; 2], router: &str) -> Self {
+        let (redis, upstreams) = (Redis::start(), [Upstream::start(), Upstream::start()]);
+        let models: Vec<String> =
+            (0..2).map(|nth| deployment("m", "openai/gpt-4o", &upstreams[nth], of[nth])).collect();
+        let config = format!(
+            "model_list:\n{}router_settings: {{redis_host: 127.0.0.1, redis_port: {}, num_retries: 0, {router}}}\n",
+            models.concat(),
+            redis.port()
+        );
+        Self { upstreams, gateways: [(); 2].map(|()| Gateway::start(&config)), redis }
+    }
+
+    /// Calls at one of the gateways; answers which upstream was asked.
+    fn call(&self, gateway: usize) -> usize {
+        let counts = || [0, 1].map(|nth| self.upstreams[nth].count());
+        let before = counts();
+        let answer = Client::of(&self.gateways[gateway]).chat("m", "hi");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let after = counts();
+        usize::from(after[0] == before[0])
+    }
+
+    /// Whether the second gateway comes to avoid this upstream.
+    fn avoids(&self, upstream: usize) -> bool {
+        poll(MOMENT, || (0..A_ROW).all(|_| self.call(1) != upstream).then_some(())).is_some()
+    }
+
+    /// Lets a call of the first gateway run; answers at which upstream, and what keeps it.
+    fn occupy(&self) -> (usize, impl Sized + use<>) {
+        let gate = Gate::default();
+        for upstream in &self.upstreams {
+            let waits = gate.clone();
+            upstream.choose(move |seen| {
+                let holds = String::from_utf8_lossy(&seen.body).contains("hold");
+                let before_head = if holds { Pause::Gate(waits.clone()) } else { Pause::None };
+                Some(Script { before_head, ..used(1, 1) })
+            });
+        }
+        let body = chat("m", "hold", json!({"stream": true})).to_string();
+        let running =
+            Client::of(&self.gateways[0]).send("POST", "/v1/chat/completions", body.as_bytes()).unwrap();
+        let at = || self.upstreams.iter().position(|upstream| upstream.count() > 0);
+        let at = poll(MOMENT, at).expect("the call goes nowhere");
+        (at, (running, gate))
+    }
+}
+
+#[test]
+fn a_deployment_that_one_replica_lets_rest_is_left_alone_by_the_others() {
+    let pair = Pair::start(["order: 1", "order: 2"], "cooldown_time: 300");
+    assert_eq!(pair.call(1), 0, "it is chosen as long as nobody knows better");
+    pair.upstreams[0].push(Script::fails(429, "slow down"));
+    Client::of(&pair.gateways[0]).chat("m", "hi");
+    let since = Instant::now();
+    let left_alone = poll(MOMENT, || (pair.call(1) == 1).then_some(()));
+    assert!(left_alone.is_some(), "the other replica goes on asking it");
+    println!("left alone after {:?}", since.elapsed());
+    assert!((0..A_ROW).all(|_| pair.call(1) == 1));
+}
+
+#[test]
+fn the_least_busy_is_so_at_all_replicas_until_one_is_gone() {
+    let mut pair = Pair::start(["", ""], "routing_strategy: least-busy");
+    let (busy, _running) = pair.occupy();
+    assert!(pair.avoids(busy), "what runs at another replica does not count");
+    pair.gateways[0].kill();
+    let forgotten = poll(MOMENT, || (pair.call(1) == busy).then_some(()));
+    assert!(forgotten.is_some(), "what ran at a replica that is gone counts for ever");
+}
+
+#[test]
+fn a_redis_that_is_gone_fails_no_call_and_what_it_said_is_forgotten() {
+    let mut pair = Pair::start(["", ""], "routing_strategy: least-busy");
+    let (busy, _running) = pair.occupy();
+    assert!(pair.avoids(busy), "what runs at another replica does not count");
+    pair.redis.crash();
+    let forgotten = poll(MOMENT, || (pair.call(1) == busy).then_some(()));
+    assert!(forgotten.is_some(), "what a Redis said that is gone counts for ever");
+    assert_eq!(pair.gateways[1].log().matches("redis does not answer").count(), 1);
+    // Once it is back, it goes on where it was.
+    pair.redis.resume();
+    assert!(pair.avoids(busy), "it is not told again");
+}
