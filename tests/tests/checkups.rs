@@ -99,8 +99,8 @@ fn each_kind_of_model_is_asked_its_own_and_some_nothing() {
     let with = |info: &str| format!("    model_info: {{{info}}}\n");
     let models = [
         deployment("vectors", "openai/text-embedding-3-small", &upstream, ""),
-        deployment("pictures", "openai/dall-e-3", &upstream, ""),
-        deployment("any", "openai/*", &upstream, "") + &with("health_check_model: openai/gpt-4o-mini"),
+        deployment("pictures", "openai/gpt-image-1", &upstream, ""),
+        deployment("any/*", "openai/*", &upstream, "") + &with("health_check_model: openai/gpt-4o-mini"),
         deployment("left", "openai/gpt-4o", &upstream, "") + &with("disable_background_health_check: true"),
     ];
     let gateway = checking(&models, "");

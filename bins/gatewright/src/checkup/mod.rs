@@ -25,6 +25,9 @@ use crate::live::Live;
 const SPREAD: u32 = 10;
 const LONGEST_SPREAD: Duration = Duration::from_secs(30);
 
+/// A few need not be farther apart than that.
+const FARTHEST: Duration = Duration::from_secs(1);
+
 /// How often it is looked whether another replica has checked.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -106,7 +109,7 @@ impl<S: CallService> Checkup<S> {
     /// Checks all of these, some at once, none with the others. Answers what was found.
     async fn round(&self, plans: Vec<Plan>) -> HashMap<Arc<str>, Verdict> {
         let (begun, count) = (Instant::now(), u32::try_from(plans.len()).unwrap_or(u32::MAX).max(1));
-        let apart = (self.settings.every / SPREAD).min(LONGEST_SPREAD) / count;
+        let apart = ((self.settings.every / SPREAD).min(LONGEST_SPREAD) / count).min(FARTHEST);
         let check = |(nth, plan): (u32, Plan)| async move {
             sleep_until(begun + apart * nth).await;
             let verdict = plan.carry_out(&self.attempts, self.settings.forgiving).await;

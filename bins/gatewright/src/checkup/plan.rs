@@ -158,7 +158,7 @@ mod tests {
         let embeddings = Ok((Operation::Embeddings, json!({"model": "m", "input": [PROMPT]})));
         assert_eq!(asked("openai/text-embedding-3-small", ""), embeddings);
         assert_eq!(asked("openai/nobody-knows", "mode: embedding"), embeddings);
-        assert!(asked("openai/dall-e-3", "").is_err_and(|why| why.contains("image_generation")));
+        assert!(asked("openai/gpt-image-1", "").is_err_and(|why| why.contains("image_generation")));
         assert!(asked("openai/*", "").is_err_and(|why| why.contains("health_check_model")));
         let wildcard = entry("openai/*", "health_check_model: openai/gpt-4o-mini, health_check_timeout: 7");
         let wildcard = wildcard.map(|plan| (plan.model.as_deref().map(str::to_owned), plan.patience));

@@ -127,7 +127,8 @@ impl<'a> Turns<'a> {
 fn read(told: Value, left: Value) -> Option<(HashMap<Arc<str>, Verdict>, Duration)> {
     let text: String = from_redis_value(told).ok()?;
     let Told { kept, verdicts } = serde_json::from_str(&text).ok()?;
-    let left: u64 = from_redis_value(left).ok()?;
+    let left: i64 = from_redis_value(left).ok()?;
+    let left = u64::try_from(left).ok()?;
     Some((verdicts, Duration::from_millis(kept.saturating_sub(left))))
 }
 
