@@ -1,10 +1,10 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
 use gatewright_auth::Joined;
-use gatewright_core::{CallService, layer};
+use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
-use gatewright_routing::Router;
+use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::Ledgered;
 use gatewright_telemetry::Traced;
 use tower::ServiceBuilder;
@@ -17,6 +17,7 @@ pub(crate) struct Policies {
     pub(crate) call_limits: Limits<Counts>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
+    pub(crate) mirrors: Mirrors,
     pub(crate) attempt_trace: Traced,
     pub(crate) deployment_limits: Limits<Counts>,
     pub(crate) ledger: Ledgered,
@@ -35,6 +36,9 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
         .service(policies.upstream);
+    // Mirrored calls have it too: they go on when the call that they are copies of has ended.
+    let attempt = Shared::new(attempt);
+    let router = policies.router.mirroring(policies.mirrors, attempt.clone());
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))
@@ -47,6 +51,6 @@ pub(crate) fn build(policies: Policies) -> impl CallService {
         // The span of the choice: retries and fallbacks are its children.
         .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.
-        .layer(layer(policies.router))
+        .layer(layer(router))
         .service(attempt)
 }

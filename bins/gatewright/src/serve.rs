@@ -13,7 +13,7 @@ use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
 use gatewright_providers::Upstream;
-use gatewright_routing::Router;
+use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
 use gatewright_telemetry::Traced;
@@ -171,8 +171,10 @@ pub async fn serve(
     }
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, ports) = assemble(&config, wired, transport, &telemetry, books);
+    let mirrors = policies.mirrors.clone();
     let gateway = Gateway::new(pipeline::build(policies), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
+    mirrors.stop().await;
     counters.stop().await;
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
@@ -263,7 +265,7 @@ fn assemble(
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
-    let crossed = Arc::new(Crossed::default());
+    let (crossed, mirrors) = (Arc::new(Crossed::default()), Mirrors::default());
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
@@ -273,6 +275,7 @@ fn assemble(
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
+        mirrors: mirrors.clone(),
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
         deployment_limits: limits(live.rules.clone()).of_deployments(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
@@ -282,7 +285,7 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, journal, ledger, crossed, counters }),
+        health: Arc::new(Observed { table, registry, journal, ledger, crossed, counters, mirrors }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::fallbacks::Way;
 use crate::patience::Patience;
+use crate::pick::sticky;
 use crate::table::Group;
 use crate::visit::Visit;
 use crate::{Dice, Route, Table};
@@ -29,9 +30,16 @@ pub(crate) struct Trip<'a> {
     pub(crate) begun: bool,
     /// The group that it came to first.
     pub(crate) home: Arc<Group>,
+    /// What it is known again by; `None` where it belongs to no others.
+    pub(crate) affinity: Option<u64>,
+    /// Asks a model the same as a call, in the background; `None` where nothing is mirrored.
+    pub(crate) mirror: Option<&'a Mirror<'a>>,
     decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
 }
+
+/// Mirrors a call to a model.
+type Mirror<'m> = dyn Fn(&Call, &Arc<str>) + Send + Sync + 'm;
 
 // === impl Trip ===
 
@@ -59,6 +67,8 @@ impl<'a> Trip<'a> {
             asked_for: call.model.clone(),
             decisions: call.decisions.clone(),
             begun: false,
+            affinity: sticky::key(&call, &table.settings),
+            mirror: None,
             home: route.group.clone(),
             call: Some(call),
         };

@@ -70,11 +70,16 @@ impl<'v, 'a> Visit<'v, 'a> {
             let Some(member) = route.group.members.get(place) else { return Err(broken()) };
             let Some(call) = self.hand_out(member) else { return Err(broken()) };
             let extra = self.count(member);
+            let mirrored = self.to_mirror(member, &call);
             let err = match self.attempt(member, call, next).await {
                 Ok(mut reply) => {
                     reply.head.retries = self.failed;
                     extra.into_iter().for_each(Extra::succeeded);
                     self.trip.note(|| Decision::Answered);
+                    // Only now: a call that is refused costs nobody anything, and none waits for its mirror.
+                    if let (Some(call), Some(mirror)) = (mirrored, self.trip.mirror) {
+                        member.deployment.silent.iter().for_each(|model| mirror(&call, model));
+                    }
                     return Ok(reply);
                 }
                 Err(err) => err,
@@ -100,6 +105,13 @@ impl<'v, 'a> Visit<'v, 'a> {
             true => self.trip.call.clone(),
             false => self.trip.call.take(),
         }
+    }
+
+    /// The call once more, where this deployment's calls are mirrored. One that only its deployment can serve is not.
+    fn to_mirror(&self, member: &Member, call: &Call) -> Option<Box<Call>> {
+        let wanted = self.trip.mirror.is_some() && !member.deployment.silent.is_empty();
+        let possible = call.operation.is_billed() && call.controls.deployment.is_none();
+        (wanted && possible).then(|| Box::new(call.clone()))
     }
 
     /// Counts the attempt against the retry budget, where it is not the call's first.

@@ -25,6 +25,6 @@ pub use guard::{Guard, InitError, init};
 mod export;
 
 mod metrics;
-pub use metrics::{BudgetFigures, Figures, LedgerFigures, RedisFigures};
+pub use metrics::{BudgetFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures};
 
 mod logs;

@@ -16,6 +16,8 @@ pub struct Figures {
     pub ledger: LedgerFigures,
     /// How budgets do.
     pub budgets: BudgetFigures,
+    /// How mirrored calls do.
+    pub mirrors: MirrorFigures,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
 }
@@ -71,6 +73,19 @@ pub struct BudgetFigures {
     pub soft_crossed: BTreeMap<&'static str, u64>,
 }
 
+/// How mirrored calls do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MirrorFigures {
+    /// Those that are on their way.
+    pub running: u64,
+    /// Those that were answered to the end.
+    pub answered: u64,
+    /// Those that were not.
+    pub failed: u64,
+    /// Those that were not begun because too many were on their way.
+    pub dropped: u64,
+}
+
 // === impl Figures ===
 
 impl Figures {
@@ -79,6 +94,7 @@ impl Figures {
         let mut registry = Registry::with_prefix("gatewright");
         self.ledger.register(registry.sub_registry_with_prefix("ledger"));
         self.budgets.register(registry.sub_registry_with_prefix("budgets"));
+        self.mirrors.register(registry.sub_registry_with_prefix("mirrors"));
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -153,6 +169,23 @@ impl BudgetFigures {
     }
 }
 
+// === impl MirrorFigures ===
+
+impl MirrorFigures {
+    fn register(&self, registry: &mut Registry) {
+        let running = i64::try_from(self.running).unwrap_or(i64::MAX);
+        registry.register("running", "Mirrored calls on their way", ConstGauge::new(running));
+        let counters = [
+            ("answered", "Mirrored calls that were answered to the end", self.answered),
+            ("failed", "Mirrored calls that were not", self.failed),
+            ("dropped", "Mirrored calls that were not begun because too many ran", self.dropped),
+        ];
+        for (name, help, value) in counters {
+            registry.register(name, help, ConstCounter::new(value));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,13 +195,16 @@ mod tests {
         let ledger = LedgerFigures { backlog: 7, shipped: 3, oldest_seconds: 1.5, ..Default::default() };
         let budgets = BudgetFigures { soft_crossed: [("api_key", 2)].into() };
         let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
-        let text = Figures { ledger, budgets, redis: Some(redis) }.text().unwrap();
+        let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
+        let text = Figures { ledger, budgets, mirrors, redis: Some(redis) }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
             "gatewright_ledger_backlog_oldest_seconds 1.5",
             "gatewright_ledger_shipped_entries_total 3",
             "gatewright_budgets_soft_crossed_total{scope=\"api_key\"} 2",
+            "gatewright_mirrors_running 4",
+            "gatewright_mirrors_dropped_total 6",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",

@@ -6,9 +6,9 @@ use arc_swap::ArcSwap;
 use gatewright_gateway::{Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
-use gatewright_routing::LiveTable;
+use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
 use gatewright_spend::Journal;
-use gatewright_telemetry::{Figures, RedisFigures};
+use gatewright_telemetry::{Figures, MirrorFigures, RedisFigures};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -23,6 +23,7 @@ pub(crate) struct Observed {
     pub(crate) ledger: Watched,
     pub(crate) crossed: Arc<Crossed>,
     pub(crate) counters: Arc<Counts>,
+    pub(crate) mirrors: Mirrors,
 }
 
 impl Observed {
@@ -76,8 +77,13 @@ impl Health for Observed {
             losses: sharing.losses,
             replicas: sharing.replicas,
         });
-        let figures =
-            Figures { ledger: self.ledger.figures(&self.journal), budgets: self.crossed.figures(), redis };
+        let MirrorCounts { running, answered, failed, dropped } = self.mirrors.counts();
+        let figures = Figures {
+            ledger: self.ledger.figures(&self.journal),
+            budgets: self.crossed.figures(),
+            mirrors: MirrorFigures { running, answered, failed, dropped },
+            redis,
+        };
         // Writing into a string does not fail.
         figures.text().unwrap_or_default()
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use gatewright_core::chat::{Answer, Chat, Event};
 use gatewright_core::{
-    Body, Call, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head, Json,
-    Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Target, UpstreamFault, layer,
+    Body, Call, CallId, CallService, Codec, Decode, Dialect, Encode, Error, ErrorKind, Frame, Frames, Head,
+    Json, Losses, ModelFacts, Operation, RawEvent, Relay, Reply, ReplyStyle, Result, Shared, Target,
+    UpstreamFault, layer,
 };
 use http::StatusCode;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use tower_layer::Layer;
 
 use crate::pick::{Fit, Pool};
 use crate::screen::Shortlist;
-use crate::{Deployment, Dice, LiveTable, Router, Settings, Table};
+use crate::{Deployment, Dice, LiveTable, Mirrors, Router, Settings, Table};
 
 /// What the upstream does with one attempt.
 #[derive(Clone)]
@@ -42,6 +43,10 @@ pub(super) struct Attempt {
     pub(super) after: Duration,
     /// How many hold the call's first tag.
     pub(super) holders: usize,
+    /// The call that it is a copy of.
+    pub(super) mirror_of: Option<CallId>,
+    /// Whether anything is held for the call.
+    pub(super) held: bool,
 }
 
 /// The scripted upstream. A deployment without a script answers; the last step of a script repeats.
@@ -56,6 +61,7 @@ pub(super) struct Upstream {
 pub(super) struct World {
     pub(super) table: LiveTable,
     pub(super) upstream: Upstream,
+    pub(super) mirrors: Mirrors,
     roll: f64,
 }
 
@@ -67,7 +73,8 @@ impl World {
     ) -> Self {
         let table = LiveTable::new(Table::build(deployments, settings).unwrap());
         let scripts = Arc::new(scripts.into_iter().collect());
-        Self { table, upstream: Upstream { scripts, log: Arc::default(), start: Instant::now() }, roll: 0.0 }
+        let upstream = Upstream { scripts, log: Arc::default(), start: Instant::now() };
+        Self { table, upstream, mirrors: Mirrors::default(), roll: 0.0 }
     }
 
     pub(super) fn with_roll(self, roll: f64) -> Self {
@@ -76,6 +83,7 @@ impl World {
 
     pub(super) fn send(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + 'static {
         let router = Router::new(self.table.clone()).with_dice(Loaded(self.roll));
+        let router = router.mirroring(self.mirrors.clone(), Shared::new(self.upstream.clone()));
         let stack = layer(router).layer(self.upstream.clone());
         async move { stack.answer(call).await }
     }
@@ -105,12 +113,20 @@ impl Upstream {
         self.attempts().iter().map(|attempt| attempt.after.as_millis()).collect()
     }
 
-    fn step(&self, target: Target, holders: usize) -> Step {
+    fn step(&self, call: &Call) -> Step {
+        let target = call.target.as_deref().unwrap().clone();
+        let attempt = Attempt {
+            target: target.clone(),
+            after: self.start.elapsed(),
+            holders: Arc::strong_count(&call.controls),
+            mirror_of: call.mirror_of,
+            held: call.tab.is_some() || call.output_cap.is_some(),
+        };
         let mut log = self.log.lock().unwrap();
         let nth = log.iter().filter(|seen| seen.target.deployment == target.deployment).count();
         let script = self.scripts.get(&*target.deployment);
         let step = script.and_then(|steps| steps.get(nth).or(steps.last())).cloned();
-        log.push(Attempt { target, after: self.start.elapsed(), holders });
+        log.push(attempt);
         step.unwrap_or(Step::Answer)
     }
 }
@@ -125,8 +141,7 @@ impl Service<Call> for Upstream {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let holders = Arc::strong_count(&call.controls);
-        let step = self.step(call.target.as_deref().unwrap().clone(), holders);
+        let step = self.step(&call);
         Box::pin(async move {
             match step {
                 Step::Answer => Ok(whole()),

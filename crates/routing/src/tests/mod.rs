@@ -2,9 +2,11 @@
 
 mod fallbacks;
 mod fixture;
+mod mirrors;
 mod names;
 mod outage;
 mod retries;
 mod shares;
+mod sticky;
 mod streams;
 mod times;
