@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use gatewright_tests::books::Database;
 use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, deployment, poll};
 use gatewright_tests::journal::Entry;
@@ -108,6 +109,11 @@ fn an_answer_does_not_wait_for_its_mirror_and_a_stop_ends_it() {
     let entries = ended(&gateway, 4);
     let endings: Vec<_> = entries.iter().map(Entry::ending).collect();
     assert_eq!(endings, ["complete", "complete", "abandoned", "abandoned"]);
+    // They ended before the last entries were taken to the database.
+    let mut booked: Vec<i64> =
+        Database::Sqlite.books(&gateway).entries.iter().map(|one| one.ending).collect();
+    booked.sort_unstable();
+    assert_eq!(booked, [0, 0, 2, 2]);
 }
 
 #[test]
