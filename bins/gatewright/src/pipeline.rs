@@ -1,10 +1,10 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
 use gatewright_auth::Joined;
-use gatewright_core::{CallService, layer};
+use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
-use gatewright_routing::Router;
+use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::Ledgered;
 use gatewright_telemetry::Traced;
 use tower::ServiceBuilder;
@@ -17,6 +17,7 @@ pub(crate) struct Policies {
     pub(crate) call_limits: Limits<Counts>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
+    pub(crate) mirrors: Mirrors,
 }
 
 /// The policies of attempts.
@@ -28,8 +29,8 @@ pub(crate) struct AttemptPolicies {
 }
 
 /// Puts the policies of attempts in their order. What stands here happens once an attempt, health checks included.
-pub(crate) fn attempts(policies: AttemptPolicies) -> impl CallService + Clone {
-    ServiceBuilder::new()
+pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
+    let attempts = ServiceBuilder::new()
         // The span of an attempt covers its waits for the limits below, so that a slow one explains itself.
         .layer(layer(policies.attempt_trace))
         // A deployment that is full is no attempt: it is refused before anything is written down.
@@ -38,11 +39,14 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> impl CallService + Clone {
         .layer(layer(Fitted))
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
-        .service(policies.upstream)
+        .service(policies.upstream);
+    // Health checks have it too, and mirrored calls: they go on when the call that they are copies of has ended.
+    Shared::new(attempts)
 }
 
 /// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call.
-pub(crate) fn calls(policies: Policies, attempts: impl CallService) -> impl CallService {
+pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> impl CallService {
+    let router = policies.router.mirroring(policies.mirrors, attempts.clone());
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))
@@ -55,6 +59,6 @@ pub(crate) fn calls(policies: Policies, attempts: impl CallService) -> impl Call
         // The span of the choice: retries and fallbacks are its children.
         .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.
-        .layer(layer(policies.router))
+        .layer(layer(router))
         .service(attempts)
 }

@@ -13,7 +13,7 @@ use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
 use gatewright_providers::Upstream;
-use gatewright_routing::Router;
+use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
 use gatewright_telemetry::Traced;
@@ -169,6 +169,7 @@ pub async fn serve(
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
+    let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
     if let Some(settings) = config.checkup.clone() {
         let (attempts, counters) = (attempts.clone(), counters.clone());
@@ -176,6 +177,7 @@ pub async fn serve(
     }
     let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
+    mirrors.stop().await;
     counters.stop().await;
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
@@ -278,7 +280,7 @@ fn assemble(
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
-    let crossed = Arc::new(Crossed::default());
+    let (crossed, mirrors) = (Arc::new(Crossed::default()), Mirrors::default());
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
@@ -288,6 +290,7 @@ fn assemble(
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
+        mirrors: mirrors.clone(),
     };
     let below = pipeline::AttemptPolicies {
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
@@ -299,7 +302,7 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, findings, journal, ledger, crossed, counters }),
+        health: Arc::new(Observed { table, registry, findings, journal, ledger, crossed, counters, mirrors }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),

@@ -50,6 +50,8 @@ pub struct Call {
     pub trace: Option<Arc<TraceContext>>,
     /// How it was routed so far; `None` where nobody asks.
     pub decisions: Option<Arc<Decisions>>,
+    /// The call that it is a copy of, where nobody gets its answer: it is on nobody's account then.
+    pub mirror_of: Option<CallId>,
     chat: Arc<OnceLock<Result<Chat>>>,
 }
 
@@ -272,6 +274,7 @@ impl Call {
             left: None,
             trace: None,
             decisions: None,
+            mirror_of: None,
             chat: Arc::default(),
         }
     }
@@ -286,6 +289,29 @@ impl Call {
     #[must_use]
     pub fn with_chat(self, chat: Chat) -> Self {
         Self { chat: Arc::new(OnceLock::from(Ok(chat))), ..self }
+    }
+
+    /// A copy that asks another model the same: it is nobody's, nothing is held for it, and it goes to that model alone.
+    /// Its trace is the call's.
+    #[must_use]
+    pub fn mirrored(&self, model: Arc<str>) -> Self {
+        let controls =
+            Controls { fallbacks: Vec::new(), disable_fallbacks: true, ..Controls::clone(&self.controls) };
+        Self {
+            id: CallId::fresh(),
+            model,
+            controls: Arc::new(controls),
+            received: Instant::now(),
+            target: None,
+            output_cap: None,
+            tab: None,
+            hold: None,
+            left: None,
+            trace: self.trace.as_deref().map(|trace| Arc::new(trace.apart())),
+            decisions: None,
+            mirror_of: Some(self.id),
+            ..self.clone()
+        }
     }
 
     /// The canonical conversation, decoded once for all clones.

@@ -96,6 +96,9 @@ pub struct Budget {
     pub turn: u64,
 }
 
+/// The id of whoever calls without a key.
+const ANONYMOUS: &str = "anonymous";
+
 // === impl Caller ===
 
 impl Caller {
@@ -123,7 +126,12 @@ impl Caller {
 
     /// Whoever calls a gateway that asks for no key.
     pub fn anonymous() -> Self {
-        Self { admin: true, ..Self::new("anonymous") }
+        Self { admin: true, ..Self::new(ANONYMOUS) }
+    }
+
+    /// Whether nobody is known apart.
+    pub fn is_anonymous(&self) -> bool {
+        &*self.id == ANONYMOUS
     }
 
     /// The holder of the master key.

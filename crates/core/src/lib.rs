@@ -4,7 +4,7 @@ mod address;
 pub use address::{shown_address, without_user};
 
 mod service;
-pub use service::{CallService, Layered, Middleware, PolicyLayer, Tower, layer};
+pub use service::{CallService, Layered, Middleware, PolicyLayer, Shared, Tower, layer};
 
 mod call;
 pub use call::{Call, Controls, FieldWishes, Operation, Origin, Target, Turn};

@@ -53,6 +53,9 @@ pub struct Layered<M, S> {
     next: S,
 }
 
+/// A service that several have. What they ask of it, it answers without being counted again.
+pub struct Shared<S>(Arc<S>);
+
 /// Any service of calls as a tower service, for tower's own middleware.
 pub struct Tower<S>(Arc<S>);
 
@@ -71,6 +74,27 @@ impl<M: Middleware + Clone, S: CallService> Layer<S> for PolicyLayer<M> {
 impl<M: Middleware, S: CallService> CallService for Layered<M, S> {
     fn answer(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send {
         self.policy.handle(call, &self.next)
+    }
+}
+
+// === impl Shared ===
+
+impl<S: CallService> Shared<S> {
+    /// The first of those who have it.
+    pub fn new(service: S) -> Self {
+        Self(Arc::new(service))
+    }
+}
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: CallService> CallService for Shared<S> {
+    fn answer(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send {
+        self.0.answer(call)
     }
 }
 

@@ -25,6 +25,12 @@ impl TraceContext {
         Self { trace, span, sampled, state, children: AtomicU32::new(0) }
     }
 
+    /// The same place for work of another kind, which is counted for itself.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self::new(self.trace, self.span, self.sampled, self.state.clone())
+    }
+
     /// The ordinal of the next span below this one, from 1: clones of a call share the count.
     pub fn next_child(&self) -> u32 {
         self.children.fetch_add(1, Ordering::Relaxed).saturating_add(1)

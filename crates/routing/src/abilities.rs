@@ -35,6 +35,9 @@ pub trait Know: Send + Sync + 'static {
     /// Tokens of input, as exactly as they can be told, and seldom above the count.
     fn count<'a>(&'a self, call: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
 
+    /// How its conversation begins, as a number, where that is long enough for a provider to keep it.
+    fn prefix(&self, call: &Call) -> Option<u64>;
+
     /// What a model must be able to do to serve it.
     fn needs(&self, call: &Call) -> Abilities;
 }
@@ -101,6 +104,10 @@ impl Know for Ignorant {
 
     fn count<'a>(&'a self, _: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
         Box::pin(std::future::ready(0))
+    }
+
+    fn prefix(&self, _: &Call) -> Option<u64> {
+        None
     }
 
     fn needs(&self, _: &Call) -> Abilities {

@@ -46,6 +46,8 @@ pub struct Deployment {
     pub agents: Vec<Agents>,
     /// Where it is (`eu`, `us`).
     pub region: Option<Arc<str>>,
+    /// The groups that are asked the same in the background, when it has answered.
+    pub silent: Vec<Arc<str>>,
     /// How long it rests after a failure.
     pub cooldown_time: Option<Duration>,
 }

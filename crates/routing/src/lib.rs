@@ -20,9 +20,12 @@ pub use abilities::{Abilities, Know, Model};
 
 mod pick;
 pub use pick::{
-    Candidate, Dice, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage, MachineDice, Pick,
-    Pool, RoundRobin, SimpleShuffle, TwoChoices,
+    Affinity, Candidate, Dice, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage,
+    MachineDice, Pick, Pool, RoundRobin, SimpleShuffle, TwoChoices,
 };
+
+mod mirror;
+pub use mirror::{MirrorCounts, Mirrors};
 
 mod seen;
 pub use seen::{Seen, Share, Trial};

@@ -8,7 +8,7 @@ use gatewright_core::ErrorKind;
 use regex::Regex;
 
 use crate::abilities::Ignorant;
-use crate::{Checks, Know, Pick, SimpleShuffle};
+use crate::{Affinity, Checks, Know, Pick, SimpleShuffle};
 
 /// The provider that a bare model name belongs to, where that is known.
 pub type ProviderOf = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
@@ -22,10 +22,14 @@ pub struct Settings {
     pub picks: Vec<PickOf>,
     /// What a call is held against before a deployment is chosen.
     pub checks: Checks,
+    /// Which calls go where others went that belong to them, whatever the strategy.
+    pub affinity: Affinity,
     /// What is known of models and of what calls ask of them.
     pub know: Arc<dyn Know>,
     /// Leads a bare name (`gpt-4o`) to its provider's wildcard (`openai/*`).
     pub provider_of: ProviderOf,
+    /// Mirrored calls that may be on their way at once.
+    pub max_mirrors: usize,
     /// Other names of groups.
     pub aliases: Vec<Alias>,
     /// Attempts after the first at one group.
@@ -184,8 +188,10 @@ impl Default for Settings {
             pick: Arc::new(SimpleShuffle),
             picks: Vec::new(),
             checks: Checks::default(),
+            affinity: Affinity::default(),
             know: Arc::new(Ignorant),
             provider_of: Arc::new(|_| None),
+            max_mirrors: 100,
             aliases: Vec::new(),
             num_retries: 2,
             retries: PerKind::default(),

@@ -70,6 +70,8 @@ pub(crate) struct Group {
 pub(crate) struct Member {
     pub(crate) deployment: Deployment,
     pub(crate) seen: Arc<Seen>,
+    /// Its id as a number.
+    pub(crate) mark: u64,
 }
 
 // === impl Table ===

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::fallbacks::Way;
 use crate::patience::Patience;
+use crate::pick::sticky;
 use crate::table::Group;
 use crate::visit::Visit;
 use crate::{Dice, Route, Table, extra};
@@ -34,11 +35,18 @@ pub(crate) struct Trip<'a> {
     pub(crate) is_back: bool,
     /// Where it came first, with what it had passed by then, if that was full.
     pub(crate) full: Option<(Route, u32)>,
+    /// What it is known again by; `None` where it belongs to no others.
+    pub(crate) affinity: Option<u64>,
+    /// Asks a model the same as a call, in the background; `None` where nothing is mirrored.
+    pub(crate) mirror: Option<&'a Mirror<'a>>,
     pub(crate) decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
     /// How long it waited, at all groups together, where nobody asked for it.
     pub(crate) waited: Duration,
 }
+
+/// Mirrors a call to a model.
+type Mirror<'m> = dyn Fn(&Call, &Arc<str>) + Send + Sync + 'm;
 
 // === impl Trip ===
 
@@ -69,6 +77,8 @@ impl<'a> Trip<'a> {
             waited: Duration::ZERO,
             is_back: false,
             full: None,
+            affinity: sticky::key(&call, &table.settings),
+            mirror: None,
             home: route.group.clone(),
             call: Some(call),
         };

@@ -76,10 +76,15 @@ impl<'v, 'a> Visit<'v, 'a> {
             let Some(call) = self.hand_out(member) else { return Err(broken()) };
             self.send_to(member);
             self.queued.mark(member);
+            let mirrored = self.to_mirror(member, &call);
             let err = match self.attempt(member, call, next).await {
                 Ok(mut reply) => {
                     reply.head.retries = self.failed;
                     self.trip.note(|| Decision::Answered);
+                    // Only now: a call that is refused costs nobody anything, and none waits for its mirror.
+                    if let (Some(call), Some(mirror)) = (mirrored, self.trip.mirror) {
+                        member.deployment.silent.iter().for_each(|model| mirror(&call, model));
+                    }
                     return Ok(reply);
                 }
                 Err(err) => err,
@@ -116,6 +121,13 @@ impl<'v, 'a> Visit<'v, 'a> {
             true => self.trip.call.clone(),
             false => self.trip.call.take(),
         }
+    }
+
+    /// The call once more, where this deployment's calls are mirrored. One that only its deployment can serve is not.
+    fn to_mirror(&self, member: &Member, call: &Call) -> Option<Box<Call>> {
+        let wanted = self.trip.mirror.is_some() && !member.deployment.silent.is_empty();
+        let possible = call.operation.is_billed() && call.controls.deployment.is_none();
+        (wanted && possible).then(|| Box::new(call.clone()))
     }
 
     /// Notes that an attempt goes out.

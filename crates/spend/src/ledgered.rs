@@ -26,6 +26,10 @@ const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
 /// names, and PostgreSQL's indexes take 2,700.
 const MOST_TAG_BYTES: usize = 2_000;
 
+/// Whose account attempts of mirrored calls go on, and what marks them.
+const MIRROR: &str = "mirror";
+const MIRROR_TAG: &str = "is_silent_experiment";
+
 /// Knows what an attempt may cost, and what it did cost.
 pub trait Tariff: Send + Sync + 'static {
     /// The prices for the deployment that the call was routed to.
@@ -92,7 +96,7 @@ impl Ledgered {
         let begin = Begin {
             attempt: target.attempt,
             call: call.id,
-            caller: Arc::clone(&call.caller.id),
+            caller: if call.mirror_of.is_some() { MIRROR.into() } else { Arc::clone(&call.caller.id) },
             tenant: tenant(call),
             group: Arc::clone(&target.group),
             deployment: Arc::clone(&target.deployment),
@@ -214,6 +218,10 @@ fn tenant(call: &Call) -> Tenant {
     let own = controls.tags.iter().filter(|tag| !caller.tags.contains(tag));
     let traced =
         || call.trace.as_ref().map(|trace| format!("{:032x}", u128::from_be_bytes(trace.trace)).into());
+    if let Some(copied) = call.mirror_of {
+        let trace = controls.trace_id.clone().or_else(traced).or_else(|| Some(copied.to_string().into()));
+        return Tenant { trace, tags: vec![MIRROR_TAG.into()], ..Tenant::default() };
+    }
     Tenant {
         team: caller.team.clone(),
         user: caller.user.clone(),

@@ -26,6 +26,6 @@ pub use guard::{Guard, InitError, init};
 mod export;
 
 mod metrics;
-pub use metrics::{BudgetFigures, DoorFigures, Figures, LedgerFigures, RedisFigures};
+pub use metrics::{BudgetFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures};
 
 mod logs;

@@ -20,6 +20,8 @@ pub struct Figures {
     pub door: DoorFigures,
     /// Calls that wait for capacity.
     pub waiting_calls: u64,
+    /// How mirrored calls do.
+    pub mirrors: MirrorFigures,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
 }
@@ -90,6 +92,19 @@ pub struct BudgetFigures {
     pub soft_crossed: BTreeMap<&'static str, u64>,
 }
 
+/// How mirrored calls do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MirrorFigures {
+    /// Those that are on their way.
+    pub running: u64,
+    /// Those that were answered to the end.
+    pub answered: u64,
+    /// Those that were not.
+    pub failed: u64,
+    /// Those that were not begun because too many were on their way.
+    pub dropped: u64,
+}
+
 // === impl Figures ===
 
 impl Figures {
@@ -102,6 +117,7 @@ impl Figures {
         let waiting = ConstGauge::new(i64::try_from(self.waiting_calls).unwrap_or(i64::MAX));
         let routing = registry.sub_registry_with_prefix("routing");
         routing.register("waiting_calls", "Calls that wait for capacity of their group", waiting);
+        self.mirrors.register(registry.sub_registry_with_prefix("mirrors"));
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -198,6 +214,23 @@ impl BudgetFigures {
     }
 }
 
+// === impl MirrorFigures ===
+
+impl MirrorFigures {
+    fn register(&self, registry: &mut Registry) {
+        let running = i64::try_from(self.running).unwrap_or(i64::MAX);
+        registry.register("running", "Mirrored calls on their way", ConstGauge::new(running));
+        let counters = [
+            ("answered", "Mirrored calls that were answered to the end", self.answered),
+            ("failed", "Mirrored calls that were not", self.failed),
+            ("dropped", "Mirrored calls that were not begun because too many ran", self.dropped),
+        ];
+        for (name, help, value) in counters {
+            registry.register(name, help, ConstCounter::new(value));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +242,9 @@ mod tests {
         let redis = RedisFigures { connected: true, losses: 2, replicas: 3 };
         let refused = [("full", 5), ("displaced", 6), ("late", 7)];
         let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
-        let text = Figures { ledger, budgets, door, waiting_calls: 4, redis: Some(redis) }.text().unwrap();
+        let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
+        let redis = Some(redis);
+        let text = Figures { ledger, budgets, door, waiting_calls: 4, mirrors, redis }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
@@ -222,6 +257,8 @@ mod tests {
             "gatewright_door_calls_waited_total 4",
             "gatewright_door_calls_refused_total{why=\"late\"} 7",
             "gatewright_routing_waiting_calls 4",
+            "gatewright_mirrors_running 4",
+            "gatewright_mirrors_dropped_total 6",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",

@@ -1,7 +1,9 @@
 //! Where calls go: checks before the call, tags, policies, strategies, and what is told of the way.
 
+mod mirror;
 mod policies;
 mod queue;
+mod sticky;
 mod strategies;
 mod tags;
 mod told;

@@ -6,9 +6,9 @@ use arc_swap::ArcSwap;
 use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
-use gatewright_routing::LiveTable;
+use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
 use gatewright_spend::Journal;
-use gatewright_telemetry::{Figures, RedisFigures};
+use gatewright_telemetry::{Figures, MirrorFigures, RedisFigures};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -26,6 +26,7 @@ pub(crate) struct Observed {
     pub(crate) ledger: Watched,
     pub(crate) crossed: Arc<Crossed>,
     pub(crate) counters: Arc<Counts>,
+    pub(crate) mirrors: Mirrors,
 }
 
 impl Observed {
@@ -102,8 +103,15 @@ impl Health for Observed {
             waited: door.waited,
             refused: [("full", door.full), ("displaced", door.displaced), ("late", door.late)],
         };
-        let (ledger, budgets) = (self.ledger.figures(&self.journal), self.crossed.figures());
-        let figures = Figures { ledger, budgets, door, waiting_calls: self.table.load().waiting(), redis };
+        let MirrorCounts { running, answered, failed, dropped } = self.mirrors.counts();
+        let figures = Figures {
+            ledger: self.ledger.figures(&self.journal),
+            budgets: self.crossed.figures(),
+            door,
+            waiting_calls: self.table.load().waiting(),
+            mirrors: MirrorFigures { running, answered, failed, dropped },
+            redis,
+        };
         // Writing into a string does not fail.
         figures.text().unwrap_or_default()
     }

@@ -9,7 +9,7 @@ use gatewright_core::chat::{Chat, MediaKind, Output, Part};
 use gatewright_core::{Body, Call, Operation};
 use gatewright_routing::{Abilities, Know, Model};
 
-use super::PriceList;
+use super::{PriceList, prefix};
 use crate::config::Deployment;
 
 /// What is known of models by the catalogue, and of calls by their conversations.
@@ -87,6 +87,13 @@ impl Know for Knowledge {
             // Its provider knows better than an estimate that may be a third too high.
             exact.unwrap_or_else(|| self.estimate(call) / 4 * 3)
         })
+    }
+
+    fn prefix(&self, call: &Call) -> Option<u64> {
+        match (call.operation, call.chat()) {
+            (Operation::Chat, Ok(chat)) => prefix::digest(chat),
+            _ => None,
+        }
     }
 
     fn needs(&self, call: &Call) -> Abilities {

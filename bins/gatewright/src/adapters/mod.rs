@@ -12,6 +12,7 @@ pub(crate) mod knowledge;
 mod needs;
 mod parties;
 mod pictures;
+mod prefix;
 mod prices;
 mod providers;
 mod rules;

@@ -297,6 +297,7 @@ impl Reader<'_> {
             cooldown_time: section.seconds("cooldown_time", problems),
             tags: section.texts("tags", problems).into_iter().map(Arc::from).collect(),
             agents: agents(section, problems),
+            silent: section.texts("silent_model", problems).into_iter().map(Arc::from).collect(),
             region: region(section, problems),
             model: gatewright_routing::Model::default(),
         };

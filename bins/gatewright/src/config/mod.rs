@@ -320,7 +320,7 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let config = load(
             "model_list:\n- {model_name: a, litellm_params: {model: openai/a, api_bse: x, rpm: many}}\n\
-             - {litellm_params: {model: openai/b}}\nrouter_settings: {num_retries: 2, routing_strategy: best}\n\
+             - {litellm_params: {model: openai/b}}\nrouter_settings: {num_retries: 2, routing_strategy: best, optional_pre_call_checks: [best]}\n\
              general_settings: {num_retries: 3, master_kye: x}\n",
         );
         let told: Vec<String> = config.problems.iter().map(ToString::to_string).collect();
@@ -329,6 +329,7 @@ mod tests {
             "model_list[0].litellm_params.rpm: expected a number",
             "model_list[1].model_name: every deployment needs",
             "there is no strategy `best`",
+            "router_settings.optional_pre_call_checks: there is no check `best`",
             "general_settings.num_retries: this key belongs under",
             "did you mean `master_key`",
         ] {
@@ -374,6 +375,21 @@ mod tests {
         );
         assert_eq!(limited(&config), [true, true, false]);
         assert_eq!(config.router.queue, Queueing::default());
+    }
+
+    #[test]
+    fn calls_are_mirrored_and_stay_together_as_it_is_said() {
+        let config = load(
+            "model_list:\n- {model_name: m, litellm_params: {model: openai/x, silent_model: m}}\n\
+             - {model_name: m, litellm_params: {model: openai/y, silent_model: [m, n]}}\n\
+             router_settings: {max_mirrors: 3, optional_pre_call_checks: [session_affinity, router_budget_limiting]}\n",
+        );
+        let silent: Vec<_> = config.deployments.iter().map(|one| one.routing.silent.len()).collect();
+        assert_eq!((silent, config.router.max_mirrors), (vec![1, 2], 3));
+        let affinity = gatewright_routing::Affinity { session: true, ..Default::default() };
+        assert_eq!(config.router.affinity, affinity);
+        assert!(config.deployments.iter().all(|one| one.params.defaults.is_empty()), "nothing of it is sent");
+        assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
     }
 
     #[test]

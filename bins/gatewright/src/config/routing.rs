@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatewright_core::ErrorKind::{self, *};
 use gatewright_core::Price;
-use gatewright_routing::{Alias, Checks, PerKind, Queueing, Rule, TagRules};
+use gatewright_routing::{Affinity, Alias, Checks, PerKind, Queueing, Rule, TagRules};
 use serde_json::{Map, Value};
 
 use super::problem::Problems;
@@ -47,6 +47,10 @@ impl Sections<'_> {
             aliases: aliases(router, problems),
             num_retries: count("num_retries", problems).unwrap_or(defaults.num_retries),
             retry_after: router.seconds("retry_after", problems).unwrap_or(defaults.retry_after),
+            max_mirrors: router
+                .count("max_mirrors", problems)
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(defaults.max_mirrors),
             max_attempts: count("max_attempts", problems).unwrap_or(defaults.max_attempts),
             max_fallbacks: count("max_fallbacks", problems).unwrap_or(defaults.max_fallbacks),
             queue: queue(router, problems),
@@ -65,6 +69,7 @@ impl Sections<'_> {
             retry_budget: share(router, "retry_budget", problems).unwrap_or(defaults.retry_budget),
             retry_billed: router.flag("retry_billed", problems).unwrap_or(defaults.retry_billed),
             allowed_fails: self.allowed_fails(problems),
+            affinity: affinity(router, problems),
             checks: self.checks(strategies.any("cost-based-routing"), problems),
             pick: strategies.default,
             picks: strategies.own,
@@ -127,6 +132,31 @@ impl Sections<'_> {
         let section = if self.router.value(key).is_some() { &self.router } else { &self.litellm };
         section.texts(key, problems).into_iter().map(Arc::from).collect()
     }
+}
+
+/// The checks of LiteLLM's that are always made here, or by another setting.
+const OTHER_CHECKS: [&str; 5] = [
+    "enforce_model_rate_limits",
+    "router_budget_limiting",
+    "responses_api_deployment_check",
+    "encrypted_content_affinity",
+    "forward_client_headers_by_model_group",
+];
+
+/// Which calls belong together.
+fn affinity(router: &Section<'_>, problems: &mut Problems) -> Affinity {
+    const KEY: &str = "optional_pre_call_checks";
+    let mut affinity = Affinity::default();
+    for check in router.texts(KEY, problems) {
+        match check.as_str() {
+            "session_affinity" => affinity.session = true,
+            "deployment_affinity" => affinity.caller = true,
+            "prompt_caching" => affinity.prefix = true,
+            other if OTHER_CHECKS.contains(&other) => {}
+            other => problems.warn(router.at(KEY), format!("there is no check `{other}`")),
+        }
+    }
+    affinity
 }
 
 fn rules_of(entry: &Value) -> Option<Vec<Rule>> {

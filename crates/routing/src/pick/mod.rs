@@ -6,6 +6,7 @@ mod least_busy;
 mod pool;
 mod round_robin;
 mod simple_shuffle;
+pub(crate) mod sticky;
 mod two_choices;
 mod usage;
 
@@ -21,6 +22,7 @@ pub(crate) use self::pool::{Fit, Run, Tier};
 pub use self::round_robin::RoundRobin;
 pub use self::simple_shuffle::SimpleShuffle;
 pub(crate) use self::simple_shuffle::shares;
+pub use self::sticky::Affinity;
 pub use self::two_choices::TwoChoices;
 pub use self::usage::LowestUsage;
 use crate::seen::{Seen, Trial};

@@ -106,6 +106,19 @@ impl<'a> Pool<'a> {
         route.group.seen.get(*self.tier.places.get(nth)?).map(|seen| &**seen)
     }
 
+    /// The share of the one at this place; the same for all where nothing is said of shares.
+    pub(super) fn share(&self, nth: usize) -> f64 {
+        let Some(sums) = &self.tier.sums else { return 1.0 };
+        let before = nth.checked_sub(1).and_then(|before| sums.get(before));
+        sums.get(nth).copied().unwrap_or_default() - before.copied().unwrap_or_default()
+    }
+
+    /// What the one at this place is drawn by.
+    pub(super) fn mark(&self, nth: usize) -> u64 {
+        let member = self.tier.places.get(nth).and_then(|place| self.route.group.members.get(*place));
+        member.map(|member| member.mark).unwrap_or_default()
+    }
+
     /// What is known of the model of the one at this place.
     pub fn model(&self, nth: usize) -> Model {
         let place = self.tier.places.get(nth).copied().unwrap_or_default();

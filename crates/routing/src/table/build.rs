@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::names::Names;
 use super::{Member, Problem, Table};
 use crate::fallbacks::Rules;
+use crate::pick::sticky;
 use crate::words::Slots;
 use crate::{Deployment, Seen, Settings};
 
@@ -26,7 +27,10 @@ pub(super) fn table(
         return Err(problems);
     }
     let seen = seen(&deployments, epoch, known);
-    let member = |(deployment, seen)| Arc::new(Member { seen, deployment });
+    let member = |(deployment, seen): (Deployment, _)| {
+        let mark = sticky::digest("deployment", &deployment.id);
+        Arc::new(Member { seen, mark, deployment })
+    };
     let members = deployments.into_iter().zip(seen).map(member).collect();
     Ok(arrange(members, settings, epoch))
 }
@@ -128,5 +132,10 @@ fn warnings(table: &Table) -> Vec<Problem> {
         .iter()
         .filter(|name| unknown(name))
         .map(|name| Problem::new(name, "is a default fallback, but an unknown model"));
-    of_aliases.chain(of_rules).chain(of_defaults).collect()
+    let of_mirrors = table.deployments().flat_map(|deployment| {
+        let missing = |name: &&Arc<str>| table.resolve_for(deployment.team.as_deref(), name).is_none();
+        let missing = deployment.silent.iter().filter(missing);
+        missing.map(|name| Problem::new(&deployment.id, format!("is mirrored to the unknown model {name}")))
+    });
+    of_aliases.chain(of_rules).chain(of_defaults).chain(of_mirrors).collect()
 }

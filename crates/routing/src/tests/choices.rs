@@ -294,6 +294,10 @@ impl Know for ByDigit {
         0
     }
 
+    fn prefix(&self, _: &Call) -> Option<u64> {
+        None
+    }
+
     fn count<'a>(&'a self, _: &'a Call) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
         Box::pin(std::future::ready(0))
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_core::{
-    Body, Call, CallService, Dialect, Error, ErrorKind, Frame, Frames, Head, Observer, Operation, Outcome,
-    Reply, Result, Target, Usage, layer, watch,
+    Body, Call, CallId, CallService, Dialect, Error, ErrorKind, Frame, Frames, Head, Observer, Operation,
+    Outcome, Reply, Result, Shared, Target, Usage, layer, watch,
 };
 use tokio::time::Instant;
 use tower::Service;
@@ -21,7 +21,7 @@ use tower_layer::Layer;
 use super::mute::Mute;
 use crate::pick::{Fit, Pool};
 use crate::screen::Shortlist;
-use crate::{Deployment, Dice, LiveTable, Router, Settings, Table};
+use crate::{Deployment, Dice, LiveTable, Mirrors, Router, Settings, Table};
 
 /// What the upstream does with one attempt.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ pub(super) struct Attempt {
     pub(super) tag: Option<Arc<str>>,
     /// What is done with it.
     pub(super) step: Step,
+    /// The call that it is a copy of.
+    pub(super) mirror_of: Option<CallId>,
+    /// Whether anything is held for the call.
+    pub(super) held: bool,
 }
 
 /// The scripted upstream. A deployment without a script answers; the last step of a script repeats.
@@ -85,6 +89,7 @@ struct Slot(Arc<Mutex<HashMap<Arc<str>, usize>>>, Arc<str>);
 pub(super) struct World {
     pub(super) table: LiveTable,
     pub(super) upstream: Upstream,
+    pub(super) mirrors: Mirrors,
     dice: Arc<dyn Dice>,
 }
 
@@ -110,7 +115,7 @@ impl World {
             busy: Arc::default(),
             start: Instant::now(),
         };
-        Self { table, upstream, dice: Arc::new(Loaded(0.0)) }
+        Self { table, upstream, mirrors: Mirrors::default(), dice: Arc::new(Loaded(0.0)) }
     }
 
     pub(super) fn with_roll(self, roll: f64) -> Self {
@@ -122,11 +127,12 @@ impl World {
     }
 
     pub(super) fn router(&self) -> Router {
-        Router::new(self.table.clone()).with_dice(Shared(self.dice.clone()))
+        Router::new(self.table.clone()).with_dice(OneDice(self.dice.clone()))
     }
 
     pub(super) fn send(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + 'static {
-        let stack = layer(self.router()).layer(self.upstream.clone());
+        let router = self.router().mirroring(self.mirrors.clone(), Shared::new(self.upstream.clone()));
+        let stack = layer(router).layer(self.upstream.clone());
         async move { stack.answer(call).await }
     }
 
@@ -184,7 +190,15 @@ impl Upstream {
         let script = self.scripts.get(&*target.deployment);
         let step = script.and_then(|steps| steps.get(nth).or(steps.last())).cloned();
         let (step, tag) = (step.unwrap_or(Step::Answer), call.controls.tags.first().cloned());
-        log.push(Attempt { target, after: self.start.elapsed(), holders, tag, step: step.clone() });
+        log.push(Attempt {
+            target,
+            after: self.start.elapsed(),
+            holders,
+            tag,
+            step: step.clone(),
+            mirror_of: call.mirror_of,
+            held: call.tab.is_some() || call.output_cap.is_some(),
+        });
         step
     }
 }
@@ -266,9 +280,9 @@ impl Dice for Loaded {
     }
 }
 
-struct Shared(Arc<dyn Dice>);
+struct OneDice(Arc<dyn Dice>);
 
-impl Dice for Shared {
+impl Dice for OneDice {
     fn roll(&self) -> f64 {
         self.0.roll()
     }

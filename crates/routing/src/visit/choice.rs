@@ -4,13 +4,15 @@ use gatewright_core::Retry;
 use tokio::time::Instant;
 
 use super::Visit;
-use crate::pick::{Fit, Pool};
+use crate::pick::{Fit, Pool, sticky};
 
 impl Visit<'_, '_> {
-    /// Where the first attempt goes: one always does, even where every deployment rests.
+    /// Where the first attempt goes, together with those that it belongs to: one always does, even where every deployment rests.
     pub(super) fn first(&self, now: Instant) -> usize {
-        self.choose(Fit { down: true, tried: &[], ..self.fit(now) }, None, now)
-            .unwrap_or_else(|| self.first_to_recover(now))
+        let fit = Fit { down: true, tried: &[], ..self.fit(now) };
+        let stuck =
+            self.trip.affinity.and_then(|key| self.found(fit, None, now, |pool| sticky::pick(key, pool)));
+        stuck.or_else(|| self.choose(fit, None, now)).unwrap_or_else(|| self.first_to_recover(now))
     }
 
     /// Where an attempt goes after a wait.
@@ -42,18 +44,23 @@ impl Visit<'_, '_> {
         Fit { list: &self.list, tried: &self.tried, at, resting: false, down: false }
     }
 
-    /// Lets the strategy choose among those of the lowest tier that has any that are fit.
+    /// Lets the strategy choose.
     fn choose(&self, fit: Fit<'_>, above: Option<u32>, now: Instant) -> Option<usize> {
-        let (call, settings) = (self.trip.call.as_ref()?, &self.trip.table.settings);
-        let route = self.route;
-        let tiers = route.group.tiers.iter().filter(|tier| above.is_none_or(|above| tier.order > above));
-        for tier in tiers {
-            let pool = Pool { route, tier, fit, know: &*settings.know, now };
-            if let Some(nth) = route.group.pick.pick(call, &pool, self.trip.dice) {
-                return tier.places.get(nth).copied();
-            }
-        }
-        None
+        let (call, pick) = (self.trip.call.as_ref()?, &self.route.group.pick);
+        self.found(fit, above, now, |pool| pick.pick(call, pool, self.trip.dice))
+    }
+
+    /// One of the lowest tier that has any that are fit.
+    fn found(
+        &self,
+        fit: Fit<'_>,
+        above: Option<u32>,
+        now: Instant,
+        pick: impl Fn(&Pool<'_>) -> Option<usize>,
+    ) -> Option<usize> {
+        let (route, know) = (self.route, &*self.trip.table.settings.know);
+        let mut tiers = route.group.tiers.iter().filter(|tier| above.is_none_or(|above| tier.order > above));
+        tiers.find_map(|tier| tier.places.get(pick(&Pool { route, tier, fit, know, now })?).copied())
     }
 
     fn first_to_recover(&self, now: Instant) -> usize {
