@@ -59,8 +59,9 @@ impl Average {
         Self(u64::from((seconds as f32).to_bits()) << 32 | u64::from((stale_at / 1000) as u32))
     }
 
-    fn is_fresh(self, at: u64) -> bool {
-        self.0 == 0 || (self.0 & u64::from(u32::MAX)) * 1000 > at
+    /// Whether it need not be taken anew in this second.
+    fn is_fresh(self, second: u64) -> bool {
+        (self.0 & u64::from(u32::MAX)) > second || self.0 == 0
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
@@ -81,7 +82,7 @@ impl LowestLatency {
         seen: impl FnOnce() -> Option<&'s Seen>,
     ) -> f32 {
         let average = Average(words.average(stream).load(Relaxed));
-        match average.is_fresh(at) {
+        match average.is_fresh(at / 1000) {
             true => average.seconds(),
             false => seen().map_or(0.0, |seen| self.renew(seen, stream, at, None)),
         }
@@ -112,17 +113,24 @@ impl LowestLatency {
 
 impl Pick for LowestLatency {
     fn pick(&self, call: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
-        let (at, mut least) = (pool.fit.at, f32::INFINITY);
-        let mut measured = Vec::with_capacity(pool.len());
-        pool.each_fit(0, |nth, words| {
+        let (at, mut least, mut fastest) = (pool.fit.at, f32::INFINITY, None);
+        let mut averages = vec![f32::NAN; pool.len()];
+        pool.each_fit_of(0..pool.len(), &mut |nth, words: Words<'_>| {
             let average = self.average(words, call.stream, at, || pool.seen(nth));
-            least = least.min(average);
-            measured.push((average, nth));
+            if let Some(place) = averages.get_mut(nth) {
+                *place = average;
+            }
+            if average < least {
+                (least, fastest) = (average, Some(nth));
+            }
         });
-        let most = f64::from(least) * (1.0 + self.0.buffer);
-        let is_good = |(average, _): &&(f32, usize)| f64::from(*average) <= most;
-        let good = measured.iter().filter(is_good).count();
-        measured.iter().filter(is_good).nth(one_of(good, dice)).map(|(_, nth)| *nth)
+        let most = at_most(f64::from(least) * (1.0 + self.0.buffer));
+        let good: u32 = averages.iter().map(|average| u32::from(*average <= most)).sum();
+        if good <= 1 {
+            return fastest;
+        }
+        let mut good_ones = averages.iter().enumerate().filter(|(_, average)| **average <= most);
+        good_ones.nth(one_of(usize::try_from(good).unwrap_or_default(), dice)).map(|(nth, _)| nth)
     }
 
     fn learn(&self, seen: &Seen, trial: &Trial, now: Instant) {
@@ -135,6 +143,11 @@ impl Pick for LowestLatency {
         };
         self.renew(seen, trial.stream, seen.health.millis(now), Some(seconds));
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a bound need not be exact")]
+fn at_most(seconds: f64) -> f32 {
+    seconds as f32
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a number of tokens")]
