@@ -159,7 +159,6 @@ impl<'a> Words<'a> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 fn lower(both: u64) -> u32 {
     (both & HALF) as u32
 }

@@ -190,13 +190,13 @@ impl<'a> Pool<'a> {
             let from = run.places.start.max(places.start);
             for nth in from..run.places.end.min(places.end) {
                 let words = run.first.block.words(run.first.at + (nth - run.places.start));
-                if !resting && words.cooling_until().load(Relaxed) > at {
-                    continue;
+                if !(nobody_is_out && words.trouble_until().load(Relaxed) <= at) {
+                    let rests = !resting && words.cooling_until().load(Relaxed) > at;
+                    if rests || !self.is_fit(nth) {
+                        continue;
+                    }
                 }
-                let is_clear = nobody_is_out && words.trouble_until().load(Relaxed) <= at;
-                if is_clear || self.is_fit(nth) {
-                    show(nth, words);
-                }
+                show(nth, words);
             }
         }
     }
