@@ -39,9 +39,11 @@ conformance: build
 catalogue:
 	$(CARGO) run --quiet --locked -p gatewright-catalogue --example compact -- $(or $(FACTS),$(MODELS)) $(MODELS)
 
-# Load through nothing, a bare proxy and the gateway; every figure as a ratio to the bare proxy.
+# What a choice of the router costs; then load through nothing, a bare proxy and the gateway, every figure as a ratio to the
+# bare proxy.
 bench: databases
 	$(CARGO) build --release --locked --package gatewright
+	$(CARGO) bench --locked --package gatewright-routing --bench routing
 	$(CARGO) bench --locked --package gatewright-tests --bench gateway -- $(ARGS)
 
 # More calls than the gateway takes: what it still answers, and who waits. Two minutes.

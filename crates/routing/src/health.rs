@@ -30,10 +30,9 @@ const LONGEST_REST: Duration = Duration::from_secs(3600);
 /// fallbacks.
 pub struct Health {
     epoch: Instant,
-    /// Until when it may be in trouble is there: neither of the two times below is later.
+    /// Until when it rests is there, and until when it may be in trouble: neither the end of its rest nor the time below is later.
     slot: Slot,
-    cooling_until: AtomicU64,
-    /// The same by what failed here, without what other replicas told.
+    /// When a rest for what failed here ends, without what other replicas told.
     own_until: AtomicU64,
     /// What is left of a rest once it is over.
     trial: AtomicU32,
@@ -74,7 +73,6 @@ impl Health {
         Self {
             epoch,
             slot,
-            cooling_until: AtomicU64::new(0),
             own_until: AtomicU64::new(0),
             trial: AtomicU32::new(OPEN),
             down_until: AtomicU64::new(0),
@@ -124,7 +122,7 @@ impl Health {
     }
 
     pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
-        self.cooling_until.load(Relaxed) > at
+        self.cooling_until().load(Relaxed) > at
     }
 
     /// An attempt goes out to it. The first one after a rest is a trial, and until that ends the others go elsewhere;
@@ -132,7 +130,7 @@ impl Health {
     pub(crate) fn tried(&self, now: Instant) {
         if self.trial.load(Relaxed) != OPEN && !self.is_cooling(now) {
             self.trial.store(ON_TRIAL, Relaxed);
-            self.raise(&self.cooling_until, self.millis(now) + millis(TRIAL));
+            self.raise(self.cooling_until(), self.millis(now) + millis(TRIAL));
         }
     }
 
@@ -143,7 +141,7 @@ impl Health {
 
     /// When it stops resting; compares with that of others only through [`Health::rest_left`].
     pub(crate) fn rest_left(&self, now: Instant) -> u64 {
-        self.cooling_until.load(Relaxed).saturating_sub(self.millis(now))
+        self.cooling_until().load(Relaxed).saturating_sub(self.millis(now))
     }
 
     /// Whether an attempt that is not a call's first may go out at `at`.
@@ -177,7 +175,7 @@ impl Health {
         self.well.store(true, Relaxed);
         if self.trial.load(Relaxed) == ON_TRIAL {
             self.trial.store(OPEN, Relaxed);
-            self.cooling_until.store(0, Relaxed);
+            self.cooling_until().store(0, Relaxed);
             self.own_until.store(0, Relaxed);
         }
     }
@@ -238,13 +236,17 @@ impl Health {
     /// The trial tells nothing, or nobody minds: the next attempt is another.
     fn end_trial_undecided(&self) {
         if self.trial.compare_exchange(ON_TRIAL, RESTED, Relaxed, Relaxed).is_ok() {
-            self.cooling_until.store(0, Relaxed);
+            self.cooling_until().store(0, Relaxed);
         }
     }
 
     fn cool_until(&self, until: u64) {
-        self.raise(&self.cooling_until, until);
+        self.raise(self.cooling_until(), until);
         self.trial.store(RESTED, Relaxed);
+    }
+
+    fn cooling_until(&self) -> &AtomicU64 {
+        self.slot.words().cooling_until()
     }
 
     fn raise(&self, time: &AtomicU64, until: u64) {

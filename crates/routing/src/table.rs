@@ -92,7 +92,7 @@ impl Table {
     /// to the most specific wildcard that matches the name, or the name with its provider before it; else to the
     /// deployments whose target it is.
     pub fn resolve(&self, model: &str) -> Option<Route> {
-        let found = self.public.by_id(model);
+        let found = self.public.by_id(model, &self.settings);
         found.or_else(|| {
             let model = self.aliases.get(model).map_or(model, |target| target);
             self.public.by_name(model, &self.settings)
@@ -102,7 +102,9 @@ impl Table {
     /// The same for somebody of a team: what the team has for itself comes first, and nobody else gets there.
     pub fn resolve_for(&self, team: Option<&str>, model: &str) -> Option<Route> {
         let own = team.and_then(|team| self.teams.get(team));
-        let found = own.and_then(|names| names.by_id(model).or_else(|| names.by_name(model, &self.settings)));
+        let found = own.and_then(|names| {
+            names.by_id(model, &self.settings).or_else(|| names.by_name(model, &self.settings))
+        });
         found.or_else(|| self.resolve(model))
     }
 

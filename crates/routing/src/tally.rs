@@ -33,6 +33,12 @@ impl Tally {
         unpack(self.0.load(Relaxed), period)
     }
 
+    /// The large count of this period.
+    pub(crate) fn large(&self, period: u64) -> u64 {
+        let word = self.0.load(Relaxed);
+        if word >> 52 == period & PERIOD { word & LARGE } else { 0 }
+    }
+
     fn change(&self, period: u64, change: impl Fn((u64, u64)) -> (u64, u64)) -> (u64, u64) {
         let mut now = (0, 0);
         let _: Result<u64, u64> = self.0.fetch_update(Relaxed, Relaxed, |word| {

@@ -12,6 +12,7 @@ const WIDTH: usize = 64;
 
 /// The words of some deployments.
 pub(crate) struct Block {
+    cooling_until: [AtomicU64; WIDTH],
     trouble_until: [AtomicU64; WIDTH],
     /// Attempts that are on their way: here in the lower half, at the other replicas in the upper one.
     in_flight: [AtomicU64; WIDTH],
@@ -49,6 +50,7 @@ const HALF: u64 = u32::MAX as u64;
 impl Block {
     fn new() -> Self {
         Self {
+            cooling_until: array::from_fn(|_| AtomicU64::new(0)),
             trouble_until: array::from_fn(|_| AtomicU64::new(0)),
             in_flight: array::from_fn(|_| AtomicU64::new(0)),
             minute: array::from_fn(|_| Tally::default()),
@@ -91,6 +93,11 @@ impl Slots {
 // === impl Words ===
 
 impl<'a> Words<'a> {
+    /// Until when it rests.
+    pub(crate) fn cooling_until(self) -> &'a AtomicU64 {
+        &self.block.cooling_until[self.at % WIDTH]
+    }
+
     /// Until when it may rest or be down: after it no further question is needed.
     pub(crate) fn trouble_until(self) -> &'a AtomicU64 {
         &self.block.trouble_until[self.at % WIDTH]
@@ -126,6 +133,11 @@ impl<'a> Words<'a> {
         (own.0 + others.0, own.1 + others.1)
     }
 
+    /// Tokens of a minute, at all replicas.
+    pub(crate) fn tokens_in(self, minute: u64) -> u64 {
+        self.minute().large(minute) + self.minute_elsewhere().large(minute)
+    }
+
     /// Attempts and tokens of the current minute.
     pub(crate) fn minute(self) -> &'a Tally {
         &self.block.minute[self.at % WIDTH]
@@ -147,7 +159,6 @@ impl<'a> Words<'a> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 fn lower(both: u64) -> u32 {
     (both & HALF) as u32
 }

@@ -51,6 +51,9 @@ impl Default for LatencySettings {
 // === impl Average ===
 
 impl Average {
+    /// Of one that may not be chosen; larger than any other.
+    const NONE: Self = Self(u64::MAX);
+
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an average need not be exact, and no gateway runs for a century"
@@ -59,38 +62,45 @@ impl Average {
         Self(u64::from((seconds as f32).to_bits()) << 32 | u64::from((stale_at / 1000) as u32))
     }
 
-    fn is_fresh(self, at: u64) -> bool {
-        self.0 == 0 || (self.0 & u64::from(u32::MAX)) * 1000 > at
+    /// Whether it must be taken anew from this second on.
+    fn is_stale(self, second: u64) -> bool {
+        self.0 != 0 && (self.0 & u64::from(u32::MAX)) <= second
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
-    fn seconds(self) -> f32 {
-        f32::from_bits((self.0 >> 32) as u32)
+    /// Its bits, which compare as it does.
+    fn bits(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 
 // === impl LowestLatency ===
 
 impl LowestLatency {
-    /// The average of what is still fresh; zero where nothing is.
-    fn average<'s>(
-        &self,
-        words: Words<'_>,
-        stream: bool,
-        at: u64,
-        seen: impl FnOnce() -> Option<&'s Seen>,
-    ) -> f32 {
-        let average = Average(words.average(stream).load(Relaxed));
-        match average.is_fresh(at) {
-            true => average.seconds(),
-            false => seen().map_or(0.0, |seen| self.renew(seen, stream, at, None)),
+    /// The averages of all that are fit, at their places. One without a fresh answer has none, which is zero.
+    fn averages(&self, pool: &Pool<'_>, stream: bool) -> Vec<Average> {
+        let second = pool.fit.at / 1000;
+        let mut averages = vec![Average::NONE; pool.len()];
+        pool.each_fit_of(0..pool.len(), &mut |nth, words: Words<'_>| {
+            if let Some(place) = averages.get_mut(nth) {
+                *place = Average(words.average(stream).load(Relaxed));
+            }
+        });
+        // Without a way out of it: a thousand are looked at as soon as one.
+        if averages.iter().fold(false, |stale, average| stale | average.is_stale(second)) {
+            for (nth, average) in
+                averages.iter_mut().enumerate().filter(|(_, average)| average.is_stale(second))
+            {
+                *average =
+                    pool.seen(nth).map_or(Average::NONE, |seen| self.renew(seen, stream, pool.fit.at, None));
+            }
         }
+        averages
     }
 
     /// Takes an answer in and the average anew.
     #[cold]
     #[inline(never)]
-    fn renew(&self, seen: &Seen, stream: bool, at: u64, answer: Option<f64>) -> f32 {
+    fn renew(&self, seen: &Seen, stream: bool, at: u64, answer: Option<f64>) -> Average {
         let fresh = u64::try_from(self.0.fresh.as_millis()).unwrap_or(u64::MAX);
         let mut latencies = seen.latencies.lock();
         let all = if stream { &mut latencies.streams } else { &mut latencies.whole };
@@ -106,23 +116,23 @@ impl LowestLatency {
             .first()
             .map_or(Average(0), |(_, oldest)| Average::new(sum / count, oldest.saturating_add(fresh)));
         seen.slot.words().average(stream).store(average.0, Relaxed);
-        average.seconds()
+        average
     }
 }
 
 impl Pick for LowestLatency {
     fn pick(&self, call: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
-        let (at, mut least) = (pool.fit.at, f32::INFINITY);
-        let mut measured = Vec::with_capacity(pool.len());
-        pool.each_fit(0, |nth, words| {
-            let average = self.average(words, call.stream, at, || pool.seen(nth));
-            least = least.min(average);
-            measured.push((average, nth));
-        });
-        let most = f64::from(least) * (1.0 + self.0.buffer);
-        let is_good = |(average, _): &&(f32, usize)| f64::from(*average) <= most;
-        let good = measured.iter().filter(is_good).count();
-        measured.iter().filter(is_good).nth(one_of(good, dice)).map(|(_, nth)| *nth)
+        let averages = self.averages(pool, call.stream);
+        let least = averages.iter().map(|average| average.bits()).min()?;
+        let most = at_most(f64::from(f32::from_bits(least)) * (1.0 + self.0.buffer)).to_bits();
+        let good: u32 = averages.iter().map(|average| u32::from(average.bits() <= most)).sum();
+        let chosen = match good {
+            _ if least == Average::NONE.bits() => return None,
+            1 => 0,
+            _ => one_of(usize::try_from(good).unwrap_or_default(), dice),
+        };
+        let mut good = averages.iter().enumerate().filter(|(_, average)| average.bits() <= most);
+        good.nth(chosen).map(|(nth, _)| nth)
     }
 
     fn learn(&self, seen: &Seen, trial: &Trial, now: Instant) {
@@ -135,6 +145,11 @@ impl Pick for LowestLatency {
         };
         self.renew(seen, trial.stream, seen.health.millis(now), Some(seconds));
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a bound need not be exact")]
+fn at_most(seconds: f64) -> f32 {
+    seconds as f32
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a number of tokens")]

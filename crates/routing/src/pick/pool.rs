@@ -188,23 +188,30 @@ impl<'a> Pool<'a> {
     }
 
     /// Shows all that are fit, from this place on and then from the first one.
+    #[inline]
     pub(super) fn each_fit(&self, start: usize, mut show: impl FnMut(usize, Words<'_>)) {
-        let Fit { list, tried, at, .. } = self.fit;
+        self.each_fit_of(start..self.len(), &mut show);
+        self.each_fit_of(0..start, &mut show);
+    }
+
+    /// The same of these places. Made anew for everyone who asks: what is shown a thousand times must not be called.
+    #[inline(always)]
+    pub(super) fn each_fit_of(&self, places: Range<usize>, show: &mut impl FnMut(usize, Words<'_>)) {
+        let Fit { list, tried, at, resting, .. } = self.fit;
         let nobody_is_out = list.is_whole() && tried.is_empty();
-        let mut pass = |range: Range<usize>| {
-            for run in &self.tier.runs {
-                let from = run.places.start.max(range.start);
-                for nth in from..run.places.end.min(range.end) {
-                    let words = run.first.block.words(run.first.at + (nth - run.places.start));
-                    let is_clear = nobody_is_out && words.trouble_until().load(Relaxed) <= at;
-                    if is_clear || self.is_fit(nth) {
-                        show(nth, words);
+        for run in &self.tier.runs {
+            let from = run.places.start.max(places.start);
+            for nth in from..run.places.end.min(places.end) {
+                let words = run.first.block.words(run.first.at + (nth - run.places.start));
+                if !(nobody_is_out && words.trouble_until().load(Relaxed) <= at) {
+                    let rests = !resting && words.cooling_until().load(Relaxed) > at;
+                    if rests || !self.is_fit(nth) {
+                        continue;
                     }
                 }
+                show(nth, words);
             }
-        };
-        pass(start..self.len());
-        pass(0..start);
+        }
     }
 }
 

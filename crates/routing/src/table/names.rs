@@ -2,21 +2,30 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use smallvec::{SmallVec, smallvec};
 
 use super::{Group, Member, Route};
 use crate::pattern::Pattern;
 use crate::{Deployment, Settings};
 
 type Groups = HashMap<Arc<str>, Arc<Group>>;
+type LateGroups = HashMap<Arc<str>, Late>;
+
+/// A group that few calls ask for, and that is there when one does.
+struct Late {
+    members: SmallVec<[Arc<Member>; 1]>,
+    group: OnceLock<Arc<Group>>,
+}
 
 /// The names of some deployments.
 #[derive(Default)]
 pub(super) struct Names {
-    by_id: Groups,
+    by_id: LateGroups,
     groups: Groups,
     wildcards: Vec<(Pattern, Arc<Group>)>,
-    by_target: Groups,
+    by_target: LateGroups,
     /// The groups' names, in the order of the configuration.
     pub(super) order: Vec<Arc<str>>,
 }
@@ -30,8 +39,8 @@ impl Names {
         let mut wildcards: Vec<(Pattern, Arc<Group>)> = order.iter().filter_map(wildcard).collect();
         wildcards.sort_by_key(|(pattern, _)| pattern.rank());
         Self {
-            by_id: grouped(members, settings, |deployment| &deployment.id).1,
-            by_target: grouped(members, settings, |deployment| &deployment.target).1,
+            by_id: late(members, |deployment| &deployment.id),
+            by_target: late(members, |deployment| &deployment.target),
             groups,
             wildcards,
             order,
@@ -47,8 +56,8 @@ impl Names {
     }
 
     /// The deployment of this id.
-    pub(super) fn by_id(&self, id: &str) -> Option<Route> {
-        self.by_id.get_key_value(id).map(|(id, group)| Route::to(id, group))
+    pub(super) fn by_id(&self, id: &str, settings: &Settings) -> Option<Route> {
+        self.by_id.get_key_value(id).map(|(id, late)| Route::to(id, late.group(id, settings)))
     }
 
     /// The group of this name; else the most specific wildcard that matches the name, or the name with its provider
@@ -61,7 +70,10 @@ impl Names {
             let provider = (!self.wildcards.is_empty()).then(|| (settings.provider_of)(model)).flatten()?;
             self.matched(&format!("{provider}/{model}"), model)
         });
-        by_pattern.or_else(|| self.by_target.get_key_value(model).map(|(name, group)| Route::to(name, group)))
+        by_pattern.or_else(|| {
+            let (name, late) = self.by_target.get_key_value(model)?;
+            Some(Route::to(name, late.group(name, settings)))
+        })
     }
 
     /// The most specific wildcard that matches `full`, as the route of `name`.
@@ -71,6 +83,28 @@ impl Names {
             Some(Route { name: name.into(), group: group.clone(), captures })
         })
     }
+}
+
+// === impl Late ===
+
+impl Late {
+    fn group(&self, name: &str, settings: &Settings) -> &Arc<Group> {
+        self.group.get_or_init(|| Group::of(name, self.members.to_vec(), settings))
+    }
+}
+
+/// The members by some name of theirs that is seldom asked for.
+fn late(members: &[Arc<Member>], name: impl Fn(&Deployment) -> &Arc<str>) -> LateGroups {
+    let mut groups = LateGroups::with_capacity(members.len());
+    for member in members {
+        match groups.entry(name(&member.deployment).clone()) {
+            Entry::Occupied(mut late) => late.get_mut().members.push(member.clone()),
+            Entry::Vacant(place) => {
+                place.insert(Late { members: smallvec![member.clone()], group: OnceLock::new() });
+            }
+        }
+    }
+    groups
 }
 
 /// The members by some name of theirs, and the names in the order of their first appearance.
