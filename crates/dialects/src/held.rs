@@ -46,7 +46,8 @@ impl Held {
         let mut whole = std::mem::take(&mut self.head);
         if length > whole.len() {
             whole.reserve_exact(length - whole.len());
-            std::mem::take(&mut self.rest).iter().for_each(|piece| whole.extend_from_slice(piece));
+            // Each is given back as soon as it is copied.
+            std::mem::take(&mut self.rest).into_iter().for_each(|piece| whole.extend_from_slice(&piece));
         }
         whole
     }
