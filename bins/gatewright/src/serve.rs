@@ -177,13 +177,22 @@ pub async fn serve(
     }
     let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
+    stop((mirrors, counters), ledger, telemetry).await;
+    Ok(())
+}
+
+/// Ends what goes on beside the calls: first what is still to be booked, last what tells of it.
+async fn stop(
+    (mirrors, counters): (Mirrors, Arc<Counts>),
+    ledger: LiveLedger,
+    telemetry: gatewright_telemetry::Guard,
+) {
     mirrors.stop().await;
     counters.stop().await;
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
         warn!("the last spans did not reach their receiver in time");
     }
-    Ok(())
 }
 
 /// Takes every configuration that is read again, where it can be put into force. Calls on their way go on as they began.

@@ -93,6 +93,7 @@ async fn what_only_its_deployment_can_serve_is_not_mirrored() {
     Arc::make_mut(&mut call.controls).deployment = Some("a".into());
     world.ask_with(call).await.0.unwrap();
     assert_eq!(asked(&world).await, ["a"]);
+    assert_eq!(world.mirrors.counts(), MirrorCounts::default());
 }
 
 #[tokio::test]
