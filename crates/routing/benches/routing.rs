@@ -1,5 +1,6 @@
 //! What a choice among a thousand deployments costs, and to load ten thousand models: `make bench`.
 #![expect(clippy::print_stdout, reason = "its figures are for people")]
+#![expect(clippy::panic, reason = "a codec that nobody may ask")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to tell")]
 
 use std::hint::black_box;

@@ -64,7 +64,7 @@ impl Average {
 
     /// Whether it must be taken anew from this second on.
     fn is_stale(self, second: u64) -> bool {
-        self.0 != 0 && (self.0 & u64::from(u32::MAX)) <= second
+        (self.0 & u64::from(u32::MAX)) <= second && self.0 != 0
     }
 
     /// Its bits, which compare as it does.
@@ -90,11 +90,15 @@ impl LowestLatency {
             for (nth, average) in
                 averages.iter_mut().enumerate().filter(|(_, average)| average.is_stale(second))
             {
-                *average =
-                    pool.seen(nth).map_or(Average::NONE, |seen| self.renew(seen, stream, pool.fit.at, None));
+                *average = self.renewed(pool, nth, stream);
             }
         }
         averages
+    }
+
+    #[cold]
+    fn renewed(&self, pool: &Pool<'_>, nth: usize, stream: bool) -> Average {
+        pool.seen(nth).map_or(Average::NONE, |seen| self.renew(seen, stream, pool.fit.at, None))
     }
 
     /// Takes an answer in and the average anew.
@@ -122,6 +126,13 @@ impl LowestLatency {
 
 impl Pick for LowestLatency {
     fn pick(&self, call: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
+        if self.0.buffer <= 0.0 {
+            let second = pool.fit.at / 1000;
+            return pool.least(dice, |nth, words| {
+                let average = Average(words.average(call.stream).load(Relaxed));
+                if average.is_stale(second) { self.renewed(pool, nth, call.stream) } else { average }.bits()
+            });
+        }
         let averages = self.averages(pool, call.stream);
         let least = averages.iter().map(|average| average.bits()).min()?;
         let most = at_most(f64::from(f32::from_bits(least)) * (1.0 + self.0.buffer)).to_bits();

@@ -6,7 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fixture::{Loaded, Seeded, call, deployment, with_pool, with_pool_of};
-use crate::{Deployment, Dice, LeastBusy, LowestCost, LowestLatency, Pick, Settings, SimpleShuffle, Table};
+use crate::{
+    Deployment, Dice, LatencySettings, LeastBusy, LowestCost, LowestLatency, Pick, Settings, SimpleShuffle,
+    Table,
+};
 
 /// Rolls every hundredth once, from the lowest up.
 #[derive(Default)]
@@ -126,8 +129,10 @@ fn those_that_are_alike_get_as_much_by_chance() {
     for seed in 1..=3 {
         for resting in [&[][..], &[0, 1, 2]] {
             hold_against_shares(&LowestCost, &[1.0; 8], resting, seed);
-            hold_against_shares(&LowestLatency::default(), &[1.0; 8], resting, seed);
+            let buffered = LowestLatency(LatencySettings { buffer: 0.1, ..LatencySettings::default() });
+            hold_against_shares(&buffered, &[1.0; 8], resting, seed);
         }
+        hold_against_shares(&LowestLatency::default(), &[1.0; 8], &[], seed);
         hold_against_shares(&LeastBusy, &[1.0; 8], &[], seed);
     }
 }
