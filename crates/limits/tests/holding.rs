@@ -206,7 +206,8 @@ fn a_call_that_waited_takes_its_turn_when_it_is_let_in() {
             assert_eq!(seen.0.load(Relaxed), 1);
             async { one(None) }
         });
-        let call = Call { turn: Some(taken.clone()), ..call() };
+        let mut call = call();
+        call.turn = Some(taken.clone());
         let reply = limits.of_deployments().handle(call, &upstream).now_or_never().unwrap();
         assert_eq!((reply.is_ok(), taken.0.load(Relaxed)), (times == 1, times));
     }
