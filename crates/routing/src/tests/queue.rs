@@ -28,7 +28,11 @@ fn refused(seconds: u64) -> Step {
 
 /// One deployment with one slot.
 fn one(queue: Queueing) -> World {
-    World::new(vec![limited("m", "a")], Settings { queue, ..Settings::default() }, [("a", slots(1))])
+    World::new(
+        vec![limited("m", "a")],
+        Settings { queue, num_retries: 0, ..Settings::default() },
+        [("a", slots(1))],
+    )
 }
 
 fn by(id: &str) -> Call {
@@ -166,7 +170,9 @@ async fn a_wait_that_would_be_too_long_is_not_begun() {
         let mut call = by("a");
         // A little more than it waits, so that the answer is in time.
         Arc::make_mut(&mut call.controls).timeout = own.map(|own| Duration::from_millis(own * 1000 + 1));
+        let start = Instant::now();
         let reply = world.send(call).await;
+        assert_eq!(start.elapsed().as_millis(), waited, "{asks}");
         assert_eq!(reply.is_ok(), waited > 0, "{asks}");
         assert_eq!(world.upstream.attempts().last().unwrap().after.as_millis(), waited, "{asks}");
         if let Err(err) = reply {
@@ -246,7 +252,7 @@ async fn a_fallback_is_better_than_a_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_is_no_retry_and_says_nothing_about_the_deployment() {
-    let script = vec![refused(1), refused(1), refused(1), fail(Upstream), Step::Answer];
+    let script = vec![refused(1), refused(1), fail(Upstream), refused(1), Step::Answer];
     let settings = Settings { num_retries: 1, max_attempts: 2, ..Settings::default() };
     let world = World::new(vec![limited("m", "a")], settings, [("a", script)]);
     let mut call = by("a");
@@ -269,14 +275,18 @@ async fn a_wait_is_no_retry_and_says_nothing_about_the_deployment() {
 async fn a_call_does_not_wait_behind_what_is_not_in_its_way() {
     let tags = Some(TagRules { all: false, prefix: String::new() });
     let settings = Settings { checks: Checks { tags, ..Checks::default() }, ..Settings::default() };
-    let tagged = |id: &str| Deployment { tags: vec![id.into()], ..limited("m", id) };
-    let world = World::new(vec![tagged("a"), tagged("b")], settings, [("a", slots(1)), ("b", slots(1))]);
+    let tagged = |id: &str, tags: &[&str]| Deployment {
+        tags: tags.iter().map(|tag| (*tag).into()).collect(),
+        ..limited("m", id)
+    };
+    let list = vec![tagged("a", &["narrow", "wide"]), tagged("b", &["wide"])];
+    let world = World::new(list, settings, [("a", slots(1)), ("b", slots(1))]);
     let tag = |tag: &str| {
         let mut call = by("x");
         Arc::make_mut(&mut call.controls).tags = vec![tag.into()];
         call
     };
-    let sent = [at(&world, 0, tag("a")), at(&world, 1, tag("a")), at(&world, 2, tag("b"))];
+    let sent = [at(&world, 0, tag("narrow")), at(&world, 1, tag("narrow")), at(&world, 2, tag("wide"))];
     assert_eq!(join_all(sent).await, [Ok(300), Ok(600), Ok(302)]);
     leaves_no_trace(&world);
 }
