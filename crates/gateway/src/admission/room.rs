@@ -35,14 +35,16 @@ impl Room {
         u64::from(self.places.load(Ordering::Relaxed))
     }
 
-    /// What a worker's delay says: a fifth fewer than are inside, or a quarter more than there were.
+    /// What a worker's delay says: a fifth fewer than are inside, or half as many where it is twice too long; else a quarter
+    /// more than there were.
     fn felt(&self, delay: Duration, inside: u64, workers: u32) {
         let least = LEAST_A_WORKER.saturating_mul(workers).min(self.most);
         let next = |places: u32| {
             Some(match delay > self.bearable {
                 true => {
                     let taken = u32::try_from(inside).unwrap_or(u32::MAX).min(places);
-                    (taken - taken / 5).max(least)
+                    let fewer = if delay > self.bearable * 2 { taken / 2 } else { taken / 5 };
+                    (taken - fewer).max(least)
                 }
                 false => places.saturating_add(places / 4).saturating_add(1).min(self.most),
             })
@@ -87,8 +89,13 @@ mod tests {
         assert_eq!(felt(BEARABLE, 4000), 4096);
         // From what is inside, however much more there might be; what leaves is not replaced.
         assert_eq!([1000, 1000, 800, 640].map(|inside| felt(BEHIND, inside)), [800, 640, 512, 410]);
-        assert_eq!([300, 100, 10].map(|inside| felt(BEHIND, inside)), [240, 80, 64]);
+        assert_eq!([300, 100].map(|inside| felt(BEHIND, inside)), [240, 80]);
+        assert_eq!(felt(Duration::from_secs(1), 80), 64);
+        assert_eq!(felt(BEARABLE * 40, 64), 64);
         assert_eq!([64, 81, 0].map(|inside| felt(BEARABLE, inside)), [81, 102, 128]);
+        let long = Room::new(4096, BEARABLE);
+        long.felt(BEHIND * 2, 900, 2);
+        assert_eq!(long.places(), 450);
         let rounds = std::iter::repeat_with(|| felt(Duration::ZERO, 0)).take_while(|places| *places < 4096);
         assert!(rounds.count() < 20, "two seconds later all is as before");
     }
