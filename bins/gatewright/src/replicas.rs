@@ -97,8 +97,8 @@ impl Replicas {
         number: u64,
         heard: &mut Heard,
     ) -> Option<Vec<(String, Report)>> {
-        let (report, all) = (self.report(number, Instant::now()), shared.key("replicas"));
-        let key = |replica: &str| shared.key(&format!("replica:{replica}"));
+        let (report, all) = (self.report(number, Instant::now()), shared.key("loads"));
+        let key = |replica: &str| shared.key(&format!("load:{replica}"));
         let others: Vec<String> = heard.others.keys().cloned().collect();
         let mut commands = Pipeline::new();
         let report = serde_json::to_string(&report).ok()?;

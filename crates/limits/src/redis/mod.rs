@@ -135,9 +135,9 @@ impl Shared {
         self.0.link.ask_all(&up, commands).await
     }
 
-    /// The key of something else that replicas share, in the slot of the counts.
+    /// The key of something else that replicas share: in the slot of the counts, and never the key of one.
     pub fn key(&self, name: &str) -> String {
-        format!("{}:{name}", self.0.settings.namespace)
+        format!("{}:beside:{name}", self.0.settings.namespace)
     }
 
     /// This replica's name.
