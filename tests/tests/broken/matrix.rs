@@ -201,7 +201,7 @@ fn gateway(broken: &Upstream, good: &Upstream) -> Gateway {
     }
     list.push_str(&Wire::OpenAi.deployment("good", good, &[]));
     let router = format!(
-        "router_settings: {{num_retries: 0, disable_cooldowns: true, stream_idle_timeout: 3, fallbacks: [{}]}}",
+        "router_settings: {{num_retries: 0, disable_cooldowns: true, retry_billed: true, stream_idle_timeout: 3, fallbacks: [{}]}}",
         fallbacks.join(", ")
     );
     Gateway::start(&format!("{router}\nmodel_list:\n{list}"))
