@@ -15,7 +15,7 @@ const LARGE: u64 = (1 << 30) - 1;
 impl Tally {
     /// Adds to the counts of this period, and answers what they are now.
     pub(crate) fn add(&self, period: u64, (small, large): (u64, u64)) -> (u64, u64) {
-        self.change(period, |counts| (counts.0 + small, counts.1 + large))
+        self.change(period, |counts| (counts.0.saturating_add(small), counts.1.saturating_add(large)))
     }
 
     /// Takes one from the small count of this period, where there is one.
@@ -54,5 +54,18 @@ fn unpack(word: u64, period: u64) -> (u64, u64) {
     match word >> 52 == period & PERIOD {
         true => (word >> 30 & SMALL, word & LARGE),
         false => (0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_for_a_word_is_the_most_it_holds() {
+        let tally = Tally::default();
+        assert_eq!(tally.add(7, (1, u64::MAX)), (1, LARGE));
+        assert_eq!(tally.add(7, (u64::MAX, u64::MAX)), (SMALL, LARGE));
+        assert_eq!(tally.add(8, (1, 2)), (1, 2));
     }
 }
