@@ -3,6 +3,9 @@
 /// What is longer lies in pieces.
 const LARGE: usize = 256 << 10;
 
+/// How large a piece is at least, but for the last: what comes byte by byte would take many times its size.
+const PIECE: usize = 64 * 1024;
+
 /// The largest buffer that is kept from one event to the next.
 const KEPT: usize = 64 * 1024;
 
@@ -11,7 +14,7 @@ const KEPT: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Held {
     head: Vec<u8>,
-    rest: Vec<Box<[u8]>>,
+    rest: Vec<Vec<u8>>,
     length: usize,
 }
 
@@ -35,8 +38,15 @@ impl Held {
         self.length += more.len();
         if self.length <= LARGE {
             self.head.extend_from_slice(more);
-        } else if !more.is_empty() {
-            self.rest.push(more.into());
+            return;
+        }
+        match self.rest.last_mut().filter(|last| more.len() <= last.capacity() - last.len()) {
+            Some(last) => last.extend_from_slice(more),
+            None => {
+                let mut piece = Vec::with_capacity(more.len().max(PIECE));
+                piece.extend_from_slice(more);
+                self.rest.push(piece);
+            }
         }
     }
 
@@ -69,10 +79,11 @@ mod tests {
     fn what_is_held_comes_back_whole_however_long_it_is() {
         let mut held = Held::default();
         for length in [0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE + 7] {
-            for piece in [length.max(1), 64 * 1024, 999_983] {
+            for piece in [length.max(1), 7, 64 * 1024, 999_983] {
                 let wanted: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
                 wanted.chunks(piece).for_each(|piece| held.push(piece));
                 assert_eq!((held.len(), held.is_empty()), (length, length == 0));
+                assert!(held.rest.len() <= length / PIECE + 1, "{length} in pieces of {piece}");
                 let taken = held.take();
                 assert!(taken == wanted, "{length} in pieces of {piece}");
                 held.reuse(taken);

@@ -35,6 +35,8 @@ pub(crate) struct Trip<'a> {
     pub(crate) is_back: bool,
     /// Where it came first, with what it had passed by then, if that was full.
     pub(crate) full: Option<(Route, u32)>,
+    /// The tokens of the call, once they were counted.
+    pub(crate) tokens: Option<u64>,
     /// What it is known again by; `None` where it belongs to no others.
     pub(crate) affinity: Option<u64>,
     /// Asks a model the same as a call, in the background; `None` where nothing is mirrored.
@@ -77,6 +79,7 @@ impl<'a> Trip<'a> {
             waited: Duration::ZERO,
             is_back: false,
             full: None,
+            tokens: None,
             affinity: sticky::key(&call, &table.settings),
             mirror: None,
             home: route.group.clone(),
@@ -106,8 +109,7 @@ impl<'a> Trip<'a> {
             }
             // A fallback group may refuse what the group asked for was ready to take; only the first refusal is final.
             let first = first_error.is_none();
-            let billed = err.is_billed() && !self.table.settings.retry_billed;
-            let refused = billed || (first && self.verdict(&err) == Retry::Never);
+            let refused = self.is_final(&err) || (first && self.verdict(&err) == Retry::Never);
             let result = first_error.get_or_insert(err);
             if refused || self.call.is_none() || kind == ErrorKind::ClientGone {
                 return Err(result.clone());
@@ -151,15 +153,20 @@ impl<'a> Trip<'a> {
     }
 
     /// Whether another attempt may help, seen from here: what a layer below refuses for a limit is one deployment's
-    /// limit, because those of the caller stand above the router; what the gateway itself does not take now, it will not
-    /// take after a short wait; and what a provider bills, it would bill twice.
+    /// limit, because those of the caller stand above the router; and what the gateway itself does not take now, it will
+    /// not take after a short wait.
     pub(crate) fn verdict(&self, err: &Error) -> Retry {
         match err.kind() {
-            _ if err.is_billed() && !self.table.settings.retry_billed => Retry::Never,
+            _ if self.is_final(err) => Retry::Never,
             ErrorKind::LimitReached => Retry::Elsewhere,
             ErrorKind::Unavailable if err.provider().is_none() => Retry::Elsewhere,
             other => other.retry(),
         }
+    }
+
+    /// Whether no attempt follows, here or elsewhere: what a provider bills, another would bill again.
+    pub(crate) fn is_final(&self, err: &Error) -> bool {
+        err.is_billed() && !self.table.settings.retry_billed
     }
 
     /// Notes a step for whoever asked how the call was routed.

@@ -46,9 +46,10 @@ impl<'v, 'a> Visit<'v, 'a> {
     /// Comes to a group with a call, and sees who may serve it.
     pub(crate) async fn begin(trip: &'v mut Trip<'a>, route: &'v Route) -> Result<Self> {
         let leads_on = trip.leads_on(route);
-        let Some(call) = &trip.call else { return Err(broken()) };
-        let list = match trip.table.settings.checks.any() {
-            true => screen(call, route, &trip.table.settings).await?,
+        let Trip { call, tokens, table, .. } = &mut *trip;
+        let Some(call) = call else { return Err(broken()) };
+        let list = match table.settings.checks.any() {
+            true => screen(call, route, &table.settings, tokens).await?,
             false => Shortlist::default(),
         };
         let visit = Self {
@@ -166,7 +167,7 @@ impl<'v, 'a> Visit<'v, 'a> {
 
     /// Whether another attempt may help. An operator who names a number for a kind of failure means it.
     fn verdict(&self, err: &Error) -> Retry {
-        if err.is_billed() && !self.trip.table.settings.retry_billed {
+        if self.trip.is_final(err) {
             return Retry::Never;
         }
         match (self.trip.verdict(err), self.policies().find_map(|policy| policy.stated(err.kind()))) {
@@ -236,8 +237,8 @@ impl<'v, 'a> Visit<'v, 'a> {
     }
 }
 
-/// Whether the gateway itself refused the attempt, for its deployment's limits or for what its provider cannot carry:
-/// nothing was sent, so to go elsewhere multiplies nothing.
+/// Whether the attempt was refused for its deployment's limits or for what its provider cannot carry, nearly always before
+/// anything was sent: it says nothing about what the others are able to do, and each is asked once.
 fn costs_nothing(err: &Error) -> bool {
     matches!(err.kind(), ErrorKind::LimitReached | ErrorKind::Unsupported)
 }

@@ -110,7 +110,7 @@ fn needs(chat: &Chat) -> Abilities {
         .fold(Abilities::NONE, Abilities::and)
         .and(Abilities::TOOLS.when(!chat.tools.is_empty()))
         .and(Abilities::SCHEMA.when(matches!(chat.output, Output::JsonSchema { .. })))
-        .and(Abilities::REASONING.when(chat.reasoning.is_some()))
+        .and(Abilities::REASONING.when(chat.reasoning.as_ref().is_some_and(|reasoning| !reasoning.off)))
 }
 
 fn needed_for(part: &Part) -> Abilities {

@@ -22,6 +22,9 @@ use crate::intake::{self, ClientBody};
 /// left, and what waits must not fill the memory.
 const HELD: usize = 64 << 10;
 
+/// What a piece of a body counts for at least: one that comes byte by byte takes more than its bytes.
+const PIECE: usize = 1 << 10;
+
 /// A body of which something may have been taken already.
 pub(crate) struct BegunBody<B: Body> {
     taken: VecDeque<Result<Frame<Bytes>, B::Error>>,
@@ -108,7 +111,7 @@ impl<B: ClientBody> BegunBody<B> {
             let Poll::Ready(piece) = Pin::new(&mut self.rest).poll_frame(cx) else { return };
             self.ended = !matches!(piece, Some(Ok(_)));
             let data = piece.as_ref().and_then(|piece| piece.as_ref().ok()?.data_ref());
-            self.held += data.map_or(0, Bytes::len);
+            self.held += data.map_or(0, Bytes::len).max(PIECE);
             self.taken.extend(piece);
         }
     }
@@ -290,13 +293,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn little_of_a_body_is_taken_while_its_call_waits_and_all_of_it_comes() {
+        taken_while_it_waits(4096, 16).await;
+        // Byte by byte it would take a hundred times its size.
+        taken_while_it_waits(1, 64).await;
+    }
+
+    async fn taken_while_it_waits(piece: usize, most: u64) {
         let door = door(1, 1);
         let first = come(door.clone(), "a").await.unwrap();
         let pieces = Arc::new(AtomicU64::new(0));
         let count = pieces.clone();
         let body = futures_util::stream::iter(0..100_u8).map(move |n| {
             count.fetch_add(1, Ordering::SeqCst);
-            Ok::<_, Infallible>(Frame::data(Bytes::from(vec![n; 4096])))
+            Ok::<_, Infallible>(Frame::data(Bytes::from(vec![n; piece])))
         });
         let mut body = BegunBody::new(StreamBody::new(body));
         let (caller, headers) = (Caller::new("a"), HeaderMap::new());
@@ -304,11 +313,11 @@ mod tests {
         for _ in 0..3 {
             assert!(waits.as_mut().now_or_never().is_none());
         }
-        assert_eq!(pieces.load(Ordering::SeqCst), 16);
+        assert_eq!(pieces.load(Ordering::SeqCst), most);
         drop(first);
         let place = waits.await.unwrap();
         let whole = body.collect().await.unwrap().to_bytes();
-        let want: Vec<u8> = (0..100_u8).flat_map(|n| vec![n; 4096]).collect();
+        let want: Vec<u8> = (0..100_u8).flat_map(|n| vec![n; piece]).collect();
         assert!(whole == want, "{} bytes", whole.len());
         drop(place);
     }

@@ -46,15 +46,22 @@ struct Screening<'a> {
     call: &'a Call,
     route: &'a Route,
     settings: &'a Settings,
+    /// The call's tokens, once somebody has counted them: at whatever group, they are the same.
+    tokens: &'a mut Option<u64>,
     list: Shortlist,
 }
 
 /// Answers who is left; an error where nobody is.
-pub(crate) async fn screen(call: &Call, route: &Route, settings: &Settings) -> Result<Shortlist> {
+pub(crate) async fn screen(
+    call: &Call,
+    route: &Route,
+    settings: &Settings,
+    tokens: &mut Option<u64>,
+) -> Result<Shortlist> {
     let explained = call.decisions.is_some();
     let list = Shortlist::all(route.group.members.len(), explained);
     let checks = &settings.checks;
-    let mut screening = Screening { call, route, settings, list };
+    let mut screening = Screening { call, route, settings, tokens, list };
     if checks.health {
         screening.drop_sick();
     }

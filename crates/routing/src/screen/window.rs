@@ -9,10 +9,11 @@ pub(super) async fn check(screening: &mut Screening<'_>) -> Result<()> {
     let windows = || screening.members().filter_map(|member| screening.model(member).max_input);
     let (Some(smallest), Some(largest)) = (windows().min(), windows().max()) else { return Ok(()) };
     let (call, know) = (screening.call, &screening.settings.know);
-    if know.estimate(call) <= smallest {
-        return Ok(());
-    }
-    let tokens = know.count(call).await;
+    let tokens = match *screening.tokens {
+        Some(tokens) => tokens,
+        None if know.estimate(call) <= smallest => return Ok(()),
+        None => *screening.tokens.insert(know.count(call).await),
+    };
     let fits = |window: u64| tokens <= window;
     screening.retain(
         "context window",
