@@ -22,6 +22,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("limits", &["core"]),
     ("spend", &["core"]),
     ("auth", &["core"]),
+    ("cache", &["core", "dialects", "transport"]),
+    ("sinks", &["core", "dialects", "transport"]),
+    ("alerts", &["core", "transport"]),
     // L3: the database, which answers what the policies ask of it.
     ("store", &["core", "spend", "limits", "auth"]),
     // L4: what listens. It asks auth at the door and takes the stack as a service, so it knows no other policy.
@@ -46,6 +49,9 @@ const EVERYTHING: &[&str] = &[
     "limits",
     "spend",
     "auth",
+    "cache",
+    "sinks",
+    "alerts",
     "store",
     "gateway",
     "admin",

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use gatewright_core::{Allowance, Budget, Caller, Error, ErrorKind, KeyStanding, Money, Result, Tab};
+use gatewright_core::{Allowance, Budget, Caller, Error, ErrorKind, KeyStanding, Money, Names, Result, Tab};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -113,6 +113,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
     let id = |record: &Option<Record>| record.as_ref().map(|record| record.id.clone());
     Caller {
         name: text(&key.fields, "key_name").unwrap_or_default().into(),
+        known_as: Arc::new(names(holder)),
         models: models(holder),
         aliases: aliases(holder),
         team: id(&holder.team),
@@ -126,6 +127,17 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         allowances: allowances(holder, now),
         key: standing(key, now),
         ..Caller::new(key.id.clone())
+    }
+}
+
+fn names(holder: &Holder) -> Names {
+    let said = |record: &Option<Record>, field: &str| text(&record.as_ref()?.fields, field).map(Arc::from);
+    Names {
+        key: text(&holder.key.fields, "key_alias").map(Arc::from),
+        team: said(&holder.team, "team_alias"),
+        organization: said(&holder.organization, "organization_alias"),
+        project: said(&holder.project, "project_alias"),
+        email: said(&holder.user, "user_email"),
     }
 }
 

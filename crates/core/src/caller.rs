@@ -12,6 +12,8 @@ pub struct Caller {
     pub id: Arc<str>,
     /// What people are shown of the key (`sk-...1tsQ`); empty where there is none.
     pub name: Arc<str>,
+    /// What people call it and what it belongs to.
+    pub known_as: Arc<Names>,
     /// May use everything.
     pub admin: bool,
     /// Lists of model names, patterns (`openai/*`) and access groups, of the key, its team and so on: each of them must
@@ -41,6 +43,21 @@ pub struct Caller {
     pub allowances: Vec<Allowance>,
     /// Where it stands with its virtual key; nothing where it has none.
     pub key: Option<Arc<KeyStanding>>,
+}
+
+/// What people call a caller and what it belongs to. It is shown, and decides nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The key's alias.
+    pub key: Option<Arc<str>>,
+    /// The team's alias.
+    pub team: Option<Arc<str>>,
+    /// The organization's alias.
+    pub organization: Option<Arc<str>>,
+    /// The project's alias.
+    pub project: Option<Arc<str>>,
+    /// The user's e-mail address.
+    pub email: Option<Arc<str>>,
 }
 
 /// What every answer tells the holder of a virtual key of it.
@@ -107,6 +124,7 @@ impl Caller {
         Self {
             id: id.into(),
             name: Arc::default(),
+            known_as: Arc::default(),
             admin: false,
             models: Vec::new(),
             aliases: Vec::new(),

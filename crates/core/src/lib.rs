@@ -10,7 +10,7 @@ mod call;
 pub use call::{Call, Controls, FieldWishes, Operation, Origin, Target, Turn};
 
 mod caller;
-pub use caller::{Allowance, Budget, Caller, KeyStanding};
+pub use caller::{Allowance, Budget, Caller, KeyStanding, Names};
 
 pub mod body;
 pub use body::{Body, Form, FormField, Json, JsonLimits};
@@ -22,7 +22,7 @@ mod facts;
 pub use facts::{Notes, ReplyFacts};
 
 mod reply;
-pub use reply::{Frame, Head, Reply, ServedBy};
+pub use reply::{Cached, Frame, Head, Reply, ServedBy};
 
 pub mod frames;
 pub use frames::Frames;

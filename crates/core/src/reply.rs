@@ -40,12 +40,27 @@ pub struct Head {
     pub waited: Duration,
     /// What it cost, where that is known before the first byte.
     pub cost: Option<Money>,
+    /// What the cache says of it; nothing where no cache was asked.
+    pub cached: Option<Arc<Cached>>,
     /// Whether the answer is the upstream's own, only edited: what it says of the upstream's state holds there.
     pub relayed: bool,
     /// What the upstream's dialect could not carry.
     pub dropped: Vec<Cow<'static, str>>,
     /// What the upstream says about its answer, as far as it has come; only where somebody asks.
     pub notes: Option<Notes>,
+}
+
+/// What the cache says of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cached {
+    /// Names what is kept.
+    pub key: Arc<str>,
+    /// Whether the answer was kept there; else it came from an upstream, and may be kept now.
+    pub hit: bool,
+    /// How alike the questions are, from 0 to 1, where answers to similar ones count too.
+    pub similarity: Option<f32>,
+    /// What the answer cost when it was made, and costs nobody now.
+    pub saved: Option<Money>,
 }
 
 /// The deployment that answered.
