@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,9 +23,13 @@ use tracing::{debug, warn};
 use crate::closing::{HANDSHAKES, close_to_newcomers};
 use crate::connection::{BusyBody, Deadlines, Guarded, Phase};
 use crate::gateway::Front;
+use crate::probe::{self, Lookout};
 use crate::pump::pumped;
 use crate::workers::Spread;
 use crate::{Settings, Workers, cors};
+
+#[cfg(test)]
+mod tests;
 
 /// How long a connection that has not said anything yet may still begin, once the gateway stops.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -40,7 +44,8 @@ pub(crate) async fn serve<S: CallService>(
     let stopping = CancellationToken::new();
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let (grace, builder) = (settings.grace, connection_builder(&settings, &workers));
-    let begin = |(stream, peer): (std::net::TcpStream, Peer), place: Option<OwnedSemaphorePermit>| {
+    let lookout = Lookout::new();
+    let begin = |(stream, peer): (TcpStream, Peer), place| {
         let visit = Visit {
             front: front.clone(),
             settings: settings.clone(),
@@ -48,16 +53,17 @@ pub(crate) async fn serve<S: CallService>(
             builder: builder.clone(),
             stopping: stopping.clone(),
         };
-        let seat = workers.seat();
-        let runtime = seat.runtime().clone();
-        let visited = async move {
-            match TcpStream::from_std(stream) {
-                Ok(stream) => visit.serve(stream, peer).await,
-                Err(err) => warn!(%err, "cannot serve a connection"),
-            }
-            drop((place, seat));
-        };
-        tasks.spawn_on(visited, &runtime);
+        let (workers, room) = (workers.clone(), lookout.room());
+        match room {
+            None => visit.by_worker(stream, peer, (&workers, place)),
+            Some(room) => drop(tasks.spawn(async move {
+                match probe::is_first(&stream).await {
+                    true => visit.once().serve(stream, peer).await,
+                    false => visit.by_worker(stream, peer, (&workers, place)),
+                }
+                drop(room);
+            })),
+        }
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -95,6 +101,27 @@ struct Visit<S> {
 }
 
 impl<S: CallService> Visit<S> {
+    /// Gives the connection to a worker, with its place among all.
+    fn by_worker<P: Send + 'static>(self, stream: TcpStream, peer: Peer, (workers, place): (&Workers, P)) {
+        let (tasks, seat) = (self.tasks.clone(), workers.seat());
+        let runtime = seat.runtime().clone();
+        let stream = stream.into_std();
+        let visited = async move {
+            match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => self.serve(stream, peer).await,
+                Err(err) => warn!(%err, "cannot serve a connection"),
+            }
+            drop((place, seat));
+        };
+        tasks.spawn_on(visited, &runtime);
+    }
+
+    /// For one request only: who asks for something else next comes again, and to a worker.
+    fn once(mut self) -> Self {
+        self.builder.http1().keep_alive(false);
+        self
+    }
+
     async fn serve(self, stream: TcpStream, peer: Peer) {
         let Self { front, settings, tasks, builder, stopping } = self;
         // hyper closes a connection that is to end before its first byte was read, whatever is on its way.
@@ -189,7 +216,7 @@ async fn speaks(stream: &TcpStream, patience: Duration, stopping: &CancellationT
 }
 
 /// Connections that nobody has accepted yet. The listener ends with that.
-fn waiting(listener: TcpListener) -> Vec<(std::net::TcpStream, Peer)> {
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, Peer)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let mut accepted = Vec::new();
     while let Ok(next) = listener.accept() {
@@ -198,23 +225,21 @@ fn waiting(listener: TcpListener) -> Vec<(std::net::TcpStream, Peer)> {
     drop(listener);
     let served = |(stream, address): (std::net::TcpStream, SocketAddr)| {
         stream.set_nonblocking(true).ok()?;
-        Some(begun(stream, address))
+        Some(begun(TcpStream::from_std(stream).ok()?, address))
     };
     accepted.into_iter().filter_map(served).collect()
 }
 
-fn begun(stream: std::net::TcpStream, address: SocketAddr) -> (std::net::TcpStream, Peer) {
+fn begun(stream: TcpStream, address: SocketAddr) -> (TcpStream, Peer) {
     let _ = stream.set_nodelay(true);
     (stream, Peer(address.ip().to_canonical()))
 }
 
-/// The next connection, known to no runtime yet. Errors of `accept` belong to one connection or pass by themselves (no
-/// descriptors left).
-async fn accepted(listener: &TcpListener) -> (std::net::TcpStream, Peer) {
+/// The next connection. Errors of `accept` belong to one connection or pass by themselves (no descriptors left).
+async fn accepted(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
-        let accepted = listener.accept().await;
-        match accepted.and_then(|(stream, address)| Ok(begun(stream.into_std()?, address))) {
-            Ok(begun) => return begun,
+        match listener.accept().await {
+            Ok((stream, address)) => return begun(stream, address),
             Err(err) => {
                 warn!(%err, "cannot accept a connection");
                 sleep(Duration::from_millis(50)).await;

@@ -11,6 +11,7 @@ mod workers;
 pub use workers::{WorkerThreads, Workers};
 
 mod accept;
+mod probe;
 
 mod closing;
 
