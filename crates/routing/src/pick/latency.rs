@@ -1,5 +1,6 @@
 //! The one that answered fastest lately.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ pub(crate) struct Latencies {
     streams: Vec<(f64, u64)>,
 }
 
-/// An average that is there for all to read, and the second from which it must be taken anew; zero where there is none.
+/// An average that is there for all to read; zero where there is none. Below it stands the second from which it must be taken
+/// anew, turned over: so what is not there is never stale, and one comparison tells.
 #[derive(Clone, Copy)]
 struct Average(u64);
 
@@ -52,19 +54,20 @@ impl Default for LatencySettings {
 
 impl Average {
     /// Of one that may not be chosen; larger than any other.
-    const NONE: Self = Self(u64::MAX);
+    const NONE: Self = Self((u32::MAX as u64) << 32);
 
     #[expect(
         clippy::cast_possible_truncation,
         reason = "an average need not be exact, and no gateway runs for a century"
     )]
     fn new(seconds: f64, stale_at: u64) -> Self {
-        Self(u64::from((seconds as f32).to_bits()) << 32 | u64::from((stale_at / 1000) as u32))
+        Self(u64::from((seconds as f32).to_bits()) << 32 | u64::from(!((stale_at / 1000) as u32)))
     }
 
-    /// Whether it must be taken anew from this second on.
-    fn is_stale(self, second: u64) -> bool {
-        (self.0 & u64::from(u32::MAX)) <= second && self.0 != 0
+    /// Whether it must be taken anew at this time, in milliseconds.
+    #[expect(clippy::cast_possible_truncation, reason = "no gateway runs for a century")]
+    fn is_stale(self, at: u64) -> bool {
+        self.0 as u32 >= !((at / 1000) as u32)
     }
 
     /// Its bits, which compare as it does.
@@ -78,7 +81,7 @@ impl Average {
 impl LowestLatency {
     /// The averages of all that are fit, at their places. One without a fresh answer has none, which is zero.
     fn averages(&self, pool: &Pool<'_>, stream: bool) -> Vec<Average> {
-        let second = pool.fit.at / 1000;
+        let at = pool.fit.at;
         let mut averages = vec![Average::NONE; pool.len()];
         pool.each_fit_of(0..pool.len(), &mut |nth, words: Words<'_>| {
             if let Some(place) = averages.get_mut(nth) {
@@ -86,14 +89,29 @@ impl LowestLatency {
             }
         });
         // Without a way out of it: a thousand are looked at as soon as one.
-        if averages.iter().fold(false, |stale, average| stale | average.is_stale(second)) {
-            for (nth, average) in
-                averages.iter_mut().enumerate().filter(|(_, average)| average.is_stale(second))
+        if averages.iter().fold(false, |stale, average| stale | average.is_stale(at)) {
+            for (nth, average) in averages.iter_mut().enumerate().filter(|(_, average)| average.is_stale(at))
             {
                 *average = self.renewed(pool, nth, stream);
             }
         }
         averages
+    }
+
+    /// The fit one with the least average. Made for streams and for whole answers, so that a thousand are not asked which.
+    #[inline(always)]
+    fn fastest<'p>(
+        &self,
+        pool: &Pool<'p>,
+        dice: &dyn Dice,
+        stream: bool,
+        of: impl Fn(Words<'p>) -> &'p AtomicU64,
+    ) -> Option<usize> {
+        let at = pool.fit.at;
+        pool.least(dice, |nth, words| {
+            let average = Average(of(words).load(Relaxed));
+            if average.is_stale(at) { self.renewed(pool, nth, stream) } else { average }.bits()
+        })
     }
 
     #[cold]
@@ -127,11 +145,10 @@ impl LowestLatency {
 impl Pick for LowestLatency {
     fn pick(&self, call: &Call, pool: &Pool<'_>, dice: &dyn Dice) -> Option<usize> {
         if self.0.buffer <= 0.0 {
-            let second = pool.fit.at / 1000;
-            return pool.least(dice, |nth, words| {
-                let average = Average(words.average(call.stream).load(Relaxed));
-                if average.is_stale(second) { self.renewed(pool, nth, call.stream) } else { average }.bits()
-            });
+            return match call.stream {
+                true => self.fastest(pool, dice, true, |words| words.average(true)),
+                false => self.fastest(pool, dice, false, |words| words.average(false)),
+            };
         }
         let averages = self.averages(pool, call.stream);
         let least = averages.iter().map(|average| average.bits()).min()?;

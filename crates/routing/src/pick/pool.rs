@@ -175,7 +175,7 @@ impl<'a> Pool<'a> {
     pub(super) fn least<K: PartialOrd>(
         &self,
         dice: &dyn Dice,
-        of: impl Fn(usize, Words<'_>) -> K,
+        of: impl Fn(usize, Words<'a>) -> K,
     ) -> Option<usize> {
         let mut best: Option<(usize, K)> = None;
         self.each_fit(one_of(self.len(), dice), |nth, words| {
@@ -189,17 +189,18 @@ impl<'a> Pool<'a> {
 
     /// Shows all that are fit, from this place on and then from the first one.
     #[inline]
-    pub(super) fn each_fit(&self, start: usize, mut show: impl FnMut(usize, Words<'_>)) {
+    pub(super) fn each_fit(&self, start: usize, mut show: impl FnMut(usize, Words<'a>)) {
         self.each_fit_of(start..self.len(), &mut show);
         self.each_fit_of(0..start, &mut show);
     }
 
     /// The same of these places. Made anew for everyone who asks: what is shown a thousand times must not be called.
     #[inline(always)]
-    pub(super) fn each_fit_of(&self, places: Range<usize>, show: &mut impl FnMut(usize, Words<'_>)) {
+    pub(super) fn each_fit_of(&self, places: Range<usize>, show: &mut impl FnMut(usize, Words<'a>)) {
         let Fit { list, tried, at, resting, .. } = self.fit;
         let nobody_is_out = list.is_whole() && tried.is_empty();
-        for run in &self.tier.runs {
+        let tier: &'a Tier = self.tier;
+        for run in &tier.runs {
             let from = run.places.start.max(places.start);
             for nth in from..run.places.end.min(places.end) {
                 let words = run.first.block.words(run.first.at + (nth - run.places.start));
