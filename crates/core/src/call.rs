@@ -99,6 +99,8 @@ pub enum Operation {
 pub struct Controls {
     /// Groups to try when this one fails, before the configured ones.
     pub fallbacks: Vec<Arc<str>>,
+    /// Where to go after some kinds of failure, in place of what is configured for them.
+    pub detours: Vec<Detour>,
     /// No fallbacks at all, configured ones included.
     pub disable_fallbacks: bool,
     /// Attempts after the first at one group.
@@ -127,6 +129,17 @@ pub struct Controls {
     pub deployment: Option<Arc<str>>,
     /// What becomes of the request's fields.
     pub fields: FieldWishes,
+}
+
+/// Where a call goes when a group fails in this way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detour {
+    /// How it failed.
+    pub kind: ErrorKind,
+    /// The group; `*` is any.
+    pub group: Arc<str>,
+    /// The groups to try, in this order.
+    pub fallbacks: Vec<Arc<str>>,
 }
 
 /// What a client asks to become of its request's fields, whatever the deployment says.

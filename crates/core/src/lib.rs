@@ -7,13 +7,16 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Shared, Tower, layer};
 
 mod call;
-pub use call::{Call, Controls, FieldWishes, Operation, Origin, Target, Turn};
+pub use call::{Call, Controls, Detour, FieldWishes, Operation, Origin, Target, Turn};
 
 mod caller;
 pub use caller::{Allowance, Budget, Caller, KeyStanding, Names};
 
 pub mod body;
 pub use body::{Body, Form, FormField, Json, JsonLimits};
+
+mod line;
+pub use line::{Line, Spot, Tenant};
 
 mod decisions;
 pub use decisions::{Decision, Decisions};

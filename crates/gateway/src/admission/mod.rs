@@ -3,7 +3,6 @@
 //! How many are inside and how many wait is one number, so that a free door costs a step and nobody can miss the place that
 //! another one leaves. What waits stands in lines behind a lock, which only a full door is locked with.
 
-mod lines;
 mod room;
 pub(crate) use room::look_after;
 mod waiting;
@@ -13,8 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gatewright_core::{Caller, Error, ErrorKind};
-use lines::{Joined, Lines};
+use gatewright_core::{Error, ErrorKind, Line, Spot, Tenant};
 use room::Room;
 use tokio::sync::oneshot;
 
@@ -50,20 +48,15 @@ pub struct DoorFigures {
     pub late: u64,
 }
 
-/// Whose calls share a line.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Tenant {
-    Team(Arc<str>),
-    Key(Arc<str>),
-}
-
 /// What every call comes through.
 pub(crate) struct Door {
     patience: Duration,
     room: Room,
     /// Calls inside in the lower half, those that wait in the upper.
     state: AtomicU64,
-    lines: Mutex<Lines<oneshot::Sender<Place>>>,
+    /// How many may wait.
+    most: usize,
+    line: Mutex<Line<oneshot::Sender<Place>>>,
     counts: Counts,
 }
 
@@ -109,24 +102,14 @@ impl Default for Admission {
     }
 }
 
-// === impl Tenant ===
-
-impl Tenant {
-    fn of(caller: &Caller) -> Self {
-        match &caller.team {
-            Some(team) => Self::Team(team.clone()),
-            None => Self::Key(caller.id.clone()),
-        }
-    }
-}
-
 // === impl Door ===
 
 impl Door {
     pub(crate) fn new(settings: Admission) -> Self {
-        let lines = Mutex::new(Lines::new(settings.waiting));
         let room = Room::new(settings.calls, settings.bearable);
-        Self { patience: settings.patience, room, state: AtomicU64::new(0), lines, counts: Counts::default() }
+        let (patience, most) = (settings.patience, settings.waiting);
+        let (state, line, counts) = Default::default();
+        Self { patience, room, state, most, line, counts }
     }
 
     pub(crate) fn figures(&self) -> DoorFigures {
@@ -149,27 +132,25 @@ impl Door {
     }
 
     /// Stands in line, and lets in whoever is to come in.
-    fn join(self: &Arc<Self>, tenant: &Tenant, call: oneshot::Sender<Place>) -> Result<u64, Refusal> {
-        let (number, displaced) = {
-            let mut lines = self.lines();
-            match lines.join(tenant, call) {
-                Joined::Full => return Err(Refusal::Full),
-                Joined::InsteadOf(displaced, number) => (number, Some(displaced)),
-                Joined::Waits(number) => {
-                    self.state.fetch_add(WAITING, Ordering::AcqRel);
-                    (number, None)
-                }
+    fn join(self: &Arc<Self>, tenant: Tenant, call: oneshot::Sender<Place>) -> Result<Spot, Refusal> {
+        let (spot, displaced) = {
+            let mut line = self.line();
+            // All are alike here: no body was read that says which is more urgent.
+            let joined = line.join((0, tenant), self.most, call).ok_or(Refusal::Full)?;
+            if joined.1.is_none() {
+                self.state.fetch_add(WAITING, Ordering::AcqRel);
             }
+            joined
         };
         drop(displaced);
         self.let_in();
-        Ok(number)
+        Ok(spot)
     }
 
     /// Stands in line no longer, if it still does.
-    fn leave(&self, tenant: &Tenant, number: u64) {
-        let mut lines = self.lines();
-        if lines.leave(tenant, number).is_some() {
+    fn leave(&self, spot: &Spot) {
+        let mut line = self.line();
+        if line.leave(spot, false).is_some() {
             self.state.fetch_sub(WAITING, Ordering::AcqRel);
         }
     }
@@ -183,14 +164,14 @@ impl Door {
     }
 
     fn next(self: &Arc<Self>) -> Option<(oneshot::Sender<Place>, Place)> {
-        let mut lines = self.lines();
-        if lines.is_empty() {
+        let mut line = self.line();
+        if line.is_empty() {
             return None;
         }
         let places = self.room.places();
         let place = self.step(|state| (inside(state) < places).then_some(state + 1 - WAITING))?;
         // Its place in the line is given up above, under the same lock.
-        lines.serve().map(|call| (call, place))
+        line.serve().map(|call| (call, place))
     }
 
     fn step(self: &Arc<Self>, next: impl Fn(u64) -> Option<u64>) -> Option<Place> {
@@ -208,8 +189,8 @@ impl Door {
         Error::new(ErrorKind::Unavailable, words).with_retry_after(RETRY_AFTER)
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines<oneshot::Sender<Place>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self) -> MutexGuard<'_, Line<oneshot::Sender<Place>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

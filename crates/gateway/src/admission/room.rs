@@ -69,12 +69,13 @@ pub(crate) async fn look_after(door: Arc<Door>, workers: u32) {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_core::Tenant;
     use tokio::sync::oneshot;
     use tokio::task::yield_now;
     use tokio::time::advance;
 
     use super::*;
-    use crate::admission::{Admission, Tenant};
+    use crate::admission::Admission;
 
     const BEARABLE: Duration = Duration::from_millis(20);
     const BEHIND: Duration = Duration::from_millis(21);
@@ -118,7 +119,7 @@ mod tests {
                 yield_now().await;
             }
             let (call, place) = oneshot::channel();
-            door.join(&Tenant::Key("a".into()), call).unwrap();
+            door.join(Tenant::Key("a".into()), call).unwrap();
             inside.truncate(90);
             assert_eq!((door.figures().places, door.figures().waiting), (80, 1));
             drop(place.await.unwrap());

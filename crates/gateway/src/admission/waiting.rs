@@ -8,14 +8,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use gatewright_core::{Caller, Result};
+use gatewright_core::{Caller, Result, Spot, Tenant};
 use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::{Body, Frame};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Door, Place, Refusal, Tenant};
+use super::{Door, Place, Refusal};
 use crate::intake::{self, ClientBody};
 
 /// How much of a body is taken while its call waits. A connection whose body nobody takes does not tell that its client
@@ -36,8 +36,7 @@ pub(crate) struct BegunBody<B: Body> {
 /// A place in a line, given up when dropped.
 struct Waiting<'a> {
     door: &'a Door,
-    tenant: &'a Tenant,
-    number: u64,
+    spot: Spot,
 }
 
 /// Takes a call in. One that is refused has its body read to the end where that is soon, so that the answer reaches its client
@@ -53,7 +52,7 @@ pub(crate) async fn enter<B: ClientBody>(
     }
     // In a box: hardly any call comes here.
     Box::pin(async {
-        match wait(door, &Tenant::of(caller), body).await {
+        match wait(door, Tenant::of(caller), body).await {
             Ok(place) => Ok(place),
             Err(refusal) => {
                 // A client that asks before it sends is told before it has sent.
@@ -69,12 +68,11 @@ pub(crate) async fn enter<B: ClientBody>(
 
 async fn wait<B: ClientBody>(
     door: &Arc<Door>,
-    tenant: &Tenant,
+    tenant: Tenant,
     body: &mut BegunBody<B>,
 ) -> Result<Place, Refusal> {
     let (call, place) = oneshot::channel();
-    let number = door.join(tenant, call)?;
-    let _waiting = Waiting { door, tenant, number };
+    let _waiting = Waiting { door, spot: door.join(tenant, call)? };
     let mut place = pin!(timeout(door.patience, place));
     let came = poll_fn(|cx| {
         body.take_some(cx);
@@ -94,7 +92,7 @@ async fn wait<B: ClientBody>(
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.door.leave(self.tenant, self.number);
+        self.door.leave(&self.spot);
     }
 }
 

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use gatewright_core::{Error, Turn};
+use gatewright_core::{Error, Line, Spot, Tenant, Turn};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::Tenant;
-use super::line::{Line, Spot};
 use crate::Seen;
 
 /// The lines that stand at one deployment. Calls that other deployments may serve stand in another line, so that none
@@ -136,7 +134,7 @@ impl Place {
             return;
         }
         lines.waiting.fetch_sub(1, Relaxed);
-        if let Some((_, bell)) = line.head().filter(|_| was_first) {
+        if let Some(bell) = line.head().filter(|_| was_first) {
             bell.notify_one();
         }
         if line.is_empty() {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::{Decision, Error, Result, Turn};
+use gatewright_core::{Decision, Error, Result, Tenant, Turn};
 use tokio::time::{Instant, timeout_at};
 
 use super::Visit;
 use crate::Seen;
-use crate::queue::{Listening, Place, Standing, Tenant};
+use crate::queue::{Listening, Place, Standing};
 use crate::table::Member;
 
 /// The least time until a refused attempt is made again for its time alone.

@@ -1,12 +1,8 @@
 //! What holds for a line whatever comes and goes.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
-use super::Tenant;
-use super::line::{Line, Spot};
+use super::*;
 
 /// What happens to a line.
 #[derive(Clone, Debug)]
@@ -47,7 +43,7 @@ impl Model {
             Event::Leaves(nth) if !self.waiting.is_empty() => {
                 let one = self.waiting.remove(nth % self.waiting.len());
                 assert_eq!(self.line.leave(&one.spot, false), Some(one.number));
-                assert!(!self.line.has(&one.spot), "who left is gone");
+                assert_eq!(self.line.leave(&one.spot, false), None, "who left is gone");
             }
             Event::Leaves(_) => {}
         }
@@ -60,7 +56,7 @@ impl Model {
         self.came += 1;
         let last = self.waiting.iter().map(|one| one.of.0).max();
         let full = self.waiting.len() == self.length;
-        let who = (of.0, Tenant::Team(Arc::from(of.1.to_string())));
+        let who = (of.0, tenant(&of.1.to_string()));
         let Some((spot, yielded)) = self.line.join(who, self.length, self.came) else {
             assert!(full && last <= Some(of.0), "there was room");
             let most = (0..4).map(|tenant| self.count((of.0, tenant))).max();
@@ -79,7 +75,7 @@ impl Model {
     }
 
     fn served(&mut self) {
-        let Some(number) = self.line.head().map(|(_, number)| *number) else { return };
+        let Some(number) = self.line.head().copied() else { return assert!(self.waiting.is_empty()) };
         let at = self.waiting.iter().position(|one| one.number == number).unwrap();
         let (priority, tenant) = self.waiting[at].of;
         assert!(self.waiting.iter().all(|one| one.of.0 >= priority), "lower numbers are first");
@@ -92,7 +88,9 @@ impl Model {
             }
         }
         let one = self.waiting.remove(at);
-        assert_eq!(self.line.leave(&one.spot, true), Some(number));
+        assert!(self.line.is_head(&one.spot));
+        let served = if number % 2 == 0 { self.line.serve() } else { self.line.leave(&one.spot, true) };
+        assert_eq!(served, Some(number));
     }
 
     fn of(&self, of: (i64, u8)) -> impl Iterator<Item = &One> {
@@ -102,6 +100,50 @@ impl Model {
     fn count(&self, of: (i64, u8)) -> usize {
         self.of(of).count()
     }
+}
+
+fn tenant(name: &str) -> Tenant {
+    Tenant::Team(name.into())
+}
+
+#[test]
+fn tenants_take_turns_and_their_calls_keep_their_order() {
+    let mut line = Line::default();
+    for call in ["a1", "a2", "a3", "a4", "b1", "a5", "c1", "b2"] {
+        line.join((0, tenant(&call[..1])), 100, call);
+    }
+    let served: Vec<_> = std::iter::from_fn(|| line.serve()).collect();
+    assert_eq!(served, ["a1", "b1", "c1", "a2", "b2", "a3", "a4", "a5"]);
+    assert!(line.is_empty());
+}
+
+#[test]
+fn a_full_line_drops_the_newest_call_of_whoever_has_most() {
+    let mut line = Line::default();
+    let mut join = |call: &'static str| match line.join((0, tenant(&call[..1])), 4, call) {
+        Some((_, None)) => "waits",
+        Some((_, Some(other))) => other,
+        None => "full",
+    };
+    for (call, came) in [
+        ("a1", "waits"),
+        ("a2", "waits"),
+        ("a3", "waits"),
+        ("a4", "waits"),
+        ("a5", "full"),
+        ("b1", "a4"),
+        // Two against two is fair already, and a swap would only cost somebody a wait.
+        ("b2", "a3"),
+        ("b3", "full"),
+        ("a6", "full"),
+        ("c1", "b2"),
+        ("d1", "a2"),
+        ("e1", "full"),
+    ] {
+        assert_eq!(join(call), came, "{call}");
+    }
+    let served: Vec<_> = std::iter::from_fn(|| line.serve()).collect();
+    assert_eq!(served, ["a1", "b1", "c1", "d1"]);
 }
 
 fn event() -> impl Strategy<Value = Event> {
