@@ -138,3 +138,20 @@ impl Usage {
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_providers_count_each_in_its_own_way_is_summed_in_one() {
+        let with = Usage { input: 100, output: 7, cache_read: 60, cache_in_input: true, ..Usage::default() };
+        let beside = Usage { input: 40, output: 5, cache_read: 20, cache_write_5m: 3, ..Usage::default() };
+        for sum in [with.plus(&beside), beside.plus(&with)] {
+            assert_eq!((sum.total_input(), sum.output, sum.cache_read), (163, 12, 80));
+            assert_eq!((sum.uncached_input(), sum.cache_write()), (80, 3));
+        }
+        assert_eq!(beside.plus(&beside).total_input(), 126);
+        assert_eq!(Usage::default().plus(&with).total_input(), 100);
+    }
+}

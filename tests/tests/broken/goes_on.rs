@@ -128,6 +128,24 @@ fn gateway(broken: &Upstream, good: &Upstream) -> Gateway {
     ))
 }
 
+/// Does something with each, many at the same time.
+fn at_once<C: Copy + Sync, T: Send>(cases: &[C], run: impl Fn(usize, C) -> T + Sync) -> Vec<(usize, T)> {
+    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(number) else { return };
+                    let outcome = run(number, *case);
+                    outcomes.lock().unwrap().push((number, outcome));
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
 /// Whether a question has these words in it, behind its own.
 fn asks_with(seen: &Seen, said: &str) -> bool {
     String::from_utf8_lossy(&seen.body).contains(said.trim_end())
@@ -145,19 +163,7 @@ fn whatever_breaks_off_goes_on_as_one_answer_in_the_clients_dialect() {
     });
     good.choose(|_| Some(Script::says(Said::text(["and ", "so ", "on"]))));
     let client = Client::of(&gateway);
-    let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..CALLERS {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = cases.get(number) else { return };
-                    let outcome = case.run(number, &client);
-                    outcomes.lock().unwrap().push((number, outcome));
-                }
-            });
-        }
-    });
+    let outcomes = at_once(&cases, |number, case| case.run(number, &client));
     let ended = |all: &[Entry]| all.iter().all(|entry| entry.ending() != "running");
     let entries = gateway.journal_when("all ended", ended);
     let mut by_customer: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
@@ -167,7 +173,7 @@ fn whatever_breaks_off_goes_on_as_one_answer_in_the_clients_dialect() {
     let asked: BTreeMap<usize, Seen> =
         good.seen().into_iter().filter_map(|seen| Some((number(&seen)?, seen))).collect();
     let mut faults = Vec::new();
-    for (nth, outcome) in outcomes.into_inner().unwrap() {
+    for (nth, outcome) in outcomes {
         let case = cases[nth];
         let booked = by_customer.get(&*format!("case-{nth}")).map(Vec::as_slice).unwrap_or_default();
         let booked = case.audit(booked).map_err(|fault| format!("the ledger: {fault}"));
@@ -183,4 +189,39 @@ fn whatever_breaks_off_goes_on_as_one_answer_in_the_clients_dialect() {
     }
     println!("{} cases", cases.len());
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+#[test]
+fn wherever_it_breaks_off_the_client_reads_one_answer() {
+    let (broken, good) = (Upstream::start(), Upstream::start());
+    let gateway = gateway(&broken, &good);
+    let pairs = ALL.into_iter().flat_map(|wire| ALL.map(|client| (wire, client)));
+    let cases: Vec<_> =
+        pairs.flat_map(|(wire, client)| (0..30).map(move |after| (wire, client, after))).collect();
+    let scripts = cases.clone();
+    broken.choose(move |seen| {
+        let (wire, _, after) = scripts[number(seen)?];
+        Some(Kind::Eof.stream(wire, after))
+    });
+    good.choose(|_| Some(Script::says(Said::text(["and ", "so ", "on"]))));
+    let caller = Client::of(&gateway);
+    let outcomes = at_once(&cases, |number, (wire, client, after)| {
+        let case = Case { kind: Kind::Eof, wire, other: Wire::OpenAi, client };
+        let response = ask(&caller, client, &case.group(), &format!("case={number}. hi"), true).unwrap();
+        let got = read(client, &response.body);
+        let words: String = (0..20).map(|nth| format!("w{nth} ")).collect();
+        let sound = got.finished && got.errors == 0 && got.faults.is_empty();
+        let one = match got.text.strip_suffix(REST) {
+            // It was whole, or so nearly that nothing more could be said; or it cannot go on.
+            None => words.starts_with(&got.text) && (got.errors == 1 || (sound && got.text == words)),
+            Some(said) => sound && words.starts_with(said) && (said.is_empty() || case.goes_on()),
+        };
+        let about = || format!("{wire:?} for {client:?} after {after}: {got:?}: {}", response.text());
+        ((!one).then(about), sound && got.text.len() > REST.len() && got.text.ends_with(REST))
+    });
+    let went_on = outcomes.iter().filter(|(_, (_, went_on))| *went_on).count();
+    let faults: Vec<_> = outcomes.into_iter().filter_map(|(_, (fault, _))| fault).collect();
+    println!("{} cases, {went_on} went on", cases.len());
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), cases.len(), faults.join("\n"));
+    assert!(went_on * 2 > cases.len(), "{went_on} of {}", cases.len());
 }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use gatewright_core::chat::Event;
-use gatewright_core::{Decode, Encode, Peek, RawEvent, Relay, Result};
+use gatewright_core::{Codec, Decode, Encode, Peek, RawEvent, Relay, Result};
 
 use super::teller::Teller;
 
@@ -12,6 +12,9 @@ pub(super) struct Followed {
     relay: Box<dyn Relay>,
     decoder: Box<dyn Decode>,
     teller: Teller,
+    codec: &'static dyn Codec,
+    /// Whether the answer has its upstream's name, once its first event was passed on; else it has ours.
+    is_named: Option<bool>,
     events: Vec<Event>,
     thrown: BytesMut,
 }
@@ -19,8 +22,10 @@ pub(super) struct Followed {
 // === impl Followed ===
 
 impl Followed {
-    pub(super) fn new(relay: Box<dyn Relay>, decoder: Box<dyn Decode>, teller: Teller) -> Self {
-        Self { relay, decoder, teller, events: Vec::new(), thrown: BytesMut::new() }
+    /// Follows `relay`, which edits streams of `codec`.
+    pub(super) fn new(codec: &'static dyn Codec, relay: Box<dyn Relay>, teller: Teller) -> Self {
+        let (events, thrown) = (Vec::new(), BytesMut::new());
+        Self { relay, decoder: codec.decoder(), teller, codec, is_named: None, events, thrown }
     }
 
     fn follow(&mut self, read: impl FnOnce(&mut dyn Decode, &mut Vec<Event>) -> Result<()>) {
@@ -31,7 +36,10 @@ impl Followed {
             // The client has what cannot be read here.
             self.teller.lose();
         }
-        for event in self.events.drain(..) {
+        for mut event in self.events.drain(..) {
+            if let (Event::Start { id, .. }, Some(false)) = (&mut event, self.is_named) {
+                id.clear();
+            }
             self.teller.event(&event, &mut self.thrown);
             self.thrown.clear();
         }
@@ -40,7 +48,11 @@ impl Followed {
 
 impl Relay for Followed {
     fn event(&mut self, event: RawEvent<'_>, out: &mut BytesMut) -> Result<Peek> {
+        let before = out.len();
         let peek = self.relay.event(event, out)?;
+        if self.is_named.is_none() && out.len() > before {
+            self.is_named = Some(self.codec.facts(event.data).id.is_some_and(|id| !id.is_empty()));
+        }
         self.follow(|decoder, events| decoder.event(event, events));
         Ok(peek)
     }

@@ -61,14 +61,14 @@ pub(crate) fn asked(call: &Call, chat: &Chat, endpoint: &Endpoint) -> Option<Cha
 }
 
 /// Edits a stream in the client's own dialect, and keeps what it says where another attempt may go on with it.
-pub(crate) fn edited(call: &Call, theirs: &dyn Codec, style: &ReplyStyle) -> Box<dyn Relay> {
+pub(crate) fn edited(call: &Call, theirs: &'static dyn Codec, style: &ReplyStyle) -> Box<dyn Relay> {
     let relay = theirs.relay(style);
     // Its events are numbered and name their items, and an upstream's numbers and names are not those that we would write.
     let is_told_apart = theirs.dialect() == Dialect::OpenAiResponses;
     match &call.so_far {
         Some(_) if !is_told_apart => {
             let teller = Teller::fresh(call, theirs.encoder(style));
-            Box::new(Followed::new(relay, theirs.decoder(), teller))
+            Box::new(Followed::new(theirs, relay, teller))
         }
         _ => relay,
     }

@@ -143,3 +143,99 @@ impl Decode for Seamed {
         self.hand_on(read, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use gatewright_core::chat::Finish;
+    use gatewright_core::{Encode, Usage};
+
+    use super::*;
+
+    struct Mute;
+
+    impl Encode for Mute {
+        fn event(&mut self, _: &Event, _: &mut BytesMut) {}
+    }
+
+    fn said(text: &str, open: Option<u32>) -> Said {
+        let encoder = Box::new(Mute);
+        Said { text: text.to_owned(), used: Usage::default(), encoder, open, next: 2 }
+    }
+
+    fn start(index: u32, kind: PartKind) -> Event {
+        Event::PartStart { choice: 0, index, kind }
+    }
+
+    fn say(index: u32, text: &str) -> Event {
+        Event::PartDelta { choice: 0, index, delta: Delta::Text(text.to_owned()) }
+    }
+
+    fn end(index: u32) -> Event {
+        Event::PartEnd { choice: 0, index }
+    }
+
+    fn finish() -> Event {
+        Event::Finish { choice: 0, reason: Finish::Stop, stop_sequence: None }
+    }
+
+    fn begin() -> Event {
+        Event::Start { id: "2".into(), model: "m".into(), created: 0, extra: Default::default() }
+    }
+
+    fn call() -> PartKind {
+        PartKind::ToolCall { id: "c".into(), name: "f".into() }
+    }
+
+    fn check(said: &Said, events: Vec<Event>, expected: &[Event]) {
+        let (mut seam, mut out) = (Seam::of(said), Vec::new());
+        events.into_iter().for_each(|event| seam.take(event, &mut out));
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn text_goes_into_the_text_that_is_open_and_all_else_behind_it() {
+        let events = || {
+            vec![
+                begin(),
+                start(0, PartKind::Text),
+                say(0, "b"),
+                end(0),
+                start(1, call()),
+                end(1),
+                finish(),
+                Event::End,
+            ]
+        };
+        let calls = |index| [start(index, call()), end(index), finish(), Event::End];
+        let open = [vec![say(1, "b"), end(1)], calls(2).to_vec()].concat();
+        check(&said("a", Some(1)), events(), &open);
+        let closed = [vec![start(2, PartKind::Text), say(2, "b"), end(2)], calls(3).to_vec()].concat();
+        check(&said("a", None), events(), &closed);
+    }
+
+    #[test]
+    fn a_text_is_closed_before_what_follows_it_without_more_text() {
+        let events = vec![begin(), start(0, call()), end(0), finish()];
+        check(&said("a", Some(1)), events, &[end(1), start(2, call()), end(2), finish()]);
+        check(&said("a", Some(1)), vec![begin(), finish()], &[end(1), finish()]);
+    }
+
+    #[test]
+    fn white_space_stands_once_at_the_seam_and_thoughts_not_at_all() {
+        let thought = Event::PartDelta { choice: 0, index: 0, delta: Delta::Reasoning("hm".into()) };
+        let events = vec![
+            begin(),
+            start(0, PartKind::Reasoning),
+            thought,
+            end(0),
+            start(1, PartKind::Text),
+            say(1, " \n"),
+            say(1, " b c"),
+            say(1, " d"),
+            end(1),
+        ];
+        check(&said("a\n", Some(1)), events.clone(), &[say(1, "b c"), say(1, " d"), end(1)]);
+        check(&said("a", Some(1)), events, &[say(1, " \n"), say(1, " b c"), say(1, " d"), end(1)]);
+    }
+}
