@@ -40,13 +40,14 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
         .service(policies.upstream);
-    // Health checks have it too, and mirrored calls: they go on when the call that they are copies of has ended.
+    // Health checks have it too, and mirrored calls: they go on when the call that they are copies of has ended. So do
+    // streams that broke off, when the call's future has.
     Shared::new(attempts)
 }
 
 /// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call.
 pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> impl CallService {
-    let router = policies.router.mirroring(policies.mirrors, attempts.clone());
+    let router = policies.router.mirroring(policies.mirrors, attempts.clone()).going_on(attempts.clone());
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))

@@ -32,6 +32,17 @@ impl Catalogue {
         overridden(known, overrides, dialect)
     }
 
+    /// Whether a provider's model can do this; `None` where nothing is said.
+    pub fn supports(
+        &self,
+        provider: &ProviderRow,
+        name: &str,
+        overrides: &Overrides,
+        what: &str,
+    ) -> Option<bool> {
+        overrides.supports(what).or_else(|| self.row(&provider.id, name, overrides)?.supports(what))
+    }
+
     /// What a provider's model speaks: what its row says, and Responses where the table knows the model for that alone.
     pub fn dialect(&self, provider: &ProviderRow, name: &str, overrides: &Overrides) -> Dialect {
         let mode = || match &overrides.mode {

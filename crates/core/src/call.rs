@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Tab, TraceContext,
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, SoFar, Tab,
+    TraceContext,
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.
@@ -44,6 +45,8 @@ pub struct Call {
     pub hold: Option<Arc<dyn Fit>>,
     /// Told when the limits of its deployment let the attempt in; `None` where nobody waits behind it.
     pub turn: Option<Arc<dyn Turn>>,
+    /// What its stream has said, where another attempt may go on with one that breaks off; `None` where none may.
+    pub so_far: Option<Arc<SoFar>>,
     /// Whether its client has left, where it goes on without: nothing new is begun for it then.
     pub left: Option<Arc<AtomicBool>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
@@ -284,6 +287,7 @@ impl Call {
             tab,
             hold: None,
             turn: None,
+            so_far: None,
             left: None,
             trace: None,
             decisions: None,
@@ -319,6 +323,7 @@ impl Call {
             output_cap: None,
             tab: None,
             hold: None,
+            so_far: None,
             left: None,
             trace: self.trace.as_deref().map(|trace| Arc::new(trace.apart())),
             decisions: None,

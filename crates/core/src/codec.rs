@@ -421,6 +421,25 @@ pub struct UpstreamFault {
     pub param: Option<String>,
 }
 
+// === impl Peek ===
+
+impl Peek {
+    /// What a canonical event says.
+    pub fn see(&mut self, event: &Event) {
+        match event {
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::PartDelta { delta, .. } => self.content = self.content.saturating_add(delta.weight()),
+            // A part that is whole at once, or a tool call without arguments, is content too.
+            Event::PartStart {
+                kind: crate::chat::PartKind::Text | crate::chat::PartKind::Reasoning, ..
+            } => {}
+            Event::PartStart { .. } => self.content = self.content.saturating_add(1),
+            Event::End => self.last = true,
+            _ => {}
+        }
+    }
+}
+
 // === impl Translate ===
 
 impl Translate {
@@ -432,18 +451,7 @@ impl Translate {
     fn encode(&mut self, out: &mut BytesMut) -> Peek {
         let mut peek = Peek::default();
         for event in self.events.drain(..) {
-            match &event {
-                Event::Usage(usage) => peek.usage = Some(*usage),
-                Event::PartDelta { delta, .. } => peek.content += delta.weight(),
-                // A part that is whole at once, or a tool call without arguments, is content too.
-                Event::PartStart {
-                    kind: crate::chat::PartKind::Text | crate::chat::PartKind::Reasoning,
-                    ..
-                } => {}
-                Event::PartStart { .. } => peek.content += 1,
-                Event::End => peek.last = true,
-                _ => {}
-            }
+            peek.see(&event);
             self.encoder.event(&event, out);
         }
         peek

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
@@ -148,11 +148,12 @@ pub async fn hold_until_content(mut frames: Frames) -> Result<Frames> {
 
 /// Continues with other frames where these fail: `next` gets the error and answers the continuation, or the error
 /// that ends the reply.
-pub fn then<F>(frames: Frames, next: F) -> Frames
+pub fn then<F, W>(frames: Frames, next: F) -> Frames
 where
-    F: FnOnce(Error) -> Result<Frames> + Send + 'static,
+    F: FnOnce(Error) -> W + Send + 'static,
+    W: Future<Output = Result<Frames>> + Send + 'static,
 {
-    Frames::many(Then { current: frames, next: Some(next) })
+    Frames::many(Then { current: frames, next: Some(next), coming: None })
 }
 
 /// Changes every frame on its way.
@@ -199,24 +200,34 @@ impl<F: FnOnce(Frame) -> W, W: Future<Output = Frame>> Stream for BeforeLast<F, 
     }
 }
 
-struct Then<F> {
+struct Then<F, W> {
     current: Frames,
     next: Option<F>,
+    coming: Option<Pin<Box<W>>>,
 }
 
-impl<F> Unpin for Then<F> {}
+impl<F, W> Unpin for Then<F, W> {}
 
-impl<F: FnOnce(Error) -> Result<Frames>> Stream for Then<F> {
+impl<F: FnOnce(Error) -> W, W: Future<Output = Result<Frames>>> Stream for Then<F, W> {
     type Item = Result<Frame>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
         loop {
-            let err = match self.current.poll_frame(cx) {
+            if let Some(coming) = &mut this.coming {
+                let came = ready!(coming.as_mut().poll(cx));
+                this.coming = None;
+                match came {
+                    Ok(frames) => this.current = frames,
+                    Err(err) => return Poll::Ready(Some(Err(err))),
+                }
+            }
+            let err = match this.current.poll_frame(cx) {
                 Poll::Ready(Some(Err(err))) => err,
                 other => return other,
             };
-            match self.next.take() {
-                Some(next) => self.current = next(err)?,
+            match this.next.take() {
+                Some(next) => this.coming = Some(Box::pin(next(err))),
                 None => return Poll::Ready(Some(Err(err))),
             }
         }

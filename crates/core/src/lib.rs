@@ -50,6 +50,9 @@ pub use codec::{
     ReplyStyle, Translate, UpstreamFault,
 };
 
+mod so_far;
+pub use so_far::{Said, SoFar};
+
 mod error;
 pub use error::{Cooldown, Error, ErrorKind, Result, Retry};
 

@@ -78,6 +78,41 @@ impl Usage {
         self.total_input().saturating_add(self.output)
     }
 
+    /// What both used together.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        let (one, other) = match self.cache_in_input == more.cache_in_input {
+            true => (*self, *more),
+            false => (self.with_cache_in_input(), more.with_cache_in_input()),
+        };
+        let sum = |of: fn(&Self) -> u64| of(&one).saturating_add(of(&other));
+        Self {
+            input: sum(|usage| usage.input),
+            output: sum(|usage| usage.output),
+            cache_read: sum(|usage| usage.cache_read),
+            cache_write_5m: sum(|usage| usage.cache_write_5m),
+            cache_write_1h: sum(|usage| usage.cache_write_1h),
+            reasoning: sum(|usage| usage.reasoning),
+            audio_input: sum(|usage| usage.audio_input),
+            audio_output: sum(|usage| usage.audio_output),
+            image_input: sum(|usage| usage.image_input),
+            image_output: sum(|usage| usage.image_output),
+            web_searches: sum(|usage| usage.web_searches),
+            search_units: sum(|usage| usage.search_units),
+            images: sum(|usage| usage.images),
+            audio_millis: sum(|usage| usage.audio_millis),
+            characters: sum(|usage| usage.characters),
+            unbilled_input: sum(|usage| usage.unbilled_input),
+            unbilled_output: sum(|usage| usage.unbilled_output),
+            cache_in_input: one.cache_in_input,
+            reported_cost: one.reported_cost.zip(other.reported_cost).map(|(one, other)| one + other),
+        }
+    }
+
+    fn with_cache_in_input(&self) -> Self {
+        Self { input: self.total_input(), cache_in_input: true, ..*self }
+    }
+
     /// What of it is charged. A provider that tells that apart tells it after its caches.
     pub fn billed(&self) -> Self {
         if self.unbilled_input == 0 && self.unbilled_output == 0 {
@@ -102,4 +137,21 @@ impl Usage {
 
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_providers_count_each_in_its_own_way_is_summed_in_one() {
+        let with = Usage { input: 100, output: 7, cache_read: 60, cache_in_input: true, ..Usage::default() };
+        let beside = Usage { input: 40, output: 5, cache_read: 20, cache_write_5m: 3, ..Usage::default() };
+        for sum in [with.plus(&beside), beside.plus(&with)] {
+            assert_eq!((sum.total_input(), sum.output, sum.cache_read), (163, 12, 80));
+            assert_eq!((sum.uncached_input(), sum.cache_write()), (80, 3));
+        }
+        assert_eq!(beside.plus(&beside).total_input(), 126);
+        assert_eq!(Usage::default().plus(&with).total_input(), 100);
+    }
 }

@@ -16,13 +16,15 @@ use crate::custom::{Asked, Special, Wire};
 use crate::fault::misconfigured;
 use crate::fill::{Fill, first};
 use crate::quirks::Quirks;
-use crate::{Authorize, HeaderKey, Params, custom};
+use crate::{Authorize, HeaderKey, Params, custom, going_on};
 
 /// Everything that is known about a request before the call comes.
 pub(crate) struct Endpoint {
     pub(crate) codec: &'static dyn Codec,
     pub(crate) model: Arc<str>,
     pub(crate) facts: ModelFacts,
+    /// Whether its model goes on with an answer that has begun.
+    pub(crate) prefills: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) authorize: Option<Arc<dyn Authorize>>,
     /// In what a chat differs from the dialect's.
@@ -96,6 +98,7 @@ impl Endpoint {
             quirks: Quirks::new(quirks.flat_map(|quirk| settled(quirk, &facts)).collect()),
             operation_quirks: Operation::ALL.into_iter().filter_map(of_operation).collect(),
             facts,
+            prefills: going_on::prefills(catalogue, row, (model, &params.overrides)),
             headers: headers((row, model), params, &fill)?,
             wire,
             ranking: row.ranking_of(model).map(gatewright_dialects::ranking),

@@ -46,6 +46,8 @@ mod fault;
 
 mod forced_tool;
 
+mod going_on;
+
 mod quirks;
 
 mod handling;

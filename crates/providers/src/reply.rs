@@ -21,7 +21,7 @@ use crate::endpoint::Endpoint;
 use crate::ordered::ordered;
 use crate::stream::{Exchange, Flow, UpstreamStream};
 use crate::upstream::Bounds;
-use crate::{asked, fault, forced_tool, retell};
+use crate::{asked, fault, forced_tool, going_on, retell};
 
 /// One attempt that has been sent.
 pub(crate) struct Sent<'a> {
@@ -87,7 +87,7 @@ impl Sent<'_> {
         let response = response.plain().map_err(|failure| fault::broken(self.provider(), &failure))?;
         let wants_stream = self.call.stream && self.call.operation.streams();
         if wants_stream && self.comes_as_stream(&response) {
-            return Ok(self.streamed(response));
+            return self.streamed(response);
         }
         let Response { status, headers, body } = response;
         let body = self.whole(body.collect(self.bounds.settings.max_reply_bytes)).await?;
@@ -167,7 +167,7 @@ impl Sent<'_> {
         fault::refused(self.endpoint.codec, self.provider(), (status, headers), &body)
     }
 
-    fn streamed(self, response: Response) -> Reply {
+    fn streamed(self, response: Response) -> Result<Reply> {
         let Response { status, headers, body } = response;
         let (ours, theirs) = (self.call.codec, self.endpoint.codec);
         let style = self.style();
@@ -176,8 +176,8 @@ impl Sent<'_> {
         let relay: Box<dyn Relay> = match self.path() {
             _ if is_sound => Box::new(Flow { usage: ordered(self.call) }),
             _ if self.call.operation != Operation::Chat => theirs.relay_events(&style),
-            Path::Same => theirs.relay(&style),
-            Path::Translated => Box::new(Translate::new(theirs.decoder(), ours.encoder(&style))),
+            Path::Same => going_on::edited(self.call, theirs, &style),
+            Path::Translated => going_on::translated(self.call, theirs, &style)?,
             Path::Unforced => {
                 let decoder = Box::new(forced_tool::Unforced::new(theirs.decoder()));
                 Box::new(Translate::new(decoder, ours.encoder(&style)))
@@ -190,7 +190,7 @@ impl Sent<'_> {
         let exchange =
             Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint, notes: self.notes };
         let stream = UpstreamStream::new(body, (framing, relay), exchange, (self.target, self.bounds));
-        Reply { head, frames: Frames::many(stream) }
+        Ok(Reply { head, frames: Frames::many(stream) })
     }
 
     /// A whole answer for a client that wants it whole.
@@ -215,6 +215,7 @@ impl Sent<'_> {
     fn path(&self) -> Path {
         match self.call.codec.dialect() == self.endpoint.codec.dialect() {
             _ if forced_tool::applies(self.call, &self.endpoint) => Path::Unforced,
+            _ if going_on::is_begun(self.call) => Path::Translated,
             true => Path::Same,
             false => Path::Translated,
         }
@@ -223,6 +224,9 @@ impl Sent<'_> {
     /// A whole answer for a client that wants a stream.
     fn retold(&self, body: &[u8]) -> Result<Frame> {
         let answer = self.decoded(body).map_err(|err| fault::inside(self.provider(), err))?;
+        if going_on::is_begun(self.call) {
+            return going_on::told(self.call, &answer);
+        }
         Ok(told_frame(self.call.codec, &answer, &self.style()))
     }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::endpoint::Endpoint;
 use crate::handling::Handling;
 use crate::linked::{self, Fetched};
-use crate::{Params, asked, forced_tool, marks, repair};
+use crate::{Params, asked, forced_tool, going_on, marks, repair};
 
 /// Features that are not for everybody yet, by name.
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -35,6 +35,7 @@ pub(crate) fn build(
     let same_dialect = call.codec.dialect() == endpoint.codec.dialect()
         && call.operation != Operation::Rerank
         && fetched.is_empty()
+        && !going_on::is_begun(call)
         && !forced_tool::applies(call, endpoint);
     let mut headers = endpoint.headers.clone();
     if let (true, Body::Form(form)) = (same_dialect, &call.body) {
@@ -171,6 +172,9 @@ fn translated(
     }
     if forced_tool::applies(call, endpoint) {
         chat = Cow::Owned(forced_tool::forced(&chat));
+    }
+    if let Some(asked) = going_on::asked(call, &chat, endpoint) {
+        chat = Cow::Owned(asked);
     }
     if endpoint.codec.nests_parameters() && !params.defaults.is_empty() {
         chat.to_mut().complete(defaults(params)?);

@@ -25,7 +25,8 @@ const GATHER: usize = 64 * 1024;
 pub(crate) struct UpstreamStream {
     body: Body,
     splitter: Splitter,
-    relay: Box<dyn Relay>,
+    /// Gone when the stream has failed: what it keeps for another attempt is left when it is dropped.
+    relay: Option<Box<dyn Relay>>,
     exchange: Exchange,
     clocks: Clocks,
     room: Room,
@@ -97,14 +98,14 @@ impl UpstreamStream {
         };
         let splitter = Splitter::new(framing, bounds.settings.max_event_bytes);
         let room = Room::new(bounds.large_events.clone());
-        Self { body, splitter, relay, exchange, clocks, room, failed: None, done: false }
+        Self { body, splitter, relay: Some(relay), exchange, clocks, room, failed: None, done: false }
     }
 
     /// Takes what arrived; `None` where it made nothing for the client yet.
     fn take(&mut self, chunk: Option<&Bytes>) -> Result<Option<Frame>> {
         let mut out = BytesMut::with_capacity(chunk.map_or(256, |c| c.len() + c.len() / 4 + 64));
         let mut seen = Peek::default();
-        let (relay, exchange) = (&mut self.relay, &self.exchange);
+        let (Some(relay), exchange) = (&mut self.relay, &self.exchange) else { return Ok(None) };
         let mut each = |event: RawEvent<'_>| -> Result<()> {
             if !seen.last {
                 check_depth(event.data)?;
@@ -144,6 +145,7 @@ impl UpstreamStream {
         loop {
             if let Some(err) = self.failed.take() {
                 self.done = true;
+                self.relay = None;
                 self.exchange.span.failed(err.kind());
                 return Poll::Ready(Some(Err(err)));
             }

@@ -20,7 +20,7 @@ use crate::custom::{Next, Wire};
 use crate::deployment::Answerer;
 use crate::endpoint::Endpoint;
 use crate::reply::Sent;
-use crate::{Deployment, Links, Registry, fault, linked, reply, request};
+use crate::{Deployment, Links, Registry, fault, going_on, linked, reply, request};
 
 /// Tells that tokens were counted here, and how.
 const COUNTED: HeaderName = HeaderName::from_static("x-gatewright-token-count");
@@ -225,6 +225,7 @@ impl CallService for Upstream {
             return Err(Error::new(ErrorKind::Unavailable, "the deployment was removed"));
         };
         match deployment.answerer(target, call.codec.dialect())? {
+            Answerer::Canned(_) if going_on::is_begun(&call) => Err(going_on::refused()),
             Answerer::Canned(canned) => canned.answer(&call, target, deployment.served_by(target)),
             Answerer::Endpoint(endpoint) => {
                 // In a box: every layer above would carry it in its own future, and hand it on by value.

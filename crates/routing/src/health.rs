@@ -199,10 +199,13 @@ impl Health {
         self.rest(err, at, counted, judgement);
     }
 
-    /// An attempt that had succeeded failed after all. It is no sign of an outage: nothing is tried again for it.
+    /// An attempt that had succeeded failed after all. It is no sign of an outage, for what it had said was said.
     pub(crate) fn broke_off(&self, err: &Error, now: Instant, judgement: Judgement) {
         let at = self.millis(now);
         if err.kind().cooldown() != Cooldown::Never {
+            if err.kind() != ErrorKind::RateLimited {
+                self.well.store(false, Relaxed);
+            }
             let counted = self.minute.add(minute(at), (0, 1));
             self.rest(err, at, counted, judgement);
         }

@@ -35,6 +35,7 @@ pub use health::Health;
 
 mod extra;
 mod fallbacks;
+mod going_on;
 mod patience;
 mod pattern;
 mod queue;

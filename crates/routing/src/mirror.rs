@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::trip::Trip;
+use crate::trip::{Aides, Trip};
 use crate::{Dice, Table};
 
 /// The mirrored calls on their way. Clones share them.
@@ -126,8 +126,9 @@ impl Mirroring {
 impl<S: CallService> Below for Shared<S> {
     fn ask(self: Arc<Self>, means: Means, call: Call) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async move {
-            let (trip, route) = Trip::plan(&means.table, &*means.dice, call)?;
-            let mut frames = trip.run(route, &*self).await?.frames;
+            let (mut trip, route) = Trip::plan(means.table, call)?;
+            let aides = Aides { dice: &*means.dice, mirror: None };
+            let mut frames = trip.run(route, &*self, aides).await?.frames;
             while let Some(frame) = frames.next().await {
                 frame?;
             }

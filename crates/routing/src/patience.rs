@@ -53,6 +53,11 @@ impl Patience {
         Self { content_by, end, asked, stream: call.stream }
     }
 
+    /// What is left to a stream that came to its first content in time and has to go on elsewhere.
+    pub(crate) fn past_content(self) -> Self {
+        Self { content_by: self.end, ..self }
+    }
+
     pub(crate) fn times(&self, deployment: &Deployment, settings: &Settings, now: Instant) -> Times {
         let whole = self.asked.or(deployment.timeout).or(settings.timeout);
         let left = self.content_by.saturating_duration_since(now);

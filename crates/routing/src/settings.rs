@@ -43,6 +43,8 @@ pub struct Settings {
     pub retry_budget: f64,
     /// Whether an attempt is made again that its provider bills all the same.
     pub retry_billed: bool,
+    /// Whether another attempt goes on with a conversation's stream that breaks off after its first content.
+    pub go_on: bool,
     /// The least wait before an attempt at a deployment that has just failed.
     pub retry_after: Duration,
     /// Attempts of one call at all groups together: the bound that no combination of settings can exceed.
@@ -198,6 +200,7 @@ impl Default for Settings {
             group_retries: HashMap::new(),
             retry_budget: 0.2,
             retry_billed: false,
+            go_on: false,
             retry_after: Duration::ZERO,
             max_attempts: 20,
             queue: Queueing::default(),

@@ -10,13 +10,12 @@ use crate::fallbacks::Way;
 use crate::patience::Patience;
 use crate::pick::sticky;
 use crate::table::Group;
-use crate::visit::Visit;
+use crate::visit::{Stay, Visit, costs_nothing};
 use crate::{Dice, Route, Table, extra};
 
 /// One call on its way.
-pub(crate) struct Trip<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) dice: &'a dyn Dice,
+pub(crate) struct Trip {
+    pub(crate) table: Arc<Table>,
     pub(crate) patience: Patience,
     pub(crate) way: Way,
     /// Attempts that the call may still make, at whatever group.
@@ -39,35 +38,47 @@ pub(crate) struct Trip<'a> {
     pub(crate) tokens: Option<u64>,
     /// What it is known again by; `None` where it belongs to no others.
     pub(crate) affinity: Option<u64>,
-    /// Asks a model the same as a call, in the background; `None` where nothing is mirrored.
-    pub(crate) mirror: Option<&'a Mirror<'a>>,
+    /// Where it stood when an attempt answered, if another one may go on with the answer.
+    pub(crate) stand: Option<Stand>,
     pub(crate) decisions: Option<Arc<Decisions>>,
     asked_for: Arc<str>,
     /// How long it waited, at all groups together, where nobody asked for it.
     pub(crate) waited: Duration,
 }
 
+/// What a trip asks as it goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Aides<'m> {
+    pub(crate) dice: &'m dyn Dice,
+    /// Asks a model the same as a call, in the background; `None` where nothing is mirrored.
+    pub(crate) mirror: Option<&'m Mirror<'m>>,
+}
+
 /// Mirrors a call to a model.
-type Mirror<'m> = dyn Fn(&Call, &Arc<str>) + Send + Sync + 'm;
+type Mirror<'m> = dyn Fn(&Arc<Table>, &Call, &Arc<str>) + Send + Sync + 'm;
+
+/// Where a call stood when an attempt answered.
+pub(crate) struct Stand {
+    pub(crate) route: Route,
+    pub(crate) stay: Stay,
+}
 
 // === impl Trip ===
 
-impl<'a> Trip<'a> {
+impl Trip {
     /// Finds where the call goes first. An unknown model goes to the first default fallback that its caller may use.
-    pub(crate) fn plan(table: &'a Table, dice: &'a dyn Dice, call: Call) -> Result<(Self, Route)> {
+    pub(crate) fn plan(table: Arc<Table>, call: Call) -> Result<(Self, Route)> {
         let route = table.resolve_for(call.caller.team.as_deref(), &call.model);
         let (passed, mut way) = (u32::from(route.is_none()), Way::new(&call, &table.settings));
         let patience = Patience::of(&call, &table.settings, route.as_ref().map(|route| &*route.group));
         let route = match route {
-            Some(route) => bound(&call, table, route)?,
+            Some(route) => bound(&call, &table, route)?,
             None => {
-                way.extend_defaults(table);
-                way.next(table, Instant::now(), |_| true).ok_or_else(|| unknown_model(&call))?
+                way.extend_defaults(&table);
+                way.next(&table, Instant::now(), |_| true).ok_or_else(|| unknown_model(&call))?
             }
         };
         let trip = Self {
-            table,
-            dice,
             patience,
             way,
             attempts_left: table.settings.max_attempts.max(1),
@@ -81,20 +92,62 @@ impl<'a> Trip<'a> {
             full: None,
             tokens: None,
             affinity: sticky::key(&call, &table.settings),
-            mirror: None,
+            stand: None,
             home: route.group.clone(),
             call: Some(call),
+            table,
         };
         Ok((trip, route))
     }
 
     /// Visits one group after the other until one answers.
-    pub(crate) async fn run(mut self, mut route: Route, next: &impl CallService) -> Result<Reply> {
-        let mut first_error: Option<Error> = None;
+    pub(crate) async fn run(
+        &mut self,
+        route: Route,
+        next: &impl CallService,
+        aides: Aides<'_>,
+    ) -> Result<Reply> {
         extra::count_call(&self.home, Instant::now());
+        self.visit(route, None, next, aides).await
+    }
+
+    /// Goes on from where it stood, after the answer that it got there broke off with `err`.
+    pub(crate) async fn go_on(
+        &mut self,
+        stand: Stand,
+        err: Error,
+        next: &impl CallService,
+        aides: Aides<'_>,
+    ) -> Result<Reply> {
+        self.patience = self.patience.past_content();
+        self.visit(stand.route, Some((stand.stay, err)), next, aides).await
+    }
+
+    /// Whether an answer that broke off with this error may go on: something was said that another attempt can go on with,
+    /// somebody is there to hear it, and the failure is one that another attempt may help.
+    pub(crate) fn may_go_on(&self, err: &Error) -> bool {
+        let Some(call) = &self.call else { return false };
+        let said = call.so_far.as_ref().is_some_and(|so_far| so_far.is_left());
+        let may_help = self.verdict(err) != Retry::Never && !costs_nothing(err);
+        said && !call.is_left() && err.provider().is_some() && may_help
+    }
+
+    async fn visit(
+        &mut self,
+        mut route: Route,
+        mut broke_off: Option<(Stay, Error)>,
+        next: &impl CallService,
+        aides: Aides<'_>,
+    ) -> Result<Reply> {
+        let mut first_error: Option<Error> = None;
         loop {
             self.way.enter(&route);
-            let visited = async { Visit::begin(&mut self, &route).await?.run(next).await };
+            let visited = async {
+                match broke_off.take() {
+                    None => Visit::begin(self, &route, aides).await?.run(next).await,
+                    Some((stay, err)) => Visit::back(self, &route, aides, stay).go_on(err, next).await,
+                }
+            };
             let err = match visited.await {
                 Ok(mut reply) => {
                     reply.head.fallbacks = self.passed;
@@ -129,7 +182,7 @@ impl<'a> Trip<'a> {
 
     /// Whether the call may have somewhere to go when this group fails.
     pub(crate) fn leads_on(&self, route: &Route) -> bool {
-        !self.is_back && self.way.may_lead_on(self.table, [&self.shown(route), &route.name])
+        !self.is_back && self.way.may_lead_on(&self.table, [&self.shown(route), &route.name])
     }
 
     /// Whether calls wait for capacity at a group.
@@ -189,10 +242,10 @@ impl<'a> Trip<'a> {
             return None;
         }
         let asked_for = self.shown(failed);
-        self.way.extend(self.table, [&asked_for, &failed.name], kind);
+        self.way.extend(&self.table, [&asked_for, &failed.name], kind);
         self.passed += 1;
         let share = self.table.settings.retry_budget;
-        self.way.next(self.table, now, |seen| extra::affordable(&self.home, seen, share, now))
+        self.way.next(&self.table, now, |seen| extra::affordable(&self.home, seen, share, now))
     }
 }
 

@@ -17,16 +17,29 @@ use crate::Route;
 use crate::extra;
 use crate::screen::{Shortlist, screen};
 use crate::table::Member;
-use crate::trip::Trip;
+use crate::trip::{Aides, Stand, Trip};
 
 /// One call at one group.
-pub(crate) struct Visit<'v, 'a> {
-    trip: &'v mut Trip<'a>,
+pub(crate) struct Visit<'v> {
+    trip: &'v mut Trip,
     route: &'v Route,
+    aides: Aides<'v>,
+    stay: Stay,
+    /// Whether the call may have somewhere to go from here.
+    leads_on: bool,
+    /// Its wait for capacity.
+    queued: Queued,
+}
+
+/// What a call knows of a group that it came to.
+#[derive(Clone, Default)]
+pub(crate) struct Stay {
     /// The deployments that may serve it at all.
     list: Shortlist,
     /// Places of the deployments that this call tried here.
     tried: SmallVec<[usize; 8]>,
+    /// The place of the last attempt.
+    at: usize,
     /// The highest tier that was tried.
     tier: u32,
     /// Attempts that failed here.
@@ -34,81 +47,100 @@ pub(crate) struct Visit<'v, 'a> {
     /// Attempts here that count as retries: the first one at a higher tier does not.
     retries: u32,
     waits: u32,
-    /// Whether the call may have somewhere to go from here.
-    leads_on: bool,
-    /// Its wait for capacity.
-    queued: Queued,
 }
 
 // === impl Visit ===
 
-impl<'v, 'a> Visit<'v, 'a> {
+impl<'v> Visit<'v> {
     /// Comes to a group with a call, and sees who may serve it.
-    pub(crate) async fn begin(trip: &'v mut Trip<'a>, route: &'v Route) -> Result<Self> {
-        let leads_on = trip.leads_on(route);
+    pub(crate) async fn begin(trip: &'v mut Trip, route: &'v Route, aides: Aides<'v>) -> Result<Self> {
         let Trip { call, tokens, table, .. } = &mut *trip;
         let Some(call) = call else { return Err(broken()) };
         let list = match table.settings.checks.any() {
             true => screen(call, route, &table.settings, tokens).await?,
             false => Shortlist::default(),
         };
-        let visit = Self {
-            list,
-            trip,
-            route,
-            tried: SmallVec::new(),
-            tier: 0,
-            failed: 0,
-            retries: 0,
-            waits: 0,
-            leads_on,
-            queued: Queued::default(),
-        };
+        let visit = Self::back(trip, route, aides, Stay { list, ..Stay::default() });
         visit.tell_of_group();
         Ok(visit)
     }
 
+    /// Comes back to a group where it has been.
+    pub(crate) fn back(trip: &'v mut Trip, route: &'v Route, aides: Aides<'v>, stay: Stay) -> Self {
+        let leads_on = trip.leads_on(route);
+        Self { trip, route, aides, stay, leads_on, queued: Queued::default() }
+    }
+
     /// Makes attempts until one answers or no further one may help.
     pub(crate) async fn run(mut self, next: &impl CallService) -> Result<Reply> {
+        let place = self.come().await?;
+        self.run_from(place, next).await
+    }
+
+    /// The same after its last attempt here, whose answer broke off with `err`.
+    pub(crate) async fn go_on(mut self, err: Error, next: &impl CallService) -> Result<Reply> {
+        match self.after(&err).await {
+            Some(place) => self.run_from(place, next).await,
+            None => Err(err),
+        }
+    }
+
+    async fn run_from(mut self, mut place: usize, next: &impl CallService) -> Result<Reply> {
         let route = self.route;
-        let mut place = self.come().await?;
         loop {
             let Some(member) = route.group.members.get(place) else { return Err(broken()) };
             let Some(call) = self.hand_out(member) else { return Err(broken()) };
             self.send_to(member);
             self.queued.mark(member);
+            self.stay.at = place;
             let mirrored = self.to_mirror(member, &call);
             let err = match self.attempt(member, call, next).await {
                 Ok(mut reply) => {
-                    reply.head.retries = self.failed;
+                    reply.head.retries = self.stay.failed;
                     self.trip.note(|| Decision::Answered);
                     // Only now: a call that is refused costs nobody anything, and none waits for its mirror.
-                    if let (Some(call), Some(mirror)) = (mirrored, self.trip.mirror) {
-                        member.deployment.silent.iter().for_each(|model| mirror(&call, model));
+                    if let (Some(call), Some(mirror)) = (mirrored, self.aides.mirror) {
+                        let table = &self.trip.table;
+                        member.deployment.silent.iter().for_each(|model| mirror(table, &call, model));
                     }
+                    self.remember();
                     return Ok(reply);
                 }
                 Err(err) => err,
             };
-            self.trip.note(|| Decision::Failed { kind: err.kind(), status: err.status().as_u16() });
-            if !costs_nothing(&err) && std::mem::replace(&mut self.trip.begun, true) {
-                extra::count_failure(&self.trip.home, Instant::now());
-            }
-            if !self.tried.contains(&place) {
-                self.tried.push(place);
-            }
-            match err.kind() == ErrorKind::LimitReached {
-                true => self.refused(&err, place),
-                false => {
-                    self.failed += 1;
-                    self.queued.let_in();
-                }
-            }
-            self.tier = self.tier.max(member.tier());
-            match self.onward(&err, member).await {
+            match self.after(&err).await {
                 Some(onward) => place = onward,
                 None => return Err(err),
             }
+        }
+    }
+
+    /// Counts the failure of its last attempt, and answers where to go then.
+    async fn after(&mut self, err: &Error) -> Option<usize> {
+        let (route, place) = (self.route, self.stay.at);
+        let member = route.group.members.get(place)?;
+        self.trip.note(|| Decision::Failed { kind: err.kind(), status: err.status().as_u16() });
+        if !costs_nothing(err) && std::mem::replace(&mut self.trip.begun, true) {
+            extra::count_failure(&self.trip.home, Instant::now());
+        }
+        if !self.stay.tried.contains(&place) {
+            self.stay.tried.push(place);
+        }
+        match err.kind() == ErrorKind::LimitReached {
+            true => self.refused(err, place),
+            false => {
+                self.stay.failed += 1;
+                self.queued.let_in();
+            }
+        }
+        self.stay.tier = self.stay.tier.max(member.tier());
+        self.onward(err, member).await
+    }
+
+    /// Where it stands, if another attempt may go on with the answer.
+    fn remember(&mut self) {
+        if self.trip.call.as_ref().is_some_and(|call| call.so_far.is_some()) {
+            self.trip.stand = Some(Stand { route: self.route.clone(), stay: self.stay.clone() });
         }
     }
 
@@ -116,9 +148,10 @@ impl<'v, 'a> Visit<'v, 'a> {
     fn hand_out(&mut self, member: &Member) -> Option<Call> {
         self.trip.attempts_left = self.trip.attempts_left.saturating_sub(1);
         let higher = self.members().any(|other| other.tier() > member.tier());
-        let others = self.route.group.members.len() > self.tried.len() + 1;
-        let again = self.leads_on || higher || others || self.retries < self.most_retries(member);
-        match (again && self.trip.attempts_left > 0) || self.trip.may_yet_wait(self.route) {
+        let others = self.route.group.members.len() > self.stay.tried.len() + 1;
+        let again = self.leads_on || higher || others || self.stay.retries < self.most_retries(member);
+        let kept = self.trip.call.as_ref().is_some_and(|call| call.so_far.is_some());
+        match kept || (again && self.trip.attempts_left > 0) || self.trip.may_yet_wait(self.route) {
             true => self.trip.call.clone(),
             false => self.trip.call.take(),
         }
@@ -126,7 +159,7 @@ impl<'v, 'a> Visit<'v, 'a> {
 
     /// The call once more, where this deployment's calls are mirrored. One that only its deployment can serve is not.
     fn to_mirror(&self, member: &Member, call: &Call) -> Option<Box<Call>> {
-        let wanted = self.trip.mirror.is_some() && !member.deployment.silent.is_empty();
+        let wanted = self.aides.mirror.is_some() && !member.deployment.silent.is_empty();
         let possible = call.operation.is_billed() && call.controls.deployment.is_none();
         (wanted && possible).then(|| Box::new(call.clone()))
     }
@@ -154,7 +187,7 @@ impl<'v, 'a> Visit<'v, 'a> {
         if self.trip.attempts_left == 0 {
             return None;
         }
-        let spent = self.retries >= self.allowed(failed, err.kind());
+        let spent = self.stay.retries >= self.allowed(failed, err.kind());
         if let Some(place) = self.untried(now, spent, retry) {
             return self.admit(place);
         }
@@ -183,8 +216,8 @@ impl<'v, 'a> Visit<'v, 'a> {
             self.trip.note(|| Decision::GivenUp { why: "too many further attempts failed lately" });
             return None;
         }
-        if member.tier() <= self.tier {
-            self.retries += 1;
+        if member.tier() <= self.stay.tier {
+            self.stay.retries += 1;
         }
         member.seen.health.claim(now).then_some(place)
     }
@@ -218,11 +251,12 @@ impl<'v, 'a> Visit<'v, 'a> {
         let Some(decisions) = &self.trip.decisions else { return };
         let (members, now) = (&self.route.group.members, Instant::now());
         decisions.note(Decision::Group { name: self.route.name.clone(), deployments: members.len() });
-        let left_out = self.list.reasons().iter().copied();
+        let left_out = self.stay.list.reasons().iter().copied();
         let unwell = members.iter().enumerate().filter_map(|(place, member)| {
             let health = &member.seen.health;
             let why = if health.is_cooling(now) { "rests" } else { "is down" };
-            (self.list.has(place) && (health.is_cooling(now) || health.is_down())).then_some((place, why))
+            (self.stay.list.has(place) && (health.is_cooling(now) || health.is_down()))
+                .then_some((place, why))
         });
         for (place, why) in left_out.chain(unwell) {
             if let Some(member) = members.get(place) {
@@ -239,7 +273,7 @@ impl<'v, 'a> Visit<'v, 'a> {
 
 /// Whether the attempt was refused for its deployment's limits or for what its provider cannot carry, nearly always before
 /// anything was sent: it says nothing about what the others are able to do, and each is asked once.
-fn costs_nothing(err: &Error) -> bool {
+pub(crate) fn costs_nothing(err: &Error) -> bool {
     matches!(err.kind(), ErrorKind::LimitReached | ErrorKind::Unsupported)
 }
 

@@ -1,6 +1,7 @@
 //! Upstreams that break and clients that leave: what clients of every dialect, neighbours, the ledger and the memory see.
 
 mod client;
+mod goes_on;
 mod kinds;
 mod leaves;
 mod matrix;

@@ -208,7 +208,7 @@ fn gateway(broken: &Upstream, good: &Upstream) -> Gateway {
 }
 
 /// The number of the case that a request belongs to.
-fn number(seen: &Seen) -> Option<usize> {
+pub fn number(seen: &Seen) -> Option<usize> {
     let body = String::from_utf8_lossy(&seen.body);
     body.split_once("case=")?.1.split('.').next()?.parse().ok()
 }

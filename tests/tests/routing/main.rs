@@ -1,5 +1,6 @@
 //! Where calls go: checks before the call, tags, policies, strategies, and what is told of the way.
 
+mod going_on;
 mod mirror;
 mod policies;
 mod queue;

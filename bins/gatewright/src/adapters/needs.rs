@@ -87,7 +87,9 @@ impl Foresee for Needs {
             Body::Form(form) => form.texts().into(),
             Body::Opaque(bytes) => bytes.clone(),
         };
-        let tokens = gatewright_tokens::estimate_bytes(&body);
+        // What an answer had said that broke off is asked with.
+        let said = call.so_far.as_ref().map_or(0, |so_far| so_far.text_len()) as u64;
+        let tokens = gatewright_tokens::estimate_bytes(&body) + said / 3;
         match wanted.money && call.operation.is_billed() {
             true => self.money(call, &body, tokens),
             false => Need { tokens, ..Need::default() },

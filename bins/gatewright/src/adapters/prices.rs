@@ -172,7 +172,8 @@ impl Tariff for PriceList {
             self.of(call).unwrap_or_else(|| priced(self.catalogue, &call.model, None, &Overrides::default()));
         let json = call.body.json();
         // Rarely below the true count for prose, code or CJK; images in base64 are far below it.
-        let input_estimate = json.map_or(0, |json| json.source_len() as u64 / 3);
+        let said = call.so_far.as_ref().map_or(0, |so_far| so_far.text_len()) as u64;
+        let input_estimate = json.map_or(0, |json| (json.source_len() as u64 + said) / 3);
         let most = call.output_cap.or(priced.max_output).unwrap_or(ASSUMED_OUTPUT);
         let answers = json.map_or(1, |json| call.codec.answers(json));
         let stated = json.and_then(|json| call.codec.stated_cap(json));

@@ -68,6 +68,7 @@ impl Sections<'_> {
             group_retries: group_retries(router, problems),
             retry_budget: share(router, "retry_budget", problems).unwrap_or(defaults.retry_budget),
             retry_billed: router.flag("retry_billed", problems).unwrap_or(defaults.retry_billed),
+            go_on: router.flag("enable_mid_stream_fallback_continuation", problems).unwrap_or(defaults.go_on),
             allowed_fails: self.allowed_fails(problems),
             affinity: affinity(router, problems),
             checks: self.checks(strategies.any("cost-based-routing"), problems),

@@ -32,7 +32,7 @@ pub struct Checks {
 }
 
 /// The deployments of a group, less those that may not serve a call.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Shortlist {
     /// Places that are out, a bit each; shorter than the group where none of the later ones is.
     out: SmallVec<[u64; 2]>,

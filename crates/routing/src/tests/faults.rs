@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gatewright_core::{Call, CallService, Error, ErrorKind, Middleware, Reply, Result, layer};
+use gatewright_core::{Call, CallService, Error, ErrorKind, Middleware, Reply, Result, Shared, layer};
 use tokio::time::{Instant, sleep, timeout};
 use tower_layer::Layer;
 
@@ -110,7 +110,8 @@ async fn send(world: &World, nth: usize, client: &Client) -> Told {
     call.stream = client.stream;
     call.controls = Arc::new(client.controls.clone());
     Arc::make_mut(&mut call.controls).tags = vec![nth.to_string().into()];
-    let stack = layer(world.router()).layer(layer(Times).layer(world.upstream.clone()));
+    let below = Shared::new(layer(Times).layer(world.upstream.clone()));
+    let stack = layer(world.router().going_on(below.clone())).layer(below);
     let mut first = None;
     let answered = async {
         let mut reply = match stack.answer(call).await {
@@ -155,6 +156,7 @@ impl Truths<'_> {
         for ((client, told), attempts) in self.schedule.clients.iter().zip(self.told).zip(&self.attempts) {
             self.ended_in_time(client, told);
             self.ended_as_its_last_attempt(told, attempts);
+            self.goes_on_with_what_was_said(client, told, attempts);
             self.went_where_it_may(client, attempts);
         }
         if outage {
@@ -179,13 +181,34 @@ impl Truths<'_> {
         let last = attempts.last().map(|attempt| &attempt.step);
         match &told.end {
             End::Whole => assert!(last.unwrap().answers() && !last.unwrap().breaks(), "{told:?} {last:?}"),
-            End::Broken => assert!(last.unwrap().answers() && last.unwrap().breaks(), "{told:?} {last:?}"),
+            // One that was to go on may have failed.
+            End::Broken => {
+                let broke = |attempt: &Attempt| attempt.step.answers() && attempt.step.breaks();
+                let goes_on = attempts.last().is_some_and(|attempt| attempt.goes_on);
+                assert!(attempts.last().is_some_and(broke) || goes_on, "{told:?} {last:?}");
+            }
             End::Failed(err) => {
                 let invented = err.message() != "made to fail" && err.kind() != ErrorKind::Timeout;
                 assert!(!invented || attempts.is_empty(), "{err}");
             }
             End::Left => {}
         }
+    }
+
+    /// What was said is never said again: after an attempt that was heard, another one only goes on, where that is wanted;
+    /// and none goes on with nothing.
+    fn goes_on_with_what_was_said(&self, client: &Client, told: &Told, attempts: &[Attempt]) {
+        for pair in attempts.windows(2) {
+            let (one, next) = (&pair[0], &pair[1]);
+            let heard = matches!(one.step, Step::Stream(_)) && one.step.answers();
+            let broke_off = one.step.answers() && one.step.breaks();
+            let wanted = self.schedule.settings.go_on && client.stream;
+            let may_go_on = wanted && (broke_off || one.goes_on);
+            assert!(!next.goes_on || may_go_on, "goes on with nothing: {told:?} {attempts:?}");
+            assert!(next.goes_on || !(heard || one.goes_on), "said twice: {told:?} {attempts:?}");
+            assert!(!heard || broke_off, "goes on with what is whole: {told:?} {attempts:?}");
+        }
+        assert!(!attempts.first().is_some_and(|first| first.goes_on), "{told:?} {attempts:?}");
     }
 
     fn went_where_it_may(&self, client: &Client, attempts: &[Attempt]) {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_core::{
     Body, Call, CallId, CallService, Dialect, Error, ErrorKind, Frame, Frames, Head, Observer, Operation,
-    Outcome, Reply, Result, Shared, Target, Usage, layer, watch,
+    Outcome, Reply, Result, Said, Shared, SoFar, Target, Usage, layer, watch,
 };
 use tokio::time::Instant;
 use tower::Service;
@@ -49,7 +49,7 @@ pub(super) enum Step {
 }
 
 /// One attempt, as the upstream saw it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) target: Target,
     pub(super) after: Duration,
@@ -63,6 +63,8 @@ pub(super) struct Attempt {
     pub(super) mirror_of: Option<CallId>,
     /// Whether anything is held for the call.
     pub(super) held: bool,
+    /// Whether it goes on with what another one said.
+    pub(super) goes_on: bool,
 }
 
 /// The scripted upstream. A deployment without a script answers; the last step of a script repeats.
@@ -131,7 +133,8 @@ impl World {
     }
 
     pub(super) fn send(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + 'static {
-        let router = self.router().mirroring(self.mirrors.clone(), Shared::new(self.upstream.clone()));
+        let below = Shared::new(self.upstream.clone());
+        let router = self.router().mirroring(self.mirrors.clone(), below.clone()).going_on(below);
         let stack = layer(router).layer(self.upstream.clone());
         async move { stack.answer(call).await }
     }
@@ -198,6 +201,7 @@ impl Upstream {
             step: step.clone(),
             mirror_of: call.mirror_of,
             held: call.tab.is_some() || call.output_cap.is_some(),
+            goes_on: call.so_far.as_ref().is_some_and(|so_far| so_far.is_left()),
         });
         step
     }
@@ -215,8 +219,9 @@ impl Service<Call> for Upstream {
     fn call(&mut self, mut call: Call) -> Self::Future {
         let step = self.step(&call);
         let upstream = self.clone();
+        let so_far = call.so_far.clone();
         Box::pin(async move {
-            match step {
+            let reply = match step {
                 Step::Answer => Ok(whole()),
                 Step::Fail(err) => Err(err),
                 Step::Stream(frames) => Ok(Reply {
@@ -257,9 +262,35 @@ impl Service<Call> for Upstream {
                     };
                     watch(slot, frames).await
                 }
-            }
+            };
+            reply.map(|reply| Reply { frames: followed(reply.frames, so_far), ..reply })
         })
     }
+}
+
+/// Keeps what frames say, as providers do, and leaves it when they break off.
+fn followed(mut frames: Frames, so_far: Option<Arc<SoFar>>) -> Frames {
+    let Some(so_far) = so_far else { return frames };
+    let mut said = so_far.take();
+    let next = move |cx: &mut Context<'_>| {
+        let next = std::task::ready!(frames.poll_frame(cx));
+        match &next {
+            Some(Ok(frame)) if frame.content > 0 => {
+                let said = said.get_or_insert_with(nothing_said);
+                said.text.push('x');
+                said.used.output += u64::from(frame.content);
+            }
+            Some(Err(_)) => said.take().into_iter().for_each(|said| so_far.leave(said)),
+            _ => {}
+        }
+        Poll::Ready(next)
+    };
+    Frames::many(futures_util::stream::poll_fn(next))
+}
+
+fn nothing_said() -> Said {
+    let encoder = Box::new(Mute(Dialect::OpenAiChat));
+    Said { text: String::new(), used: Usage::default(), encoder, open: None, next: 0 }
 }
 
 impl Observer for Slot {

@@ -4,6 +4,7 @@ mod choices;
 mod fallbacks;
 mod faults;
 mod fixture;
+mod going_on;
 mod mirrors;
 mod mute;
 mod names;

@@ -14,7 +14,7 @@ use crate::seen::{Busy, Trial};
 use crate::table::Member;
 use crate::trip::Trip;
 
-impl Visit<'_, '_> {
+impl Visit<'_> {
     pub(super) async fn attempt(
         &self,
         member: &Arc<Member>,

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::Visit;
 use crate::pick::{Fit, Pool, sticky};
 
-impl Visit<'_, '_> {
+impl Visit<'_> {
     /// Where the first attempt goes, together with those that it belongs to: one always does, even where every deployment rests.
     pub(super) fn first(&self, now: Instant) -> usize {
         let fit = Fit { down: true, tried: &[], ..self.fit(now) };
@@ -24,7 +24,7 @@ impl Visit<'_, '_> {
     /// A healthy deployment that the call did not try yet. With no retries left only one of a higher tier counts;
     /// where the others will not take the call and nothing else is left, one that rests counts too.
     pub(super) fn untried(&self, now: Instant, spent: bool, retry: Retry) -> Option<usize> {
-        let above = spent.then_some(self.tier);
+        let above = spent.then_some(self.stay.tier);
         let healthy = self.choose(self.fit(now), above, now);
         match retry == Retry::Elsewhere && !self.leads_on {
             true => healthy.or_else(|| self.choose(Fit { resting: true, ..self.fit(now) }, above, now)),
@@ -41,13 +41,13 @@ impl Visit<'_, '_> {
     /// One that was not tried, does not rest and is not down.
     fn fit(&self, now: Instant) -> Fit<'_> {
         let at = self.route.group.seen.first().map_or(0, |seen| seen.health.millis(now));
-        Fit { list: &self.list, tried: &self.tried, at, resting: false, down: false }
+        Fit { list: &self.stay.list, tried: &self.stay.tried, at, resting: false, down: false }
     }
 
     /// Lets the strategy choose.
     fn choose(&self, fit: Fit<'_>, above: Option<u32>, now: Instant) -> Option<usize> {
         let (call, pick) = (self.trip.call.as_ref()?, &self.route.group.pick);
-        self.found(fit, above, now, |pool| pick.pick(call, pool, self.trip.dice))
+        self.found(fit, above, now, |pool| pick.pick(call, pool, self.aides.dice))
     }
 
     /// One of the lowest tier that has any that are fit.
@@ -64,7 +64,7 @@ impl Visit<'_, '_> {
     }
 
     fn first_to_recover(&self, now: Instant) -> usize {
-        let listed = self.route.group.seen.iter().enumerate().filter(|(place, _)| self.list.has(*place));
+        let listed = self.route.group.seen.iter().enumerate().filter(|(place, _)| self.stay.list.has(*place));
         let soonest = listed.min_by_key(|(_, seen)| seen.health.rest_left(now));
         soonest.map_or(0, |(place, _)| place)
     }

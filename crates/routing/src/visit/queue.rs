@@ -58,7 +58,7 @@ impl Queued {
     }
 }
 
-impl Visit<'_, '_> {
+impl Visit<'_> {
     /// Where the first attempt goes: a call does not overtake those that wait.
     pub(super) async fn come(&mut self) -> Result<usize> {
         let refusal = match self.trip.may_wait_at(self.route) {
@@ -89,7 +89,7 @@ impl Visit<'_, '_> {
         let until = self.trip.wait_until(begun);
         let until = *self.queued.until.get_or_insert(until);
         // Where it came to a line it was not refused itself yet.
-        let in_time = match self.tried.is_empty() {
+        let in_time = match self.stay.tried.is_empty() {
             true => is_in_time(due(refusal), until),
             false => self.has_hope(until),
         };
@@ -132,7 +132,7 @@ impl Visit<'_, '_> {
 
     /// Where to try, if any deployment may have capacity since it was tried.
     fn ready(&mut self, now: Instant) -> Option<usize> {
-        let (members, tried) = (&self.route.group.members, &mut self.tried);
+        let (members, tried) = (&self.route.group.members, &mut self.stay.tried);
         let may_have = |full: &Full| {
             let freed = members.get(full.at).is_some_and(|member| member.seen.room.freed() != full.mark);
             freed || full.due.is_some_and(|due| due <= now)
@@ -176,7 +176,7 @@ impl Visit<'_, '_> {
     /// What was seen of the deployments that may serve the call.
     fn seen_here(&self) -> impl Iterator<Item = &Arc<Seen>> {
         let seen = self.route.group.seen.iter().enumerate();
-        seen.filter(|(at, _)| self.list.has(*at)).map(|(_, seen)| seen)
+        seen.filter(|(at, _)| self.stay.list.has(*at)).map(|(_, seen)| seen)
     }
 }
 

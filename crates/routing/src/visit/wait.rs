@@ -28,7 +28,7 @@ struct Pause {
     may_be_saved: bool,
 }
 
-impl Visit<'_, '_> {
+impl Visit<'_> {
     /// Waits, within the call's time. A call that has somewhere else to go does not wait for a deployment that is
     /// down, and stops waiting when it goes down; any other call waits, because the outage may be a short one.
     pub(super) async fn wait(&mut self, err: &Error, failed: &Member) -> bool {
@@ -45,7 +45,7 @@ impl Visit<'_, '_> {
             }
             self.trip.waited += pause.length;
         }
-        self.waits += 1;
+        self.stay.waits += 1;
         if !self.leads_on || self.route.group.members.len() > 1 {
             sleep_until(until).await;
             self.tell_of_wait(begun);
@@ -66,9 +66,9 @@ impl Visit<'_, '_> {
 
     fn pause(&self, err: &Error, failed: &Member) -> Pause {
         let few = self.allowed(failed, err.kind()) <= FEW;
-        let jitter = if few { JITTER_OF_FEW } else { JITTER }.mul_f64(self.trip.dice.roll().clamp(0.0, 1.0));
+        let jitter = if few { JITTER_OF_FEW } else { JITTER }.mul_f64(self.aides.dice.roll().clamp(0.0, 1.0));
         let asked = err.retry_after().filter(|wait| !wait.is_zero() && *wait <= LONGEST_ASKED);
-        let doubled = || FIRST.saturating_mul(2u32.saturating_pow(self.waits)).min(LONGEST);
+        let doubled = || FIRST.saturating_mul(2u32.saturating_pow(self.stay.waits)).min(LONGEST);
         let least = self.trip.table.settings.retry_after;
         Pause {
             length: asked.unwrap_or_else(|| doubled().max(least)) + jitter,

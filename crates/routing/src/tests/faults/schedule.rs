@@ -112,6 +112,7 @@ fn settings(dice: &Seeded, groups: &[&str]) -> Settings {
         max_attempts: dice.one(&[1, 2, 5, 20, 20, 20]),
         num_retries: dice.one(&[0, 1, 2, 2, 2, 5]),
         retry_billed: dice.hits(10),
+        go_on: dice.hits(50),
         cooldown_time: dice.one(&[Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5)]),
         timeout: dice.hits(30).then(|| seconds(dice, 30)),
         stream_timeout: dice.hits(20).then(|| seconds(dice, 30)),
