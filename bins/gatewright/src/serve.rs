@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
+    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
 use crate::checkup::{Checkup, Findings};
@@ -153,6 +153,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: live.prices.clone(),
         cost_map: Arc::new(cost_map.clone()),
+        answers: Arc::new(KeptAnswers { tiers: answers.tiers.take(), figures: answers.figures.clone() }),
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
