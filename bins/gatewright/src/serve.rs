@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
+use gatewright_cache::{Cache, Tiers};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
@@ -23,7 +24,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
+    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
 use crate::checkup::{Checkup, Findings};
@@ -34,7 +35,7 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{counts, journal, openapi, pipeline};
+use crate::{cache, counts, journal, openapi, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -136,6 +137,10 @@ pub async fn serve(
         Arc::new(stored.clone()),
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
+    let mut answers = cache::open(&config, clock.clone())?;
+    if let Some(writing) = answers.writing.take() {
+        ledger.beside(writing);
+    }
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
@@ -148,6 +153,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: live.prices.clone(),
         cost_map: Arc::new(cost_map.clone()),
+        answers: Arc::new(KeptAnswers { tiers: answers.tiers.take(), figures: answers.figures.clone() }),
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
@@ -167,7 +173,7 @@ pub async fn serve(
     }
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
-    let wired = (&*live, call_rules, authenticator, joined);
+    let wired = (&*live, call_rules, authenticator, joined, answers.policy);
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
@@ -274,7 +280,13 @@ fn joined(config: &Config, store: &Store, clock: &Arc<SystemClock>) -> Joined {
 
 fn assemble(
     config: &Config,
-    (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
+    (live, call_rules, authenticator, joined, cache): (
+        &Live,
+        Arc<CallRules>,
+        Authenticator,
+        Joined,
+        Cache<Tiers>,
+    ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
     (Books { store, journal, ledger, counters }, findings): (Books, Findings),
@@ -297,6 +309,7 @@ fn assemble(
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
+        cache,
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         mirrors: mirrors.clone(),
