@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Tab, TraceContext,
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Slip, Tab, TraceContext,
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.
@@ -40,6 +40,8 @@ pub struct Call {
     pub output_cap: Option<u64>,
     /// What its attempts have cost so far; `None` where nobody asks.
     pub tab: Option<Arc<Tab>>,
+    /// Where the ledger writes what it books for this attempt; `None` where nobody asks.
+    pub slip: Option<Arc<Slip>>,
     /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
     pub hold: Option<Arc<dyn Fit>>,
     /// Told when the limits of its deployment let the attempt in; `None` where nobody waits behind it.
@@ -269,6 +271,7 @@ impl Call {
             target: None,
             output_cap: None,
             tab,
+            slip: None,
             hold: None,
             turn: None,
             left: None,
@@ -305,6 +308,7 @@ impl Call {
             target: None,
             output_cap: None,
             tab: None,
+            slip: None,
             hold: None,
             left: None,
             trace: self.trace.as_deref().map(|trace| Arc::new(trace.apart())),

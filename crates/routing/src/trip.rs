@@ -98,6 +98,7 @@ impl<'a> Trip<'a> {
             let err = match visited.await {
                 Ok(mut reply) => {
                     reply.head.fallbacks = self.passed;
+                    reply.head.overcome = first_error;
                     return Ok(reply);
                 }
                 Err(err) => err,
