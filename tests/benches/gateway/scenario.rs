@@ -16,6 +16,8 @@ pub(crate) struct Scenario {
     pub(crate) clients: usize,
     /// Whose key they have.
     pub(crate) caller: Caller,
+    /// Whether the gateway tells LiteLLM's metrics.
+    pub(crate) metered: bool,
     /// The most it may cost, as a multiple of the bare proxy's CPU.
     pub(crate) goal: f64,
 }
@@ -58,13 +60,15 @@ pub(crate) struct Servers {
     pub(crate) redis: Option<u16>,
     /// How many calls it takes at a time, and as many wait.
     pub(crate) door: Option<usize>,
+    /// Whether it tells LiteLLM's metrics.
+    pub(crate) metered: bool,
 }
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
 
 /// All of them, in the order of the report.
-pub(crate) const ALL: [Scenario; 10] = [
+pub(crate) const ALL: [Scenario; 11] = [
     plain("plain-1k", "plain", OPENAI, 1_000, 1.3),
     plain("plain-60k", "plain", OPENAI, 60_000, 1.5),
     stream("stream-paced", "paced", OPENAI, 100, 1.3),
@@ -75,6 +79,8 @@ pub(crate) const ALL: [Scenario; 10] = [
     limited("full-sqlite", Ledger::Sqlite, 1.6),
     limited("full-postgres", Ledger::Postgres, 1.6),
     limited("full-redis", Ledger::Shared, 2.2),
+    // The first one once more: what metrics add to it.
+    Scenario { metered: true, ..plain("metrics-1k", "plain", OPENAI, 1_000, 1.35) },
 ];
 
 /// The model whose answers take their time: of no scenario's.
@@ -98,6 +104,7 @@ const fn plain(
         unit: Unit::Request,
         clients: 16,
         caller: Caller::Master,
+        metered: false,
         goal,
     }
 }
@@ -122,6 +129,7 @@ const fn stream(
         unit: Unit::Event,
         clients,
         caller: Caller::Master,
+        metered: false,
         goal,
     }
 }
@@ -159,6 +167,9 @@ pub(crate) fn config(mock: &str, master_key: &str, servers: &Servers) -> String 
         "  - model_name: {SLOW}\n    litellm_params:\n      model: openai/gpt-4o\n      \
          api_base: http://{mock}/{SLOW}/v1\n      api_key: sk-upstream\n"
     ));
+    if servers.metered {
+        text.push_str("litellm_settings:\n  callbacks: [prometheus]\n");
+    }
     text.push_str(&format!("general_settings:\n  master_key: {master_key}\n"));
     if let Some(calls) = servers.door {
         text.push_str(&format!(

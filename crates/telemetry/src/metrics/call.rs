@@ -45,7 +45,7 @@ struct Heard {
     cached: Option<Arc<Cached>>,
     overcome: Option<Error>,
     fell_back: bool,
-    overhead: Duration,
+    overhead: Option<Duration>,
     left: Left,
 }
 
@@ -62,15 +62,17 @@ impl Middleware for MeteredCalls {
         let received = call.received;
         if !self.0.is_on() {
             let reply = next.answer(call).await?;
-            self.0.note_overhead(received.elapsed().saturating_sub(reply.head.waited));
+            if let Some(overhead) = overhead(&reply.head, received) {
+                self.0.note_overhead(overhead);
+            }
             return Ok(reply);
         }
         let ending = Ending::of(&self.0, &call);
         let (kept, heard) = (&self.0, ending.heard.clone());
         let answer = async move {
             let mut reply = next.answer(call).await?;
-            let overhead = received.elapsed().saturating_sub(reply.head.waited);
-            kept.note_overhead(overhead);
+            let overhead = overhead(&reply.head, received);
+            overhead.inspect(|time| kept.note_overhead(*time));
             let _ = heard.set(Heard::of(&mut reply.head, overhead));
             Ok(reply)
         };
@@ -81,7 +83,7 @@ impl Middleware for MeteredCalls {
 // === impl Heard ===
 
 impl Heard {
-    fn of(head: &mut Head, overhead: Duration) -> Self {
+    fn of(head: &mut Head, overhead: Option<Duration>) -> Self {
         Self {
             served_by: head.served_by.clone(),
             cached: head.cached.clone(),
@@ -127,8 +129,9 @@ impl Observer for Ending {
             }
         }
         if let Some(heard) = heard {
-            adding.took(Metric::Overhead, heard.overhead);
-            adding.took(Metric::SelfLatency, heard.overhead);
+            for metric in [Metric::Overhead, Metric::SelfLatency] {
+                heard.overhead.inspect(|time| adding.took(metric, *time));
+            }
             self.count_cached(heard, outcome, &adding);
             self.count_fallback(heard, words);
         }
@@ -200,6 +203,11 @@ impl Ending {
         }
         self.kept.series.of(&words).add(Metric::SuccessfulFallbacks, 1);
     }
+}
+
+/// Time until the head that was no wait for an upstream. Of a call with several attempts only the last one's wait is known.
+fn overhead(head: &Head, received: Instant) -> Option<Duration> {
+    (head.retries == 0 && head.fallbacks == 0).then(|| received.elapsed().saturating_sub(head.waited))
 }
 
 /// The path of a call in its usual form, whichever of its forms was called.

@@ -16,9 +16,8 @@ use super::words::{KeptWords, Words};
 /// A power of two: calls of different callers seldom share a lock, and nobody holds one for long.
 const SHARDS: usize = 64;
 
-/// Kinds of calls that a shard remembers for each series that there may be in it. They are more than series, because a
-/// label that is left out tells calls apart all the same.
-const KINDS: usize = 4;
+/// Kinds of calls that a shard remembers at least; else one for each series that there may be, for it takes 2 KB.
+const LEAST_KINDS: usize = 8;
 
 /// All families, and who adds to what.
 pub(super) struct AllSeries {
@@ -26,9 +25,12 @@ pub(super) struct AllSeries {
     bounds: Arc<Bounds>,
     room: Room,
     hasher: RandomState,
-    shards: Box<[RwLock<HashMap<u64, Vec<Arc<Series>>>>]>,
+    shards: Box<[RwLock<Kinds>]>,
     most_kinds: usize,
 }
+
+/// By the hash of their words.
+type Kinds = HashMap<u64, Vec<Arc<Series>>>;
 
 /// What all calls have in common that have the same words.
 pub(super) struct Series {
@@ -62,16 +64,14 @@ impl AllSeries {
             room: Room { most, taken: AtomicUsize::new(0), refused: AtomicU64::new(0) },
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            most_kinds: (most * KINDS / SHARDS).max(KINDS),
+            most_kinds: (most / SHARDS).max(LEAST_KINDS),
         }
     }
 
     /// The series of these words. A shard that knows too many kinds of calls forgets them; their series stay.
     pub(super) fn of(&self, words: &Words<'_>) -> Adding<'_> {
         let hash = words.hash(&self.hasher);
-        let found = |shard: &HashMap<u64, Vec<Arc<Series>>>| {
-            shard.get(&hash)?.iter().find(|series| series.words.are(words)).cloned()
-        };
+        let found = |shard: &Kinds| shard.get(&hash)?.iter().find(|series| series.words.are(words)).cloned();
         #[expect(clippy::cast_possible_truncation, reason = "the lowest bits choose the shard")]
         let Some(shard) = self.shards.get(hash as usize % SHARDS) else {
             return Adding { all: self, series: Series::new(words) };
@@ -99,7 +99,7 @@ impl AllSeries {
 
     /// Where those stand who called.
     pub(super) fn standings(&self) -> Vec<Standing> {
-        let of = |shard: &RwLock<HashMap<u64, Vec<Arc<Series>>>>| -> Vec<Standing> {
+        let of = |shard: &RwLock<Kinds>| -> Vec<Standing> {
             shard.read().values().flatten().filter_map(|series| series.standing.lock().clone()).collect()
         };
         self.shards.iter().flat_map(of).collect()
