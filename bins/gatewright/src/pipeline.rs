@@ -7,12 +7,13 @@ use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::Ledgered;
-use gatewright_telemetry::Traced;
+use gatewright_telemetry::{MeteredAttempts, MeteredCalls, Traced};
 use tower::ServiceBuilder;
 
 /// The policies of calls, each built from its own settings.
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
+    pub(crate) meter: MeteredCalls,
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
@@ -26,6 +27,7 @@ pub(crate) struct Policies {
 pub(crate) struct AttemptPolicies {
     pub(crate) attempt_trace: Traced,
     pub(crate) deployment_limits: Limits<Counts>,
+    pub(crate) meter: MeteredAttempts,
     pub(crate) ledger: Ledgered,
     pub(crate) upstream: Upstream,
 }
@@ -39,6 +41,8 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
         .layer(layer(policies.deployment_limits))
         // A retry after an attempt that was billed, or a dearer fallback, needs more than the call was let in with.
         .layer(layer(Fitted))
+        // Right above the ledger: it counts what that books, and nothing that never left.
+        .layer(layer(policies.meter))
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
         .service(policies.upstream);
@@ -53,6 +57,8 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))
+        // Above the limits, so that what they refuse is counted.
+        .layer(layer(policies.meter))
         // Whom a call is for has limits too; only now are they known, for the body names them.
         .layer(layer(policies.joined))
         // Above the limits: it sees what a call cost that they let in, and refuses nothing.

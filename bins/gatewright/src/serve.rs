@@ -25,7 +25,7 @@ use tracing::{error, info, warn};
 
 use crate::adapters::{
     CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
-    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
+    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
 };
 use crate::checkup::{Checkup, Findings};
 use crate::config::{Config, Environment};
@@ -298,6 +298,7 @@ fn assemble(
         let prices = prices.clone();
         Arc::new(move |deployment, usage| prices.cost(deployment, usage))
     };
+    let meter = meter(config, live, &counters);
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
@@ -306,6 +307,7 @@ fn assemble(
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
+        meter: meter.calls(),
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
@@ -317,6 +319,7 @@ fn assemble(
     let below = pipeline::AttemptPolicies {
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
         deployment_limits: limits(live.rules.clone()).of_deployments(),
+        meter: meter.attempts(),
         ledger: Ledgered::new(journal.clone(), prices, clock.clone()),
         upstream: upstream.clone(),
     };
@@ -324,7 +327,18 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, findings, journal, ledger, crossed, counters, mirrors }),
+        refusals: Uncalled::of(&meter),
+        health: Arc::new(Observed {
+            table,
+            registry,
+            findings,
+            journal,
+            ledger,
+            crossed,
+            counters,
+            mirrors,
+            meter,
+        }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),

@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, SoFar, Tab,
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Slip, SoFar, Tab,
     TraceContext,
 };
 
@@ -41,6 +41,8 @@ pub struct Call {
     pub output_cap: Option<u64>,
     /// What its attempts have cost so far; `None` where nobody asks.
     pub tab: Option<Arc<Tab>>,
+    /// Where the ledger writes what it books for this attempt; `None` where nobody asks.
+    pub slip: Option<Arc<Slip>>,
     /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
     pub hold: Option<Arc<dyn Fit>>,
     /// Told when the limits of its deployment let the attempt in; `None` where nobody waits behind it.
@@ -306,6 +308,7 @@ impl Call {
             target: None,
             output_cap: None,
             tab,
+            slip: None,
             hold: None,
             turn: None,
             so_far: None,
@@ -343,6 +346,7 @@ impl Call {
             target: None,
             output_cap: None,
             tab: None,
+            slip: None,
             hold: None,
             so_far: None,
             left: None,

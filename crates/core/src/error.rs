@@ -127,6 +127,28 @@ kinds! {
 }
 
 impl ErrorKind {
+    /// The class of LiteLLM's exception for it.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::UnknownModel | Self::TooLarge => "BadRequestError",
+            Self::Unsupported => "UnsupportedParamsError",
+            Self::ContextWindow => "ContextWindowExceededError",
+            Self::ContentPolicy => "ContentPolicyViolationError",
+            Self::Unauthenticated | Self::UpstreamAuth => "AuthenticationError",
+            Self::PaymentRequired => "PaymentRequiredError",
+            Self::Forbidden | Self::UpstreamForbidden => "PermissionDeniedError",
+            Self::NotFound => "NotFoundError",
+            Self::Timeout => "Timeout",
+            Self::Unprocessable => "UnprocessableEntityError",
+            Self::BudgetExceeded => "BudgetExceededError",
+            Self::LimitReached | Self::RateLimited | Self::QuotaExhausted => "RateLimitError",
+            Self::Connection | Self::ClientGone => "APIConnectionError",
+            Self::Internal | Self::Unreachable | Self::Upstream => "InternalServerError",
+            Self::BadGateway => "BadGatewayError",
+            Self::Unavailable => "ServiceUnavailableError",
+        }
+    }
+
     /// Its name as one word of data: `rate_limited`.
     pub fn word(self) -> String {
         let mut word = String::new();

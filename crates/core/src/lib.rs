@@ -70,6 +70,9 @@ pub use fit::{Fit, Fitting};
 mod tab;
 pub use tab::Tab;
 
+mod slip;
+pub use slip::{Booked, Slip};
+
 mod trace;
 pub use trace::TraceContext;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::{Frames, Money, Notes, Usage};
+use crate::{Error, Frames, Money, Notes, Usage};
 
 /// The answer to a call, already in the client's dialect.
 pub struct Reply {
@@ -36,6 +36,8 @@ pub struct Head {
     pub retries: u32,
     /// Groups that were tried before the one that answered.
     pub fallbacks: u32,
+    /// What failed at the group that was asked for, where another one answered.
+    pub overcome: Option<Error>,
     /// How long the gateway waited for the upstream.
     pub waited: Duration,
     /// What it cost, where that is known before the first byte.

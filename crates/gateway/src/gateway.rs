@@ -24,8 +24,8 @@ use crate::admission::{Door, look_after};
 use crate::leave::{Drains, OnLeave};
 use crate::llm::{Streams, Way};
 use crate::{
-    Admission, Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Route, Upstreams, Workers,
-    accept, conversation, docs, google, health, info, llm, models, respond, routes, token_counter,
+    Admission, Answers, Conversations, Directory, Health, MemoryLimits, ROUTES, Refusals, Route, Upstreams,
+    Workers, accept, conversation, docs, google, health, info, llm, models, respond, routes, token_counter,
 };
 
 /// Limits of the HTTP surface.
@@ -108,6 +108,8 @@ pub struct Ports {
     pub directory: Arc<dyn Directory>,
     /// How the deployments do.
     pub health: Arc<dyn Health>,
+    /// Who counts requests that never become calls, if anybody does.
+    pub refusals: Option<Arc<dyn Refusals>>,
     /// Answers that can be gone on from.
     pub conversations: Arc<dyn Conversations>,
     /// Those of them that upstreams keep.

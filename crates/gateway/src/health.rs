@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::gateway::peer;
 use crate::{DoorFigures, Gateway, Ports, models, respond};
-
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// How the deployments do. What LiteLLM finds out by calling every model at the caller's expense is told here from
 /// what the traffic showed.
@@ -33,8 +30,9 @@ pub trait Health: Send + Sync + 'static {
     /// served without it.
     fn redis(&self) -> Option<bool>;
 
-    /// The same and more for Prometheus, with what goes on at the door.
-    fn metrics(&self, door: DoorFigures) -> String;
+    /// The same and more for Prometheus, with what goes on at the door: its type and the text, in the form that the client's
+    /// `Accept` asks for. May take milliseconds.
+    fn metrics(&self, door: DoorFigures, accept: &str) -> (&'static str, String);
 }
 
 /// How the ledger does.
@@ -109,8 +107,16 @@ pub(crate) async fn metrics<S>(gateway: &Gateway<S>, request: &Parts) -> Respons
     {
         return models::refused(&err, request);
     }
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, OPEN_METRICS)]);
-    respond::file(headers, ports.health.metrics(gateway.door.figures()).into())
+    let accept = request.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (health, door, accept) = (ports.health.clone(), gateway.door.figures(), accept.to_owned());
+    // Beside the workers: thousands of series take a while to write, and no call waits for that.
+    match tokio::task::spawn_blocking(move || health.metrics(door, &accept)).await {
+        Ok((content_type, text)) => {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            respond::file(headers, text.into())
+        }
+        Err(_) => respond::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({"detail": "no figures"})),
+    }
 }
 
 /// `GET /health`.

@@ -56,5 +56,8 @@ mod info;
 mod docs;
 pub use docs::Asset;
 
+mod refusals;
+pub use refusals::{Refusal, Refusals};
+
 mod health;
 pub use health::{Health, LedgerHealth};

@@ -17,6 +17,7 @@ use tracing::info;
 
 use crate::admission::BegunBody;
 use crate::intake::ClientBody;
+use crate::refusals::Refusable;
 use crate::respond::Told;
 use crate::{
     Gateway, Ports, admission, cache_wishes, call_name, controls, conversation, explain, form, intake,
@@ -55,24 +56,28 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     way: Way,
     request: Request<B>,
 ) -> Response {
-    let Way { operation, dialect, model, streams, peer } = way;
     let received = Instant::now();
-    let codec = gatewright_dialects::of(dialect);
     let (parts, body) = request.into_parts();
+    let mut refusable = Refusable::new(gateway.ports.refusals.as_ref(), &way, &parts);
+    let Way { operation, dialect, model, streams, peer } = way;
+    let codec = gatewright_dialects::of(dialect);
     let said = call_name::said(&parts.headers);
     let caller = match gateway.ports.caller(&parts.headers, &parts.uri, peer).await {
         Ok(caller) => caller,
         // LiteLLM tells every client about its key in OpenAI's words; its clients read them.
         Err(err) => {
+            refusable.refused(&err);
             let name = call_name::told(said, CallId::fresh());
             return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), name);
         }
     };
+    refusable.of(&caller);
     let key = caller.key.clone();
     let mut body = BegunBody::new(body);
     let place = match admission::enter(&gateway.door, &caller, &parts.headers, &mut body).await {
         Ok(place) => place,
         Err(err) => {
+            refusable.refused(&err);
             let name = call_name::told(said, CallId::fresh());
             return respond::refused(&err, codec, name, key.as_deref());
         }
@@ -81,6 +86,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
         Err(err) => {
+            refusable.refused(&err);
             let name = call_name::told(said, CallId::fresh());
             return respond::refused(&err, codec, name, key.as_deref());
         }
@@ -97,7 +103,10 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     };
     let begun = match begun {
         Ok(begun) => begun,
-        Err(err) => return respond::error(&err, codec, name),
+        Err(err) => {
+            refusable.refused(&err);
+            return respond::error(&err, codec, name);
+        }
     };
     let (received, settings) = (call.received, &gateway.settings);
     let as_list = streams == Streams::AsList;

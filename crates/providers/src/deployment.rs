@@ -158,6 +158,11 @@ impl Deployment {
         Arc::new(ServedBy { group: target.group.clone(), model, provider, ..(*self.served_by).clone() })
     }
 
+    /// What is told of it where no target says more.
+    pub fn known_as(&self) -> Arc<ServedBy> {
+        self.served_by.clone()
+    }
+
     /// Why it cannot be called, where that is so whatever the call.
     pub fn problem(&self) -> Option<&Error> {
         match &self.backend {

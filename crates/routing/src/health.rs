@@ -1,9 +1,11 @@
 //! What is known about the health of one deployment: whether it rests, and whether it fails for everyone.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use gatewright_core::{Cooldown, Error, ErrorKind, Retry};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -45,6 +47,8 @@ pub struct Health {
     minute: Tally,
     /// Failures of the current rest time, where so many are allowed.
     fails: Tally,
+    /// How often it was let rest, by the status of what had failed.
+    rests: Mutex<BTreeMap<u16, u64>>,
     went_down: Notify,
 }
 
@@ -81,6 +85,7 @@ impl Health {
             sick: AtomicBool::new(false),
             minute: Tally::default(),
             fails: Tally::default(),
+            rests: Mutex::default(),
             went_down: Notify::new(),
         }
     }
@@ -99,6 +104,11 @@ impl Health {
     /// Lets it rest for so long, because another replica saw it fail.
     pub fn rest_for(&self, rest: Duration, now: Instant) {
         self.cool_until(self.millis(now) + millis(rest.min(LONGEST_REST)));
+    }
+
+    /// How often what failed here let it rest, by the status of the failure.
+    pub fn rests(&self) -> Vec<(u16, u64)> {
+        self.rests.lock().iter().map(|(status, times)| (*status, *times)).collect()
     }
 
     /// Whether its last health check failed.
@@ -230,6 +240,7 @@ impl Health {
             let until = at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST));
             self.own_until.fetch_max(until, Relaxed);
             self.cool_until(until);
+            *self.rests.lock().entry(err.status().as_u16()).or_default() += 1;
         } else if failed_trial {
             // Nobody can take its place.
             self.end_trial_undecided();

@@ -151,6 +151,7 @@ impl Trip {
             let err = match visited.await {
                 Ok(mut reply) => {
                     reply.head.fallbacks = self.passed;
+                    reply.head.overcome = first_error;
                     return Ok(reply);
                 }
                 Err(err) => err,

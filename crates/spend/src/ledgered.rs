@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Notes, Observer,
-    Outcome, Reply, Result, Tab, Usage, watch,
+    AttemptId, Booked, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Notes,
+    Observer, Outcome, Reply, Result, Slip, Tab, Usage, watch,
 };
 
 use serde_json::json;
@@ -70,6 +70,7 @@ struct Attempt {
     clock: Arc<dyn Clock>,
     price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
     tab: Option<Arc<Tab>>,
+    slip: Option<Arc<Slip>>,
     attempt: AttemptId,
     /// What it uses where the provider says nothing.
     foreseen: Usage,
@@ -119,6 +120,7 @@ impl Ledgered {
             clock: Arc::clone(&self.clock),
             price: Arc::clone(&quote.price),
             tab: call.tab.clone(),
+            slip: call.slip.clone(),
             attempt: target.attempt,
             foreseen,
             started: now,
@@ -207,6 +209,9 @@ impl Observer for Attempt {
         };
         if let Some(tab) = &self.tab {
             tab.add(cost);
+        }
+        if let Some(slip) = &self.slip {
+            slip.fill(Booked { usage, cost, exact: certainty == Certainty::Exact });
         }
         self.journal.settle(self.ticket, &settle);
     }

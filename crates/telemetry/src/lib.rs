@@ -26,6 +26,10 @@ pub use guard::{Guard, InitError, init};
 mod export;
 
 mod metrics;
-pub use metrics::{BudgetFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures};
+pub use metrics::{
+    Balances, BudgetFigures, DeploymentFigures, DoorFigures, Figures, Kind, Label, LedgerFigures, Meter,
+    MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings, MirrorFigures, OMITTED, Omitted,
+    RedisFigures, Refusal, TextFormat,
+};
 
 mod logs;

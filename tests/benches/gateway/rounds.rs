@@ -50,6 +50,11 @@ pub(crate) fn run(arguments: &Arguments) {
     report::heading(arguments);
     for scenario in ALL.iter().filter(|scenario| wanted(scenario.name)) {
         let spent = match scenario.caller {
+            _ if scenario.metered => {
+                let servers = Servers { metered: true, ..Servers::default() };
+                let gateway = Process::gateway(&binary, &cast.mock.address, &servers);
+                cast.spent(gateway.ok().as_ref().map(|(gateway, _)| gateway), scenario, arguments)
+            }
             Caller::Limited(ledger @ (Ledger::Postgres | Ledger::Shared)) => {
                 match with_servers(&binary, &cast.mock.address, ledger == Ledger::Shared) {
                     Ok((gateway, ..)) => cast.spent(Some(&gateway), scenario, arguments),
@@ -92,8 +97,8 @@ fn with_servers(
     shared: bool,
 ) -> Result<(Process, Postgres, Option<Redis>), String> {
     let (database, redis) = (Postgres::start(), shared.then(Redis::start));
-    let servers =
-        Servers { database: Some(database.url()), redis: redis.as_ref().map(Redis::port), door: None };
+    let redis_port = redis.as_ref().map(Redis::port);
+    let servers = Servers { database: Some(database.url()), redis: redis_port, ..Servers::default() };
     Ok((Process::gateway(binary, mock, &servers)?.0, database, redis))
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Scenario {
     pub(crate) clients: usize,
     /// Whose key they have.
     pub(crate) caller: Caller,
+    /// Whether the gateway tells LiteLLM's metrics.
+    pub(crate) metered: bool,
     /// The most it may cost, as a multiple of the bare proxy's CPU.
     pub(crate) goal: f64,
 }
@@ -58,13 +60,15 @@ pub(crate) struct Servers {
     pub(crate) redis: Option<u16>,
     /// How many calls it takes at a time, and as many wait.
     pub(crate) door: Option<usize>,
+    /// Whether it tells LiteLLM's metrics.
+    pub(crate) metered: bool,
 }
 
 const OPENAI: &str = "/v1/chat/completions";
 const ANTHROPIC: &str = "/v1/messages";
 
 /// All of them, in the order of the report.
-pub(crate) const ALL: [Scenario; 11] = [
+pub(crate) const ALL: [Scenario; 12] = [
     plain("plain-1k", "plain", OPENAI, 1_000, 1.3),
     // The same call, answered from memory: at most seven tenths of what it costs when it goes upstream.
     plain("kept-1k", KEPT, OPENAI, 1_000, 0.9),
@@ -77,6 +81,8 @@ pub(crate) const ALL: [Scenario; 11] = [
     limited("full-sqlite", Ledger::Sqlite, 1.6),
     limited("full-postgres", Ledger::Postgres, 1.6),
     limited("full-redis", Ledger::Shared, 2.2),
+    // The first one once more: what metrics add to it.
+    Scenario { metered: true, ..plain("metrics-1k", "plain", OPENAI, 1_000, 1.35) },
 ];
 
 /// The model whose answers are kept.
@@ -103,6 +109,7 @@ const fn plain(
         unit: Unit::Request,
         clients: 16,
         caller: Caller::Master,
+        metered: false,
         goal,
     }
 }
@@ -127,6 +134,7 @@ const fn stream(
         unit: Unit::Event,
         clients,
         caller: Caller::Master,
+        metered: false,
         goal,
     }
 }
@@ -166,6 +174,9 @@ pub(crate) fn config(mock: &str, master_key: &str, servers: &Servers) -> String 
     ));
     // Only the calls that ask for it are answered from what was kept.
     text.push_str("litellm_settings:\n  cache: true\n  cache_params: {type: local, mode: default_off}\n");
+    if servers.metered {
+        text.push_str("  callbacks: [prometheus]\n");
+    }
     text.push_str(&format!("general_settings:\n  master_key: {master_key}\n"));
     if let Some(calls) = servers.door {
         text.push_str(&format!(

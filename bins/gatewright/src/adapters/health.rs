@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use gatewright_core::{Clock as _, SystemClock};
 use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
 use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
 use gatewright_spend::Journal;
-use gatewright_telemetry::{Figures, MirrorFigures, RedisFigures};
+use gatewright_telemetry::{Figures, Meter, MirrorFigures, RedisFigures, TextFormat};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Crossed;
+use super::{Crossed, metrics};
 use crate::checkup::{Finding, Findings, Verdict};
 use crate::ledger::Watched;
 
@@ -27,6 +28,7 @@ pub(crate) struct Observed {
     pub(crate) crossed: Arc<Crossed>,
     pub(crate) counters: Arc<Counts>,
     pub(crate) mirrors: Mirrors,
+    pub(crate) meter: Meter,
 }
 
 impl Observed {
@@ -90,7 +92,7 @@ impl Health for Observed {
         self.counters.sharing().map(|sharing| sharing.connected)
     }
 
-    fn metrics(&self, door: DoorFigures) -> String {
+    fn metrics(&self, door: DoorFigures, accept: &str) -> (&'static str, String) {
         let redis = self.counters.sharing().map(|sharing| RedisFigures {
             connected: sharing.connected,
             losses: sharing.losses,
@@ -111,8 +113,9 @@ impl Health for Observed {
             waiting_calls: self.table.load().waiting(),
             mirrors: MirrorFigures { running, answered, failed, dropped },
             redis,
+            deployments: metrics::deployments(&self.table, &self.registry.load()),
         };
-        // Writing into a string does not fail.
-        figures.text().unwrap_or_default()
+        let format = TextFormat::accepted(accept);
+        (format.content_type(), self.meter.text(&figures, format, SystemClock.wall()))
     }
 }

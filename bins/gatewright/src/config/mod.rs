@@ -9,6 +9,7 @@ mod deployments;
 mod file;
 mod known;
 mod marks;
+mod metrics;
 mod money;
 mod network;
 mod problem;
@@ -96,6 +97,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// Whose certificates upstreams may show, besides the public authorities'.
     pub authorities: Authorities,
+    /// Which metrics are told.
+    pub metrics: gatewright_telemetry::MetricSettings,
     /// Logs and traces.
     pub telemetry: gatewright_telemetry::Settings,
     /// Tells apart what is only read at a start: what `general_settings` and `litellm_settings` say.
@@ -219,6 +222,7 @@ impl Config {
             store_models: store_models.unwrap_or_else(|| is_on(env("STORE_MODEL_IN_DB"))),
             salt,
             access,
+            metrics: sections.metrics(&mut problems),
             telemetry,
             fixed: digest(&[&general, &litellm]),
             variables: Vec::new(),

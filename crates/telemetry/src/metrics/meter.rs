@@ -1,0 +1,239 @@
+//! The meter: what calls and attempts are counted in, and the text that tells it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use gatewright_core::{Caller, Dialect, Error, Money, Operation, ServedBy, Target};
+
+use super::attempt::MeteredAttempts;
+use super::call::{self, MeteredCalls};
+use super::cell::{Bounds, Spread};
+use super::family::{Family, Sample};
+use super::figures::{DeploymentFigures, Figures, counter, gauge};
+use super::label::Label;
+use super::series::AllSeries;
+use super::settings::MetricSettings;
+use super::standing::{self, number};
+use super::table::{Kind, Metric};
+use super::text::{Text, TextFormat};
+use super::words::{Words, exception_class};
+use crate::Pricing;
+
+/// Bounds of our own overhead, in seconds: it is far below what LiteLLM's buckets tell apart.
+const OVERHEAD: [f64; 12] =
+    [0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0];
+
+/// Counts calls and attempts. Clones share what they count.
+#[derive(Clone)]
+pub struct Meter(Arc<Kept>);
+
+pub(super) struct Kept {
+    pub(super) settings: MetricSettings,
+    pub(super) series: AllSeries,
+    pub(super) pricing: OnceLock<Pricing>,
+    pub(super) upstreams: OnceLock<Upstreams>,
+    balances: OnceLock<Arc<dyn Balances>>,
+    overhead: Spread,
+    /// Bytes of the last text: the next one is about as long.
+    last: AtomicUsize,
+}
+
+/// Finds the deployment of a target, where its answer or failure does not name it.
+pub(super) type Upstreams = Arc<dyn Fn(&Target) -> Option<Arc<ServedBy>> + Send + Sync>;
+
+/// Knows what is spent of budgets now.
+pub trait Balances: Send + Sync + 'static {
+    /// What is spent of the budget of one thing in the period that runs; `None` where nothing was counted yet.
+    fn spent(&self, scope: &str, id: &str, period: Option<&str>) -> Option<Money>;
+}
+
+/// A request that was refused before it became a call.
+pub struct Refusal<'a> {
+    /// Whose it is, where that is known.
+    pub caller: Option<&'a Caller>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// In which dialect.
+    pub dialect: Dialect,
+    /// The client's `User-Agent`.
+    pub agent: Option<&'a str>,
+    /// Why.
+    pub error: &'a Error,
+}
+
+/// What is read when somebody looks.
+pub(super) struct Reading<'m> {
+    kept: &'m Kept,
+    samples: HashMap<Metric, Vec<Sample>>,
+}
+
+// === impl Meter ===
+
+impl Meter {
+    /// Counts nothing yet.
+    pub fn new(settings: MetricSettings) -> Self {
+        let families = Metric::ALL.iter().map(|metric| Family::new(*metric, &settings)).collect();
+        let bounds = Bounds::new(&settings.buckets);
+        let series = AllSeries::new(families, bounds, settings.most_series);
+        Self(Arc::new(Kept {
+            settings,
+            series,
+            pricing: OnceLock::new(),
+            upstreams: OnceLock::new(),
+            balances: OnceLock::new(),
+            overhead: Spread::new(&Bounds::new(&OVERHEAD)),
+            last: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Knows by this whether a price is known; only the first time counts.
+    pub fn priced_by(self, pricing: Pricing) -> Self {
+        let _ = self.0.pricing.set(pricing);
+        self
+    }
+
+    /// Finds by this the deployments that do not name themselves; only the first time counts.
+    pub fn knowing(self, find: impl Fn(&Target) -> Option<Arc<ServedBy>> + Send + Sync + 'static) -> Self {
+        let _ = self.0.upstreams.set(Arc::new(find));
+        self
+    }
+
+    /// Reads here what is spent of budgets; only the first time counts.
+    pub fn with_balances(self, balances: Arc<dyn Balances>) -> Self {
+        let _ = self.0.balances.set(balances);
+        self
+    }
+
+    /// The outermost layer of a call.
+    pub fn calls(&self) -> MeteredCalls {
+        MeteredCalls(self.0.clone())
+    }
+
+    /// The layer of an attempt right above the ledger: it counts what that books.
+    pub fn attempts(&self) -> MeteredAttempts {
+        MeteredAttempts(self.0.clone())
+    }
+
+    /// Whether anybody wants to know of requests that never became calls.
+    pub fn counts_refusals(&self) -> bool {
+        self.0.is_on()
+    }
+
+    /// A request was refused before it became a call.
+    pub fn refused(&self, refusal: &Refusal<'_>) {
+        let kept = &self.0;
+        if !kept.is_on() {
+            return;
+        }
+        let (status, class) = (refusal.error.status(), exception_class(refusal.error));
+        let mut words = kept.words();
+        refusal.caller.inspect(|caller| words.caller(caller));
+        words.put(Label::UserAgent, refusal.agent.unwrap_or_default());
+        words.put(Label::Route, call::route(refusal.operation, refusal.dialect));
+        words.put(Label::StatusCode, status.as_str());
+        words.exception(&status, &class);
+        let adding = kept.series.of(&words);
+        for metric in call::ENDED.into_iter().chain(call::FAILED) {
+            adding.add(metric, 1);
+        }
+    }
+
+    /// A record of a call did not reach where it should go.
+    pub fn callback_failed(&self, callback: &str) {
+        let mut words = self.0.words();
+        words.put(Label::CallbackName, callback);
+        self.0.series.of(&words).add(Metric::CallbackFailures, 1);
+    }
+
+    /// All of it as text, with what is read elsewhere.
+    pub fn text(&self, figures: &Figures, format: TextFormat, now: SystemTime) -> String {
+        let kept = &self.0;
+        let mut text = Text::new(format, kept.last.load(Relaxed) + 4096);
+        figures.write(&mut text);
+        let help = "Time of a call until its answer's head that it did not wait for its upstream";
+        text.family("gatewright_overhead_seconds", Kind::Seconds, help);
+        kept.overhead.write("", &mut text);
+        let (series, refused) = kept.series.room().figures();
+        gauge(&mut text, "gatewright_metrics_series", "Series of calls and attempts", series as u64);
+        let help = "Series that there was no room for: they are told together";
+        counter(&mut text, "gatewright_metrics_series_refused", help, refused);
+        let mut reading = Reading { kept, samples: HashMap::new() };
+        if kept.is_on() {
+            reading.all(figures, now);
+        }
+        for family in kept.series.families().iter().filter(|family| family.on) {
+            let read = reading.samples.get(&family.metric).map(Vec::as_slice);
+            family.write(read.unwrap_or_default(), &mut text);
+        }
+        let text = text.finish();
+        kept.last.store(text.len(), Relaxed);
+        text
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Whether anything but our own overhead is told.
+    pub(super) fn is_on(&self) -> bool {
+        self.settings.litellm || self.settings.services
+    }
+
+    pub(super) fn words<'a>(&self) -> Words<'a> {
+        Words::new(self.settings.longest_value)
+    }
+
+    pub(super) fn note_overhead(&self, time: Duration) {
+        self.overhead.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+// === impl Reading ===
+
+impl<'m> Reading<'m> {
+    pub(super) fn words<'a>(&self) -> Words<'a> {
+        self.kept.words()
+    }
+
+    /// One sample, as long as there are not too many of its metric.
+    pub(super) fn tell(&mut self, metric: Metric, words: &Words<'_>, value: f64) {
+        let Some(family) = self.kept.series.family(metric) else { return };
+        let samples = self.samples.entry(metric).or_default();
+        if samples.len() < self.kept.settings.most_series {
+            samples.push((family.labels(words), value));
+        }
+    }
+
+    fn all(&mut self, figures: &Figures, now: SystemTime) {
+        let words = self.words();
+        self.tell(Metric::InFlight, &words, number(figures.door.inside));
+        self.tell(Metric::SpendQueue, &words, number(figures.ledger.backlog));
+        figures.deployments.iter().for_each(|one| self.deployment(one));
+        let balances = self.kept.balances.get().map(|balances| &**balances);
+        standing::tell(self.kept.series.standings(), balances, now, self);
+    }
+
+    fn deployment(&mut self, figures: &DeploymentFigures) {
+        let mut words = self.words();
+        words.served_by(&figures.served_by);
+        if let Some(state) = self.kept.series.cell(Metric::DeploymentState, &words) {
+            // What is no longer out has failed last: nobody has tried it since.
+            let level = if figures.is_out { 2.0 } else { state.level().min(1.0) };
+            state.set(level);
+        }
+        for (metric, limit) in [
+            (Metric::DeploymentRequestLimit, figures.requests),
+            (Metric::DeploymentTokenLimit, figures.tokens),
+        ] {
+            limit.inspect(|limit| self.tell(metric, &words, number(*limit)));
+        }
+        for (status, times) in &figures.rests {
+            let status = status.to_string();
+            let mut words = words;
+            words.put(Label::ExceptionStatus, &status);
+            self.tell(Metric::DeploymentCooledDown, &words, number(*times));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Metrics through the public face: names and labels are LiteLLM's, figures are the ledger's, series have an end.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
+
+#[path = "support/codec.rs"]
+mod codec;
+mod metered;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, UNIX_EPOCH};
+
+use gatewright_core::{ErrorKind, Money};
+use gatewright_telemetry::{Figures, Metric, MetricGroup, MetricSettings, OMITTED, TextFormat};
+use metered::{Stage, caller};
+
+const GOLDEN: &str = include_str!("golden/litellm_metrics.txt");
+
+fn golden() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let rows = GOLDEN.lines().filter(|line| !line.starts_with('#'));
+    let read = |line: &'static str| {
+        let (name, labels) = line.split_once(':').unwrap();
+        (name, labels.split(',').map(str::trim).filter(|label| !label.is_empty()).collect())
+    };
+    rows.map(read).collect()
+}
+
+#[test]
+fn every_metric_of_litellm_is_told_or_left_out_with_a_reason() {
+    let golden = golden();
+    let told: BTreeMap<&str, Metric> = Metric::ALL.iter().map(|metric| (metric.name(), *metric)).collect();
+    for (name, labels) in &golden {
+        let omitted = OMITTED.iter().find(|omitted| omitted.name == *name);
+        match (told.get(name), omitted) {
+            (Some(metric), None) => {
+                let ours: BTreeSet<&str> = metric.labels().iter().map(|label| label.name()).collect();
+                assert_eq!(ours, *labels, "{name}");
+            }
+            (None, Some(omitted)) => assert!(!omitted.why.is_empty(), "{name}"),
+            other => panic!("{name} must be told or left out, and not both: {other:?}"),
+        }
+    }
+    assert!(golden.len() >= 75, "{}", golden.len());
+    let of_services = |name: &str| name.ends_with("_latency") && name.starts_with("litellm_");
+    for omitted in OMITTED {
+        assert!(
+            golden.contains_key(omitted.name) || of_services(omitted.name),
+            "{} is nothing of LiteLLM's",
+            omitted.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answered_call_is_counted_once_with_what_was_booked() {
+    let stage = Stage::new(on());
+    stage.answered(&caller("k1", "red"), Money(75_000), (10, 5)).await;
+    stage.answered(&caller("k1", "red"), Money(25_000), (1, 1)).await;
+    for (name, value) in [
+        ("litellm_proxy_total_requests_metric_total", "2"),
+        ("litellm_requests_metric_total", "2"),
+        ("litellm_requests_total", "2"),
+        ("litellm_spend_metric_total", "0.0001"),
+        ("litellm_spend_total", "0.0001"),
+        ("litellm_total_tokens_metric_total", "17"),
+        ("litellm_tokens_total", "17"),
+        ("litellm_input_tokens_metric_total", "11"),
+        ("litellm_output_tokens_metric_total", "6"),
+        ("litellm_deployment_success_responses_total", "2"),
+        ("litellm_deployment_state", "0"),
+        ("litellm_request_total_latency_metric_count", "2"),
+        ("litellm_remaining_requests_metric", "99"),
+    ] {
+        assert_eq!(stage.samples(name), [value], "{name}");
+    }
+    assert!(stage.samples("litellm_errors_total").is_empty());
+    let text = stage.text(TextFormat::Plain);
+    let line = text.lines().find(|line| line.starts_with("litellm_spend_metric_total{")).unwrap();
+    for label in [
+        "hashed_api_key=\"k1\"",
+        "team=\"red\"",
+        "api_key_alias=\"alias of k1\"",
+        "user=\"None\"",
+        "model=\"gpt-4o\"",
+        "requested_model=\"m\"",
+        "model_id=\"d1\"",
+        "api_provider=\"openai\"",
+        "end_user=\"None\"",
+    ] {
+        assert!(line.contains(label), "{label} is missing in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_counted_by_status_and_class_and_costs_what_was_booked() {
+    let stage = Stage::new(on());
+    stage.failed(&caller("k1", "red"), ErrorKind::RateLimited, Money(9)).await;
+    let text = stage.text(TextFormat::Plain);
+    for name in ["litellm_proxy_failed_requests_metric_total", "litellm_deployment_failure_responses_total"] {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{"))).unwrap();
+        assert!(
+            line.contains("exception_status=\"429\",exception_class=\"Openai.RateLimitError\""),
+            "{line}"
+        );
+    }
+    assert_eq!(stage.samples("litellm_spend_metric_total"), ["0.000000009"]);
+    assert_eq!(stage.samples("litellm_deployment_state"), ["1"]);
+    assert!(stage.samples("litellm_requests_metric_total").is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_counted_as_such() {
+    let stage = Stage::new(on());
+    stage.abandoned(&caller("k1", "red")).await;
+    assert_eq!(stage.samples("litellm_errors_total"), ["1"]);
+    assert!(stage.text(TextFormat::Plain).contains("status_code=\"499\""));
+}
+
+#[tokio::test]
+async fn what_the_ledger_did_not_book_is_no_attempt() {
+    let stage = Stage::new(on());
+    stage.unbooked(&caller("k1", "red")).await;
+    assert!(stage.samples("litellm_deployment_total_requests_total").is_empty());
+    assert_eq!(stage.samples("litellm_errors_total"), ["1"]);
+}
+
+#[tokio::test]
+async fn without_the_callback_only_our_own_figures_are_told() {
+    let stage = Stage::new(MetricSettings::default());
+    stage.answered(&caller("k1", "red"), Money(1), (1, 1)).await;
+    let text = stage.text(TextFormat::Plain);
+    assert!(!text.contains("litellm_") && !text.contains("k1"), "{text}");
+    assert_eq!(stage.samples("gatewright_overhead_seconds_count"), ["1"]);
+}
+
+#[tokio::test]
+async fn groups_say_which_metrics_and_labels_are_told() {
+    let group = MetricGroup {
+        metrics: vec!["litellm_spend_metric_total".into(), "litellm_requests_metric".into()],
+        labels: vec!["team".into()],
+    };
+    let stage = Stage::new(MetricSettings { groups: vec![group], ..on() });
+    for key in ["k1", "k2"] {
+        stage.answered(&caller(key, "red"), Money(1), (1, 1)).await;
+    }
+    let text = stage.text(TextFormat::Plain);
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("litellm_")).collect();
+    let wanted = [
+        "litellm_requests_metric_total{team=\"red\"} 2",
+        "litellm_spend_metric_total{team=\"red\"} 0.000000002",
+    ];
+    assert_eq!(told, wanted);
+    let without = MetricSettings {
+        without: vec!["litellm_spend_metric".into()],
+        without_labels: vec!["hashed_api_key".into()],
+        ..on()
+    };
+    let stage = Stage::new(without);
+    stage.answered(&caller("k1", "red"), Money(1), (1, 1)).await;
+    let text = stage.text(TextFormat::Plain);
+    assert!(!text.contains("litellm_spend_metric_total{") && !text.contains("hashed_api_key"), "{text}");
+}
+
+#[tokio::test]
+async fn series_that_there_is_no_room_for_are_told_together() {
+    let stage = Stage::new(MetricSettings { most_series: 40, ..on() });
+    for number in 0..50 {
+        stage.answered(&caller(&format!("k{number}"), "red"), Money(1), (1, 1)).await;
+    }
+    let spend = stage.samples("litellm_spend_metric_total");
+    let sum: f64 = spend.iter().map(|value| value.parse::<f64>().unwrap()).sum();
+    assert!((sum - 50e-9).abs() < 1e-15, "nothing is lost: {spend:?}");
+    let text = stage.text(TextFormat::Plain);
+    let other = |line: &&str| line.starts_with("litellm_spend_metric_total{") && line.contains("\"other\"");
+    let line = text.lines().find(other).unwrap();
+    assert!(line.contains("hashed_api_key=\"other\"") && line.contains("api_provider=\"openai\""), "{line}");
+    assert_eq!(stage.samples("gatewright_metrics_series"), ["40"]);
+    let refused: u64 = stage.samples("gatewright_metrics_series_refused_total")[0].parse().unwrap();
+    assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn values_are_cut_and_escaped() {
+    let stage = Stage::new(MetricSettings { longest_value: 8, ..on() });
+    stage.answered(&caller("a\"b\\c\nd-and-more", "ééééé"), Money(1), (1, 1)).await;
+    let text = stage.text(TextFormat::Plain);
+    assert!(text.contains(r#"hashed_api_key="a\"b\\c\nd-""#), "{text}");
+    assert!(text.contains("team=\"éééé\""), "{text}");
+}
+
+#[tokio::test]
+async fn tags_are_labels_where_somebody_wants_them() {
+    let stage = Stage::new(MetricSettings { tags: vec!["prod".into(), "eu-west".into()], ..on() });
+    let mut tagged = caller("k1", "red");
+    tagged.tags = vec!["prod".into()];
+    stage.answered(&tagged, Money(1), (1, 1)).await;
+    let text = stage.text(TextFormat::Plain);
+    assert!(text.contains("tag_prod=\"true\",tag_eu_west=\"false\"} 0.000000001"), "{text}");
+}
+
+#[tokio::test]
+async fn budgets_and_rates_are_told_of_whoever_called() {
+    let stage = Stage::new(on());
+    let limited = metered::limited(caller("k1", "red"), UNIX_EPOCH + Duration::from_secs(7_200));
+    stage.answered(&limited, Money(1), (1, 1)).await;
+    for (name, value) in [
+        ("litellm_api_key_max_budget_metric", "5"),
+        ("litellm_remaining_api_key_budget_metric", "3.5"),
+        ("litellm_api_key_budget_remaining_hours_metric", "2"),
+        ("litellm_team_max_budget_metric", "9"),
+    ] {
+        assert_eq!(stage.samples(name), [value], "{name}");
+    }
+    let text = stage.text(TextFormat::Plain);
+    for line in [
+        "litellm_api_key_rate_limit_allowed_metric{hashed_api_key=\"k1\",api_key_alias=\"alias of k1\",rate_limit_type=\"requests\"} 60",
+        "litellm_api_key_rate_limit_used_metric{hashed_api_key=\"k1\",api_key_alias=\"alias of k1\",rate_limit_type=\"requests\"} 3",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} is missing in {text}");
+    }
+}
+
+#[test]
+fn counters_have_their_names_in_both_forms() {
+    let stage = Stage::new(on());
+    let (plain, open) = (stage.text(TextFormat::Plain), stage.text(TextFormat::OpenMetrics));
+    for line in ["# TYPE litellm_spend_metric_total counter", "# TYPE litellm_requests_total counter"] {
+        assert!(plain.lines().any(|other| other == line), "{line}");
+    }
+    for line in ["# TYPE litellm_spend_metric counter", "# TYPE litellm_requests counter"] {
+        assert!(open.lines().any(|other| other == line), "{line}");
+    }
+    assert!(open.ends_with("# EOF\n") && !plain.contains("# EOF"));
+    for (accept, format) in [
+        ("", TextFormat::Plain),
+        ("text/plain;version=0.0.4", TextFormat::Plain),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.1", TextFormat::OpenMetrics),
+    ] {
+        assert_eq!(TextFormat::accepted(accept), format, "{accept}");
+    }
+}
+
+#[test]
+fn callbacks_that_fail_are_counted_by_name() {
+    let stage = Stage::new(on());
+    stage.meter.callback_failed("langfuse");
+    stage.meter.callback_failed("langfuse");
+    let text = stage.text(TextFormat::Plain);
+    let line = "litellm_callback_logging_failures_metric_total{callback_name=\"langfuse\"} 2";
+    assert!(text.lines().any(|other| other == line), "{text}");
+}
+
+#[test]
+fn no_family_stands_twice_in_the_text() {
+    let figures = Figures { redis: Some(Default::default()), ..Figures::default() };
+    let stage = Stage::new(MetricSettings { services: true, ..on() });
+    for format in [TextFormat::Plain, TextFormat::OpenMetrics] {
+        let text = stage.meter.text(&figures, format, UNIX_EPOCH);
+        let mut seen = BTreeSet::new();
+        for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+            assert!(seen.insert(line), "{line}");
+        }
+        assert!(seen.len() > 90, "{}", seen.len());
+    }
+}
+
+fn on() -> MetricSettings {
+    MetricSettings { litellm: true, ..MetricSettings::default() }
+}
