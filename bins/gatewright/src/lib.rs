@@ -9,6 +9,7 @@ mod counts;
 mod pipeline;
 
 mod adapters;
+mod alerts;
 
 mod live;
 

@@ -1,5 +1,6 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
+use gatewright_alerts::Alerted;
 use gatewright_auth::Joined;
 use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
@@ -12,6 +13,7 @@ use tower::ServiceBuilder;
 /// The policies of calls, each built from its own settings.
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
+    pub(crate) alerted: Alerted,
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
@@ -50,6 +52,8 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
         .layer(layer(policies.call_trace))
+        // Sees how long calls are open from the moment they came, whatever they wait for below.
+        .layer(layer(policies.alerted))
         // Whom a call is for has limits too; only now are they known, for the body names them.
         .layer(layer(policies.joined))
         // Above the limits: it sees what a call cost that they let in, and refuses nothing.

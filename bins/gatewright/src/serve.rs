@@ -11,7 +11,7 @@ use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
-use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
+use gatewright_limits::{Counts, Limits, Rules};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::{Journal, Ledgered};
@@ -23,9 +23,11 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
-    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
+    CallRules, Counted, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed, ProviderKeys, Seeds,
+    StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
+use crate::alerts::{Alerting, Known as Told};
+use crate::changes::Follow;
 use crate::checkup::{Checkup, Findings};
 use crate::config::{Config, Environment};
 use crate::cost_map::LiveCostMap;
@@ -108,8 +110,10 @@ pub async fn serve(
         let sealed = SealedKeys::new(&config.journal.data_dir, secret);
         ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
     }
+    let mut alerting = Alerting::new(&config, (&store, &ledger), &transport, clock.clone());
     let known = Known::default();
-    let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone())?);
+    let live = Live::new(&config, env, known.clone(), clock.clone(), alerting.witness())?;
+    let live = Arc::new(live);
     let (table, limited) = (live.table.clone(), (&config.money, known.clone()));
     let joined = joined(&config, &store, &clock);
     let who = (authenticator.clone(), joined.clone());
@@ -130,11 +134,13 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let changes = ledger.follow(vec![
+    let mut followers: Vec<Arc<dyn Follow>> = vec![
         Arc::new(Forgetting(authenticator.clone())),
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
-    ]);
+    ];
+    followers.extend(alerting.follower());
+    let changes = ledger.follow(followers);
     let counters = counts::open(&config, &journal, clock.clone())?;
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
@@ -161,6 +167,7 @@ pub async fn serve(
         warn!("the price map is not here yet; the shipped prices serve meanwhile");
     }
     ledger.settle_in(seeds).await;
+    alerting.run(&Told { store: &store, journal: &journal, ledger: &ledger, config: &config });
     let books = Books { store: store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
     if let Some(settings) = config.rotation.clone() {
         ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
@@ -168,7 +175,8 @@ pub async fn serve(
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined);
-    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
+    let seen = (findings.clone(), alerting);
+    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
     if let Some(settings) = config.checkup.clone() {
@@ -277,7 +285,7 @@ fn assemble(
     (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (Books { store, journal, ledger, counters }, findings): (Books, Findings),
+    (Books { store, journal, ledger, counters }, (findings, alerting)): (Books, (Findings, Alerting)),
 ) -> (pipeline::Policies, pipeline::AttemptPolicies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
@@ -289,13 +297,15 @@ fn assemble(
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
-    let (crossed, mirrors) = (Arc::new(Crossed::default()), Mirrors::default());
+    let (soft_budgets, crossed) = alerting.budgets(call_rules.clone(), clock.clone());
+    let mirrors = Mirrors::default();
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,
-        soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
+        alerted: alerting.calls(),
+        soft_budgets,
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
@@ -311,7 +321,17 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, findings, journal, ledger, crossed, counters, mirrors }),
+        health: Arc::new(Observed {
+            table,
+            registry,
+            findings,
+            journal,
+            ledger,
+            crossed,
+            counters,
+            mirrors,
+            alerts: alerting.alerts(),
+        }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),

@@ -26,6 +26,8 @@ pub use guard::{Guard, InitError, init};
 mod export;
 
 mod metrics;
-pub use metrics::{BudgetFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures};
+pub use metrics::{
+    AlertFigures, BudgetFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures,
+};
 
 mod logs;

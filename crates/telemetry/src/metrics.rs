@@ -22,8 +22,23 @@ pub struct Figures {
     pub waiting_calls: u64,
     /// How mirrored calls do.
     pub mirrors: MirrorFigures,
+    /// How alerts were delivered, by channel; nothing where nobody is told of anything.
+    pub alerts: Vec<AlertFigures>,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
+}
+
+/// How alerts of one channel were delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertFigures {
+    /// Its name.
+    pub channel: &'static str,
+    /// Those that it took.
+    pub sent: u64,
+    /// Those that it did not take.
+    pub failed: u64,
+    /// Those that were not tried because too many waited.
+    pub dropped: u64,
 }
 
 /// How the Redis does that replicas share their counts in.
@@ -118,6 +133,9 @@ impl Figures {
         let routing = registry.sub_registry_with_prefix("routing");
         routing.register("waiting_calls", "Calls that wait for capacity of their group", waiting);
         self.mirrors.register(registry.sub_registry_with_prefix("mirrors"));
+        if !self.alerts.is_empty() {
+            register_alerts(&self.alerts, registry.sub_registry_with_prefix("alerts"));
+        }
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -231,6 +249,21 @@ impl MirrorFigures {
     }
 }
 
+fn register_alerts(alerts: &[AlertFigures], registry: &mut Registry) {
+    let counters: [(_, _, fn(&AlertFigures) -> u64); 3] = [
+        ("sent", "Alerts that a channel took", |channel| channel.sent),
+        ("failed", "Alerts that a channel did not take", |channel| channel.failed),
+        ("dropped", "Alerts that were not sent because too many waited", |channel| channel.dropped),
+    ];
+    for (name, help, of) in counters {
+        let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        for channel in alerts {
+            family.get_or_create(&[("channel", channel.channel)]).inc_by(of(channel));
+        }
+        registry.register(name, help, family);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,7 +277,9 @@ mod tests {
         let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
         let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
         let redis = Some(redis);
-        let text = Figures { ledger, budgets, door, waiting_calls: 4, mirrors, redis }.text().unwrap();
+        let alerts = vec![AlertFigures { channel: "slack", sent: 5, failed: 1, dropped: 0 }];
+        let text =
+            Figures { ledger, budgets, door, waiting_calls: 4, mirrors, alerts, redis }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
@@ -259,6 +294,8 @@ mod tests {
             "gatewright_routing_waiting_calls 4",
             "gatewright_mirrors_running 4",
             "gatewright_mirrors_dropped_total 6",
+            "gatewright_alerts_sent_total{channel=\"slack\"} 5",
+            "gatewright_alerts_failed_total{channel=\"slack\"} 1",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",
@@ -267,6 +304,6 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
         let alone = Figures { ledger, ..Figures::default() }.text().unwrap();
-        assert!(!alone.contains("redis"), "{alone}");
+        assert!(!alone.contains("redis") && !alone.contains("alerts"), "{alone}");
     }
 }
