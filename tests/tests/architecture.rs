@@ -85,6 +85,7 @@ const FENCES: &[(&str, &[&str], &str)] = &[
     ("rustix", &["spend", "gatewright", "tests"], "system calls are for the journal and for processes"),
     ("sea-orm*", &["store"], "only the store speaks SQL"),
     ("sqlx*", &["store"], "only the store speaks SQL"),
+    ("lettre", &["alerts"], "mail is one of the channels that alerts have"),
     ("redis", &["limits", "gatewright"], "the binary opens the connection, the counts use it"),
     ("deadpool-redis", &[], "a pool asks Redis before each use; one connection carries all calls"),
     ("reqwest", &[], "transport is the one HTTP client"),

@@ -249,8 +249,11 @@ impl MirrorFigures {
     }
 }
 
+/// A figure of a channel.
+type Of = fn(&AlertFigures) -> u64;
+
 fn register_alerts(alerts: &[AlertFigures], registry: &mut Registry) {
-    let counters: [(_, _, fn(&AlertFigures) -> u64); 3] = [
+    let counters: [(&str, &str, Of); 3] = [
         ("sent", "Alerts that a channel took", |channel| channel.sent),
         ("failed", "Alerts that a channel did not take", |channel| channel.failed),
         ("dropped", "Alerts that were not sent because too many waited", |channel| channel.dropped),

@@ -33,17 +33,20 @@ pub(crate) fn budget(crossing: &Crossing, caller: &Caller) -> Alert {
     let text = |value: &Option<std::sync::Arc<str>>| value.as_deref().map(str::to_owned);
     let names = &caller.known_as;
     let is_soft = *mark == Mark::Soft;
+    // Whose call it was says nothing about a budget that all have, and only their own is mailed to people.
+    let shared = group == EventGroup::Proxy;
+    let own = matches!(group, EventGroup::Key | EventGroup::InternalUser);
     let event = Event {
         spend: dollars(*spent),
         max_budget: (!is_soft).then(|| dollars(*budget)),
         soft_budget: is_soft.then(|| dollars(*budget)),
-        token: caller.key.is_some().then(|| caller.id.to_string()),
+        token: (caller.key.is_some() && !shared).then(|| caller.id.to_string()),
         customer_id: (group == EventGroup::Customer).then(|| id.to_string()),
-        user_id: text(&caller.user),
-        team_id: text(&caller.team),
-        team_alias: text(&names.team),
-        user_email: text(&names.email),
-        key_alias: text(&names.key),
+        user_id: text(&caller.user).filter(|_| !shared),
+        team_id: text(&caller.team).filter(|_| !shared),
+        team_alias: text(&names.team).filter(|_| !shared),
+        user_email: text(&names.email).filter(|_| own),
+        key_alias: text(&names.key).filter(|_| !shared),
         projected_exceeded_date,
         projected_spend,
         event: kind,
@@ -57,8 +60,11 @@ pub(crate) fn budget(crossing: &Crossing, caller: &Caller) -> Alert {
         .fact("Budget", format!("${budget}"))
         .fact_if("Period", period.as_ref())
         .fact(what, shown(scope, id, caller))
-        .fact_if("Team", names.team.as_ref().or(caller.team.as_ref()))
-        .fact_if("User", names.email.as_ref().or(caller.user.as_ref()))
+        .fact_if("Team", event.team_alias.as_ref().or(event.team_id.as_ref()).filter(|_| own))
+        .fact_if(
+            "User",
+            event.user_email.as_ref().or(event.user_id.as_ref()).filter(|_| group == EventGroup::Key),
+        )
         .fact_if("Projected spend", event.projected_spend)
         .fact_if("Used up on", event.projected_exceeded_date.clone())
         .event(event)

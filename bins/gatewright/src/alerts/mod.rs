@@ -126,8 +126,8 @@ impl Alerting {
         }
         let (calendar, clock) = (config.money.calendar.clone(), on.clock.clone());
         let instance = journal.instance().map_or_else(String::new, |id| id.to_string());
-        let users = Users { alerts: on.alerts.clone(), store: (*store).clone(), clock: clock.clone() };
-        ledger.beside(users.run());
+        let users = Users { store: (*store).clone(), clock: clock.clone() };
+        ledger.beside(users.run(on.alerts.clone()));
         let reports = Reports {
             alerts: on.alerts.clone(),
             daily: on.daily.clone(),

@@ -16,7 +16,6 @@ const MOST: u64 = 1_000;
 const DAY: u64 = 86_400;
 
 pub(super) struct Users {
-    pub(super) alerts: Alerts,
     pub(super) store: Store,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -27,54 +26,55 @@ type Spent = HashMap<Arc<str>, f64>;
 
 impl Users {
     /// Looks at them until it is dropped, where somebody is told of them.
-    pub(super) async fn run(self) {
-        let args = self.alerts.args().clone();
-        let thresholds = self.alerts.wants(Kind::UserSpendThresholds)
+    pub(super) async fn run(self, alerts: Alerts) {
+        let args = alerts.args().clone();
+        let thresholds = alerts.wants(Kind::UserSpendThresholds)
             && (args.daily_spend_per_user_threshold.is_some()
                 || args.monthly_spend_per_user_threshold.is_some());
-        let anomalies = self.alerts.wants(Kind::UserSpendAnomalies);
+        let anomalies = alerts.wants(Kind::UserSpendAnomalies);
         if !thresholds && !anomalies {
             return;
         }
         loop {
             sleep(args.user_spend_check_interval).await;
-            if let Err(err) = self.look(&args, (thresholds, anomalies)).await {
-                warn!(error = %err, "what users spent cannot be read; it is looked at later");
+            match self.look(&args, (thresholds, anomalies)).await {
+                Ok(found) => found.into_iter().for_each(|alert| alerts.raise(alert)),
+                Err(err) => warn!(error = %err, "what users spent cannot be read; it is looked at later"),
             }
         }
     }
 
-    async fn look(&self, args: &Args, (thresholds, anomalies): (bool, bool)) -> Result<(), StoreError> {
+    async fn look(
+        &self,
+        args: &Args,
+        (thresholds, anomalies): (bool, bool),
+    ) -> Result<Vec<Alert>, StoreError> {
         let now = self.clock.unix_seconds();
         let date = Utc(now).to_string();
         let (month, day) = (date.get(..7).unwrap_or_default(), date.get(..10).unwrap_or_default());
         let today = u32::try_from(now / DAY).unwrap_or(u32::MAX);
         let spent = self.spent(today..=today).await?;
+        let mut alerts = Vec::new();
         if thresholds {
             let of_month: u32 = day.get(8..).and_then(|day| day.parse().ok()).unwrap_or(1);
-            let first = today.saturating_sub(of_month - 1);
-            let month_spent = self.spent(first..=today).await?;
+            let of_month = self.spent(today.saturating_sub(of_month - 1)..=today).await?;
             for (spent, limit, period) in [
                 (&spent, args.daily_spend_per_user_threshold, day),
-                (&month_spent, args.monthly_spend_per_user_threshold, month),
+                (&of_month, args.monthly_spend_per_user_threshold, month),
             ] {
                 let Some(limit) = limit else { continue };
-                for (user, spent) in spent.iter().filter(|(_, spent)| **spent >= limit) {
-                    self.alerts.raise(over(user, *spent, limit, period));
-                }
+                let much = spent.iter().filter(|(_, spent)| **spent >= limit);
+                alerts.extend(much.map(|(user, spent)| over(user, *spent, limit, period)));
             }
         }
         if anomalies {
             let days = args.spend_anomaly_baseline_days.max(1);
             let before = self.spent(today.saturating_sub(days)..=today.saturating_sub(1)).await?;
-            for (user, spent) in &spent {
-                let usual = before.get(user).copied().unwrap_or(0.0) / f64::from(days);
-                if is_unusual(*spent, usual, args) {
-                    self.alerts.raise(unusual(user, *spent, usual, day));
-                }
-            }
+            let usual = |user: &Arc<str>| before.get(user).copied().unwrap_or(0.0) / f64::from(days);
+            let much = spent.iter().filter(|(user, spent)| is_unusual(**spent, usual(user), args));
+            alerts.extend(much.map(|(user, spent)| unusual(user, *spent, usual(user), day)));
         }
-        Ok(())
+        Ok(alerts)
     }
 
     async fn spent(&self, days: RangeInclusive<u32>) -> Result<Spent, StoreError> {
@@ -112,6 +112,36 @@ fn unusual(user: &str, spent: f64, usual: f64, day: &str) -> Alert {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerts::reports::tests::{At, spent_by};
+
+    #[tokio::test]
+    async fn who_spent_too_much_today_or_this_month_or_far_more_than_usual_is_told() {
+        let (store, _dir) = crate::alerts::reports::tests::store().await;
+        // 20 November 2026.
+        let today = 20_777;
+        let day = |n: u32, dollars: i64, user: &str| spent_by(today - n, dollars, [None, None, Some(user)]);
+        let mut days: Vec<_> = (1..=7).map(|n| day(n, 10, "steady")).collect();
+        days.extend((1..=7).map(|n| day(n, 4, "eager")));
+        days.extend([day(0, 11, "steady"), day(0, 13, "eager"), day(0, 90, "new"), day(25, 500, "past")]);
+        store.carry_days(&days).await.unwrap();
+        let users = Users { store, clock: Arc::new(At(u64::from(today) * DAY + 3600)) };
+        let args = Args {
+            daily_spend_per_user_threshold: Some(50.0),
+            monthly_spend_per_user_threshold: Some(80.0),
+            ..Args::default()
+        };
+        let told = users.look(&args, (true, true)).await.unwrap();
+        let mut told: Vec<_> = told.iter().map(|alert| (alert.kind.name(), &*alert.subject)).collect();
+        told.sort_unstable();
+        let (over, unusual) = ("user_spend_thresholds", "user_spend_anomalies");
+        let wanted = [
+            (unusual, "eager 2026-11-20"),
+            (over, "new 2026-11"),
+            (over, "new 2026-11-20"),
+            (over, "steady 2026-11"),
+        ];
+        assert_eq!(told, wanted);
+    }
 
     #[test]
     fn what_is_unusual_is_much_and_many_times_the_usual() {

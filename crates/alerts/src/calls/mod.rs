@@ -145,7 +145,7 @@ impl About {
 /// Whether a failure is one that an operator can do something about: a provider's, or our own.
 fn is_told(err: &Error) -> bool {
     let of_provider = err.provider().is_some() && err.kind().cooldown() != Cooldown::Never;
-    of_provider || err.kind() == ErrorKind::Internal || err.kind() == ErrorKind::Timeout
+    of_provider || err.kind() == ErrorKind::Internal
 }
 
 /// In the words of the table: what a provider says may repeat a prompt.

@@ -16,3 +16,4 @@ mod sticky;
 mod strategies;
 mod streams;
 mod times;
+mod witness;
