@@ -126,7 +126,7 @@ fn created(kind: Kind, id: &str, row: &Value) -> Option<Event> {
             event_group: EventGroup::InternalUser,
             event_message: "Internal User Created".to_owned(),
             user_id: Some(id.to_owned()),
-            user_email: said("/fields/user_email"),
+            user_email: said("/alias"),
             ..common
         }),
         _ => None,
