@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod google;
 pub mod issuer;
 pub mod journal;
+pub mod mail;
 pub mod postgres;
 pub mod recording;
 pub mod redis;

@@ -90,6 +90,7 @@ const FENCES: &[(&str, &[&str], &str)] = &[
         &["limits", "cache", "gatewright"],
         "the binary says where it is, the counts and the cache use it",
     ),
+    ("lettre", &["alerts"], "mail is one of the channels that alerts have"),
     ("deadpool-redis", &[], "a pool asks Redis before each use; one connection carries all calls"),
     ("reqwest", &[], "transport is the one HTTP client"),
     ("serde_yaml", &[], "serde-saphyr reads YAML"),

@@ -11,6 +11,7 @@ mod pipeline;
 mod cache;
 
 mod adapters;
+mod alerts;
 
 mod live;
 

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use gatewright_catalogue::{Catalogue, CostMap};
 use gatewright_core::Clock;
 use gatewright_providers::{Names, Registry};
-use gatewright_routing::{LiveTable, Table};
+use gatewright_routing::{LiveTable, Table, Witness};
 use gatewright_transport::Trust;
 use parking_lot::Mutex;
 
@@ -25,6 +25,8 @@ pub(crate) struct Live {
     pub(crate) configured: ArcSwap<Configured>,
     /// What is known of providers and models.
     pub(crate) catalogue: &'static Catalogue,
+    /// Who hears how attempts went, where somebody wants to know.
+    witness: Option<Arc<dyn Witness>>,
     /// Held while they are replaced.
     current: Mutex<Current>,
 }
@@ -50,8 +52,15 @@ pub(crate) struct Configured {
 // === impl Configured ===
 
 impl Configured {
-    fn of(config: &Config, env: Environment, catalogue: &'static Catalogue, prices: &Arc<PriceList>) -> Self {
+    fn of(
+        config: &Config,
+        env: Environment,
+        catalogue: &'static Catalogue,
+        prices: &Arc<PriceList>,
+        witness: &Option<Arc<dyn Witness>>,
+    ) -> Self {
         let settings = gatewright_routing::Settings {
+            witness: witness.clone(),
             provider_of: provider_of(catalogue),
             know: Arc::new(Knowledge { catalogue, prices: prices.clone() }),
             ..config.router.clone()
@@ -71,10 +80,11 @@ impl Live {
         env: Environment,
         known: Known,
         clock: Arc<dyn Clock>,
+        witness: Option<Arc<dyn Witness>>,
     ) -> Result<Self, StartError> {
         let catalogue = config.catalogue;
         let prices = Arc::new(PriceList::new(catalogue));
-        let configured = Configured::of(config, env, catalogue, &prices);
+        let configured = Configured::of(config, env, catalogue, &prices, &witness);
         let empty =
             Table::build(Vec::new(), configured.settings.clone()).map_err(|problems| lines(&problems))?;
         let table = LiveTable::new(empty);
@@ -86,6 +96,7 @@ impl Live {
             table,
             configured: ArcSwap::from_pointee(configured),
             catalogue,
+            witness,
             current: Mutex::default(),
         };
         live.replace(config.deployments.clone())?;
@@ -94,7 +105,7 @@ impl Live {
 
     /// Takes a configuration that was read again in place of the one before, all or nothing. What is stored stays.
     pub(crate) fn reconfigure(&self, config: &Config, env: Environment) -> Result<(), StartError> {
-        let new = Arc::new(Configured::of(config, env, self.catalogue, &self.prices));
+        let new = Arc::new(Configured::of(config, env, self.catalogue, &self.prices, &self.witness));
         let old = self.configured.swap(new.clone());
         let has = |all: &[Deployment], one: &Deployment| all.iter().any(|d| d.routing.id == one.routing.id);
         let stored = |one: &Deployment| !has(&old.deployments, one) && !has(&new.deployments, one);

@@ -1,5 +1,6 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
+use gatewright_alerts::Alerted;
 use gatewright_auth::Joined;
 use gatewright_cache::{Cache, Tiers};
 use gatewright_core::{CallService, Shared, layer};
@@ -14,6 +15,7 @@ use tower::ServiceBuilder;
 pub(crate) struct Policies {
     pub(crate) call_trace: Traced,
     pub(crate) meter: MeteredCalls,
+    pub(crate) alerted: Alerted,
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
@@ -59,6 +61,8 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
         .layer(layer(policies.call_trace))
         // Above the limits, so that what they refuse is counted.
         .layer(layer(policies.meter))
+        // Sees how long calls are open from the moment they came, whatever they wait for below.
+        .layer(layer(policies.alerted))
         // Whom a call is for has limits too; only now are they known, for the body names them.
         .layer(layer(policies.joined))
         // Above the limits: it sees what a call cost that they let in, and refuses nothing.

@@ -12,7 +12,7 @@ use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
 use gatewright_cache::{Cache, Tiers};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
-use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
+use gatewright_limits::{Counts, Limits, Rules};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::{Journal, Ledgered};
@@ -24,9 +24,11 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
+    CallRules, Counted, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
 };
+use crate::alerts::{Alerting, Known as Told};
+use crate::changes::Follow;
 use crate::checkup::{Checkup, Findings};
 use crate::config::{Config, Environment};
 use crate::cost_map::LiveCostMap;
@@ -109,8 +111,10 @@ pub async fn serve(
         let sealed = SealedKeys::new(&config.journal.data_dir, secret);
         ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
     }
+    let mut alerting = Alerting::new(&config, (&store, &ledger), &transport, clock.clone());
     let known = Known::default();
-    let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone())?);
+    let live = Live::new(&config, env, known.clone(), clock.clone(), alerting.witness())?;
+    let live = Arc::new(live);
     let (table, limited) = (live.table.clone(), (&config.money, known.clone()));
     let joined = joined(&config, &store, &clock);
     let who = (authenticator.clone(), joined.clone());
@@ -131,11 +135,13 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let changes = ledger.follow(vec![
+    let mut followers: Vec<Arc<dyn Follow>> = vec![
         Arc::new(Forgetting(authenticator.clone())),
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
-    ]);
+    ];
+    followers.extend(alerting.follower());
+    let changes = ledger.follow(followers);
     let counters = counts::open(&config, &journal, clock.clone())?;
     let mut answers = cache::open(&config, clock.clone())?;
     if let Some(writing) = answers.writing.take() {
@@ -167,6 +173,7 @@ pub async fn serve(
         warn!("the price map is not here yet; the shipped prices serve meanwhile");
     }
     ledger.settle_in(seeds).await;
+    alerting.run(&Told { store: &store, journal: &journal, ledger: &ledger, config: &config });
     let books = Books { store: store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
     if let Some(settings) = config.rotation.clone() {
         ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
@@ -174,7 +181,8 @@ pub async fn serve(
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined, answers.policy);
-    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
+    let seen = (findings.clone(), alerting);
+    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
     if let Some(settings) = config.checkup.clone() {
@@ -289,7 +297,7 @@ fn assemble(
     ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (Books { store, journal, ledger, counters }, findings): (Books, Findings),
+    (Books { store, journal, ledger, counters }, (findings, alerting)): (Books, (Findings, Alerting)),
 ) -> (pipeline::Policies, pipeline::AttemptPolicies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
@@ -302,14 +310,16 @@ fn assemble(
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
-    let (crossed, mirrors) = (Arc::new(Crossed::default()), Mirrors::default());
+    let (soft_budgets, crossed) = alerting.budgets(call_rules.clone(), clock.clone());
+    let mirrors = Mirrors::default();
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         meter: meter.calls(),
         joined,
-        soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
+        alerted: alerting.calls(),
+        soft_budgets,
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         cache,
         route_trace: Traced::route(tracer),
@@ -338,6 +348,7 @@ fn assemble(
             counters,
             mirrors,
             meter,
+            alerts: alerting.alerts(),
         }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),

@@ -75,6 +75,15 @@ impl Every {
         }
     }
 
+    /// About how long that is: a month is a twelfth of a year here.
+    pub fn about(self) -> Duration {
+        match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            Self::Days(days) => Duration::from_secs(u64::from(days) * DAY),
+            Self::Months(months) => Duration::from_secs(u64::from(months) * 365 * DAY / 12),
+        }
+    }
+
     /// Whole days are days, so that `24h` ends at midnight also where a day is longer.
     fn of_seconds(seconds: u64) -> Option<Self> {
         match seconds % DAY {
@@ -121,6 +130,25 @@ impl Calendar {
         const NEVER: Duration = Duration::from_secs(100 * 366 * DAY);
         let end = Timestamp::try_from(now).ok().and_then(|now| self.end_after(every, now));
         end.map_or(now + NEVER, SystemTime::from)
+    }
+
+    /// The period that was over last: when it began and when it ended.
+    pub fn last(&self, every: Every, now: SystemTime) -> (SystemTime, SystemTime) {
+        let ended = self.last_end(every, now);
+        (self.last_end(every, ended - Duration::from_secs(1)), ended)
+    }
+
+    /// The last end until now, looked for from before it on: only what follows a moment is known of a calendar.
+    fn last_end(&self, every: Every, now: SystemTime) -> SystemTime {
+        let before = 2 * every.about() + Duration::from_secs(2 * DAY);
+        let mut at = now.checked_sub(before).unwrap_or(UNIX_EPOCH);
+        loop {
+            let end = self.end(every, at);
+            if end > now || end <= at {
+                return at;
+            }
+            at = end;
+        }
     }
 
     /// When the first period ends of a budget that begins now. Days that make no whole week are counted from today, as
@@ -296,6 +324,22 @@ mod tests {
             let calendar = Calendar::in_zone(zone).unwrap().with_days_from(begins).unwrap();
             let got = Timestamp::try_from(calendar.end(Every::parse(every).unwrap(), at(now))).unwrap();
             assert_eq!(got.to_string(), end, "{every} at {now} in {zone} from {begins}");
+        }
+    }
+
+    #[test]
+    fn the_last_period_is_the_one_before_the_one_that_runs() {
+        for (zone, every, now, began, ended) in [
+            ("UTC", "1d", "2026-11-20T23:51:22Z", "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z"),
+            ("UTC", "1d", "2026-11-20T00:00:00Z", "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z"),
+            ("UTC", "7d", "2026-11-20T12:00:00Z", "2026-11-09T00:00:00Z", "2026-11-16T00:00:00Z"),
+            ("UTC", "30d", "2026-03-20T12:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"),
+            ("UTC", "3mo", "2026-11-20T12:00:00Z", "2026-07-01T00:00:00Z", "2026-10-01T00:00:00Z"),
+            ("Europe/Berlin", "1d", "2027-03-28T22:30:00Z", "2027-03-27T23:00:00Z", "2027-03-28T22:00:00Z"),
+        ] {
+            let calendar = Calendar::in_zone(zone).unwrap();
+            let last = calendar.last(Every::parse(every).unwrap(), at(now));
+            assert_eq!(last, (at(began), at(ended)), "{every} at {now} in {zone}");
         }
     }
 

@@ -31,7 +31,7 @@ mod fitted;
 pub use fitted::Fitted;
 
 mod soft;
-pub use soft::{Crossing, Crossings, SoftBudgets};
+pub use soft::{Crossing, Crossings, Mark, SoftBudgets};
 
 mod attempt;
 mod claim;

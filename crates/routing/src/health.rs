@@ -190,11 +190,12 @@ impl Health {
         }
     }
 
-    /// An attempt failed.
-    pub(crate) fn failed(&self, err: &Error, now: Instant, judgement: Judgement) {
+    /// An attempt failed. Answers how long it rests where a rest begins with it.
+    pub(crate) fn failed(&self, err: &Error, now: Instant, judgement: Judgement) -> Option<Duration> {
         let at = self.millis(now);
         if err.kind().cooldown() == Cooldown::Never {
-            return self.end_trial_undecided();
+            self.end_trial_undecided();
+            return None;
         }
         if err.kind() != ErrorKind::RateLimited {
             self.well.store(false, Relaxed);
@@ -206,26 +207,35 @@ impl Health {
                 self.went_down.notify_waiters();
             }
         }
-        self.rest(err, at, counted, judgement);
+        self.rest(err, at, counted, judgement)
     }
 
-    /// An attempt that had succeeded failed after all. It is no sign of an outage, for what it had said was said.
-    pub(crate) fn broke_off(&self, err: &Error, now: Instant, judgement: Judgement) {
+    /// An attempt that had succeeded failed after all. It is no sign of an outage, for what it had said was said. Answers as
+    /// above.
+    pub(crate) fn broke_off(&self, err: &Error, now: Instant, judgement: Judgement) -> Option<Duration> {
         let at = self.millis(now);
-        if err.kind().cooldown() != Cooldown::Never {
-            if err.kind() != ErrorKind::RateLimited {
-                self.well.store(false, Relaxed);
-            }
-            let counted = self.minute.add(minute(at), (0, 1));
-            self.rest(err, at, counted, judgement);
+        if err.kind().cooldown() == Cooldown::Never {
+            return None;
         }
+        if err.kind() != ErrorKind::RateLimited {
+            self.well.store(false, Relaxed);
+        }
+        let counted = self.minute.add(minute(at), (0, 1));
+        self.rest(err, at, counted, judgement)
     }
 
     /// Lets it rest where the failure, or the share of failures, is reason enough.
-    fn rest(&self, err: &Error, at: u64, (requests, failures): (u64, u64), judgement: Judgement) {
+    fn rest(
+        &self,
+        err: &Error,
+        at: u64,
+        (requests, failures): (u64, u64),
+        judgement: Judgement,
+    ) -> Option<Duration> {
         let Judgement { replaceable, rest, allowed } = judgement;
         if rest.is_zero() {
-            return self.end_trial_undecided();
+            self.end_trial_undecided();
+            return None;
         }
         // What failed now may have been counted as a request in the minute before.
         let requests = requests.max(failures);
@@ -237,14 +247,18 @@ impl Health {
         };
         let failed_trial = self.trial.load(Relaxed) == ON_TRIAL;
         if (enough || failed_trial) && replaceable {
-            let until = at + millis(err.retry_after().unwrap_or(rest).min(LONGEST_REST));
-            self.own_until.fetch_max(until, Relaxed);
-            self.cool_until(until);
+            let rest = err.retry_after().unwrap_or(rest).min(LONGEST_REST);
+            let begins = !self.is_cooling_at(at);
+            self.own_until.fetch_max(at + millis(rest), Relaxed);
+            self.cool_until(at + millis(rest));
             *self.rests.lock().entry(err.status().as_u16()).or_default() += 1;
-        } else if failed_trial {
+            return begins.then_some(rest);
+        }
+        if failed_trial {
             // Nobody can take its place.
             self.end_trial_undecided();
         }
+        None
     }
 
     /// The trial tells nothing, or nobody minds: the next attempt is another.

@@ -33,6 +33,9 @@ pub use seen::{Seen, Share, Trial};
 mod health;
 pub use health::Health;
 
+mod witness;
+pub use witness::Witness;
+
 mod extra;
 mod fallbacks;
 mod going_on;

@@ -8,7 +8,7 @@ use gatewright_core::ErrorKind;
 use regex::Regex;
 
 use crate::abilities::Ignorant;
-use crate::{Affinity, Checks, Know, Pick, SimpleShuffle};
+use crate::{Affinity, Checks, Know, Pick, SimpleShuffle, Witness};
 
 /// The provider that a bare model name belongs to, where that is known.
 pub type ProviderOf = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
@@ -28,6 +28,8 @@ pub struct Settings {
     pub know: Arc<dyn Know>,
     /// Leads a bare name (`gpt-4o`) to its provider's wildcard (`openai/*`).
     pub provider_of: ProviderOf,
+    /// Who hears how attempts went; `None` where nobody wants to know.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Mirrored calls that may be on their way at once.
     pub max_mirrors: usize,
     /// Other names of groups.
@@ -193,6 +195,7 @@ impl Default for Settings {
             affinity: Affinity::default(),
             know: Arc::new(Ignorant),
             provider_of: Arc::new(|_| None),
+            witness: None,
             max_mirrors: 100,
             aliases: Vec::new(),
             num_retries: 2,

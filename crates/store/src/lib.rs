@@ -76,6 +76,8 @@ mod ledger;
 
 mod retention;
 
+mod claims;
+
 mod responses;
 pub use responses::StoredResponse;
 

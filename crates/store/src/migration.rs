@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0007-pieces", Runs::Everywhere),
     migration!("0008-activity", Runs::Everywhere),
     migration!("0009-responses", Runs::Everywhere),
+    migration!("0010-claims", Runs::Everywhere),
 ];
 
 /// Any number will do, as long as all replicas take the same.

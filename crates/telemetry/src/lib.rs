@@ -27,9 +27,9 @@ mod export;
 
 mod metrics;
 pub use metrics::{
-    Balances, BudgetFigures, DeploymentFigures, DoorFigures, Figures, Kind, Label, LedgerFigures, Meter,
-    MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings, MirrorFigures, OMITTED, Omitted,
-    RedisFigures, Refusal, TextFormat,
+    AlertFigures, Balances, BudgetFigures, DeploymentFigures, DoorFigures, Figures, Kind, Label,
+    LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings, MirrorFigures,
+    OMITTED, Omitted, RedisFigures, Refusal, TextFormat,
 };
 
 mod logs;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use gatewright_alerts::Alerts;
 use gatewright_core::{Clock as _, SystemClock};
 use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
 use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
 use gatewright_spend::Journal;
-use gatewright_telemetry::{Figures, Meter, MirrorFigures, RedisFigures, TextFormat};
+use gatewright_telemetry::{AlertFigures, Figures, Meter, MirrorFigures, RedisFigures, TextFormat};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -29,6 +30,8 @@ pub(crate) struct Observed {
     pub(crate) counters: Arc<Counts>,
     pub(crate) mirrors: Mirrors,
     pub(crate) meter: Meter,
+    /// Where alerts are raised, where somebody is told of any.
+    pub(crate) alerts: Option<Alerts>,
 }
 
 impl Observed {
@@ -106,7 +109,15 @@ impl Health for Observed {
             refused: [("full", door.full), ("displaced", door.displaced), ("late", door.late)],
         };
         let MirrorCounts { running, answered, failed, dropped } = self.mirrors.counts();
+        let told = |counts: gatewright_alerts::Counts| AlertFigures {
+            channel: counts.channel,
+            sent: counts.sent,
+            failed: counts.failed,
+            dropped: counts.dropped,
+        };
+        let counts = self.alerts.as_ref().map(Alerts::counts).unwrap_or_default();
         let figures = Figures {
+            alerts: counts.into_iter().map(told).collect(),
             ledger: self.ledger.figures(&self.journal),
             budgets: self.crossed.figures(),
             door,

@@ -1,8 +1,10 @@
 //! Ports of the layers, filled from what the others know: the two halves of a deployment are joined here by its id.
 
+pub(crate) mod alerted;
 mod allowances;
 mod answers;
 mod claimed;
+mod claims;
 mod conversations;
 mod counts;
 mod crossings;
@@ -20,9 +22,11 @@ mod providers;
 mod rules;
 mod seeds;
 mod stored;
+mod witness;
 
 pub(crate) use answers::KeptAnswers;
 pub(crate) use claimed::ProviderKeys;
+pub(crate) use claims::StoredClaims;
 pub(crate) use conversations::{Keepers, StoredConversations};
 pub(crate) use counts::Counted;
 pub(crate) use crossings::Crossed;
@@ -38,3 +42,4 @@ pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};
 pub(crate) use seeds::{Known, Seeds};
 pub(crate) use stored::StoredModels;
+pub(crate) use witness::Witnessed;

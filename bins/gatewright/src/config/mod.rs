@@ -1,5 +1,6 @@
 //! Configuration: LiteLLM's `config.yaml`, the environment and the command line, said once and then meant.
 
+mod alerts;
 mod bearer;
 mod cache;
 mod catalogue;
@@ -31,6 +32,7 @@ use gatewright_store::Place;
 use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
+pub use alerts::AlertSettings;
 pub use cache::{CacheRedis, CacheSettings};
 pub use catalogue::{CostMapSettings, CostMapSource};
 pub use checkup::{CheckupOf, CheckupSettings};
@@ -71,6 +73,8 @@ pub struct Config {
     pub gateway: gatewright_gateway::Settings,
     /// Limits that hold for all callers.
     pub limits: ProxyLimits,
+    /// Who is told of what, where somebody is.
+    pub alerts: Option<AlertSettings>,
     /// Budgets that hold for all callers, and how money is held.
     pub money: MoneySettings,
     /// Where replicas share their counts, if they do.
@@ -194,6 +198,7 @@ impl Config {
         };
         let journal = sections.journal(&mut problems);
         let database = database::settings(&sections.general, &journal.data_dir, env, &mut problems);
+        let authorities = network::authorities(&sections.litellm, env, &mut problems);
         let salt = salt.or_else(|| access.master_key.clone());
         // A database in a file is there whenever the gateway is.
         access.recorded = salt.is_some() && matches!(database.place, Place::Postgres(_));
@@ -213,7 +218,8 @@ impl Config {
             connect_timeout: sections.general.deadline("connect_timeout", &mut problems),
             proxies: network::proxies(env, &mut problems),
             links: network::links(&sections.litellm, &sections.general, &mut problems),
-            authorities: network::authorities(&sections.litellm, env, &mut problems),
+            alerts: alerts::settings(&sections.general, &authorities, env, &mut problems),
+            authorities,
             bearer: bearer::settings(&sections.general, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),
             deployments,

@@ -44,6 +44,7 @@ impl Sections<'_> {
             .or_else(|| router.deadline("ttft_timeout", problems));
         let request_timeout = self.litellm.deadline("request_timeout", problems);
         gatewright_routing::Settings {
+            witness: None,
             aliases: aliases(router, problems),
             num_retries: count("num_retries", problems).unwrap_or(defaults.num_retries),
             retry_after: router.seconds("retry_after", problems).unwrap_or(defaults.retry_after),

@@ -74,8 +74,8 @@ impl Health for Nothing {
         None
     }
 
-    fn metrics(&self, _: DoorFigures) -> String {
-        String::new()
+    fn metrics(&self, _: DoorFigures, _: &str) -> (&'static str, String) {
+        ("", String::new())
     }
 }
 
@@ -92,6 +92,7 @@ fn nothing() -> Gateway<Nothing> {
         authenticator: Authenticator::new(&auth),
         credentials: auth,
         directory: Arc::new(Nothing),
+        refusals: None,
         health: Arc::new(Nothing),
         conversations: Arc::new(Remembered::new(MemoryLimits::default(), clock)),
         upstreams: Arc::new(Nothing),

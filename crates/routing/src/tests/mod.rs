@@ -17,3 +17,4 @@ mod sticky;
 mod strategies;
 mod streams;
 mod times;
+mod witness;

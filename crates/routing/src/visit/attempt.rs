@@ -72,8 +72,12 @@ impl Visit<'_> {
                     busy.refused(begun);
                 }
                 if self.says_something(&err) {
+                    let trial = trial(Some(&err));
                     self.failed_at(member, &err, now);
-                    self.route.group.pick.learn(&member.seen, &trial(Some(&err)), now);
+                    self.route.group.pick.learn(&member.seen, &trial, now);
+                    if let Some(witness) = &self.trip.table.settings.witness {
+                        witness.ended(&member.deployment, &trial, Some(&err));
+                    }
                 }
                 Err(err)
             }
@@ -110,7 +114,8 @@ impl Visit<'_> {
     fn failed_at(&self, member: &Arc<Member>, err: &Error, now: Instant) {
         debug!(deployment = %member.deployment.id, group = %self.route.name, kind = ?err.kind(), "attempt failed");
         let judge = self.judge(member);
-        member.seen.health.failed(err, now, judge.judgement(err, now));
+        let rest = member.seen.health.failed(err, now, judge.judgement(err, now));
+        judge.tell_of(rest, err);
     }
 
     fn judge(&self, member: &Arc<Member>) -> Judge {
@@ -121,6 +126,7 @@ impl Visit<'_> {
             rest: settings.cooldown_time,
             allowed: settings.allowed_fails.clone(),
             end: self.trip.patience.end,
+            witness: settings.witness.clone(),
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use gatewright_core::{End, Error, ErrorKind, Observer, Outcome, Usage};
 use tokio::time::Instant;
 
-use crate::PerKind;
 use crate::health::Judgement;
 use crate::seen::{Busy, Trial};
 use crate::table::{Group, Member};
+use crate::{PerKind, Witness};
 
 /// Tells what was seen of a deployment of how its answer ended. A client that leaves says nothing about its health.
 pub(super) struct Ending {
@@ -31,6 +31,8 @@ pub(super) struct Judge {
     pub(super) allowed: PerKind,
     /// When the call had to be over.
     pub(super) end: Instant,
+    /// Who hears of it.
+    pub(super) witness: Option<Arc<dyn Witness>>,
 }
 
 // === impl Ending ===
@@ -38,7 +40,7 @@ pub(super) struct Judge {
 impl Ending {
     /// The answer ended, well or not.
     pub(super) fn ended(self, usage: Option<Usage>, failure: Option<&Error>, now: Instant) {
-        let Self { judge: Judge { group, member, .. }, busy, begun, first_content, stream } = self;
+        let Self { judge: Judge { group, member, witness, .. }, busy, begun, first_content, stream } = self;
         drop(busy);
         if let Some(usage) = usage {
             member.seen.count_tokens(usage.input.saturating_add(usage.output), now);
@@ -52,6 +54,9 @@ impl Ending {
             timed_out: false,
         };
         group.pick.learn(&member.seen, &trial, now);
+        if let Some(witness) = witness {
+            witness.ended(&member.deployment, &trial, failure);
+        }
     }
 }
 
@@ -80,7 +85,15 @@ impl Judge {
         // A stream that flowed until its time was up did nothing wrong, and a policy that ends one is not the provider.
         let in_time = err.kind() != ErrorKind::Timeout || now < self.end;
         if in_time && err.provider().is_some() {
-            self.member.seen.health.broke_off(err, now, self.judgement(err, now));
+            let rest = self.member.seen.health.broke_off(err, now, self.judgement(err, now));
+            self.tell_of(rest, err);
+        }
+    }
+
+    /// Tells of a rest, where one begins.
+    pub(super) fn tell_of(&self, rest: Option<Duration>, err: &Error) {
+        if let (Some(witness), Some(rest)) = (&self.witness, rest) {
+            witness.rests(&self.member.deployment, rest, err);
         }
     }
 }

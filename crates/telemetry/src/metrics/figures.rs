@@ -21,6 +21,8 @@ pub struct Figures {
     pub waiting_calls: u64,
     /// How mirrored calls do.
     pub mirrors: MirrorFigures,
+    /// How alerts were delivered, by channel; nothing where nobody is told of anything.
+    pub alerts: Vec<AlertFigures>,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
     /// How the deployments do.
@@ -40,6 +42,19 @@ pub struct DeploymentFigures {
     pub requests: Option<u64>,
     /// Tokens a minute that it is configured with.
     pub tokens: Option<u64>,
+}
+
+/// How alerts of one channel were delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlertFigures {
+    /// Its name.
+    pub channel: &'static str,
+    /// Those that it took.
+    pub sent: u64,
+    /// Those that it did not take.
+    pub failed: u64,
+    /// Those that were not tried because too many waited.
+    pub dropped: u64,
 }
 
 /// How the Redis does that replicas share their counts in.
@@ -135,6 +150,7 @@ impl Figures {
             self.waiting_calls,
         );
         self.mirrors.write(text);
+        AlertFigures::write(&self.alerts, text);
         if let Some(redis) = &self.redis {
             redis.write(text);
         }
@@ -258,6 +274,29 @@ impl MirrorFigures {
     }
 }
 
+// === impl AlertFigures ===
+
+/// A figure of a channel.
+type Of = fn(&AlertFigures) -> u64;
+
+impl AlertFigures {
+    fn write(all: &[Self], text: &mut Text) {
+        let counters: [(&str, &str, Of); 3] = [
+            ("gatewright_alerts_sent", "Alerts that a channel took", |channel| channel.sent),
+            ("gatewright_alerts_failed", "Alerts that a channel did not take", |channel| channel.failed),
+            ("gatewright_alerts_dropped", "Alerts that were not sent because too many waited", |channel| {
+                channel.dropped
+            }),
+        ];
+        for (name, help, of) in counters.into_iter().filter(|_| !all.is_empty()) {
+            text.family(name, Kind::Count, help);
+            for channel in all {
+                text.sample(&label("channel", channel.channel), of(channel));
+            }
+        }
+    }
+}
+
 pub(super) fn gauge(text: &mut Text, name: &str, help: &str, value: u64) {
     text.family(name, Kind::Level, help);
     text.sample("", value);
@@ -294,8 +333,9 @@ mod tests {
         let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
         let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
         let redis = Some(redis);
+        let alerts = vec![AlertFigures { channel: "slack", sent: 5, failed: 1, dropped: 0 }];
         let figures =
-            Figures { ledger, budgets, door, waiting_calls: 4, mirrors, redis, ..Figures::default() };
+            Figures { ledger, budgets, door, waiting_calls: 4, mirrors, alerts, redis, ..Figures::default() };
         let text = written(&figures);
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
@@ -311,6 +351,8 @@ mod tests {
             "gatewright_routing_waiting_calls 4",
             "gatewright_mirrors_running 4",
             "gatewright_mirrors_dropped_total 6",
+            "gatewright_alerts_sent_total{channel=\"slack\"} 5",
+            "gatewright_alerts_failed_total{channel=\"slack\"} 1",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",
@@ -319,6 +361,6 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
         let alone = written(&Figures { ledger, ..Figures::default() });
-        assert!(!alone.contains("redis"), "{alone}");
+        assert!(!alone.contains("redis") && !alone.contains("alerts"), "{alone}");
     }
 }

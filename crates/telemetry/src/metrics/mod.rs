@@ -2,7 +2,8 @@
 
 mod figures;
 pub use figures::{
-    BudgetFigures, DeploymentFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures,
+    AlertFigures, BudgetFigures, DeploymentFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures,
+    RedisFigures,
 };
 
 mod label;

@@ -1,0 +1,34 @@
+//! Of several that claim the same one does, until its time is over.
+#![cfg(test)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Base, on_all};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn of_several_one_claims_a_name(base: Base) {
+    let store = base.open().await;
+    let claims = (0..8).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.claim("report", DAY).await.unwrap() })
+    });
+    let claims: Vec<_> = claims.collect();
+    let mut claimed = 0;
+    for claim in claims {
+        claimed += usize::from(claim.await.unwrap());
+    }
+    assert_eq!(claimed, 1);
+    assert!(store.claim("another", DAY).await.unwrap());
+}
+
+async fn a_claim_whose_time_is_over_is_free(base: Base) {
+    let store = base.open().await;
+    assert!(store.claim("report", Duration::ZERO).await.unwrap());
+    assert!(store.claim("report", DAY).await.unwrap());
+    assert!(!store.claim("report", DAY).await.unwrap());
+}
+
+on_all!(of_several_one_claims_a_name, a_claim_whose_time_is_over_is_free);
