@@ -215,3 +215,20 @@ fn a_budget_holds_for_all_of_it() {
         );
     }
 }
+
+#[test]
+fn an_answer_that_bears_our_name_keeps_it() {
+    let scene = Scene::of(OPENAI, OPENAI);
+    // Azure begins with an event that has neither an id nor a choice; the others have the model's.
+    let first = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []});
+    let piece = |text: &str| {
+        let choices = json!([{"index": 0, "delta": {"content": text}, "finish_reason": null}]);
+        json!({"id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": choices})
+    };
+    let events = [first, piece("one "), piece("two ")].map(|event| format!("data: {event}\n\n"));
+    let headers = [("content-type".to_owned(), "text/event-stream".to_owned())];
+    scene.a.push(Script::replay(200, &headers, events.concat()));
+    let response = scene.ask(json!({}));
+    // An id that changes is a fault of the answer's form.
+    assert_eq!(read(&response).text, "one two and so on");
+}
