@@ -70,10 +70,10 @@ impl Middleware for MeteredCalls {
         let ending = Ending::of(&self.0, &call);
         let (kept, heard) = (&self.0, ending.heard.clone());
         let answer = async move {
-            let mut reply = next.answer(call).await?;
+            let reply = next.answer(call).await?;
             let overhead = overhead(&reply.head, received);
             overhead.inspect(|time| kept.note_overhead(*time));
-            let _ = heard.set(Heard::of(&mut reply.head, overhead));
+            let _ = heard.set(Heard::of(&reply.head, overhead));
             Ok(reply)
         };
         watch(ending, answer).await
@@ -83,11 +83,11 @@ impl Middleware for MeteredCalls {
 // === impl Heard ===
 
 impl Heard {
-    fn of(head: &mut Head, overhead: Option<Duration>) -> Self {
+    fn of(head: &Head, overhead: Option<Duration>) -> Self {
         Self {
             served_by: head.served_by.clone(),
             cached: head.cached.clone(),
-            overcome: head.overcome.take(),
+            overcome: head.overcome.clone(),
             fell_back: head.fallbacks > 0,
             overhead,
             left: standing::read(&head.told),
