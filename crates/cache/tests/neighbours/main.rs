@@ -1,0 +1,7 @@
+//! One suite for all that keep questions: in process, in Qdrant, in Redis.
+#![cfg(test)]
+
+mod fake_qdrant;
+mod fake_redis;
+mod suite;
+mod wires;
