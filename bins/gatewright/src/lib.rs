@@ -8,6 +8,8 @@ mod counts;
 
 mod pipeline;
 
+mod cache;
+
 mod adapters;
 
 mod live;

@@ -1,6 +1,7 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
 use gatewright_auth::Joined;
+use gatewright_cache::{Cache, Tiers};
 use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
@@ -15,6 +16,7 @@ pub(crate) struct Policies {
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
+    pub(crate) cache: Cache<Tiers>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
     pub(crate) mirrors: Mirrors,
@@ -56,6 +58,9 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
         .layer(layer(policies.soft_budgets))
         // One hold for the whole call, whatever happens below; retries do not count against the caller.
         .layer(layer(policies.call_limits))
+        // Below the limits, for a call that is answered here is a call all the same; above the router, for it is none of
+        // its attempts.
+        .layer(layer(policies.cache))
         // The span of the choice: retries and fallbacks are its children.
         .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.

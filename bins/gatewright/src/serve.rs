@@ -34,7 +34,7 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{counts, journal, openapi, pipeline};
+use crate::{cache, counts, journal, openapi, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -297,6 +297,7 @@ fn assemble(
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
+        cache: cache::open(config, Arc::default(), clock.clone()),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         mirrors: mirrors.clone(),

@@ -123,6 +123,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         end_user: text(&key.fields, "end_user").map(Into::into),
         end_user_budget: text(&key.fields, "end_user_budget_id").map(Into::into),
         tags: tags(holder),
+        cache_controls: list(&key.fields, "allowed_cache_controls"),
         budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),
         key: standing(key, now),

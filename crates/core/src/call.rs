@@ -127,6 +127,27 @@ pub struct Controls {
     pub deployment: Option<Arc<str>>,
     /// What becomes of the request's fields.
     pub fields: FieldWishes,
+    /// What is asked of the cache.
+    pub cache: CacheWishes,
+}
+
+/// What a client asks of the cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheWishes {
+    /// Its answer may be kept for so long.
+    pub ttl: Option<Duration>,
+    /// An answer that was kept for longer is not wanted.
+    pub max_age: Option<Duration>,
+    /// No answer that was kept is wanted.
+    pub no_cache: bool,
+    /// Its answer is not to be kept.
+    pub no_store: bool,
+    /// It wants the cache, where that is not for every call.
+    pub use_cache: bool,
+    /// Only answers that were kept under the same name are wanted.
+    pub namespace: Option<Arc<str>>,
+    /// The names of what was said of it in the body: a key may be bound to some.
+    pub said: Vec<Arc<str>>,
 }
 
 /// What a client asks to become of its request's fields, whatever the deployment says.

@@ -37,6 +37,8 @@ pub struct Caller {
     pub region: Option<Arc<str>>,
     /// Tags of every call, for routing and the ledger.
     pub tags: Vec<Arc<str>>,
+    /// The only wishes that it may have of the cache; none means any.
+    pub cache_controls: Vec<Arc<str>>,
     /// Cheaper models in place of one that no budget covers any more, in their order.
     pub budget_fallbacks: Vec<(Arc<str>, Vec<Arc<str>>)>,
     /// How much may be used: of the key, its team, its user and so on.
@@ -136,6 +138,7 @@ impl Caller {
             end_user_budget: None,
             region: None,
             tags: Vec::new(),
+            cache_controls: Vec::new(),
             budget_fallbacks: Vec::new(),
             allowances: Vec::new(),
             key: None,

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use crate::share::Reader;
+pub use crate::share::{Missed, Sharing, share};
 use crate::watch::Watchers;
 use crate::{End, Error, Frame, Result};
 
@@ -26,6 +28,7 @@ enum Source {
     One(Option<Frame>),
     Many(Pin<Box<dyn Stream<Item = Result<Frame>> + Send>>),
     Held(VecDeque<Frame>, Frames),
+    Shared(Reader),
 }
 
 // === impl Frames ===
@@ -55,7 +58,7 @@ impl Frames {
     pub fn peek_one(&self) -> Option<&Frame> {
         match &self.0.source {
             Source::One(frame) => frame.as_ref(),
-            Source::Many(_) | Source::Held(..) => None,
+            Source::Many(_) | Source::Held(..) | Source::Shared(_) => None,
         }
     }
 
@@ -78,8 +81,17 @@ impl Frames {
                     Poll::Pending => return Poll::Pending,
                 },
             },
+            Source::Shared(reader) => match reader.poll_frame(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending => return Poll::Pending,
+            },
         };
         Poll::Ready(watched.observe(next))
+    }
+
+    /// One reader's view of frames that several read.
+    pub(crate) fn shared(reader: Reader) -> Self {
+        Self::from_source(Source::Shared(reader))
     }
 
     /// Those who see them.
@@ -117,6 +129,14 @@ impl Watched {
             }
         }
         Some(seen)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let (Source::Shared(reader), false) = (&mut self.source, self.ended) {
+            reader.leave(&mut self.watchers);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Shared, Tower, layer};
 
 mod call;
-pub use call::{Call, Controls, FieldWishes, Operation, Origin, Target, Turn};
+pub use call::{CacheWishes, Call, Controls, FieldWishes, Operation, Origin, Target, Turn};
 
 mod caller;
 pub use caller::{Allowance, Budget, Caller, KeyStanding, Names};
@@ -26,6 +26,8 @@ pub use reply::{Cached, Frame, Head, Reply, ServedBy};
 
 pub mod frames;
 pub use frames::Frames;
+
+mod share;
 
 mod watch;
 pub use watch::{End, Observer, Outcome, Watch, watch};

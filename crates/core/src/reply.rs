@@ -64,7 +64,7 @@ pub struct Cached {
 }
 
 /// The deployment that answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedBy {
     /// The deployment's id.
     pub deployment: Arc<str>,

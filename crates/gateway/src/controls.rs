@@ -9,7 +9,7 @@ use gatewright_core::{Codec, Controls, Dialect, Error, ErrorKind, Json, Result};
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::Settings;
+use crate::{Settings, cache_wishes};
 
 /// What happens to a top-level field of a body.
 enum Field {
@@ -68,6 +68,7 @@ pub(crate) fn lift(
         }
     }
     read_headers(headers, &mut controls, settings);
+    cache_wishes::read_header(headers, &mut controls.cache);
     limit_tags(&mut controls.tags, settings.max_tags)?;
     if controls.end_user.is_none() {
         // What is no text is the provider's to refuse.
@@ -112,6 +113,7 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "drop_params"
         | "modify_params"
         | "allowed_openai_params"
+        | "cache"
         | "additional_drop_params" => Field::Lift,
         "api_key"
         | "api_base"
@@ -129,8 +131,7 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "vertex_project"
         | "vertex_location"
         | "azure_ad_token" => Field::Forbidden,
-        "cache"
-        | "caching"
+        "caching"
         | "guardrails"
         | "disable_global_guardrails"
         | "policies"
@@ -168,6 +169,7 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
         "mock_response" if settings.client_mock_response => {
             controls.mock_response = body.string(key)?.map(Into::into)
         }
+        "cache" => cache_wishes::lift(body, controls)?,
         "drop_params" => controls.fields.drop_unknown = body.get(key)?,
         "modify_params" => controls.fields.repair = body.get(key)?,
         "allowed_openai_params" => {
@@ -241,7 +243,7 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
 }
 
 /// A positive number of seconds; anything else asks for nothing.
-fn seconds(number: f64) -> Option<Duration> {
+pub(crate) fn seconds(number: f64) -> Option<Duration> {
     (number > 0.0).then(|| Duration::try_from_secs_f64(number).ok()).flatten()
 }
 

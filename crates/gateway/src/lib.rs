@@ -34,6 +34,7 @@ pub use conversation::{
     About, Answered, Conversation, Conversations, KeptResponse, MemoryLimits, Remembered, Upstreams,
 };
 
+mod cache_wishes;
 mod call_name;
 
 mod intake;

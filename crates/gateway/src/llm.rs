@@ -18,7 +18,10 @@ use tracing::info;
 use crate::admission::BegunBody;
 use crate::intake::ClientBody;
 use crate::respond::Told;
-use crate::{Gateway, Ports, admission, call_name, controls, conversation, explain, form, intake, respond};
+use crate::{
+    Gateway, Ports, admission, cache_wishes, call_name, controls, conversation, explain, form, intake,
+    respond,
+};
 
 /// The longest name of a model. It comes to stand in errors, spans and the journal.
 const MAX_MODEL: usize = 1024;
@@ -163,6 +166,7 @@ impl Asked {
             return Err(Error::new(ErrorKind::InvalidRequest, words).with_param("model"));
         }
         let (caller, model) = admitted(&gateway.ports, &parts, (self.caller, self.peer), model).await?;
+        cache_wishes::permit(&controls.cache, &caller)?;
         let required = self.codec.required(self.operation);
         let has =
             |field: &str| json.raw(field).is_some() || form.as_ref().is_some_and(|form| form.has_any(field));

@@ -30,6 +30,8 @@ mod name {
     use http::header::HeaderName;
 
     pub(super) const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+    pub(super) const CACHE: HeaderName = HeaderName::from_static("x-gatewright-cache");
+    pub(super) const CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
     pub(super) const DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-gatewright-dropped-params");
     pub(super) const ATTEMPTED_FALLBACKS: HeaderName =
         HeaderName::from_static("x-litellm-attempted-fallbacks");
@@ -47,6 +49,7 @@ mod name {
     pub(super) const RESPONSE_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
     pub(super) const RESPONSE_DURATION_MS: HeaderName =
         HeaderName::from_static("x-litellm-response-duration-ms");
+    pub(super) const SIMILARITY: HeaderName = HeaderName::from_static("x-litellm-semantic-similarity");
     pub(super) const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 }
 
@@ -228,6 +231,13 @@ fn served(headers: &mut HeaderMap, head: &Head, told: &Told<'_>) {
     headers.insert(name::ATTEMPTED_FALLBACKS, HeaderValue::from(head.fallbacks));
     if let Some(cost) = head.cost {
         put_text(headers, name::RESPONSE_COST, cost.to_string());
+    }
+    if let Some(cached) = &head.cached {
+        put(headers, name::CACHE_KEY, &cached.key);
+        headers.insert(name::CACHE, HeaderValue::from_static(if cached.hit { "hit" } else { "miss" }));
+        if let Some(similarity) = cached.similarity {
+            put_text(headers, name::SIMILARITY, similarity.to_string());
+        }
     }
     let all = told.received.elapsed();
     put_text(headers, name::RESPONSE_DURATION_MS, millis(all));

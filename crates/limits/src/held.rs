@@ -1,6 +1,7 @@
 //! What one call holds until it ends, and how it is fitted to each of its attempts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatewright_core::{Call, End, Fit, Fitting, Money, Observer, Outcome, Result, Tab};
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ pub(crate) struct Held<C: Counters> {
     tab: Option<Arc<Tab>>,
     /// The tokens of output that it was let in with.
     covered: Option<u64>,
+    /// Whether its answer was there already, so that it uses no tokens.
+    given: AtomicBool,
     stand: Mutex<Stand>,
 }
 
@@ -59,8 +62,14 @@ impl<C: Counters> Held<C> {
             tokens: need.tokens,
             tab: call.tab.clone(),
             covered: billed.then(|| need.of_all_answers(grant.output)),
+            given: AtomicBool::new(false),
             stand: Mutex::new(Stand { group: None, rules: Arc::clone(rules) }),
         }
+    }
+
+    /// Its answer is another call's, which was counted.
+    pub(crate) fn is_given(&self) {
+        self.given.store(true, Ordering::Relaxed);
     }
 
     async fn fit_to(&self, attempt: &mut Call) -> Result<Option<u64>> {
@@ -114,13 +123,14 @@ impl<C: Counters> Fit for Held<C> {
 
 impl<C: Counters> Observer for Holding<C> {
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let Held { limits, hold, tokens, tab, .. } = &*self.0;
+        let Held { limits, hold, tokens, tab, given, .. } = &*self.0;
+        let given = given.load(Ordering::Relaxed);
         let whole = matches!(outcome.end, End::Complete);
         let used = Used {
-            tokens: used(outcome, *tokens),
+            tokens: if given { 0 } else { used(outcome, *tokens) },
             // Attempts stand below, and what is below settles first: the ledger has added all of them.
             cost: tab.as_ref().map_or(Money::ZERO, |tab| tab.total()),
-            output: outcome.usage.filter(|_| whole).map(|usage| usage.output),
+            output: outcome.usage.filter(|_| whole && !given).map(|usage| usage.output),
         };
         limits.counters.settle(hold, used);
     }

@@ -218,7 +218,10 @@ impl<C: Counters> Middleware for Limits<C> {
         };
         take_turn(&mut call);
         let Admitted { held, grant, capped } = admitted;
-        let mut reply = watch(Holding(held), next.answer(call)).await?;
+        let mut reply = watch(Holding(held.clone()), next.answer(call)).await?;
+        if reply.head.cached.as_ref().is_some_and(|cached| cached.hit) {
+            held.is_given();
+        }
         if capped {
             tell_cap(grant.output, &mut reply.head.told);
         }

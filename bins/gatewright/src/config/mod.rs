@@ -1,6 +1,7 @@
 //! Configuration: LiteLLM's `config.yaml`, the environment and the command line, said once and then meant.
 
 mod bearer;
+mod cache;
 mod catalogue;
 mod checkup;
 mod database;
@@ -29,6 +30,7 @@ use gatewright_store::Place;
 use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
+pub use cache::{CacheRedis, CacheSettings};
 pub use catalogue::{CostMapSettings, CostMapSource};
 pub use checkup::{CheckupOf, CheckupSettings};
 pub use deployments::{Credential, Deployment, Entries};
@@ -72,6 +74,8 @@ pub struct Config {
     pub money: MoneySettings,
     /// Where replicas share their counts, if they do.
     pub redis: Option<RedisSettings>,
+    /// What answers are kept in, if they are.
+    pub cache: Option<CacheSettings>,
     /// Where and how attempts are journalled.
     pub journal: JournalSettings,
     /// Where keys, teams and so on are kept.
@@ -200,6 +204,7 @@ impl Config {
             money: sections.money(&mut problems),
             database,
             redis: sections.redis(env, &mut problems),
+            cache: sections.cache(has_file, env, &mut problems),
             journal,
             rotation: rotation::settings(&sections.general, env, &mut problems),
             connect_timeout: sections.general.deadline("connect_timeout", &mut problems),

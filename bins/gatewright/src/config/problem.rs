@@ -48,6 +48,12 @@ impl Problems {
         self.0.push(Problem { severity: Severity::Warning, path: path.into(), message: message.into() });
     }
 
+    /// Adds those that are not among them already.
+    pub(super) fn add_new(&mut self, others: Self) {
+        let new = others.0.into_iter().filter(|problem| !self.0.contains(problem)).collect::<Vec<_>>();
+        self.0.extend(new);
+    }
+
     /// All of them, in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()

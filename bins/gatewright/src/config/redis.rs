@@ -55,6 +55,8 @@ struct Address {
 /// What nodes of a cluster are called.
 const NODES: [&str; 2] = ["redis_startup_nodes", "startup_nodes"];
 
+const SENTINELS: &str = "sentinels are not asked; name the `host` that follows a failover";
+
 /// Where a server listens that nobody says more of.
 const PORT: u64 = 6379;
 
@@ -73,11 +75,31 @@ impl Sections<'_> {
         let said = places.into_iter().find(Address::is_somewhere).unwrap_or_default();
         let said = said.or(environment);
         if let Some(sentinels) = said.sentinels {
-            problems.error(sentinels, "sentinels are not asked; name the `host` that follows a failover");
+            problems.error(sentinels, SENTINELS);
         }
         let certificates = said.certificates(problems);
         let servers = said.into_servers(problems)?;
         Some(RedisSettings { servers, certificates, sharing: self.sharing(cache.as_ref(), problems) })
+    }
+
+    /// The one that `params` or else the environment names, for what is kept there besides. What is wrong with either is told
+    /// once, wherever it is read first.
+    pub(super) fn redis_of(
+        &self,
+        params: Option<&Section<'_>>,
+        env: Env<'_>,
+        problems: &mut Problems,
+    ) -> Option<RedisSettings> {
+        let mut own = Problems::default();
+        let said = params.map(|params| Address::in_section(params, "", &mut own)).unwrap_or_default();
+        let said = said.or(Address::in_environment(env, &mut own));
+        let certificates = said.certificates(&mut own);
+        if let Some(sentinels) = said.sentinels {
+            own.error(sentinels, SENTINELS);
+        }
+        let servers = said.into_servers(&mut own);
+        problems.add_new(own);
+        Some(RedisSettings { servers: servers?, certificates, sharing: SharedSettings::default() })
     }
 
     fn sharing(&self, cache: Option<&Section<'_>>, problems: &mut Problems) -> SharedSettings {
@@ -235,7 +257,7 @@ fn nodes_of(place: String, list: &Value, problems: &mut Problems) -> Vec<(String
 }
 
 /// A section in a section.
-fn nested<'a>(section: &Section<'a>, key: &str, problems: &mut Problems) -> Option<Section<'a>> {
+pub(super) fn nested<'a>(section: &Section<'a>, key: &str, problems: &mut Problems) -> Option<Section<'a>> {
     match section.value(key)? {
         Value::Object(map) => Some(Section::new(section.at(key), map)),
         _ => section.wrong(key, "keys and values", problems),

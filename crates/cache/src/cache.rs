@@ -1,0 +1,215 @@
+//! The policy that answers repeated calls.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use gatewright_core::frames::{Missed, share};
+use gatewright_core::{Cached, Call, CallService, Clock, Middleware, Reply, Result, Retry, Tab, watch};
+use tokio::task::yield_now;
+
+use crate::entry::Entry;
+use crate::figures::Figures;
+use crate::fill::{Fill, Seen, Told};
+use crate::flight::{FlightName, Flights, Landing, Lead, Seat};
+use crate::key::{Key, refers_to_state};
+use crate::settings::{Kind, Settings};
+use crate::shelf::{Found, Search, Shelf};
+
+/// Answers repeated calls, and identical ones that are on their way with one answer.
+pub struct Cache<S>(Option<Arc<Kept<S>>>);
+
+struct Kept<S> {
+    shelf: Arc<S>,
+    settings: Settings,
+    flights: Flights,
+    figures: Arc<Figures>,
+    clock: Arc<dyn Clock>,
+}
+
+/// One call that may be answered.
+struct Question {
+    key: Key,
+    reads: bool,
+    keeps: bool,
+    ttl: Option<Duration>,
+    max_age: Option<Duration>,
+}
+
+/// No client's answer is kept for longer, whatever it says.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// How many of those that it follows may fail before a call fails with them.
+const PATIENCE: u32 = 2;
+
+// === impl Cache ===
+
+impl<S: Shelf> Cache<S> {
+    /// Keeps answers in `shelf`.
+    pub fn new(shelf: S, settings: Settings, figures: Arc<Figures>, clock: Arc<dyn Clock>) -> Self {
+        let (shelf, flights) = (Arc::new(shelf), Flights::default());
+        Self(Some(Arc::new(Kept { shelf, settings, flights, figures, clock })))
+    }
+
+    /// Answers nothing: every call passes.
+    pub fn off() -> Self {
+        Self(None)
+    }
+}
+
+impl<S> Clone for Cache<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Shelf> Middleware for Cache<S> {
+    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
+        let question = self.0.as_ref().and_then(|kept| Some((kept, kept.question(&call)?)));
+        match question {
+            None => next.answer(call).await,
+            // In a box of its own: a call that no cache answers does not pay for the room.
+            Some((kept, question)) => Box::pin(kept.answer(question, call, next)).await,
+        }
+    }
+}
+
+// === impl Kept ===
+
+impl<S: Shelf> Kept<S> {
+    /// Nothing where the cache has no part in the call.
+    fn question(&self, call: &Call) -> Option<Question> {
+        let wishes = &call.controls.cache;
+        let kind = Kind::of(call.operation, call.codec.dialect())?;
+        let asked = self.settings.default_on || wishes.use_cache;
+        let (reads, keeps) = (!wishes.no_cache, !wishes.no_store);
+        if !asked || !(reads || keeps) || !self.settings.kinds.contains(&kind) {
+            return None;
+        }
+        if call.mirror_of.is_some() || refers_to_state(call) {
+            return None;
+        }
+        let ttl = wishes.ttl.map(|ttl| ttl.min(LONGEST)).or(self.settings.ttl);
+        Some(Question { key: Key::of(call, &self.settings), reads, keeps, ttl, max_age: wishes.max_age })
+    }
+
+    async fn answer(&self, question: Question, call: Call, next: &impl CallService) -> Result<Reply> {
+        let Search { found, place } = self.shelf.find(&call, &question.key).await;
+        let found = found.filter(|found| question.reads && self.is_fresh(&found.entry, &question));
+        if let Some(Found { entry, similarity }) = found {
+            return Ok(self.give(&entry, &question.key, similarity));
+        }
+        match question.reads && question.keeps {
+            true => self.fly(question, place, call, next).await,
+            // Whoever wants an answer of its own neither gives nor takes one on the way.
+            false => self.ask(question, place, None, call, next).await,
+        }
+    }
+
+    /// Asks for itself and for all who ask the same meanwhile, or waits for the one that does.
+    async fn fly(
+        &self,
+        question: Question,
+        place: S::Place,
+        call: Call,
+        next: &impl CallService,
+    ) -> Result<Reply> {
+        let name = FlightName::of(&call, &question.key);
+        let mut failed = 0;
+        loop {
+            let mut landing = match self.flights.board(name.clone()) {
+                Seat::Follow(landing) => landing,
+                Seat::Lead(lead) => {
+                    // The one before may have landed since this call looked.
+                    let kept = self.shelf.at_hand(&question.key);
+                    if let Some(entry) = kept.filter(|entry| self.is_fresh(entry, &question)) {
+                        return Ok(self.give(&entry, &question.key, None));
+                    }
+                    return self.ask(question, place, Some(lead), call, next).await;
+                }
+            };
+            let landed = landing.wait_for(|landing| !matches!(landing, Landing::Away)).await;
+            let Ok(landed) = landed.map(|landing| landing.clone()) else {
+                // The one that asked left without an answer.
+                continue;
+            };
+            match landed {
+                Landing::Away => {}
+                Landing::Whole(entry) => {
+                    Figures::one_more(&self.figures.joined);
+                    return Ok(self.give(&entry, &question.key, None));
+                }
+                Landing::Streams(head, sharing) => match sharing.join() {
+                    Ok(frames) => {
+                        Figures::one_more(&self.figures.hits);
+                        Figures::one_more(&self.figures.joined);
+                        return Ok(Reply { head: head.again(&question.key, None, None), frames });
+                    }
+                    Err(Missed::Large) => return self.ask(question, place, None, call, next).await,
+                    // The flight ends in this moment.
+                    Err(Missed::Over) => yield_now().await,
+                },
+                Landing::Failed(err) => {
+                    failed += 1;
+                    if failed == PATIENCE || err.kind().retry() == Retry::Never {
+                        return Err(err);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        question: Question,
+        place: S::Place,
+        lead: Option<Arc<Lead>>,
+        mut call: Call,
+        next: &impl CallService,
+    ) -> Result<Reply> {
+        if question.reads {
+            Figures::one_more(&self.figures.misses);
+        }
+        let tab = Tab::under(call.tab.take());
+        call.tab = Some(Arc::clone(&tab));
+        let told = Arc::new(OnceLock::new());
+        let fill = Fill {
+            shelf: Arc::clone(&self.shelf),
+            clock: Arc::clone(&self.clock),
+            figures: Arc::clone(&self.figures),
+            key: question.key.clone(),
+            place: question.keeps.then_some(place),
+            ttl: question.ttl,
+            most: self.settings.max_entry_bytes,
+            lead: lead.clone(),
+            tab,
+            output_cap: call.output_cap,
+            held: call.hold.is_some(),
+            told: Arc::clone(&told),
+            seen: Seen::default(),
+        };
+        let answer = async {
+            let reply = next.answer(call).await?;
+            let _ = told.set(Told::of(&reply.head));
+            Ok(reply)
+        };
+        let Reply { mut head, mut frames } = watch(fill, answer).await?;
+        if let Some(lead) = lead.filter(|_| head.streams && !frames.is_one()) {
+            let (own, sharing) = share(frames, self.settings.max_entry_bytes);
+            lead.tell(Landing::Streams(crate::EntryHead::of(&head), sharing));
+            frames = own;
+        }
+        let key = question.key.text;
+        head.cached = Some(Arc::new(Cached { key, hit: false, similarity: None, saved: None }));
+        Ok(Reply { head, frames })
+    }
+
+    fn is_fresh(&self, entry: &Entry, question: &Question) -> bool {
+        question.max_age.is_none() || entry.is_fresh(self.clock.unix_seconds(), question.max_age)
+    }
+
+    fn give(&self, entry: &Entry, key: &Key, similarity: Option<f32>) -> Reply {
+        Figures::one_more(&self.figures.hits);
+        self.figures.save(entry.cost);
+        entry.reply(key, similarity)
+    }
+}
