@@ -1,5 +1,6 @@
 //! Answers questions that were asked before in other words.
 
+mod alike;
 mod asked;
 mod class;
 mod embed;
@@ -12,7 +13,9 @@ mod redis;
 mod settings;
 mod similarity;
 mod vector;
+mod written;
 
+pub use alike::Alike;
 pub use class::Class;
 pub use embed::Embed;
 pub use fault::Fault;
@@ -21,5 +24,5 @@ pub use neighbours::{Asking, Kept, Neighbour, Neighbours, Place};
 pub use qdrant::{Qdrant, QdrantSettings, Quantization};
 pub use redis::RedisSearch;
 pub use settings::SimilarSettings;
-pub use similarity::{Look, Question, Similar};
+pub use similarity::{Keeper, Look, Question, Similar};
 pub use vector::Vector;

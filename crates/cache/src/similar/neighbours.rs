@@ -4,9 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{Class, Fault, Vector};
+use crate::entry::Entry;
 
 /// What comes of asking, in time.
 pub type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -25,10 +24,10 @@ pub struct Place {
 pub struct Kept {
     /// The name of the question in the cache of exact ones.
     pub key: Arc<str>,
-    /// The answer, as it is written down.
-    pub entry: Bytes,
-    /// For how long.
-    pub ttl: Duration,
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// For how long; where nothing is said, for the time that is usual there.
+    pub ttl: Option<Duration>,
 }
 
 /// A question that was kept, near the one that is asked.
@@ -40,8 +39,8 @@ pub struct Neighbour {
     pub key: Arc<str>,
     /// How alike the questions are, from -1 to 1.
     pub similarity: f32,
-    /// The answer, as it is written down.
-    pub entry: Bytes,
+    /// The answer.
+    pub entry: Arc<Entry>,
 }
 
 /// Keeps questions with their answers, and finds the nearest one again.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
 
-use super::{Asking, Fault, Kept, Neighbour, Neighbours, Place};
+use super::{Asking, Fault, Kept, Neighbour, Neighbours, Place, written};
 
 /// Keeps questions as hashes in Redis, each with its lifetime, and finds them through an index.
 pub struct RedisSearch {
@@ -18,6 +18,8 @@ pub struct RedisSearch {
     line: Mutex<Option<MultiplexedConnection>>,
     /// What all names begin with.
     index: String,
+    /// How long an answer is kept where nothing else is said.
+    usual: Duration,
     /// The lengths of vectors whose index is there, as far as is known.
     made: Mutex<BTreeSet<usize>>,
 }
@@ -45,9 +47,9 @@ const ENTRY: &str = "entry";
 
 impl RedisSearch {
     /// Connects when it is first asked. All keys and indexes have names that begin with `index`.
-    pub fn new(client: Client, index: &str) -> Self {
+    pub fn new(client: Client, index: &str, usual: Duration) -> Self {
         let index = format!("{index}:gatewright");
-        Self { client, line: Mutex::default(), index, made: Mutex::default() }
+        Self { client, line: Mutex::default(), index, usual, made: Mutex::default() }
     }
 
     async fn find(&self, place: &Place, least: f32) -> Result<Option<Neighbour>, Fault> {
@@ -67,9 +69,11 @@ impl RedisSearch {
             text(&distance).parse().map_err(|_| Fault::away("a distance that is no number"))?;
         let similarity = 1.0 - distance;
         // A server that does not heed its filter gives nothing away.
-        let found = *text(&class) == *place.class.name() && similarity >= least;
-        let key = text(&key).into();
-        Ok(found.then_some(Neighbour { class: place.class, key, similarity, entry }))
+        if *text(&class) != *place.class.name() || similarity < least {
+            return Ok(None);
+        }
+        let (key, entry) = (text(&key).into(), written::read(entry).ok_or_else(unread)?.into());
+        Ok(Some(Neighbour { class: place.class, key, similarity, entry }))
     }
 
     async fn put(&self, place: Place, kept: Kept) -> Result<(), Fault> {
@@ -80,8 +84,9 @@ impl RedisSearch {
         commands.atomic();
         let put = commands.cmd("HSET").arg(&name);
         put.arg(CLASS).arg(&*place.class.name()).arg(KEY).arg(&*kept.key);
-        put.arg("vector").arg(place.vector.to_bytes()).arg(ENTRY).arg(&*kept.entry);
-        commands.cmd("PEXPIRE").arg(&name).arg(u64::try_from(kept.ttl.as_millis()).unwrap_or(u64::MAX));
+        put.arg("vector").arg(place.vector.to_bytes()).arg(ENTRY).arg(&*written::write(&kept.entry));
+        let ttl = kept.ttl.unwrap_or(self.usual).as_millis();
+        commands.cmd("PEXPIRE").arg(&name).arg(u64::try_from(ttl).unwrap_or(u64::MAX));
         line.ask_all(&commands).await.map_err(|err| self.failed(&err, &place))
     }
 

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use gatewright_core::Call;
+use tokio::sync::mpsc;
+use tracing::debug;
 
 use super::asked::Asked;
 use super::guard::Guard;
 use super::{Embed, Kept, Neighbour, Neighbours, Place, SimilarSettings, Vector};
+use crate::key::Key;
+use crate::settings::Settings;
 
 /// Finds answers to questions that are alike. Clones share it.
 #[derive(Clone)]
@@ -14,10 +18,12 @@ pub struct Similar(Arc<Parts>);
 
 struct Parts {
     settings: SimilarSettings,
+    same: Settings,
     embed: Arc<dyn Embed>,
     model: Guard,
     neighbours: Arc<dyn Neighbours>,
     keeper: Guard,
+    keeps: mpsc::Sender<(Question, Kept)>,
 }
 
 /// What looking for a question gave.
@@ -33,22 +39,38 @@ pub struct Look {
 #[derive(Clone, Debug)]
 pub struct Question(Place);
 
+/// Keeps answers beside the calls.
+pub struct Keeper {
+    similar: Similar,
+    waiting: mpsc::Receiver<(Question, Kept)>,
+}
+
+/// So many answers wait to be kept; more are not kept.
+const MOST_WAITING: usize = 64;
+
 // === impl Similar ===
 
 impl Similar {
-    /// Compares by what `embed` says, and finds among `neighbours`.
-    pub fn new(settings: SimilarSettings, embed: Arc<dyn Embed>, neighbours: Arc<dyn Neighbours>) -> Self {
+    /// Compares by what `embed` says, and finds among `neighbours`. `same` says what else makes two questions the same,
+    /// who shares an answer above all. Answers are kept as long as the keeper runs.
+    pub fn new(
+        settings: SimilarSettings,
+        same: Settings,
+        embed: Arc<dyn Embed>,
+        neighbours: Arc<dyn Neighbours>,
+    ) -> (Self, Keeper) {
         let model =
             Guard::new("the embedding model of the cache", settings.embedding_patience, settings.rest);
         let keeper = Guard::new("the store of the semantic cache", settings.patience, settings.rest);
-        Self(Arc::new(Parts { settings, embed, model, neighbours, keeper }))
+        let (keeps, waiting) = mpsc::channel(MOST_WAITING);
+        let this = Self(Arc::new(Parts { settings, same, embed, model, neighbours, keeper, keeps }));
+        (this.clone(), Keeper { similar: this, waiting })
     }
 
-    /// Looks for an answer to the question of a call. `digest` says what makes the call another one besides a field of its
-    /// body (who asks, above all), and takes down with it what is left of that field without the compared text. Nothing is
-    /// asked of anybody where the call is none that is compared.
-    pub async fn look(&self, call: &Call, digest: impl FnOnce(&str, &[u8]) -> [u8; 32]) -> Look {
-        let Parts { settings, embed, model, neighbours, keeper } = &*self.0;
+    /// Looks for an answer to the question of a call. Nothing is asked of anybody where the call is none that is compared.
+    pub async fn look(&self, call: &Call) -> Look {
+        let Parts { settings, same, embed, model, neighbours, keeper, .. } = &*self.0;
+        let digest = |field: &str, rest: &[u8]| Key::of_item(call, field, rest, same).digest;
         let Some(Asked { text, class }) = Asked::of(call, settings, digest) else { return Look::default() };
         let numbers = model.ask(embed.embed(text, call)).await;
         let Some(vector) = numbers.and_then(|numbers| Vector::of(&numbers)) else { return Look::default() };
@@ -64,9 +86,11 @@ impl Similar {
         Look { neighbour, question: Some(Question(place)) }
     }
 
-    /// Keeps the answer to a question.
-    pub async fn keep(&self, question: Question, kept: Kept) {
-        self.0.keeper.ask(self.0.neighbours.keep(question.0, kept)).await;
+    /// Keeps the answer to a question, beside the call. Where too many wait already, it is not kept.
+    pub fn keep(&self, question: Question, kept: Kept) {
+        if self.0.keeps.try_send((question, kept)).is_err() {
+            debug!("too many answers wait to be kept by what they mean; this one is not");
+        }
     }
 
     /// Forgets the answers of these names. Answers whether they are forgotten.
@@ -77,5 +101,17 @@ impl Similar {
     /// Forgets all answers. Answers whether they are forgotten.
     pub async fn forget_all(&self) -> bool {
         self.0.keeper.ask(self.0.neighbours.forget_all()).await.is_some()
+    }
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    /// Keeps what waits to be kept, one after the other, for as long as it is let.
+    pub async fn run(mut self) {
+        let Parts { neighbours, keeper, .. } = &*self.similar.0;
+        while let Some((question, kept)) = self.waiting.recv().await {
+            keeper.ask(neighbours.keep(question.0, kept)).await;
+        }
     }
 }

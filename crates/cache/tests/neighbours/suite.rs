@@ -8,7 +8,8 @@ use gatewright_cache::similar::{
     Class, Kept, Local, LocalLimits, Neighbour, Neighbours, Place, Qdrant, QdrantSettings, Quantization,
     RedisSearch, Vector,
 };
-use gatewright_core::Clock;
+use gatewright_cache::{Entry, EntryHead};
+use gatewright_core::{Clock, Frame, Money, ServedBy, Usage};
 use gatewright_transport::{Settings, Transport};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -55,7 +56,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn keep(&self, class: Class, numbers: &[f32], key: &str) {
-        let kept = Kept { key: key.into(), entry: entry(key), ttl: TTL };
+        let kept = Kept { key: key.into(), entry: entry(key), ttl: Some(TTL) };
         self.neighbours.keep(place(class, numbers), kept).await.unwrap();
     }
 
@@ -76,9 +77,20 @@ pub(crate) fn class(name: &str) -> Class {
     Class::of([name.as_bytes()])
 }
 
-fn entry(key: &str) -> Bytes {
+pub(crate) fn entry(key: &str) -> Arc<Entry> {
     // Any bytes, not only text.
-    Bytes::from([key.as_bytes(), &[0, 13, 10, 255]].concat())
+    let data = Bytes::from([key.as_bytes(), &[0, 13, 10, 255]].concat());
+    let frame = Frame { data: data.clone(), content: 3, ..Frame::default() };
+    let last = Frame { last: true, usage: Some(Usage { input: 1, ..Usage::default() }), ..frame.clone() };
+    let served_by = ServedBy {
+        deployment: "d".into(),
+        group: "g".into(),
+        model: "p/m".into(),
+        api_base: "http://p".into(),
+        provider: "p".into(),
+    };
+    let head = EntryHead { streams: true, content_type: None, served_by: Some(served_by.into()) };
+    Arc::new(Entry::of(head, &[frame, last], (1_800_000_000, Money(7))))
 }
 
 pub(crate) fn qdrant(fake: &FakeQdrant, clock: Arc<Hands>) -> Qdrant {
@@ -89,12 +101,13 @@ pub(crate) fn qdrant(fake: &FakeQdrant, clock: Arc<Hands>) -> Qdrant {
         quantization: Quantization::Binary,
         dimensions: None,
         largest_entry: 4096,
+        usual: TTL,
     };
     Qdrant::new(settings, Transport::new(Settings::default()).unwrap(), clock).unwrap()
 }
 
 pub(crate) fn redis(fake: &FakeRedis, version: &str) -> RedisSearch {
-    RedisSearch::new(::redis::Client::open(format!("{}{version}", fake.url)).unwrap(), "answers")
+    RedisSearch::new(::redis::Client::open(format!("{}{version}", fake.url)).unwrap(), "answers", TTL)
 }
 
 /// All back ends, each empty; the fakes behave as `mood` says.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use gatewright_cache::similar::{Fault, Kept, Local, LocalLimits, Neighbours, QdrantSettings, Quantization};
+use gatewright_cache::{Entry, EntryHead};
+use gatewright_core::{Frame, Money};
 use serde_json::json;
 
 use crate::fake_qdrant::{FakeQdrant, Mood};
@@ -11,7 +12,9 @@ use crate::fake_redis::{FakeRedis, word};
 use crate::suite::{Hands, TTL, class, place, qdrant, redis, run};
 
 fn kept(key: &str, bytes: usize) -> Kept {
-    Kept { key: key.into(), entry: Bytes::from(vec![b'x'; bytes]), ttl: TTL }
+    let frame = Frame { data: vec![b'x'; bytes].into(), last: true, ..Frame::default() };
+    let entry = Entry::of(EntryHead::default(), &[frame], (0, Money::ZERO));
+    Kept { key: key.into(), entry: entry.into(), ttl: None }
 }
 
 #[test]
@@ -46,8 +49,9 @@ fn qdrant_is_spoken_to_as_its_reference_says() {
         assert_eq!(seen[3].body, json!({"field_name": "class", "field_schema": "keyword"}));
         let now = 1_800_000_000;
         let name = class("one").to_string();
-        let payload = json!({"class": name, "key": "a", "entry": "eHh4", "until": now + TTL.as_secs()});
-        assert_eq!(seen[5].body["points"][0]["payload"], payload);
+        let mut payload = seen[5].body["points"][0]["payload"].clone();
+        assert!(payload.as_object_mut().unwrap().remove("entry").unwrap().is_string());
+        assert_eq!(payload, json!({"class": name, "key": "a", "until": now + TTL.as_secs()}));
         assert_eq!(seen[5].body["points"][0]["vector"], json!([0.0, 1.0]));
         assert_eq!(
             seen[6].body,
@@ -105,6 +109,7 @@ fn a_place_that_is_no_url_is_refused_at_once() {
             quantization: Quantization::Scalar,
             dimensions: None,
             largest_entry: 1,
+            usual: TTL,
         };
         let transport = gatewright_transport::Transport::new(Default::default()).unwrap();
         assert!(
@@ -178,7 +183,7 @@ fn a_connection_that_hung_is_not_used_again() {
 #[test]
 fn no_more_is_kept_in_process_than_is_let_and_what_is_used_stays() {
     run(async {
-        let local = |items, bytes| Local::new(LocalLimits { items, bytes }, Hands::new());
+        let local = |items, bytes| Local::new(LocalLimits { items, bytes, usual: TTL }, Hands::new());
         let at = |turn: f32| place(class("one"), &[turn.cos(), turn.sin()]);
         let few = local(3, usize::MAX);
         for (turn, key) in [(0.0, "a"), (1.0, "b"), (2.0, "c")] {

@@ -20,6 +20,8 @@ pub struct LocalLimits {
     pub items: usize,
     /// Bytes, of answers and vectors.
     pub bytes: usize,
+    /// For so long, where nothing else is said.
+    pub usual: Duration,
 }
 
 /// Keeps questions in this process.
@@ -56,7 +58,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 impl Default for LocalLimits {
     fn default() -> Self {
-        Self { items: 10_000, bytes: 128 * 1024 * 1024 }
+        Self { items: 10_000, bytes: 128 * 1024 * 1024, usual: Duration::from_secs(600) }
     }
 }
 
@@ -101,7 +103,7 @@ impl Neighbours for Local {
     }
 
     fn keep(&self, place: Place, kept: Kept) -> Asking<'_, ()> {
-        let until = self.clock.now() + kept.ttl.min(LONGEST);
+        let until = self.clock.now() + kept.ttl.unwrap_or(self.limits.usual).min(LONGEST);
         self.piles.lock().put(place, kept, until, self.limits);
         Box::pin(std::future::ready(Ok(())))
     }

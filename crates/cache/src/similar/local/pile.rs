@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
+use crate::entry::Entry;
 use crate::similar::Vector;
 use crate::similar::vector::similarity;
 
@@ -33,7 +32,7 @@ pub(super) struct Piece {
 pub(super) struct Item {
     pub(super) id: u64,
     pub(super) key: Arc<str>,
-    pub(super) entry: Bytes,
+    pub(super) entry: Arc<Entry>,
     pub(super) until: Instant,
 }
 
@@ -123,6 +122,6 @@ impl Piece {
 impl Item {
     /// What it takes with its vector.
     pub(super) fn bytes(&self, vector: &Vector) -> usize {
-        self.entry.len() + size_of_val(vector.numbers()) + OVERHEAD
+        self.entry.size() + size_of_val(vector.numbers()) + OVERHEAD
     }
 }

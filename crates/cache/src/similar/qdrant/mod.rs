@@ -31,6 +31,8 @@ pub struct QdrantSettings {
     pub dimensions: Option<usize>,
     /// The largest answer that is read, in bytes.
     pub largest_entry: usize,
+    /// How long an answer is kept where nothing else is said.
+    pub usual: Duration,
 }
 
 /// How vectors are packed.
@@ -102,7 +104,9 @@ impl Qdrant {
             self.make(place.vector.dimensions()).await?;
             self.ready.store(true, Ordering::Relaxed);
         }
-        let point = wire::point(&place, &kept, self.clock.unix_seconds());
+        let ttl = kept.ttl.unwrap_or(self.settings.usual);
+        let until = self.clock.unix_seconds().saturating_add(ttl.as_secs());
+        let point = wire::point(&place, &kept, until);
         let (status, _) = self.send(Method::PUT, "/points?wait=true", Some(point)).await?;
         if status == StatusCode::NOT_FOUND {
             // It was deleted since.

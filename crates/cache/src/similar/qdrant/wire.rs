@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Quantization;
-use crate::similar::{Fault, Kept, Neighbour, Place};
+use crate::similar::{Fault, Kept, Neighbour, Place, written};
 
 /// Packed vectors are compared first, so many times more of them than are asked for, and those again unpacked.
 const OVERSAMPLING: f32 = 3.0;
@@ -77,17 +77,18 @@ pub(super) fn nearest(
     if *class != *place.class.name() || score < least || until <= now {
         return Ok(None);
     }
-    let entry = STANDARD.decode(entry).map_err(|_| unread())?.into();
+    let entry = STANDARD.decode(entry).ok().and_then(|bytes| written::read(bytes.into()));
+    let entry = entry.ok_or_else(unread)?.into();
     Ok(Some(Neighbour { class: place.class, key, similarity: score, entry }))
 }
 
 /// Puts a point. One of the same name is replaced.
-pub(super) fn point(place: &Place, kept: &Kept, now: u64) -> Value {
+pub(super) fn point(place: &Place, kept: &Kept, until: u64) -> Value {
     let payload = json!({
         "class": &*place.class.name(),
         "key": &*kept.key,
-        "entry": STANDARD.encode(&kept.entry),
-        "until": now.saturating_add(kept.ttl.as_secs()),
+        "entry": STANDARD.encode(written::write(&kept.entry)),
+        "until": until,
     });
     json!({"points": [{"id": id(&kept.key), "vector": place.vector.numbers(), "payload": payload}]})
 }

@@ -1,0 +1,58 @@
+//! A shelf that gives the answer to the same question, and where none is kept, to one that is alike.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatewright_core::Call;
+
+use super::{Kept, Look, Question, Similar};
+use crate::entry::Entry;
+use crate::key::Key;
+use crate::shelf::{Found, Search, Shelf};
+
+/// Looks for the same question first, and only then for one that is alike: that takes an embedding.
+pub struct Alike<S> {
+    same: S,
+    similar: Option<Similar>,
+}
+
+// === impl Alike ===
+
+impl<S> Alike<S> {
+    /// Only the same questions count.
+    pub fn same(same: S) -> Self {
+        Self { same, similar: None }
+    }
+
+    /// Those that are alike count too.
+    pub fn new(same: S, similar: Similar) -> Self {
+        Self { same, similar: Some(similar) }
+    }
+}
+
+impl<S: Shelf<Place = ()>> Shelf for Alike<S> {
+    /// The question, where it was embedded: it is not embedded again to be kept.
+    type Place = Option<Question>;
+
+    async fn find(&self, call: &Call, key: &Key) -> Search<Self::Place> {
+        let Search { found, place: () } = self.same.find(call, key).await;
+        let Some(similar) = self.similar.as_ref().filter(|_| found.is_none()) else {
+            return Search { found, place: None };
+        };
+        let Look { question, neighbour } = similar.look(call).await;
+        let found = neighbour
+            .map(|neighbour| Found { entry: neighbour.entry, similarity: Some(neighbour.similarity) });
+        Search { found, place: question }
+    }
+
+    fn at_hand(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.same.at_hand(key)
+    }
+
+    fn keep(&self, place: &Self::Place, key: &Key, entry: Arc<Entry>, ttl: Option<Duration>) {
+        if let (Some(similar), Some(question)) = (&self.similar, place) {
+            similar.keep(question.clone(), Kept { key: key.text.clone(), entry: Arc::clone(&entry), ttl });
+        }
+        self.same.keep(&(), key, entry, ttl);
+    }
+}
