@@ -29,7 +29,11 @@ pub(crate) fn open(
     Ok(Arc::new(Counts::Shared(Shared::start(servers, settings, clock))))
 }
 
-fn client(server: &ConnectionInfo, certificates: &Certificates) -> Result<redis::Client, StartError> {
+/// One that is asked there, with these certificates.
+pub(crate) fn client(
+    server: &ConnectionInfo,
+    certificates: &Certificates,
+) -> Result<redis::Client, StartError> {
     let client = if let ConnectionAddr::TcpTls { .. } = server.addr() {
         let own = certificates.own.as_ref().map(|(certificate, key)| -> Result<_, StartError> {
             Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })

@@ -1,6 +1,7 @@
 //! The two stacks: what happens to a call, and what happens to each attempt of it.
 
 use gatewright_auth::Joined;
+use gatewright_cache::similar::Alike;
 use gatewright_cache::{Cache, Tiers};
 use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
@@ -16,7 +17,6 @@ pub(crate) struct Policies {
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
-    pub(crate) cache: Cache<Tiers>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
     pub(crate) mirrors: Mirrors,
@@ -46,8 +46,13 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
     Shared::new(attempts)
 }
 
-/// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call.
-pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> impl CallService {
+/// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call. The cache comes
+/// last: what it compares questions with is asked through `attempts` too.
+pub(crate) fn calls<S: CallService>(
+    policies: Policies,
+    cache: Cache<Alike<Tiers>>,
+    attempts: Shared<S>,
+) -> impl CallService {
     let router = policies.router.mirroring(policies.mirrors, attempts.clone());
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
@@ -60,7 +65,7 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
         .layer(layer(policies.call_limits))
         // Below the limits, for a call that is answered here is a call all the same; above the router, for it is none of
         // its attempts.
-        .layer(layer(policies.cache))
+        .layer(layer(cache))
         // The span of the choice: retries and fallbacks are its children.
         .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.

@@ -34,7 +34,7 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{cache, counts, journal, openapi, pipeline};
+use crate::{cache, counts, journal, openapi, pipeline, similar};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -168,14 +168,21 @@ pub async fn serve(
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined);
-    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
+    let (policies, below, ports) =
+        assemble(&config, wired, transport.clone(), &telemetry, (books, findings.clone()));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
+    let alike = similar::open(&config, &policies.router, &attempts, (transport, clock.clone()))?;
+    let alike = alike.map(|(similar, keeper)| {
+        ledger.beside(keeper.run());
+        similar
+    });
+    let cache = cache::open(&config, alike, Arc::default(), clock);
     if let Some(settings) = config.checkup.clone() {
         let (attempts, counters) = (attempts.clone(), counters.clone());
         ledger.beside(Checkup { settings, live, findings, attempts, counters }.run());
     }
-    let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
+    let gateway = Gateway::new(pipeline::calls(policies, cache, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
     stop((mirrors, counters), ledger, telemetry).await;
     Ok(())
@@ -297,7 +304,6 @@ fn assemble(
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
-        cache: cache::open(config, Arc::default(), clock.clone()),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         mirrors: mirrors.clone(),

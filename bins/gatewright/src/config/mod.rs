@@ -17,6 +17,7 @@ mod redis;
 mod rotation;
 mod routing;
 mod settings;
+mod similar;
 mod strategy;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -41,6 +42,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use redis::{Certificates, RedisSettings};
 pub use rotation::RotationSettings;
 pub use settings::{JournalSettings, ProxyLimits};
+pub use similar::{SimilarCache, SimilarPlace};
 
 use read::Section;
 use settings::Sections;

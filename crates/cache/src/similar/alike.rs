@@ -19,14 +19,9 @@ pub struct Alike<S> {
 // === impl Alike ===
 
 impl<S> Alike<S> {
-    /// Only the same questions count.
-    pub fn same(same: S) -> Self {
-        Self { same, similar: None }
-    }
-
-    /// Those that are alike count too.
-    pub fn new(same: S, similar: Similar) -> Self {
-        Self { same, similar: Some(similar) }
+    /// Only the same questions count where there is no `similar`.
+    pub fn new(same: S, similar: Option<Similar>) -> Self {
+        Self { same, similar }
     }
 }
 

@@ -27,16 +27,19 @@ impl Asked {
     /// Nothing where a call is not compared: it asks for no conversation, has pictures or other media in it, whose likeness
     /// nobody measures, or no text, or too long a one.
     ///
-    /// `digest` says what makes the call another one besides a field of its body, and takes down with it what is left of
+    /// `class` says what makes the call another one besides a field of its body, and takes down with it what is left of
     /// that field without the compared text.
     pub(super) fn of(
         call: &Call,
         settings: &SimilarSettings,
-        digest: impl FnOnce(&str, &[u8]) -> [u8; 32],
+        class: impl FnOnce(&str, &[u8]) -> Class,
     ) -> Option<Self> {
         let (Operation::Chat, Body::Json(body)) = (call.operation, &call.body) else { return None };
         let (chat, said) = (call.chat().ok()?, said_in(call.codec.dialect()));
         let mut rest = format!("{} {}", settings.model, settings.messages);
+        if settings.by_end_user {
+            write(&mut rest, &(&call.controls.end_user, &call.caller.end_user));
+        }
         let mut texts = Vec::new();
         for (turn, is_compared) in chat.turns.iter().zip(compared(chat, settings.messages)) {
             take_turn(&mut rest, turn, is_compared.then_some(&mut texts))?;
@@ -49,7 +52,7 @@ impl Asked {
         let mut written: Value = body.get(said).ok()??;
         blank(&mut written, &texts, true);
         write(&mut rest, &written);
-        Some(Self { text: text.into(), class: digest(said, rest.as_bytes()).into() })
+        Some(Self { text: text.into(), class: class(said, rest.as_bytes()) })
     }
 }
 
@@ -133,11 +136,11 @@ mod tests {
         let parsed = Json::parse(body.to_string().into(), JsonLimits::default()).unwrap();
         let call =
             Call::new(Operation::Chat, gatewright_dialects::of(dialect), "m", Body::Json(parsed.clone()));
-        let digest = |field: &str, rest: &[u8]| {
+        let class = |field: &str, rest: &[u8]| {
             let others = parsed.fields().filter(|other| other.key != field).map(|field| field.raw.to_vec());
-            Class::of(others.collect::<Vec<_>>().iter().map(Vec::as_slice).chain([rest])).0
+            Class::of(others.collect::<Vec<_>>().iter().map(Vec::as_slice).chain([rest]))
         };
-        Asked::of(&call, &SimilarSettings::default(), digest)
+        Asked::of(&call, &SimilarSettings::default(), class)
             .map(|asked| (asked.text.to_string(), asked.class))
     }
 

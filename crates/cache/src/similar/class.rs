@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 /// The digest of everything about a question but its compared text: who asks, which model, with which parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Class(pub(super) [u8; 32]);
+pub struct Class([u8; 32]);
 
 // === impl Class ===
 
@@ -26,12 +26,6 @@ impl Class {
     /// Its name, as it is written down.
     pub fn name(&self) -> Arc<str> {
         self.to_string().into()
-    }
-}
-
-impl From<[u8; 32]> for Class {
-    fn from(digest: [u8; 32]) -> Self {
-        Self(digest)
     }
 }
 

@@ -1,5 +1,6 @@
 //! How alike is alike enough, and how long it may take to find out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How questions are compared.
@@ -8,7 +9,7 @@ pub struct SimilarSettings {
     /// How alike two questions must be, from 0 to 1.
     pub least: f32,
     /// The model that turns texts into numbers.
-    pub model: std::sync::Arc<str>,
+    pub model: Arc<str>,
     /// Of how many messages at the end of a conversation the texts are compared; all before must be the same.
     pub messages: usize,
     /// The longest text that is compared, in bytes: embedding models take no longer one, and a shortened text would be alike
@@ -20,6 +21,8 @@ pub struct SimilarSettings {
     pub patience: Duration,
     /// How long one that failed several times in a row is let alone.
     pub rest: Duration,
+    /// Whether each end user has answers of their own.
+    pub by_end_user: bool,
 }
 
 impl Default for SimilarSettings {
@@ -32,6 +35,7 @@ impl Default for SimilarSettings {
             embedding_patience: Duration::from_secs(2),
             patience: Duration::from_millis(500),
             rest: Duration::from_secs(10),
+            by_end_user: false,
         }
     }
 }

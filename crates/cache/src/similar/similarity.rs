@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::asked::Asked;
 use super::guard::Guard;
-use super::{Embed, Kept, Neighbour, Neighbours, Place, SimilarSettings, Vector};
+use super::{Class, Embed, Kept, Neighbour, Neighbours, Place, SimilarSettings, Vector};
 use crate::key::Key;
 use crate::settings::Settings;
 
@@ -70,8 +70,10 @@ impl Similar {
     /// Looks for an answer to the question of a call. Nothing is asked of anybody where the call is none that is compared.
     pub async fn look(&self, call: &Call) -> Look {
         let Parts { settings, same, embed, model, neighbours, keeper, .. } = &*self.0;
-        let digest = |field: &str, rest: &[u8]| Key::of_item(call, field, rest, same).digest;
-        let Some(Asked { text, class }) = Asked::of(call, settings, digest) else { return Look::default() };
+        // The name has the namespace in it, within which alone a call may want its answer.
+        let class =
+            |field: &str, rest: &[u8]| Class::of([Key::of_item(call, field, rest, same).text.as_bytes()]);
+        let Some(Asked { text, class }) = Asked::of(call, settings, class) else { return Look::default() };
         let numbers = model.ask(embed.embed(text, call)).await;
         let Some(vector) = numbers.and_then(|numbers| Vector::of(&numbers)) else { return Look::default() };
         let place = Place { class, vector };
@@ -101,6 +103,15 @@ impl Similar {
     /// Forgets all answers. Answers whether they are forgotten.
     pub async fn forget_all(&self) -> bool {
         self.0.keeper.ask(self.0.neighbours.forget_all()).await.is_some()
+    }
+}
+
+// === impl Question ===
+
+impl Question {
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.0
     }
 }
 

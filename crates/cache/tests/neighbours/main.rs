@@ -3,5 +3,6 @@
 
 mod fake_qdrant;
 mod fake_redis;
+mod looks;
 mod suite;
 mod wires;
