@@ -29,24 +29,31 @@ pub(crate) fn open(
     Ok(Arc::new(Counts::Shared(Shared::start(servers, settings, clock))))
 }
 
-/// One that is asked there, with these certificates.
+/// Whoever asks a server, as the configuration says.
 pub(crate) fn client(
     server: &ConnectionInfo,
     certificates: &Certificates,
 ) -> Result<redis::Client, StartError> {
     let client = if let ConnectionAddr::TcpTls { .. } = server.addr() {
-        let own = certificates.own.as_ref().map(|(certificate, key)| -> Result<_, StartError> {
-            Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
-        });
-        let root_cert = certificates.authorities.as_deref().map(read).transpose()?;
-        redis::Client::build_with_tls(
-            server.clone(),
-            TlsCertificates { client_tls: own.transpose()?, root_cert },
-        )
+        redis::Client::build_with_tls(server.clone(), tls(certificates)?)
     } else {
         redis::Client::open(server.clone())
     };
     client.map_err(|err| StartError::new("cannot use this redis", &err))
+}
+
+/// What TLS trusts and shows, where the configuration says anything of it.
+pub(crate) fn certificates(certificates: &Certificates) -> Result<Option<TlsCertificates>, StartError> {
+    let said = certificates.own.is_some() || certificates.authorities.is_some();
+    said.then(|| tls(certificates)).transpose()
+}
+
+fn tls(certificates: &Certificates) -> Result<TlsCertificates, StartError> {
+    let own = certificates.own.as_ref().map(|(certificate, key)| -> Result<_, StartError> {
+        Ok(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+    });
+    let root_cert = certificates.authorities.as_deref().map(read).transpose()?;
+    Ok(TlsCertificates { client_tls: own.transpose()?, root_cert })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, StartError> {

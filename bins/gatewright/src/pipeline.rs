@@ -17,6 +17,7 @@ pub(crate) struct Policies {
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
+    pub(crate) cache: Cache<Alike<Tiers>>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
     pub(crate) mirrors: Mirrors,
@@ -46,13 +47,8 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
     Shared::new(attempts)
 }
 
-/// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call. The cache comes
-/// last: what it compares questions with is asked through `attempts` too.
-pub(crate) fn calls<S: CallService>(
-    policies: Policies,
-    cache: Cache<Alike<Tiers>>,
-    attempts: Shared<S>,
-) -> impl CallService {
+/// Puts the policies of calls in their order, above those of attempts. Here everything happens once a call.
+pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> impl CallService {
     let router = policies.router.mirroring(policies.mirrors, attempts.clone());
     ServiceBuilder::new()
         // Outermost, so that a refused call has a span too.
@@ -65,7 +61,7 @@ pub(crate) fn calls<S: CallService>(
         .layer(layer(policies.call_limits))
         // Below the limits, for a call that is answered here is a call all the same; above the router, for it is none of
         // its attempts.
-        .layer(layer(cache))
+        .layer(layer(policies.cache))
         // The span of the choice: retries and fallbacks are its children.
         .layer(layer(policies.route_trace))
         // Chooses, retries and falls back until an attempt has committed.

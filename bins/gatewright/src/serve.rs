@@ -9,6 +9,8 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
+use gatewright_cache::similar::Alike;
+use gatewright_cache::{Cache, Tiers};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
@@ -34,7 +36,7 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{cache, counts, journal, openapi, pipeline, similar};
+use crate::{cache, counts, journal, openapi, pipeline};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -136,6 +138,14 @@ pub async fn serve(
         Arc::new(stored.clone()),
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
+    let mut answers = cache::open(&config, &transport, clock.clone())?;
+    if let Some(writing) = answers.writing.take() {
+        ledger.beside(writing);
+    }
+    let embeddings = answers.similar.take().map(|opened| {
+        ledger.beside(opened.keeper.run());
+        opened.embeddings
+    });
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
@@ -167,22 +177,18 @@ pub async fn serve(
     }
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
-    let wired = (&*live, call_rules, authenticator, joined);
-    let (policies, below, ports) =
-        assemble(&config, wired, transport.clone(), &telemetry, (books, findings.clone()));
+    let wired = (&*live, call_rules, authenticator, joined, answers.policy);
+    let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
-    let alike = similar::open(&config, &policies.router, &attempts, (transport, clock.clone()))?;
-    let alike = alike.map(|(similar, keeper)| {
-        ledger.beside(keeper.run());
-        similar
-    });
-    let cache = cache::open(&config, alike, Arc::default(), clock);
+    if let Some(embeddings) = embeddings {
+        embeddings.ask_through(policies.router.clone(), attempts.clone());
+    }
     if let Some(settings) = config.checkup.clone() {
         let (attempts, counters) = (attempts.clone(), counters.clone());
         ledger.beside(Checkup { settings, live, findings, attempts, counters }.run());
     }
-    let gateway = Gateway::new(pipeline::calls(policies, cache, attempts), ports, config.gateway.clone());
+    let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
     stop((mirrors, counters), ledger, telemetry).await;
     Ok(())
@@ -281,7 +287,13 @@ fn joined(config: &Config, store: &Store, clock: &Arc<SystemClock>) -> Joined {
 
 fn assemble(
     config: &Config,
-    (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
+    (live, call_rules, authenticator, joined, cache): (
+        &Live,
+        Arc<CallRules>,
+        Authenticator,
+        Joined,
+        Cache<Alike<Tiers>>,
+    ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
     (Books { store, journal, ledger, counters }, findings): (Books, Findings),
@@ -304,6 +316,7 @@ fn assemble(
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
+        cache,
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         mirrors: mirrors.clone(),

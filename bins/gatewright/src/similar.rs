@@ -4,35 +4,37 @@ use std::sync::Arc;
 
 use gatewright_cache::Settings;
 use gatewright_cache::similar::{Keeper, Local, Neighbours, Qdrant, RedisSearch, Similar};
-use gatewright_core::{CallService, Clock, Shared};
-use gatewright_routing::Router;
+use gatewright_core::Clock;
 use gatewright_transport::Transport;
 use tracing::warn;
 
 use crate::StartError;
 use crate::adapters::Embeddings;
-use crate::config::{Config, SimilarPlace};
+use crate::config::{CacheSettings, SimilarPlace};
 use crate::counts;
 
-/// Opens what the configuration names, if it names something. The embedding model is asked through `router` and `attempts`.
-pub(crate) fn open<S: CallService>(
-    config: &Config,
-    router: &Router,
-    attempts: &Shared<S>,
-    (transport, clock): (Transport, Arc<dyn Clock>),
-) -> Result<Option<(Similar, Keeper)>, StartError> {
-    let Some(cache) = &config.cache else { return Ok(None) };
+/// What compares questions.
+pub(crate) struct Opened {
+    pub(crate) similar: Similar,
+    /// Keeps answers as long as it runs.
+    pub(crate) keeper: Keeper,
+    /// The embedding model, which is told later what it is asked through.
+    pub(crate) embeddings: Arc<Embeddings>,
+}
+
+/// Opens what the configuration names, if it names something.
+pub(crate) fn open(
+    cache: &CacheSettings,
+    transport: &Transport,
+    clock: Arc<dyn Clock>,
+) -> Result<Option<Opened>, StartError> {
     let Some(settings) = &cache.similar else { return Ok(None) };
     let questions = settings.questions.clone();
-    let embed = Embeddings {
-        router: router.clone(),
-        attempts: attempts.clone(),
-        model: questions.model.clone(),
-        patience: questions.embedding_patience,
-    };
+    let embeddings = Arc::new(Embeddings::new(questions.model.clone(), questions.embedding_patience));
     let same = Settings { scope: settings.scope, ..cache.answers.clone() };
-    let neighbours = neighbours(&settings.place, transport, clock)?;
-    Ok(Some(Similar::new(questions, same, Arc::new(embed), neighbours)))
+    let neighbours = neighbours(&settings.place, transport.clone(), clock)?;
+    let (similar, keeper) = Similar::new(questions, same, embeddings.clone(), neighbours);
+    Ok(Some(Opened { similar, keeper, embeddings }))
 }
 
 fn neighbours(
@@ -54,7 +56,7 @@ fn neighbours(
                 warn!("questions are kept on the first of the named nodes of redis only");
             }
             let client = counts::client(first, &server.certificates)?;
-            Arc::new(RedisSearch::new(client, index, *usual))
+            Arc::new(RedisSearch::new(client, index, *usual, clock))
         }
     })
 }

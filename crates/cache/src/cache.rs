@@ -14,25 +14,30 @@ use crate::flight::{FlightName, Flights, Landing, Lead, Seat};
 use crate::key::{Key, refers_to_state};
 use crate::settings::{Kind, Settings};
 use crate::shelf::{Found, Search, Shelf};
+use crate::vectors::Inputs;
 
 /// Answers repeated calls, and identical ones that are on their way with one answer.
 pub struct Cache<S>(Option<Arc<Kept<S>>>);
 
-struct Kept<S> {
-    shelf: Arc<S>,
-    settings: Settings,
+/// What all clones share.
+pub(crate) struct Kept<S> {
+    pub(crate) shelf: Arc<S>,
+    pub(crate) settings: Settings,
     flights: Flights,
-    figures: Arc<Figures>,
-    clock: Arc<dyn Clock>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// One call that may be answered.
-struct Question {
-    key: Key,
-    reads: bool,
-    keeps: bool,
-    ttl: Option<Duration>,
+pub(crate) struct Question {
+    pub(crate) key: Key,
+    /// Whether it takes what is kept, and whether its answer is kept.
+    pub(crate) reads: bool,
+    pub(crate) keeps: bool,
+    pub(crate) ttl: Option<Duration>,
     max_age: Option<Duration>,
+    /// What it asks for one by one.
+    inputs: Option<Inputs>,
 }
 
 /// No client's answer is kept for longer, whatever it says.
@@ -89,19 +94,38 @@ impl<S: Shelf> Kept<S> {
             return None;
         }
         let ttl = wishes.ttl.map(|ttl| ttl.min(LONGEST)).or(self.settings.ttl);
-        Some(Question { key: Key::of(call, &self.settings), reads, keeps, ttl, max_age: wishes.max_age })
+        let (key, inputs) = (Key::of(call, &self.settings), Inputs::of(call, &self.settings));
+        Some(Question { key, reads, keeps, ttl, max_age: wishes.max_age, inputs })
     }
 
     async fn answer(&self, question: Question, call: Call, next: &impl CallService) -> Result<Reply> {
-        let Search { found, place } = self.shelf.find(&call, &question.key).await;
+        if let Some(inputs) = &question.inputs {
+            let reply = self.all_vectors(&question, inputs, &call).await;
+            return match reply {
+                Some(reply) => Ok(reply),
+                None => self.without(question, None, call, next).await,
+            };
+        }
+        let Search { found, place } = self.shelf.look_up(&call, &question.key).await;
         let found = found.filter(|found| question.reads && self.is_fresh(&found.entry, &question));
         if let Some(Found { entry, similarity }) = found {
             return Ok(self.give(&entry, &question.key, similarity));
         }
+        self.without(question, Some(place), call, next).await
+    }
+
+    /// Nothing is kept for it.
+    async fn without(
+        &self,
+        question: Question,
+        place: Option<S::Place>,
+        call: Call,
+        next: &impl CallService,
+    ) -> Result<Reply> {
         match question.reads && question.keeps {
             true => self.fly(question, place, call, next).await,
             // Whoever wants an answer of its own neither gives nor takes one on the way.
-            false => self.ask(question, place, None, call, next).await,
+            false => self.ask(question, place, None, (call, next)).await,
         }
     }
 
@@ -109,7 +133,7 @@ impl<S: Shelf> Kept<S> {
     async fn fly(
         &self,
         question: Question,
-        place: S::Place,
+        place: Option<S::Place>,
         call: Call,
         next: &impl CallService,
     ) -> Result<Reply> {
@@ -120,11 +144,11 @@ impl<S: Shelf> Kept<S> {
                 Seat::Follow(landing) => landing,
                 Seat::Lead(lead) => {
                     // The one before may have landed since this call looked.
-                    let kept = self.shelf.at_hand(&question.key);
+                    let kept = self.shelf.exact().at_hand(&question.key);
                     if let Some(entry) = kept.filter(|entry| self.is_fresh(entry, &question)) {
                         return Ok(self.give(&entry, &question.key, None));
                     }
-                    return self.ask(question, place, Some(lead), call, next).await;
+                    return self.ask(question, place, Some(lead), (call, next)).await;
                 }
             };
             let landed = landing.wait_for(|landing| !matches!(landing, Landing::Away)).await;
@@ -144,7 +168,7 @@ impl<S: Shelf> Kept<S> {
                         Figures::one_more(&self.figures.joined);
                         return Ok(Reply { head: head.again(&question.key, None, None), frames });
                     }
-                    Err(Missed::Large) => return self.ask(question, place, None, call, next).await,
+                    Err(Missed::Large) => return self.ask(question, place, None, (call, next)).await,
                     // The flight ends in this moment.
                     Err(Missed::Over) => yield_now().await,
                 },
@@ -161,11 +185,13 @@ impl<S: Shelf> Kept<S> {
     async fn ask(
         &self,
         question: Question,
-        place: S::Place,
+        place: Option<S::Place>,
         lead: Option<Arc<Lead>>,
-        mut call: Call,
-        next: &impl CallService,
+        (mut call, next): (Call, &impl CallService),
     ) -> Result<Reply> {
+        if let Some(inputs) = &question.inputs {
+            return self.ask_vectors(&question, inputs, lead, (call, next)).await;
+        }
         if question.reads {
             Figures::one_more(&self.figures.misses);
         }
@@ -177,7 +203,7 @@ impl<S: Shelf> Kept<S> {
             clock: Arc::clone(&self.clock),
             figures: Arc::clone(&self.figures),
             key: question.key.clone(),
-            place: question.keeps.then_some(place),
+            place: place.filter(|_| question.keeps),
             ttl: question.ttl,
             most: self.settings.max_entry_bytes,
             lead: lead.clone(),
@@ -203,7 +229,7 @@ impl<S: Shelf> Kept<S> {
         Ok(Reply { head, frames })
     }
 
-    fn is_fresh(&self, entry: &Entry, question: &Question) -> bool {
+    pub(crate) fn is_fresh(&self, entry: &Entry, question: &Question) -> bool {
         question.max_age.is_none() || entry.is_fresh(self.clock.unix_seconds(), question.max_age)
     }
 

@@ -97,7 +97,7 @@ impl<S: Shelf> Fill<S> {
             match entry.body.len() <= self.most {
                 true => {
                     Figures::one_more(&self.figures.kept);
-                    self.shelf.keep(place, &self.key, Arc::clone(&entry), self.ttl);
+                    self.shelf.put(place, &self.key, Arc::clone(&entry), self.ttl);
                 }
                 false => Figures::one_more(&self.figures.too_large),
             }
@@ -132,6 +132,7 @@ impl<S: Shelf> Fill<S> {
     }
 }
 
-fn is_own(err: &Error) -> bool {
+/// Whether it says something about the caller and nothing about what is asked.
+pub(crate) fn is_own(err: &Error) -> bool {
     matches!(err.kind(), ErrorKind::BudgetExceeded | ErrorKind::ClientGone | ErrorKind::Forbidden)
 }

@@ -8,7 +8,7 @@ use gatewright_core::Call;
 
 use crate::entry::Entry;
 use crate::key::Key;
-use crate::memory::Memory;
+use crate::tiers::Tiers;
 
 /// Where the policy looks answers up and keeps them. It decides what counts as the same question: the same key, or one that is
 /// alike enough.
@@ -18,13 +18,14 @@ pub trait Shelf: Send + Sync + 'static {
 
     /// Looks for an answer to the call, which is named `key` where the questions are the same. No failure: what cannot be
     /// looked up is not there.
-    fn find(&self, call: &Call, key: &Key) -> impl Future<Output = Search<Self::Place>> + Send;
-
-    /// The same without waiting, for a call that has just waited for others: only what is at hand.
-    fn at_hand(&self, key: &Key) -> Option<Arc<Entry>>;
+    fn look_up(&self, call: &Call, key: &Key) -> impl Future<Output = Search<Self::Place>> + Send;
 
     /// Keeps an answer for so long, or as long as is usual there. Returns at once: what takes time happens beside the call.
-    fn keep(&self, place: &Self::Place, key: &Key, entry: Arc<Entry>, ttl: Option<Duration>);
+    fn put(&self, place: &Self::Place, key: &Key, entry: Arc<Entry>, ttl: Option<Duration>);
+
+    /// Where answers are kept by their keys alone: what is at hand is looked up there once more, and the parts of answers that
+    /// have parts.
+    fn exact(&self) -> &Tiers;
 }
 
 /// What came of looking.
@@ -45,41 +46,18 @@ pub struct Found {
 
 /// One place that entries are kept in, by their keys.
 pub trait Tier: Send + Sync + 'static {
-    /// What is kept under the key.
-    fn find(&self, key: &Key) -> impl Future<Output = Option<Arc<Entry>>> + Send;
+    /// What is kept under each of the keys, and how long it may be kept yet.
+    fn find(&self, keys: &[Key]) -> impl Future<Output = Vec<Option<Kept>>> + Send;
 
     /// Keeps an entry for so long, or as long as is usual there. Returns at once.
     fn keep(&self, key: &Key, entry: &Arc<Entry>, ttl: Option<Duration>);
 }
 
-/// Memory.
-#[derive(Clone)]
-pub struct Tiers {
-    memory: Memory,
-}
-
-// === impl Tiers ===
-
-impl Tiers {
-    /// Memory alone.
-    pub fn local(memory: Memory) -> Self {
-        Self { memory }
-    }
-}
-
-impl Shelf for Tiers {
-    type Place = ();
-
-    async fn find(&self, _: &Call, key: &Key) -> Search<()> {
-        let found = self.memory.at_hand(key);
-        Search { found: found.map(|entry| Found { entry, similarity: None }), place: () }
-    }
-
-    fn at_hand(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.memory.at_hand(key)
-    }
-
-    fn keep(&self, (): &(), key: &Key, entry: Arc<Entry>, ttl: Option<Duration>) {
-        self.memory.keep(key, &entry, ttl);
-    }
+/// An entry, and how long it may be kept yet.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The entry.
+    pub entry: Arc<Entry>,
+    /// How long it may be kept yet.
+    pub left: Duration,
 }

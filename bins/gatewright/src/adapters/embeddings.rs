@@ -1,41 +1,67 @@
 //! The embedding model of the cache: one of the gateway's own, asked as anybody would, on the account of whoever calls.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gatewright_cache::similar::{Asking, Embed, Fault};
 use gatewright_core::{
     Body, Call, CallService, Controls, Dialect, Error, ErrorKind, Json, JsonLimits, Middleware, Operation,
-    Origin, Result, Retry, Shared,
+    Origin, Reply, Result, Retry, Shared,
 };
 use gatewright_routing::Router;
 use serde_json::json;
 
 /// Asks a group of deployments.
-pub(crate) struct Embeddings<S> {
-    /// It chooses among the group's deployments, as for any call.
-    pub(crate) router: Router,
-    /// What every attempt passes: it is limited, journalled and billed.
-    pub(crate) attempts: Shared<S>,
+pub(crate) struct Embeddings {
     /// The group.
-    pub(crate) model: Arc<str>,
+    model: Arc<str>,
     /// How long whoever asks waits.
-    pub(crate) patience: Duration,
+    patience: Duration,
+    /// The cache stands above it, so that it is there only later.
+    below: OnceLock<Box<dyn Below>>,
+}
+
+/// A router, and the attempts that it makes.
+struct Routed<S>(Router, Shared<S>);
+
+/// What answers calls, whatever it is.
+trait Below: Send + Sync {
+    fn ask(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Reply>> + Send + '_>>;
+}
+
+impl<S: CallService> Below for Routed<S> {
+    fn ask(&self, call: Call) -> Pin<Box<dyn Future<Output = Result<Reply>> + Send + '_>> {
+        Box::pin(self.0.handle(call, &self.1))
+    }
 }
 
 // === impl Embeddings ===
 
-impl<S: CallService> Embed for Embeddings<S> {
+impl Embed for Embeddings {
     fn embed<'a>(&'a self, text: Arc<str>, call: &'a Call) -> Asking<'a, Vec<f32>> {
         Box::pin(async move { self.ask(&text, call).await.map_err(|err| fault(&err)) })
     }
 }
 
-impl<S: CallService> Embeddings<S> {
+impl Embeddings {
+    /// Asks this group, for so long.
+    pub(crate) fn new(model: Arc<str>, patience: Duration) -> Self {
+        Self { model, patience, below: OnceLock::new() }
+    }
+
+    /// From now on it is asked through these: `router` chooses among the group's deployments, as for any call, and every
+    /// attempt is limited, journalled and billed.
+    pub(crate) fn ask_through<S: CallService>(&self, router: Router, attempts: Shared<S>) {
+        let _ = self.below.set(Box::new(Routed(router, attempts)));
+    }
+
     async fn ask(&self, text: &str, asker: &Call) -> Result<Vec<f32>> {
         let call = self.call(text, asker)?;
         let codec = call.codec.embeddings().ok_or_else(unread)?;
-        let mut reply = self.router.handle(call, &self.attempts).await?;
+        let below =
+            self.below.get().ok_or_else(|| Error::new(ErrorKind::Unavailable, "it is not there yet"))?;
+        let mut reply = below.ask(call).await?;
         let mut body = Vec::new();
         while let Some(frame) = reply.frames.next().await {
             body.extend_from_slice(&frame?.data);

@@ -18,6 +18,8 @@ use super::settings::Sections;
 pub struct RedisSettings {
     /// Where it is; or nodes of the cluster that it is, any of which names the others.
     pub servers: Vec<ConnectionInfo>,
+    /// Whether they are nodes of a cluster.
+    pub cluster: bool,
     /// What TLS trusts and shows.
     pub certificates: Certificates,
     /// How counts are shared.
@@ -78,8 +80,14 @@ impl Sections<'_> {
             problems.error(sentinels, SENTINELS);
         }
         let certificates = said.certificates(problems);
+        let cluster = !said.nodes.is_empty();
         let servers = said.into_servers(problems)?;
-        Some(RedisSettings { servers, certificates, sharing: self.sharing(cache.as_ref(), problems) })
+        Some(RedisSettings {
+            servers,
+            cluster,
+            certificates,
+            sharing: self.sharing(cache.as_ref(), problems),
+        })
     }
 
     /// The one that `params` or else the environment names, for what is kept there besides. What is wrong with either is told
@@ -97,9 +105,10 @@ impl Sections<'_> {
         if let Some(sentinels) = said.sentinels {
             own.error(sentinels, SENTINELS);
         }
+        let cluster = !said.nodes.is_empty();
         let servers = said.into_servers(&mut own);
         problems.add_new(own);
-        Some(RedisSettings { servers: servers?, certificates, sharing: SharedSettings::default() })
+        Some(RedisSettings { servers: servers?, cluster, certificates, sharing: SharedSettings::default() })
     }
 
     fn sharing(&self, cache: Option<&Section<'_>>, problems: &mut Problems) -> SharedSettings {

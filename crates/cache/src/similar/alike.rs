@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use gatewright_core::Call;
 
-use super::{Kept, Look, Question, Similar};
+use super::{Answered, Look, Question, Similar};
 use crate::entry::Entry;
 use crate::key::Key;
 use crate::shelf::{Found, Search, Shelf};
+use crate::tiers::Tiers;
 
 /// Looks for the same question first, and only then for one that is alike: that takes an embedding.
 pub struct Alike<S> {
@@ -29,8 +30,8 @@ impl<S: Shelf<Place = ()>> Shelf for Alike<S> {
     /// The question, where it was embedded: it is not embedded again to be kept.
     type Place = Option<Question>;
 
-    async fn find(&self, call: &Call, key: &Key) -> Search<Self::Place> {
-        let Search { found, place: () } = self.same.find(call, key).await;
+    async fn look_up(&self, call: &Call, key: &Key) -> Search<Self::Place> {
+        let Search { found, place: () } = self.same.look_up(call, key).await;
         let Some(similar) = self.similar.as_ref().filter(|_| found.is_none()) else {
             return Search { found, place: None };
         };
@@ -40,14 +41,14 @@ impl<S: Shelf<Place = ()>> Shelf for Alike<S> {
         Search { found, place: question }
     }
 
-    fn at_hand(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.same.at_hand(key)
+    fn put(&self, place: &Self::Place, key: &Key, entry: Arc<Entry>, ttl: Option<Duration>) {
+        if let (Some(similar), Some(question)) = (&self.similar, place) {
+            similar.keep(question.clone(), Answered { key: key.clone(), entry: Arc::clone(&entry), ttl });
+        }
+        self.same.put(&(), key, entry, ttl);
     }
 
-    fn keep(&self, place: &Self::Place, key: &Key, entry: Arc<Entry>, ttl: Option<Duration>) {
-        if let (Some(similar), Some(question)) = (&self.similar, place) {
-            similar.keep(question.clone(), Kept { key: key.text.clone(), entry: Arc::clone(&entry), ttl });
-        }
-        self.same.keep(&(), key, entry, ttl);
+    fn exact(&self) -> &Tiers {
+        self.same.exact()
     }
 }

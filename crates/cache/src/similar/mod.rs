@@ -13,14 +13,13 @@ mod redis;
 mod settings;
 mod similarity;
 mod vector;
-mod written;
 
 pub use alike::Alike;
 pub use class::Class;
 pub use embed::Embed;
 pub use fault::Fault;
 pub use local::{Local, LocalLimits};
-pub use neighbours::{Asking, Kept, Neighbour, Neighbours, Place};
+pub use neighbours::{Answered, Asking, Neighbour, Neighbours, Place};
 pub use qdrant::{Qdrant, QdrantSettings, Quantization};
 pub use redis::RedisSearch;
 pub use settings::SimilarSettings;

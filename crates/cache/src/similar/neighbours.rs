@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Class, Fault, Vector};
 use crate::entry::Entry;
+use crate::key::Key;
 
 /// What comes of asking, in time.
 pub type Asking<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
@@ -21,9 +22,9 @@ pub struct Place {
 
 /// An answer to be kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
+pub struct Answered {
     /// The name of the question in the cache of exact ones.
-    pub key: Arc<str>,
+    pub key: Key,
     /// The answer.
     pub entry: Arc<Entry>,
     /// For how long; where nothing is said, for the time that is usual there.
@@ -36,7 +37,7 @@ pub struct Neighbour {
     /// The class that it was kept in. Who asks compares it again: a back end that answers wrongly gives no answer away.
     pub class: Class,
     /// Its name in the cache of exact ones.
-    pub key: Arc<str>,
+    pub key: Key,
     /// How alike the questions are, from -1 to 1.
     pub similarity: f32,
     /// The answer.
@@ -49,7 +50,7 @@ pub trait Neighbours: Send + Sync + 'static {
     fn nearest<'a>(&'a self, place: &'a Place, least: f32) -> Asking<'a, Option<Neighbour>>;
 
     /// Keeps an answer. One of the same name is replaced.
-    fn keep(&self, place: Place, kept: Kept) -> Asking<'_, ()>;
+    fn keep(&self, place: Place, kept: Answered) -> Asking<'_, ()>;
 
     /// Forgets the answers of these names.
     fn forget<'a>(&'a self, keys: &'a [Arc<str>]) -> Asking<'a, ()>;

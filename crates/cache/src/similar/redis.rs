@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gatewright_core::Clock;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
 
-use super::{Asking, Fault, Kept, Neighbour, Neighbours, Place, written};
+use super::{Answered, Asking, Fault, Neighbour, Neighbours, Place};
+use crate::key::Key;
+use crate::wire;
 
 /// Keeps questions as hashes in Redis, each with its lifetime, and finds them through an index.
 pub struct RedisSearch {
@@ -20,6 +23,7 @@ pub struct RedisSearch {
     index: String,
     /// How long an answer is kept where nothing else is said.
     usual: Duration,
+    clock: Arc<dyn Clock>,
     /// The lengths of vectors whose index is there, as far as is known.
     made: Mutex<BTreeSet<usize>>,
 }
@@ -47,9 +51,9 @@ const ENTRY: &str = "entry";
 
 impl RedisSearch {
     /// Connects when it is first asked. All keys and indexes have names that begin with `index`.
-    pub fn new(client: Client, index: &str, usual: Duration) -> Self {
+    pub fn new(client: Client, index: &str, usual: Duration, clock: Arc<dyn Clock>) -> Self {
         let index = format!("{index}:gatewright");
-        Self { client, line: Mutex::default(), index, usual, made: Mutex::default() }
+        Self { client, line: Mutex::default(), index, usual, clock, made: Mutex::default() }
     }
 
     async fn find(&self, place: &Place, least: f32) -> Result<Option<Neighbour>, Fault> {
@@ -72,21 +76,27 @@ impl RedisSearch {
         if *text(&class) != *place.class.name() || similarity < least {
             return Ok(None);
         }
-        let (key, entry) = (text(&key).into(), written::read(entry).ok_or_else(unread)?.into());
+        let key = Key::parse(text(&key)).ok_or_else(unread)?;
+        let entry = wire::decode(&key, entry).ok_or_else(unread)?.0.into();
         Ok(Some(Neighbour { class: place.class, key, similarity, entry }))
     }
 
-    async fn put(&self, place: Place, kept: Kept) -> Result<(), Fault> {
+    async fn put(&self, place: Place, kept: Answered) -> Result<(), Fault> {
         let mut line = self.lend().await?;
         self.make(&mut line, place.vector.dimensions()).await?;
-        let name = self.name(&kept.key);
+        let ttl = kept.ttl.unwrap_or(self.usual);
+        let until = self.clock.unix_seconds().saturating_add(ttl.as_secs());
+        let name = self.name(&kept.key.text);
         let mut commands = Pipeline::new();
         commands.atomic();
         let put = commands.cmd("HSET").arg(&name);
-        put.arg(CLASS).arg(&*place.class.name()).arg(KEY).arg(&*kept.key);
-        put.arg("vector").arg(place.vector.to_bytes()).arg(ENTRY).arg(&*written::write(&kept.entry));
-        let ttl = kept.ttl.unwrap_or(self.usual).as_millis();
-        commands.cmd("PEXPIRE").arg(&name).arg(u64::try_from(ttl).unwrap_or(u64::MAX));
+        put.arg(CLASS).arg(&*place.class.name()).arg(KEY).arg(&*kept.key.text);
+        put.arg("vector").arg(place.vector.to_bytes()).arg(ENTRY).arg(wire::encode(
+            &kept.key,
+            &kept.entry,
+            until,
+        ));
+        commands.cmd("PEXPIRE").arg(&name).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         line.ask_all(&commands).await.map_err(|err| self.failed(&err, &place))
     }
 
@@ -183,7 +193,7 @@ impl Neighbours for RedisSearch {
         Box::pin(self.find(place, least))
     }
 
-    fn keep(&self, place: Place, kept: Kept) -> Asking<'_, ()> {
+    fn keep(&self, place: Place, kept: Answered) -> Asking<'_, ()> {
         Box::pin(self.put(place, kept))
     }
 

@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::asked::Asked;
 use super::guard::Guard;
-use super::{Class, Embed, Kept, Neighbour, Neighbours, Place, SimilarSettings, Vector};
+use super::{Answered, Class, Embed, Neighbour, Neighbours, Place, SimilarSettings, Vector};
 use crate::key::Key;
 use crate::settings::Settings;
 
@@ -23,7 +23,7 @@ struct Parts {
     model: Guard,
     neighbours: Arc<dyn Neighbours>,
     keeper: Guard,
-    keeps: mpsc::Sender<(Question, Kept)>,
+    keeps: mpsc::Sender<(Question, Answered)>,
 }
 
 /// What looking for a question gave.
@@ -42,7 +42,7 @@ pub struct Question(Place);
 /// Keeps answers beside the calls.
 pub struct Keeper {
     similar: Similar,
-    waiting: mpsc::Receiver<(Question, Kept)>,
+    waiting: mpsc::Receiver<(Question, Answered)>,
 }
 
 /// So many answers wait to be kept; more are not kept.
@@ -89,7 +89,7 @@ impl Similar {
     }
 
     /// Keeps the answer to a question, beside the call. Where too many wait already, it is not kept.
-    pub fn keep(&self, question: Question, kept: Kept) {
+    pub fn keep(&self, question: Question, kept: Answered) {
         if self.0.keeps.try_send((question, kept)).is_err() {
             debug!("too many answers wait to be kept by what they mean; this one is not");
         }

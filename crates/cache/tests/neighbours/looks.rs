@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use gatewright_cache::similar::{
-    Asking, Class, Embed, Fault, Kept, Local, Look, Neighbour, Neighbours, Place, Similar, SimilarSettings,
+    Answered, Asking, Class, Embed, Fault, Local, Look, Neighbour, Neighbours, Place, Similar,
+    SimilarSettings,
 };
 use gatewright_cache::{Scope, Settings};
 use gatewright_core::{Body, Call, Caller, Dialect, Json, JsonLimits, Operation};
 use serde_json::{Value, json};
 
-use crate::suite::{Hands, class, entry, run};
+use crate::suite::{Hands, class, entry, named, run};
 
 /// Every text means the same.
 #[derive(Default)]
@@ -34,11 +35,11 @@ struct Liar(Box<dyn Fn(&Place) -> (Class, f32) + Send + Sync>);
 impl Neighbours for Liar {
     fn nearest<'a>(&'a self, place: &'a Place, _: f32) -> Asking<'a, Option<Neighbour>> {
         let (class, similarity) = self.0(place);
-        let told = Neighbour { class, key: "k".into(), similarity, entry: entry("k") };
+        let told = Neighbour { class, key: named("a"), similarity, entry: entry("k") };
         Box::pin(async move { Ok(Some(told)) })
     }
 
-    fn keep(&self, _: Place, _: Kept) -> Asking<'_, ()> {
+    fn keep(&self, _: Place, _: Answered) -> Asking<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
@@ -105,7 +106,7 @@ fn callers_meet_only_in_their_scope() {
             let Look { question, neighbour } = look(at("1", Some("a")), json!({})).await;
             assert!(neighbour.is_none());
             let place = question.unwrap().place().clone();
-            local.keep(place, Kept { key: "k".into(), entry: entry("k"), ttl: None }).await.unwrap();
+            local.keep(place, Answered { key: named("a"), entry: entry("k"), ttl: None }).await.unwrap();
             let meets = async |caller: Caller| look(caller, json!({})).await.neighbour.is_some();
             assert!(meets(at("1", Some("a"))).await);
             assert_eq!(meets(at("2", Some("a"))).await, mates, "{scope:?}");
@@ -122,7 +123,8 @@ fn what_is_not_compared_is_not_embedded() {
     run(async {
         let (clock, embed) = (Hands::new(), Arc::<Same>::default());
         let similar = similar(Scope::Key, embed.clone(), Local::new(Default::default(), clock));
-        let embedding = Call { operation: Operation::Embeddings, ..call("hi", of("k", None), json!({})) };
+        let mut embedding = call("hi", of("k", None), json!({}));
+        embedding.operation = Operation::Embeddings;
         assert!(similar.look(&embedding).await.question.is_none());
         assert_eq!(embed.0.load(Ordering::Relaxed), 0);
         // A text that is refused says nothing of the next.
@@ -142,7 +144,7 @@ impl Neighbours for Shared {
         self.0.nearest(place, least)
     }
 
-    fn keep(&self, place: Place, kept: Kept) -> Asking<'_, ()> {
+    fn keep(&self, place: Place, kept: Answered) -> Asking<'_, ()> {
         self.0.keep(place, kept)
     }
 

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use gatewright_cache::similar::{Fault, Kept, Local, LocalLimits, Neighbours, QdrantSettings, Quantization};
+use gatewright_cache::similar::{
+    Answered, Fault, Local, LocalLimits, Neighbours, QdrantSettings, Quantization,
+};
 use gatewright_cache::{Entry, EntryHead};
 use gatewright_core::{Frame, Money};
 use serde_json::json;
 
 use crate::fake_qdrant::{FakeQdrant, Mood};
 use crate::fake_redis::{FakeRedis, word};
-use crate::suite::{Hands, TTL, class, place, qdrant, redis, run};
+use crate::suite::{Hands, TTL, class, named, place, qdrant, redis, run};
 
-fn kept(key: &str, bytes: usize) -> Kept {
+fn kept(key: &str, bytes: usize) -> Answered {
     let frame = Frame { data: vec![b'x'; bytes].into(), last: true, ..Frame::default() };
     let entry = Entry::of(EntryHead::default(), &[frame], (0, Money::ZERO));
-    Kept { key: key.into(), entry: entry.into(), ttl: None }
+    Answered { key: named(key), entry: entry.into(), ttl: None }
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn qdrant_is_spoken_to_as_its_reference_says() {
         let name = class("one").to_string();
         let mut payload = seen[5].body["points"][0]["payload"].clone();
         assert!(payload.as_object_mut().unwrap().remove("entry").unwrap().is_string());
-        assert_eq!(payload, json!({"class": name, "key": "a", "until": now + TTL.as_secs()}));
+        assert_eq!(payload, json!({"class": name, "key": *named("a").text, "until": now + TTL.as_secs()}));
         assert_eq!(seen[5].body["points"][0]["vector"], json!([0.0, 1.0]));
         assert_eq!(
             seen[6].body,
@@ -123,8 +125,8 @@ fn a_place_that_is_no_url_is_refused_at_once() {
 fn a_redis_that_lost_everything_gets_its_index_anew() {
     run(async {
         let clock = Hands::new();
-        let fake = FakeRedis::start(clock).await;
-        let redis = redis(&fake, "");
+        let fake = FakeRedis::start(clock.clone()).await;
+        let redis = redis(&fake, "", clock);
         let one = place(class("one"), &[0.0, 1.0]);
         redis.keep(one.clone(), kept("a", 3)).await.unwrap();
         assert!(redis.nearest(&one, 0.5).await.unwrap().is_some());
@@ -144,11 +146,11 @@ fn a_redis_that_lost_everything_gets_its_index_anew() {
 fn vectors_of_another_length_have_an_index_of_their_own() {
     run(async {
         let fake = FakeRedis::start(Hands::new()).await;
-        let redis = redis(&fake, "");
+        let redis = redis(&fake, "", Hands::new());
         redis.keep(place(class("one"), &[0.0, 1.0]), kept("a", 3)).await.unwrap();
         redis.keep(place(class("one"), &[0.0, 1.0, 0.0]), kept("b", 3)).await.unwrap();
         let found = redis.nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await.unwrap();
-        assert_eq!(found.map(|found| found.key.to_string()).as_deref(), Some("a"));
+        assert_eq!(found.map(|found| found.key), Some(named("a")));
         fake.put("somebody:else");
         redis.forget_all().await.unwrap();
         assert_eq!(fake.hashes(), 1, "what others keep there stays");
@@ -160,7 +162,7 @@ fn a_redis_without_the_module_is_away() {
     run(async {
         let fake = FakeRedis::start(Hands::new()).await;
         fake.is(Mood::Refuses(0));
-        let told = redis(&fake, "").nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await;
+        let told = redis(&fake, "", Hands::new()).nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await;
         assert!(told.is_err_and(|fault| fault.away));
     });
 }
@@ -169,7 +171,7 @@ fn a_redis_without_the_module_is_away() {
 fn a_connection_that_hung_is_not_used_again() {
     run(async {
         let fake = FakeRedis::start(Hands::new()).await;
-        let redis = redis(&fake, "");
+        let redis = redis(&fake, "", Hands::new());
         let one = place(class("one"), &[0.0, 1.0]);
         redis.keep(one.clone(), kept("a", 3)).await.unwrap();
         fake.is(Mood::Hangs);
@@ -200,7 +202,7 @@ fn no_more_is_kept_in_process_than_is_let_and_what_is_used_stays() {
             assert!(small.kept().1 <= 10_000);
         }
         assert!(small.kept().0 >= 4, "{:?}", small.kept());
-        small.keep(at(0.0), kept("large", 20_000)).await.unwrap();
+        small.keep(at(0.0), kept("abc", 20_000)).await.unwrap();
         assert_eq!(small.nearest(&at(0.0), 0.9999).await, Ok(None), "larger than all room");
         small.forget_all().await.unwrap();
         assert_eq!(small.kept(), (0, 0));

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::task::yield_now;
 
 use self::pile::{Item, Pile};
-use super::{Asking, Class, Kept, Neighbour, Neighbours, Place};
+use super::{Answered, Asking, Class, Neighbour, Neighbours, Place};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +97,12 @@ impl Neighbours for Local {
                 best = piece.nearest(&place.vector, nearer, now).or(best);
             }
             let Some((similarity, item)) = best else { return Ok(None) };
-            self.piles.lock().touch(&item.key);
+            self.piles.lock().touch(&item.key.text);
             Ok(Some(Neighbour { class: place.class, key: item.key, similarity, entry: item.entry }))
         })
     }
 
-    fn keep(&self, place: Place, kept: Kept) -> Asking<'_, ()> {
+    fn keep(&self, place: Place, kept: Answered) -> Asking<'_, ()> {
         let until = self.clock.now() + kept.ttl.unwrap_or(self.limits.usual).min(LONGEST);
         self.piles.lock().put(place, kept, until, self.limits);
         Box::pin(std::future::ready(Ok(())))
@@ -124,10 +124,10 @@ impl Neighbours for Local {
 
 impl Piles {
     /// Makes room by forgetting those that were not used for the longest time. What is larger than all room is not kept.
-    fn put(&mut self, place: Place, kept: Kept, until: std::time::Instant, limits: LocalLimits) {
-        self.take(&kept.key);
+    fn put(&mut self, place: Place, kept: Answered, until: std::time::Instant, limits: LocalLimits) {
+        self.take(&kept.key.text);
         let item = Item { id: self.next, key: kept.key, entry: kept.entry, until };
-        let (key, bytes) = (item.key.clone(), item.bytes(&place.vector));
+        let (key, bytes) = (item.key.text.clone(), item.bytes(&place.vector));
         if bytes > limits.bytes || limits.items == 0 {
             return;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::entry::Entry;
+use crate::key::Key;
 use crate::similar::Vector;
 use crate::similar::vector::similarity;
 
@@ -31,7 +32,7 @@ pub(super) struct Piece {
 #[derive(Clone)]
 pub(super) struct Item {
     pub(super) id: u64,
-    pub(super) key: Arc<str>,
+    pub(super) key: Key,
     pub(super) entry: Arc<Entry>,
     pub(super) until: Instant,
 }

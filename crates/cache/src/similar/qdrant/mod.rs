@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{Asking, Fault, Kept, Neighbour, Neighbours, Place};
+use super::{Answered, Asking, Fault, Neighbour, Neighbours, Place};
 
 /// Where Qdrant is, and how it keeps what it is given.
 #[derive(Clone)]
@@ -98,7 +98,7 @@ impl Qdrant {
         }
     }
 
-    async fn put(&self, place: Place, kept: Kept) -> Result<(), Fault> {
+    async fn put(&self, place: Place, kept: Answered) -> Result<(), Fault> {
         self.fits(&place)?;
         if !self.ready.load(Ordering::Relaxed) {
             self.make(place.vector.dimensions()).await?;
@@ -194,7 +194,7 @@ impl Neighbours for Qdrant {
         Box::pin(self.find(place, least))
     }
 
-    fn keep(&self, place: Place, kept: Kept) -> Asking<'_, ()> {
+    fn keep(&self, place: Place, kept: Answered) -> Asking<'_, ()> {
         Box::pin(self.put(place, kept))
     }
 

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Quantization;
-use crate::similar::{Fault, Kept, Neighbour, Place, written};
+use crate::key::Key;
+use crate::similar::{Answered, Fault, Neighbour, Place};
+use crate::wire;
 
 /// Packed vectors are compared first, so many times more of them than are asked for, and those again unpacked.
 const OVERSAMPLING: f32 = 3.0;
@@ -43,7 +45,7 @@ struct Point {
 #[derive(Deserialize)]
 struct Payload {
     class: String,
-    key: Arc<str>,
+    key: String,
     entry: String,
     /// A second since the epoch.
     until: u64,
@@ -77,20 +79,21 @@ pub(super) fn nearest(
     if *class != *place.class.name() || score < least || until <= now {
         return Ok(None);
     }
-    let entry = STANDARD.decode(entry).ok().and_then(|bytes| written::read(bytes.into()));
-    let entry = entry.ok_or_else(unread)?.into();
+    let key = Key::parse(&key).ok_or_else(unread)?;
+    let entry = STANDARD.decode(entry).ok().and_then(|bytes| wire::decode(&key, bytes.into()));
+    let entry = entry.ok_or_else(unread)?.0.into();
     Ok(Some(Neighbour { class: place.class, key, similarity: score, entry }))
 }
 
 /// Puts a point. One of the same name is replaced.
-pub(super) fn point(place: &Place, kept: &Kept, until: u64) -> Value {
+pub(super) fn point(place: &Place, kept: &Answered, until: u64) -> Value {
     let payload = json!({
         "class": &*place.class.name(),
-        "key": &*kept.key,
-        "entry": STANDARD.encode(written::write(&kept.entry)),
+        "key": &*kept.key.text,
+        "entry": STANDARD.encode(wire::encode(&kept.key, &kept.entry, until)),
         "until": until,
     });
-    json!({"points": [{"id": id(&kept.key), "vector": place.vector.numbers(), "payload": payload}]})
+    json!({"points": [{"id": id(&kept.key.text), "vector": place.vector.numbers(), "payload": payload}]})
 }
 
 /// The points of these names.

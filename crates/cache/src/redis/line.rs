@@ -1,0 +1,126 @@
+//! Connections to Redis: one for each runtime that asks, opened beside the call that asks first.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisFuture, RedisResult, Value};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// Where Redis is, as whoever reads the configuration opened it.
+#[derive(Clone)]
+pub enum Server {
+    /// One server.
+    One(Box<Client>),
+    /// Nodes of a cluster.
+    Cluster(Box<ClusterClient>),
+}
+
+/// One connection. Clones share it.
+#[derive(Clone)]
+pub(crate) enum Line {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// The connections. What one runtime asks another one to send wakes that one, and is woken by it: so each has its own.
+pub(crate) struct Lines {
+    server: Server,
+    own: Arc<Mutex<Vec<(Id, Opening)>>>,
+    tasks: TaskTracker,
+}
+
+/// A connection that is open, or will be.
+type Opening = watch::Receiver<Option<Line>>;
+
+// === impl Lines ===
+
+impl Lines {
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server, own: Arc::default(), tasks: TaskTracker::new() }
+    }
+
+    /// That of the runtime that asks. It is opened beside, so that a call that gives up waiting does not give it up; `None`
+    /// where it cannot be opened.
+    pub(crate) async fn here(&self) -> Option<Line> {
+        let mut opening = self.opening();
+        let open = opening.wait_for(Option::is_some).await.ok()?;
+        open.clone()
+    }
+
+    /// Lets go of all: what failed once is opened anew.
+    pub(crate) fn drop_all(&self) {
+        self.own.lock().clear();
+    }
+
+    fn opening(&self) -> Opening {
+        let runtime = Handle::current();
+        let mut own = self.own.lock();
+        if let Some((_, opening)) = own.iter().find(|(id, _)| *id == runtime.id()) {
+            return opening.clone();
+        }
+        let (opened, opening) = watch::channel(None);
+        own.push((runtime.id(), opening.clone()));
+        let (server, all) = (self.server.clone(), Arc::clone(&self.own));
+        self.tasks.spawn_on(
+            async move {
+                match server.open().await {
+                    Ok(line) => drop(opened.send_replace(Some(line))),
+                    // Those who wait hear that nothing comes, and the next one tries again.
+                    Err(_) => all.lock().retain(|(_, opening)| !opening.same_channel(&opened.subscribe())),
+                }
+            },
+            &runtime,
+        );
+        opening
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    async fn open(&self) -> RedisResult<Line> {
+        match self {
+            Self::One(client) => {
+                // Deadlines are ours.
+                let config = AsyncConnectionConfig::new().set_response_timeout(None);
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Line::One)
+            }
+            Self::Cluster(client) => client.get_async_connection().await.map(Line::Cluster),
+        }
+    }
+}
+
+// === impl Line ===
+
+impl ConnectionLike for Line {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::One(line) => line.req_packed_command(command),
+            Self::Cluster(line) => line.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(line) => line.req_packed_commands(commands, offset, count),
+            Self::Cluster(line) => line.req_packed_commands(commands, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(line) => line.get_db(),
+            Self::Cluster(line) => line.get_db(),
+        }
+    }
+}
