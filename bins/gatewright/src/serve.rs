@@ -139,13 +139,7 @@ pub async fn serve(
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
     let mut answers = cache::open(&config, &transport, clock.clone())?;
-    if let Some(writing) = answers.writing.take() {
-        ledger.beside(writing);
-    }
-    let embeddings = answers.similar.take().map(|opened| {
-        ledger.beside(opened.keeper.run());
-        opened.embeddings
-    });
+    answers.beside.drain(..).for_each(|task| ledger.beside(task));
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
@@ -158,6 +152,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: live.prices.clone(),
         cost_map: Arc::new(cost_map.clone()),
+        answers: Arc::new(answers.kept),
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
@@ -181,7 +176,7 @@ pub async fn serve(
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
-    if let Some(embeddings) = embeddings {
+    if let Some(embeddings) = answers.embeddings {
         embeddings.ask_through(policies.router.clone(), attempts.clone());
     }
     if let Some(settings) = config.checkup.clone() {

@@ -82,6 +82,9 @@ pub use models::{place, public_name};
 mod cost_map;
 pub use cost_map::{CostMap, CostMapState, NotReloaded};
 
+mod cache;
+pub use cache::{Answers, AnswersState};
+
 mod credentials;
 
 mod adopt;

@@ -12,8 +12,8 @@ use crate::failure::Result;
 use crate::models::groups;
 use crate::tables::{BUDGET, CREDENTIAL, CUSTOMER, KEY, MODEL, ORGANIZATION, PROJECT, TAG, TEAM, USER};
 use crate::{
-    audit, budgets, cost_map, credentials, customers, keys, models, organizations, projects, reports, resets,
-    tags, teams, users,
+    audit, budgets, cache, cost_map, credentials, customers, keys, models, organizations, projects, reports,
+    resets, tags, teams, users,
 };
 
 /// One route.
@@ -144,6 +144,11 @@ pub const ROUTES: &[Route] = &[
     remove("/schedule/model_cost_map_reload", ADMIN, |ask| Box::pin(cost_map::cancel(ask))),
     get("/schedule/model_cost_map_reload/status", WATCH, |ask| Box::pin(cost_map::status(ask))),
     get("/model/cost_map/source", WATCH, |ask| Box::pin(cost_map::source(ask))),
+    // The cache of answers.
+    get("/cache/ping", ADMIN, |ask| Box::pin(cache::ping(ask))),
+    post("/cache/delete", ADMIN, |ask| Box::pin(cache::delete(ask))),
+    post("/cache/flushall", ADMIN, |ask| Box::pin(cache::flush(ask))),
+    get("/cache/redis/info", ADMIN, |ask| Box::pin(cache::info(ask))),
     // What was spent.
     get("/global/spend", WATCH, |ask| Box::pin(reports::spend(ask))),
     get("/global/spend/logs", WATCH, |ask| Box::pin(reports::spend_by_day(ask))),

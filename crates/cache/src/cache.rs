@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gatewright_core::frames::{Missed, share};
-use gatewright_core::{Cached, Call, CallService, Clock, Middleware, Reply, Result, Retry, Tab, watch};
+use gatewright_core::{Cached, Call, CallService, Clock, Middleware, Reply, Result, Tab, watch};
 use tokio::task::yield_now;
 
 use crate::entry::Entry;
@@ -42,9 +42,6 @@ pub(crate) struct Question {
 
 /// No client's answer is kept for longer, whatever it says.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
-
-/// How many of those that it follows may fail before a call fails with them.
-const PATIENCE: u32 = 2;
 
 // === impl Cache ===
 
@@ -138,31 +135,27 @@ impl<S: Shelf> Kept<S> {
         next: &impl CallService,
     ) -> Result<Reply> {
         let name = FlightName::of(&call, &question.key);
-        let mut failed = 0;
         loop {
-            let mut landing = match self.flights.board(name.clone()) {
-                Seat::Follow(landing) => landing,
-                Seat::Lead(lead) => {
+            let landing = match self.flights.board(&name) {
+                Seat::Lead(lead) => Err(lead),
+                Seat::Follow(follower) => follower.wait().await,
+            };
+            match landing {
+                Err(lead) => {
                     // The one before may have landed since this call looked.
                     let kept = self.shelf.exact().at_hand(&question.key);
                     if let Some(entry) = kept.filter(|entry| self.is_fresh(entry, &question)) {
+                        lead.land(Landing::Whole(Arc::clone(&entry)));
+                        lead.end();
                         return Ok(self.give(&entry, &question.key, None));
                     }
                     return self.ask(question, place, Some(lead), (call, next)).await;
                 }
-            };
-            let landed = landing.wait_for(|landing| !matches!(landing, Landing::Away)).await;
-            let Ok(landed) = landed.map(|landing| landing.clone()) else {
-                // The one that asked left without an answer.
-                continue;
-            };
-            match landed {
-                Landing::Away => {}
-                Landing::Whole(entry) => {
+                Ok(Landing::Whole(entry)) => {
                     Figures::one_more(&self.figures.joined);
                     return Ok(self.give(&entry, &question.key, None));
                 }
-                Landing::Streams(head, sharing) => match sharing.join() {
+                Ok(Landing::Streams(head, sharing)) => match sharing.join() {
                     Ok(frames) => {
                         Figures::one_more(&self.figures.hits);
                         Figures::one_more(&self.figures.joined);
@@ -172,12 +165,7 @@ impl<S: Shelf> Kept<S> {
                     // The flight ends in this moment.
                     Err(Missed::Over) => yield_now().await,
                 },
-                Landing::Failed(err) => {
-                    failed += 1;
-                    if failed == PATIENCE || err.kind().retry() == Retry::Never {
-                        return Err(err);
-                    }
-                }
+                Ok(Landing::Failed(err)) => return Err(err),
             }
         }
     }
@@ -221,7 +209,7 @@ impl<S: Shelf> Kept<S> {
         let Reply { mut head, mut frames } = watch(fill, answer).await?;
         if let Some(lead) = lead.filter(|_| head.streams && !frames.is_one()) {
             let (own, sharing) = share(frames, self.settings.max_entry_bytes);
-            lead.tell(Landing::Streams(crate::EntryHead::of(&head), sharing));
+            lead.land(Landing::Streams(crate::EntryHead::of(&head), sharing));
             frames = own;
         }
         let key = question.key.text;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatewright_core::{Clock, End, Error, ErrorKind, Frame, Head, Observer, Outcome, Tab};
+use gatewright_core::{Clock, End, Error, Frame, Head, Observer, Outcome, Tab};
 
 use crate::entry::{Entry, EntryHead};
 use crate::figures::Figures;
@@ -78,9 +78,11 @@ impl<S: Shelf> Observer for Fill<S> {
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
         match (outcome.end, self.told.get()) {
             (End::Complete, Some(told)) if self.seen.whole => self.land(told, outcome),
-            (End::Failed(err), None) => self.fail(err),
-            // Whoever follows a stream sees its end there; others begin anew when the flight is over.
-            _ => self.end(),
+            // Whoever follows a stream sees its end there.
+            (End::Failed(_) | End::Abandoned, Some(told)) if told.head.streams => self.end(),
+            (End::Failed(err), _) => self.lead.iter().for_each(|lead| lead.fail(err)),
+            (End::Abandoned, _) => {}
+            (End::Complete, _) => self.end(),
         }
     }
 }
@@ -102,11 +104,11 @@ impl<S: Shelf> Fill<S> {
                 false => Figures::one_more(&self.figures.too_large),
             }
         }
+        if let Some(lead) = &self.lead {
+            lead.land(Landing::Whole(entry));
+        }
         // After it is kept: whoever comes in between finds it there or here.
         self.end();
-        if let Some(lead) = self.lead.as_ref().filter(|_| !told.head.streams) {
-            lead.tell(Landing::Whole(entry));
-        }
     }
 
     /// Whether any caller would have got this: no fallback, which answers for a time only, and not cut short by what its
@@ -117,22 +119,9 @@ impl<S: Shelf> Fill<S> {
         !told.fallback && !cut && (told.first || !self.held)
     }
 
-    fn fail(&self, err: &Error) {
-        self.end();
-        // What is the caller's own says nothing to others: the next of them asks.
-        if let Some(lead) = self.lead.as_ref().filter(|_| !is_own(err)) {
-            lead.tell(Landing::Failed(err.clone()));
-        }
-    }
-
     fn end(&self) {
         if let Some(lead) = &self.lead {
             lead.end();
         }
     }
-}
-
-/// Whether it says something about the caller and nothing about what is asked.
-pub(crate) fn is_own(err: &Error) -> bool {
-    matches!(err.kind(), ErrorKind::BudgetExceeded | ErrorKind::ClientGone | ErrorKind::Forbidden)
 }

@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 use crate::cache::{Kept, Question};
 use crate::entry::{Entry, EntryHead};
 use crate::figures::Figures;
-use crate::fill::is_own;
 use crate::flight::{Landing, Lead};
 use crate::key::Key;
 use crate::settings::Settings;
@@ -153,22 +152,17 @@ impl<S: Shelf> Kept<S> {
             Some(reply) => Ok(reply),
             None => self.whole(question, inputs, (call, next)).await,
         };
-        if let Some(lead) = lead {
-            lead.end();
-            match &answer {
-                Ok(reply) => {
-                    if let Some(frame) = reply.frames.peek_one() {
-                        let entry = Entry::of(
-                            EntryHead::of(&reply.head),
-                            std::slice::from_ref(frame),
-                            (0, Money::ZERO),
-                        );
-                        lead.tell(Landing::Whole(Arc::new(entry)));
-                    }
+        match (&answer, lead) {
+            (Ok(reply), Some(lead)) => {
+                if let Some(frame) = reply.frames.peek_one() {
+                    let frames = std::slice::from_ref(frame);
+                    let entry = Entry::of(EntryHead::of(&reply.head), frames, (0, Money::ZERO));
+                    lead.land(Landing::Whole(Arc::new(entry)));
                 }
-                Err(err) if !is_own(err) => lead.tell(Landing::Failed(err.clone())),
-                Err(_) => {}
+                lead.end();
             }
+            (Err(err), Some(lead)) => lead.fail(err),
+            (_, None) => {}
         }
         answer
     }

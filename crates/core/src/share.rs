@@ -256,3 +256,200 @@ impl Wake for Waiting {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_core::Stream;
+
+    use super::*;
+    use crate::{ErrorKind, Observer, Outcome};
+
+    /// What a source gives, as soon as it is handed in.
+    #[derive(Clone, Default)]
+    struct Tap(Arc<Mutex<(VecDeque<Result<Frame>>, Option<Waker>)>>);
+
+    struct Tapped(Tap, Arc<()>);
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    /// Writes down how it was settled.
+    struct Seen(&'static str, Arc<Mutex<Vec<String>>>);
+
+    impl Tap {
+        fn give(&self, next: Result<Frame>) {
+            let mut tap = lock(&self.0);
+            tap.0.push_back(next);
+            if let Some(waker) = tap.1.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl Stream for Tapped {
+        type Item = Result<Frame>;
+
+        fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let mut tap = lock(&self.0.0);
+            match tap.0.pop_front() {
+                Some(next) => Poll::Ready(Some(next)),
+                None => {
+                    tap.1 = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        }
+    }
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Observer for Seen {
+        fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
+            let end = match outcome.end {
+                End::Complete => "complete",
+                End::Failed(_) => "failed",
+                End::Abandoned => "abandoned",
+            };
+            lock(&self.1).push(format!("{} {end} {}", self.0, outcome.content));
+        }
+    }
+
+    fn frame(text: &'static str, last: bool) -> Result<Frame> {
+        Ok(Frame { data: text.into(), content: 1, last, ..Frame::default() })
+    }
+
+    /// The texts that come without waiting; `!` for an error, `.` for the end.
+    fn read(frames: &mut Frames, waker: &Waker) -> String {
+        let mut all = String::new();
+        while let Poll::Ready(next) = frames.poll_frame(&mut Context::from_waker(waker)) {
+            match next {
+                Some(Ok(frame)) => all.push_str(std::str::from_utf8(&frame.data).unwrap()),
+                Some(Err(_)) => all.push('!'),
+                None => {
+                    all.push('.');
+                    break;
+                }
+            }
+        }
+        all
+    }
+
+    fn shared(most: usize) -> (Tap, std::sync::Weak<()>, Frames, Sharing) {
+        let (tap, alive) = (Tap::default(), Arc::new(()));
+        let weak = Arc::downgrade(&alive);
+        let (own, sharing) = share(Frames::many(Tapped(tap.clone(), alive)), most);
+        (tap, weak, own, sharing)
+    }
+
+    #[test]
+    fn all_see_all_frames_from_the_first_on() {
+        let (tap, _, mut own, sharing) = shared(100);
+        let waker = Waker::noop();
+        tap.give(frame("a", false));
+        assert_eq!(read(&mut own, waker), "a");
+        let mut late = sharing.join().unwrap();
+        tap.give(frame("b", false));
+        assert_eq!(read(&mut late, waker), "ab");
+        tap.give(frame("c", true));
+        assert_eq!((read(&mut own, waker), read(&mut late, waker)), ("bc.".into(), "c.".into()));
+        // As long as anybody holds it, it can still be read.
+        assert_eq!(read(&mut sharing.join().unwrap(), waker), "abc.");
+        drop((own, late));
+        assert_eq!(sharing.join().err(), Some(Missed::Over));
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_though_another_one_asked_last() {
+        let (tap, _, mut own, sharing) = shared(100);
+        let mut other = sharing.join().unwrap();
+        let (one, two) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        assert_eq!(read(&mut own, &Waker::from(one.clone())), "");
+        assert_eq!(read(&mut other, &Waker::from(two.clone())), "");
+        drop(other);
+        assert_eq!(
+            one.0.load(Ordering::Relaxed),
+            1,
+            "it goes on with the source in place of the one that left"
+        );
+        assert_eq!(read(&mut own, &Waker::from(one.clone())), "");
+        tap.give(frame("a", true));
+        assert_eq!(one.0.load(Ordering::Relaxed), 2);
+        assert_eq!(read(&mut own, Waker::noop()), "a.");
+    }
+
+    #[test]
+    fn nobody_left_ends_the_source() {
+        let (_tap, alive, own, sharing) = shared(100);
+        let other = sharing.join().unwrap();
+        drop(own);
+        assert_eq!(alive.strong_count(), 1, "somebody reads on");
+        drop(other);
+        assert_eq!(alive.strong_count(), 0);
+    }
+
+    #[test]
+    fn whoever_pays_and_leaves_is_settled_when_the_reply_ends() {
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (tap, _, mut own, sharing) = shared(100);
+        let mut other = sharing.join().unwrap();
+        for (frames, name) in [(&mut own, "payer"), (&mut other, "other")] {
+            frames.watchers().join(&mut Watchers::of(Seen(name, told.clone())));
+        }
+        tap.give(frame("a", false));
+        read(&mut own, Waker::noop());
+        drop(own);
+        assert!(lock(&told).is_empty());
+        tap.give(frame("b", true));
+        read(&mut other, Waker::noop());
+        assert_eq!(*lock(&told), ["payer abandoned 2", "other complete 2"]);
+    }
+
+    #[test]
+    fn the_last_to_leave_is_settled_at_once() {
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (_tap, _, mut own, _sharing) = shared(100);
+        own.watchers().join(&mut Watchers::of(Seen("payer", told.clone())));
+        drop(own);
+        assert_eq!(*lock(&told), ["payer abandoned 0"]);
+    }
+
+    #[test]
+    fn an_error_is_everybodys_and_is_not_joined() {
+        let (tap, _, mut own, sharing) = shared(100);
+        let mut other = sharing.join().unwrap();
+        tap.give(frame("a", false));
+        tap.give(Err(Error::new(ErrorKind::Upstream, "x")));
+        assert_eq!(
+            (read(&mut own, Waker::noop()), read(&mut other, Waker::noop())),
+            ("a!.".into(), "a!.".into())
+        );
+        assert_eq!(sharing.join().err(), Some(Missed::Over));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_was_said() {
+        let (tap, _, mut own, sharing) = shared(3);
+        let mut slow = sharing.join().unwrap();
+        for _ in 0..9 {
+            tap.give(frame("ab", false));
+        }
+        let woken = Arc::new(Woken::default());
+        assert_eq!(read(&mut own, &Waker::from(woken.clone())), "abab", "it waits for the slow one");
+        assert_eq!(sharing.join().err(), Some(Missed::Large));
+        let one = slow.poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(one.is_ready());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(read(&mut own, &Waker::from(woken.clone())), "ab");
+        drop(slow);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2, "nobody waits for one that left");
+        assert_eq!(read(&mut own, Waker::noop()).len(), 12);
+    }
+}

@@ -51,9 +51,7 @@ pub fn watch<F>(observer: impl Observer + 'static, reply: F) -> Watch<F>
 where
     F: Future<Output = Result<Reply>>,
 {
-    let mut armed = Watchers::default();
-    armed.list.push(Box::new(observer));
-    Watch { reply, armed }
+    Watch { reply, armed: Watchers::of(observer) }
 }
 
 pin_project! {
@@ -91,6 +89,13 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
+    /// One observer, armed.
+    pub(crate) fn of(observer: impl Observer + 'static) -> Self {
+        let mut armed = Self::default();
+        armed.list.push(Box::new(observer));
+        armed
+    }
+
     /// Shows a frame to every observer, the innermost first.
     pub(crate) fn frame(&mut self, frame: &Frame) -> Result<()> {
         if let Some(usage) = frame.usage {
@@ -117,7 +122,7 @@ impl Watchers {
         }
     }
 
-    fn join(&mut self, outer: &mut Self) {
+    pub(crate) fn join(&mut self, outer: &mut Self) {
         self.list.append(&mut outer.list);
     }
 }

@@ -15,7 +15,8 @@ use call::call;
 use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Turn, Usage,
+    Cached, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Turn,
+    Usage,
 };
 use gatewright_limits::{
     Counters, Foresee, Grant, Limits, Local, Need, Refused, Reset, Rule, Rules, Ruling, Used, Wanted,
@@ -117,6 +118,12 @@ fn permits_return_and_tokens_are_put_right_on_every_end() {
     check("cut after much", 800, answering(|| async { many(vec![text(800), Err(err())]) }));
     check("a client that leaves before the head", 900, answering(pending));
     check("a client that leaves a stream", 900, answering(|| async { many(vec![text(9), told(40, false)]) }));
+    let given = |reply: Result<Reply>| {
+        let cached = Cached { key: "k".into(), hit: true, similarity: None, saved: None };
+        reply.map(|reply| Reply { head: Head { cached: Some(Arc::new(cached)), ..reply.head }, ..reply })
+    };
+    check("kept", 1000, answering(move || async move { given(one(usage(30))) }));
+    check("a kept stream that is left", 1000, answering(move || async move { given(many(vec![text(9)])) }));
     check("one that leaves late", 500, answering(|| async { many(vec![text(9), told(500, false)]) }));
 }
 

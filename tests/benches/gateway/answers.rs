@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::scenario::KEPT;
+
 /// Pieces of text in one streamed answer.
 pub(crate) const EVENTS: usize = 100;
 
@@ -19,7 +21,10 @@ pub(crate) fn request(model: &str, size: usize, stream: bool) -> Bytes {
     if messages.len() % 2 == 1 {
         messages.push(json!({"role": "user", "content": "Go on."}));
     }
-    let body = json!({"model": model, "messages": messages, "max_tokens": 256, "stream": stream});
+    let mut body = json!({"model": model, "messages": messages, "max_tokens": 256, "stream": stream});
+    if model == KEPT {
+        body["cache"] = json!({"use-cache": true});
+    }
     body.to_string().into()
 }
 

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::answers;
+use crate::scenario::KEPT;
 
 const GAP: Duration = Duration::from_millis(10);
 
@@ -72,7 +73,7 @@ impl Answers {
         while body.frame().await.is_some() {}
         let (all, pace) = match head.uri.path().split('/').nth(1).unwrap_or_default() {
             // Also to whoever only wants to know whether someone answers.
-            "plain" | "health" => return json(self.openai.clone()),
+            "plain" | KEPT | "health" => return json(self.openai.clone()),
             "slow" => {
                 tokio::time::sleep(SLOW).await;
                 return json(self.openai.clone());

@@ -1,6 +1,7 @@
 //! Ports of the layers, filled from what the others know: the two halves of a deployment are joined here by its id.
 
 mod allowances;
+mod answers;
 mod claimed;
 mod conversations;
 mod counts;
@@ -20,6 +21,7 @@ mod rules;
 mod seeds;
 mod stored;
 
+pub(crate) use answers::KeptAnswers;
 pub(crate) use claimed::ProviderKeys;
 pub(crate) use conversations::{Keepers, StoredConversations};
 pub(crate) use counts::Counted;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use gatewright_admin::{
-    Admin, Change, Configured, CostMap, CostMapState, Deployed, Deployments, NotReloaded, Prices, Reload,
-    Vault, Waiting,
+    Admin, Answers, AnswersState, Change, Configured, CostMap, CostMapState, Deployed, Deployments,
+    NotReloaded, Prices, Reload, Vault, Waiting,
 };
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
 use gatewright_core::{Caller, Money, SystemClock, Usage};
@@ -136,6 +136,31 @@ impl CostMap for Unpriced {
     }
 }
 
+/// No cache of answers.
+struct Uncached;
+
+impl Answers for Uncached {
+    fn state(&self) -> Option<AnswersState> {
+        None
+    }
+
+    fn ping(&self) -> Waiting<'_, gatewright_core::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn info(&self) -> Waiting<'_, gatewright_core::Result<Option<(String, String)>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn forget(&self, _: Vec<Arc<str>>) -> Waiting<'_, gatewright_core::Result<u64>> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn clear(&self) -> Waiting<'_, gatewright_core::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 impl World {
     /// An empty one.
     pub(crate) async fn new() -> Self {
@@ -156,6 +181,7 @@ impl World {
             credentials,
             prices: Arc::new(Flat),
             cost_map: Arc::new(Unpriced),
+            answers: Arc::new(Uncached),
             counts: Arc::new(Uncounted),
             deployments: Arc::new(Nowhere),
             vault: Vault::new(&MASTER.into()).ok(),
