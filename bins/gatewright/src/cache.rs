@@ -3,44 +3,64 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use gatewright_cache::similar::Alike;
 use gatewright_cache::{Cache, Figures, Memory, Redis, RedisSettings, Server, Tiers};
 use gatewright_core::Clock;
+use gatewright_transport::Transport;
 use redis::cluster::ClusterClientBuilder;
 
 use crate::StartError;
+use crate::adapters::{Embeddings, KeptAnswers};
 use crate::config::{CacheRedis, Config};
 use crate::counts;
+use crate::similar::{self, Opened};
 
 /// What answers are kept in, and what is known of it.
 pub(crate) struct Answers {
     /// The policy of calls.
-    pub(crate) policy: Cache<Tiers>,
-    /// Where they are kept; nothing where they are not.
-    pub(crate) tiers: Option<Tiers>,
-    /// What was counted.
-    pub(crate) figures: Arc<Figures>,
-    /// Writes to Redis as long as it runs.
-    pub(crate) writing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pub(crate) policy: Cache<Alike<Tiers>>,
+    /// The same, as administrators ask for it.
+    pub(crate) kept: KeptAnswers,
+    /// What keeps answers beside the calls, as long as it runs.
+    pub(crate) beside: Vec<Task>,
+    /// The embedding model, where questions are compared by what they mean.
+    pub(crate) embeddings: Option<Arc<Embeddings>>,
 }
 
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Opens what the configuration names.
-pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Answers, StartError> {
+pub(crate) fn open(
+    config: &Config,
+    transport: &Transport,
+    clock: Arc<dyn Clock>,
+) -> Result<Answers, StartError> {
     let figures: Arc<Figures> = Arc::default();
     let Some(settings) = &config.cache else {
-        return Ok(Answers { policy: Cache::off(), tiers: None, figures, writing: None });
+        let kept = KeptAnswers { tiers: None, similar: None, figures };
+        return Ok(Answers { policy: Cache::off(), kept, beside: Vec::new(), embeddings: None });
     };
     let memory = Memory::new(settings.memory_bytes, settings.memory_ttl, clock.clone());
-    let (tiers, writing) = match &settings.redis {
-        None => (Tiers::local(memory), None),
+    let mut beside: Vec<Task> = Vec::new();
+    let tiers = match &settings.redis {
+        None => Tiers::local(memory),
         Some(redis) => {
             let of = RedisSettings { deadline: redis.deadline, ttl: redis.ttl, ..RedisSettings::default() };
             let (opened, writing) = Redis::open(server(redis)?, of, figures.clone(), clock.clone());
-            let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(writing);
-            (Tiers::shared(opened, redis.memory.then_some(memory)), Some(writing))
+            beside.push(Box::pin(writing));
+            Tiers::shared(opened, redis.memory.then_some(memory))
         }
     };
-    let policy = Cache::new(tiers.clone(), settings.answers.clone(), figures.clone(), clock);
-    Ok(Answers { policy, tiers: Some(tiers), figures, writing })
+    let opened =
+        similar::open(settings, transport, clock.clone())?.map(|Opened { similar, keeper, embeddings }| {
+            beside.push(Box::pin(keeper.run()));
+            (similar, embeddings)
+        });
+    let (similar, embeddings) = opened.unzip();
+    let alike = Alike::new(tiers.clone(), similar.clone());
+    let policy = Cache::new(alike, settings.answers.clone(), figures.clone(), clock);
+    let kept = KeptAnswers { tiers: Some(tiers), similar, figures };
+    Ok(Answers { policy, kept, beside, embeddings })
 }
 
 fn server(redis: &CacheRedis) -> Result<Server, StartError> {

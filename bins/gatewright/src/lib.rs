@@ -10,6 +10,8 @@ mod pipeline;
 
 mod cache;
 
+mod similar;
+
 mod adapters;
 mod alerts;
 

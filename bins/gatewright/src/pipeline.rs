@@ -2,6 +2,7 @@
 
 use gatewright_alerts::Alerted;
 use gatewright_auth::Joined;
+use gatewright_cache::similar::Alike;
 use gatewright_cache::{Cache, Tiers};
 use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
@@ -19,7 +20,7 @@ pub(crate) struct Policies {
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
-    pub(crate) cache: Cache<Tiers>,
+    pub(crate) cache: Cache<Alike<Tiers>>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
     pub(crate) mirrors: Mirrors,

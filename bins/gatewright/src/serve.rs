@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
+use gatewright_cache::similar::Alike;
 use gatewright_cache::{Cache, Tiers};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
@@ -24,8 +25,8 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
-    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
+    CallRules, Counted, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed, ProviderKeys, Seeds,
+    StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
 };
 use crate::alerts::{Alerting, Known as Told};
 use crate::changes::Follow;
@@ -143,10 +144,8 @@ pub async fn serve(
     followers.extend(alerting.follower());
     let changes = ledger.follow(followers);
     let counters = counts::open(&config, &journal, clock.clone())?;
-    let mut answers = cache::open(&config, clock.clone())?;
-    if let Some(writing) = answers.writing.take() {
-        ledger.beside(writing);
-    }
+    let mut answers = cache::open(&config, &transport, clock.clone())?;
+    answers.beside.drain(..).for_each(|task| ledger.beside(task));
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
@@ -159,7 +158,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: live.prices.clone(),
         cost_map: Arc::new(cost_map.clone()),
-        answers: Arc::new(KeptAnswers { tiers: answers.tiers.take(), figures: answers.figures.clone() }),
+        answers: Arc::new(answers.kept),
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
@@ -185,6 +184,9 @@ pub async fn serve(
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
+    if let Some(embeddings) = answers.embeddings {
+        embeddings.ask_through(policies.router.clone(), attempts.clone());
+    }
     if let Some(settings) = config.checkup.clone() {
         let (attempts, counters) = (attempts.clone(), counters.clone());
         ledger.beside(Checkup { settings, live, findings, attempts, counters }.run());
@@ -293,7 +295,7 @@ fn assemble(
         Arc<CallRules>,
         Authenticator,
         Joined,
-        Cache<Tiers>,
+        Cache<Alike<Tiers>>,
     ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,

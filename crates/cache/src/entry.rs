@@ -1,5 +1,6 @@
 //! An answer as it is kept: what its client got, byte for byte, and what was known of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct EntryHead {
     pub content_type: Option<HeaderValue>,
     /// Who served it.
     pub served_by: Option<Arc<ServedBy>>,
+    /// What the upstream's dialect could not carry.
+    pub dropped: Vec<Cow<'static, str>>,
 }
 
 /// The end of a frame.
@@ -122,6 +125,7 @@ impl EntryHead {
             streams: head.streams,
             content_type: head.content_type.clone(),
             served_by: head.served_by.clone(),
+            dropped: head.dropped.clone(),
         }
     }
 
@@ -132,6 +136,7 @@ impl EntryHead {
             streams: self.streams,
             content_type: self.content_type.clone(),
             served_by: self.served_by.clone(),
+            dropped: self.dropped.clone(),
             cost: Some(Money::ZERO),
             cached: Some(Arc::new(Cached { key: key.text.clone(), hit: true, similarity, saved })),
             ..Head::default()

@@ -24,3 +24,5 @@ pub use memory::Memory;
 pub use settings::{Kind, Scope, Settings};
 pub use shelf::{Found, Kept, Search, Shelf, Tier};
 pub use tiers::Tiers;
+
+pub mod similar;

@@ -26,6 +26,7 @@ struct Head {
     streams: bool,
     content_type: Option<String>,
     by: Option<By>,
+    dropped: Vec<String>,
     /// The length of each frame, and the model output in it.
     frames: Vec<(usize, u32)>,
 }
@@ -61,6 +62,7 @@ pub(crate) fn encode(key: &Key, entry: &Entry, until: u64) -> Vec<u8> {
         streams: entry.head.streams,
         content_type: entry.head.content_type.as_ref().and_then(|kind| kind.to_str().ok()).map(str::to_owned),
         by,
+        dropped: entry.head.dropped.iter().map(|field| field.to_string()).collect(),
         frames: frames.collect(),
     };
     // Numbers and texts can always be written.
@@ -107,9 +109,10 @@ pub(crate) fn decode(key: &Key, bytes: Bytes) -> Option<(Entry, u64)> {
     let served_by = head.by.map(|By { deployment, group, model, api_base, provider }| {
         Arc::new(ServedBy { deployment, group, model, api_base, provider })
     });
+    let dropped = head.dropped.into_iter().map(Into::into).collect();
     let entry = Entry {
         made: head.made,
-        head: EntryHead { streams: head.streams, content_type: content_type.flatten(), served_by },
+        head: EntryHead { streams: head.streams, content_type: content_type.flatten(), served_by, dropped },
         cost: Money(head.cost),
         usage: head.usage,
         body,
@@ -152,6 +155,7 @@ mod tests {
             streams: true,
             content_type: Some(HeaderValue::from_static("text/plain")),
             served_by: Some(Arc::new(by)),
+            dropped: vec!["seed".into()],
         };
         let usage = Usage { input: 3, output: 4, ..Usage::default() };
         Entry { usage: Some(usage), ..Entry::of(head, &frames, (7, Money(9))) }

@@ -153,7 +153,7 @@ pub struct CacheWishes {
     pub use_cache: bool,
     /// Only answers that were kept under the same name are wanted.
     pub namespace: Option<Arc<str>>,
-    /// The names of what was said of it in the body: a key may be bound to some.
+    /// The names of what was said of it: a key may be bound to some.
     pub said: Vec<Arc<str>>,
 }
 

@@ -35,17 +35,23 @@ pub(crate) fn lift(body: &Json, controls: &mut Controls) -> Result<()> {
 pub(crate) fn read_header(headers: &HeaderMap, wishes: &mut CacheWishes) {
     let all = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     for directive in all.flat_map(|value| value.split(',')).map(str::trim) {
-        if directive.eq_ignore_ascii_case("no-cache") {
+        let said = if directive.eq_ignore_ascii_case("no-cache") {
             wishes.no_cache = true;
+            "no-cache"
         } else if directive.eq_ignore_ascii_case("no-store") {
             wishes.no_store = true;
+            "no-store"
         } else if let Some(("s-maxage", age)) = directive.split_once('=') {
             wishes.ttl = wishes.ttl.or(age.parse().ok().and_then(seconds));
-        }
+            "s-maxage"
+        } else {
+            continue;
+        };
+        wishes.said.push(said.into());
     }
 }
 
-/// Whether a caller may say what it says in the field.
+/// Whether a caller may say what it says.
 pub(crate) fn permit(wishes: &CacheWishes, caller: &Caller) -> Result<()> {
     let allowed = &caller.cache_controls;
     match wishes.said.iter().find(|name| !allowed.is_empty() && !allowed.contains(name)) {

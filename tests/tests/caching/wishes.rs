@@ -129,7 +129,7 @@ fn what_no_cache_is_is_told_before_the_start() {
         ("{type: redis}", "no Redis is named"),
         ("{type: local, scope: user}", "expected `key`, `team`, `organization` or `global`"),
         ("{type: local, mode: sometimes}", "expected `default_on` or `default_off`"),
-        ("{type: local, tll: 5}", "did you mean `ttl`"),
+        ("{type: local, namespcae: x}", "did you mean `namespace`"),
     ] {
         let upstream = Upstream::start();
         let (_, words) = Setup::new(crate::config(&upstream, params))

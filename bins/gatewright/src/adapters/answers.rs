@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use gatewright_admin::{Answers, AnswersState, Waiting};
+use gatewright_cache::similar::Similar;
 use gatewright_cache::{Figures, Tiers};
-use gatewright_core::Result;
+use gatewright_core::{Error, ErrorKind, Result};
 
 /// The cache of this gateway.
 pub(crate) struct KeptAnswers {
     /// Where answers are kept, where they are.
     pub(crate) tiers: Option<Tiers>,
     pub(crate) figures: Arc<Figures>,
+    /// What they are also kept in by what their questions mean, where they are.
+    pub(crate) similar: Option<Similar>,
 }
 
 impl Answers for KeptAnswers {
@@ -52,6 +55,9 @@ impl Answers for KeptAnswers {
 
     fn forget(&self, keys: Vec<Arc<str>>) -> Waiting<'_, Result<u64>> {
         Box::pin(async move {
+            if let Some(similar) = &self.similar {
+                done(similar.forget(&keys).await)?;
+            }
             match &self.tiers {
                 Some(tiers) => tiers.forget(&keys).await,
                 None => Ok(0),
@@ -61,10 +67,20 @@ impl Answers for KeptAnswers {
 
     fn clear(&self) -> Waiting<'_, Result<()>> {
         Box::pin(async {
+            if let Some(similar) = &self.similar {
+                done(similar.forget_all().await)?;
+            }
             match &self.tiers {
                 Some(tiers) => tiers.clear().await,
                 None => Ok(()),
             }
         })
+    }
+}
+
+fn done(forgotten: bool) -> Result<()> {
+    match forgotten {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Unavailable, "the store of the semantic cache does not answer")),
     }
 }

@@ -12,9 +12,10 @@ use super::problem::Problems;
 use super::read::Section;
 use super::redis::{RedisSettings, nested};
 use super::settings::Sections;
+use super::similar::{self, SimilarCache};
 
 /// What answers are kept in, and what is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CacheSettings {
     /// What is kept, for how long, and who shares it.
     pub answers: Settings,
@@ -24,6 +25,8 @@ pub struct CacheSettings {
     pub memory_ttl: Duration,
     /// The Redis behind memory, where there is one.
     pub redis: Option<CacheRedis>,
+    /// How questions are compared by what they mean, where they are.
+    pub similar: Option<SimilarCache>,
 }
 
 /// A Redis that keeps answers.
@@ -51,7 +54,7 @@ const DEADLINE: Duration = Duration::from_millis(75);
 const PARAMS: &str = "cache_params";
 
 /// What LiteLLM keeps answers in besides, and we do not.
-const OTHERS: [&str; 6] = ["s3", "gcs", "azure-blob", "disk", "redis-semantic", "qdrant-semantic"];
+const OTHERS: [&str; 4] = ["s3", "gcs", "azure-blob", "disk"];
 
 impl Sections<'_> {
     /// Nothing where no answers are kept.
@@ -85,6 +88,8 @@ impl Sections<'_> {
         let redis_ttl = redis_ttl.or_else(|| self.litellm.deadline("default_redis_ttl", problems));
         let usual = if redis.is_some() { FRONT_TTL } else { TTL };
         let most = params.count("max_bytes", problems).filter(|bytes| *bytes > 0);
+        let most_entry = answers.max_entry_bytes;
+        let similar = similar::read(&params, redis.as_ref(), most_entry, env, problems);
         let redis = redis.map(|place| CacheRedis {
             place,
             ttl: redis_ttl.unwrap_or(TTL),
@@ -96,6 +101,7 @@ impl Sections<'_> {
             memory_bytes: most.unwrap_or(MEMORY_BYTES),
             memory_ttl: memory_ttl.unwrap_or(usual),
             redis,
+            similar,
         })
     }
 
@@ -109,9 +115,9 @@ impl Sections<'_> {
     ) -> Option<Option<RedisSettings>> {
         let kind = params.text("type", problems);
         match kind.as_deref() {
-            Some("local") => Some(None),
+            Some("local" | similar::LOCAL | similar::QDRANT) => Some(None),
             None if !on => Some(None),
-            None | Some("redis") => {
+            kind @ (None | Some("redis")) | kind @ Some(similar::REDIS | similar::VALKEY) => {
                 let redis = self.redis_of(said.then_some(params), env, problems);
                 if redis.is_none() && kind.is_some() {
                     let words = "no Redis is named: set `host` or `url` here, or REDIS_HOST or REDIS_URL";

@@ -19,6 +19,7 @@ mod redis;
 mod rotation;
 mod routing;
 mod settings;
+mod similar;
 mod strategy;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -44,6 +45,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use redis::{Certificates, RedisSettings};
 pub use rotation::RotationSettings;
 pub use settings::{JournalSettings, ProxyLimits};
+pub use similar::{SimilarCache, SimilarPlace};
 
 use read::Section;
 use settings::Sections;

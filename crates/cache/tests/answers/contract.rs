@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_cache::{Scope, Settings};
+use gatewright_cache::{Scope, Server, Settings};
 use gatewright_core::{CacheWishes, Caller, Dialect, Error, ErrorKind, Operation};
-use gatewright_tests::redis::Redis;
+use gatewright_tests::redis::{Redis, RedisCluster};
 
-use crate::stage::{Say, Stage, Upstream, call, call_in, read, wishing, with};
+use crate::stage::{Say, Stage, Upstream, call, call_in, one, read, wishing, with};
 
 const HI: &str = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
 const HI_TURNED: &str = r#"{ "user":"u", "messages" : [{"content":"hi","role":"user"}]}"#;
@@ -31,7 +31,7 @@ fn stage(place: Place, settings: Settings, says: Vec<Say>) -> (&'static Stage, O
         Place::Redis | Place::Both => {
             let redis = Redis::start();
             let memory = matches!(place, Place::Both);
-            (Stage::redis(&redis.url(), memory, settings, up).leak(), Some(redis))
+            (Stage::redis(one(redis.url()), memory, settings, up).leak(), Some(redis))
         }
     }
 }
@@ -319,4 +319,28 @@ async fn an_answer_under_anothers_name_is_not_given() {
     redis.ask(&["COPY", &name, &format!("gatewright:answer:{key}"), "REPLACE"]);
     assert!(stage.told(call("k", HI)).await.1);
     assert!(!stage.told(call("other", HI)).await.1);
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_answers_on_all_of_its_nodes() {
+    let cluster = RedisCluster::start();
+    let urls: Vec<String> = cluster.nodes.iter().map(Redis::url).collect();
+    let client = redis::cluster::ClusterClient::new(urls).unwrap();
+    let up = Upstream::saying([Say::Vectors]);
+    let stage = Stage::redis(Server::Cluster(Box::new(client)), false, Settings::default(), up).leak();
+    let texts: Vec<String> = (0..30).map(|number| format!("text {number}")).collect();
+    let body = serde_json::json!({"input": texts}).to_string();
+    let asked = || call_in(Dialect::OpenAiChat, Operation::Embeddings, "k", &body);
+    let kept = |node: &Redis| node.ask(&["DBSIZE"]).parse::<usize>().unwrap();
+    let all = || cluster.nodes.iter().map(kept).sum::<usize>();
+    let first = stage.told(asked()).await.0;
+    while all() != 30 {
+        tokio::task::yield_now().await;
+    }
+    assert!(cluster.nodes.iter().all(|node| kept(node) > 0), "on each of them");
+    let told: serde_json::Value = serde_json::from_str(&stage.told(asked()).await.0).unwrap();
+    assert_eq!(told["data"], serde_json::from_str::<serde_json::Value>(&first).unwrap()["data"]);
+    assert_eq!(stage.up.count(), 1);
+    stage.tiers.clear().await.unwrap();
+    assert_eq!(all(), 0);
 }

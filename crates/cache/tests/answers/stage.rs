@@ -198,14 +198,12 @@ impl Stage {
     }
 
     /// A Redis, with memory in front of it or not. Runs on the runtime of whoever asks.
-    pub(crate) fn redis(url: &str, memory: bool, settings: Settings, up: Upstream) -> Self {
+    pub(crate) fn redis(server: Server, memory: bool, settings: Settings, up: Upstream) -> Self {
         let clock = Still::new();
         let figures: Arc<Figures> = Arc::default();
-        let client = redis::Client::open(url).unwrap();
         // No test depends on how quick the machine is.
         let of = RedisSettings { deadline: Duration::from_secs(5), ..RedisSettings::default() };
-        let (redis, writing) =
-            Redis::open(Server::One(Box::new(client)), of, figures.clone(), Arc::new(clock.clone()));
+        let (redis, writing) = Redis::open(server, of, figures.clone(), Arc::new(clock.clone()));
         tokio_util::task::TaskTracker::new().spawn(writing);
         let front = Memory::new(8 << 20, Duration::from_secs(60), Arc::new(clock.clone()));
         Self::on(Tiers::shared(redis, memory.then_some(front)), settings, (figures, clock), up)
@@ -243,6 +241,11 @@ pub(crate) async fn read(mut frames: Frames) -> String {
         }
     }
     all
+}
+
+/// A server at this address.
+pub(crate) fn one(url: String) -> Server {
+    Server::One(Box::new(redis::Client::open(url).unwrap()))
 }
 
 /// A call of a key with this body.
