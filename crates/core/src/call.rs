@@ -35,6 +35,8 @@ pub struct Call {
     pub controls: Arc<Controls>,
     /// When the request's head was read.
     pub received: Instant,
+    /// When it was known who calls; nothing where nobody was asked.
+    pub identified: Option<Instant>,
     /// Where the router sends this attempt; `None` above the router.
     pub target: Option<Arc<Target>>,
     /// The most tokens that one answer may have, where a budget covers no more: the upstream is told.
@@ -66,6 +68,8 @@ pub struct Origin {
     pub controls: Arc<Controls>,
     /// When the head was read.
     pub received: Instant,
+    /// When it was known who calls; nothing where nobody was asked.
+    pub identified: Option<Instant>,
 }
 
 /// What is asked for.
@@ -177,6 +181,7 @@ impl Default for Origin {
             headers: Arc::default(),
             controls: Arc::default(),
             received: Instant::now(),
+            identified: None,
         }
     }
 }
@@ -256,7 +261,7 @@ impl Call {
         model: Arc<str>,
         body: Body,
     ) -> Self {
-        let Origin { caller, headers, controls, received } = origin;
+        let Origin { caller, headers, controls, received, identified } = origin;
         let tab = caller.key.as_ref().map(|key| Arc::clone(&key.spent));
         Self {
             id: CallId::fresh(),
@@ -269,6 +274,7 @@ impl Call {
             headers,
             controls,
             received,
+            identified,
             target: None,
             output_cap: None,
             tab,
@@ -305,6 +311,7 @@ impl Call {
             model,
             controls: Arc::new(controls),
             received: Instant::now(),
+            identified: None,
             target: None,
             output_cap: None,
             tab: None,

@@ -16,7 +16,7 @@ pub mod body;
 pub use body::{Body, Form, FormField, Json, JsonLimits};
 
 mod decisions;
-pub use decisions::{Decision, Decisions};
+pub use decisions::{Decision, Decisions, Holding, Limit};
 
 mod facts;
 pub use facts::{Notes, ReplyFacts};
