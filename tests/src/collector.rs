@@ -54,7 +54,7 @@ impl Collector {
         let kept = spans.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(accept(TcpListener::from_std(listener).unwrap(), kept));
+            runtime.block_on(async { accept(TcpListener::from_std(listener).unwrap(), kept).await });
         });
         Self { addr, spans }
     }
