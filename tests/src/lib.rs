@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod books;
 pub mod client;
+pub mod collector;
 pub mod dashboard;
 pub mod disk;
 pub mod gateway;

@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("catalogue", &["core"]),
     ("tokens", &["core"]),
     ("transport", &["core"]),
-    ("telemetry", &["core", "transport"]),
+    ("telemetry", &["core", "dialects", "transport"]),
     // L2: policies and providers.
     ("providers", &["core", "dialects", "catalogue", "transport", "tokens", "telemetry"]),
     ("routing", &["core"]),

@@ -20,6 +20,7 @@ pub(crate) struct Policies {
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
+    pub(crate) cache_trace: Traced,
     pub(crate) cache: Cache<Alike<Tiers>>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
@@ -70,6 +71,8 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
         .layer(layer(policies.soft_budgets))
         // One hold for the whole call, whatever happens below; retries do not count against the caller.
         .layer(layer(policies.call_limits))
+        // The span of the look-up; none where no cache is asked.
+        .layer(layer(policies.cache_trace))
         // Below the limits, for a call that is answered here is a call all the same; above the router, for it is none of
         // its attempts.
         .layer(layer(policies.cache))

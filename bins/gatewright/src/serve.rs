@@ -18,8 +18,8 @@ use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
-use gatewright_telemetry::Traced;
-use gatewright_transport::Transport;
+use gatewright_telemetry::{Protocol, Traced};
+use gatewright_transport::{Http2, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -98,8 +98,8 @@ pub async fn serve(
     let access = &config.access;
     check_exposure(address.ip(), access.master_key.as_ref(), config.permit_weak_key)
         .map_err(|err| StartError(err.to_string()))?;
-    let transport = transport(&config)?;
-    let telemetry = gatewright_telemetry::init(&config.telemetry, transport.clone())
+    let transport = transport(&config, Http2::Auto)?;
+    let telemetry = gatewright_telemetry::init(&config.telemetry, way_for_spans(&config, &transport)?)
         .map_err(|err| StartError::new("cannot trace", &err))?;
     let journal = open_journal(&config)?;
     let clock = Arc::new(SystemClock);
@@ -233,13 +233,22 @@ async fn take_anew(reread: impl Stream<Item = Reread>, live: Arc<Live>, stored: 
     }
 }
 
-fn transport(config: &Config) -> Result<Transport, StartError> {
+/// A receiver that speaks gRPC is spoken to in HTTP/2 from the first byte, which providers may not understand.
+fn way_for_spans(config: &Config, shared: &Transport) -> Result<Transport, StartError> {
+    match config.telemetry.traces.as_ref().map(|otlp| otlp.protocol) {
+        Some(Protocol::Grpc) => transport(config, Http2::PriorKnowledge),
+        Some(Protocol::Http | Protocol::Console) | None => Ok(shared.clone()),
+    }
+}
+
+fn transport(config: &Config, http2: Http2) -> Result<Transport, StartError> {
     let defaults = gatewright_transport::Settings::default();
     let settings = gatewright_transport::Settings {
         connect_timeout: config.connect_timeout.unwrap_or(defaults.connect_timeout),
         proxies: config.proxies.clone(),
         tls_extra_roots: config.authorities.named.clone(),
         tls_system_roots: config.authorities.system.clone(),
+        http2,
         ..defaults
     };
     Transport::new(settings).map_err(|err| StartError::new("cannot make requests", &err))
@@ -323,6 +332,7 @@ fn assemble(
         alerted: alerting.calls(),
         soft_budgets,
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
+        cache_trace: Traced::cache(tracer),
         cache,
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::recording;
 use crate::routes::Routes;
 use crate::{Holder, KeyHash, Part, Record};
 
@@ -126,6 +127,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         cache_controls: list(&key.fields, "allowed_cache_controls"),
         budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),
+        recording: recording::of(holder).map(Arc::new),
         key: standing(key, now),
         ..Caller::new(key.id.clone())
     }

@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Slip, SoFar, Tab,
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result, Slip, SoFar,
+    Tab,
     TraceContext,
 };
 
@@ -35,6 +36,8 @@ pub struct Call {
     pub controls: Arc<Controls>,
     /// When the request's head was read.
     pub received: Instant,
+    /// When it was known who calls; nothing where nobody was asked.
+    pub identified: Option<Instant>,
     /// Where the router sends this attempt; `None` above the router.
     pub target: Option<Arc<Target>>,
     /// The most tokens that one answer may have, where a budget covers no more: the upstream is told.
@@ -70,6 +73,8 @@ pub struct Origin {
     pub controls: Arc<Controls>,
     /// When the head was read.
     pub received: Instant,
+    /// When it was known who calls; nothing where nobody was asked.
+    pub identified: Option<Instant>,
 }
 
 /// What is asked for.
@@ -134,6 +139,8 @@ pub struct Controls {
     pub deployment: Option<Arc<str>>,
     /// What becomes of the request's fields.
     pub fields: FieldWishes,
+    /// What becomes of the call's record.
+    pub record: RecordWishes,
     /// What is asked of the cache.
     pub cache: CacheWishes,
 }
@@ -213,6 +220,7 @@ impl Default for Origin {
             headers: Arc::default(),
             controls: Arc::default(),
             received: Instant::now(),
+            identified: None,
         }
     }
 }
@@ -292,7 +300,7 @@ impl Call {
         model: Arc<str>,
         body: Body,
     ) -> Self {
-        let Origin { caller, headers, controls, received } = origin;
+        let Origin { caller, headers, controls, received, identified } = origin;
         let tab = caller.key.as_ref().map(|key| Arc::clone(&key.spent));
         Self {
             id: CallId::fresh(),
@@ -305,6 +313,7 @@ impl Call {
             headers,
             controls,
             received,
+            identified,
             target: None,
             output_cap: None,
             tab,
@@ -343,6 +352,7 @@ impl Call {
             model,
             controls: Arc::new(controls),
             received: Instant::now(),
+            identified: None,
             target: None,
             output_cap: None,
             tab: None,

@@ -19,10 +19,13 @@ mod line;
 pub use line::{Line, Spot, Tenant};
 
 mod decisions;
-pub use decisions::{Decision, Decisions};
+pub use decisions::{Decision, Decisions, Holding, Limit};
 
 mod facts;
 pub use facts::{Notes, ReplyFacts};
+
+mod recording;
+pub use recording::{OwnSink, RecordWishes, Recording};
 
 mod reply;
 pub use reply::{Cached, Frame, Head, Reply, ServedBy};

@@ -30,11 +30,12 @@ pub(crate) fn tell(headers: &mut HeaderMap, decisions: &Decisions) {
 fn text(steps: &[Decision], more: usize) -> String {
     let mut text = "[".to_owned();
     for (told, step) in steps.iter().enumerate() {
-        let step = in_ascii(&shown(step).to_string());
+        let Some(step) = shown(step) else { continue };
+        let step = in_ascii(&step.to_string());
         if text.len() + step.len() > LONGEST {
             return finished(text, more + steps.len() - told);
         }
-        if told > 0 {
+        if text.len() > 1 {
             text.push(',');
         }
         text.push_str(&step);
@@ -50,8 +51,9 @@ fn finished(mut text: String, more: usize) -> String {
     text
 }
 
-fn shown(step: &Decision) -> Value {
-    match step {
+/// Nothing of what is no step of the router's.
+fn shown(step: &Decision) -> Option<Value> {
+    Some(match step {
         Decision::Group { name, deployments } => json!({"group": &**name, "deployments": deployments}),
         Decision::LeftOut { deployment, why } => json!({"left_out": &**deployment, "why": why}),
         Decision::Attempt { deployment } => json!({"attempt": &**deployment}),
@@ -59,7 +61,8 @@ fn shown(step: &Decision) -> Value {
         Decision::Waited { millis, what } => json!({"waited_ms": millis, "why": what}),
         Decision::GivenUp { why } => json!({"given_up": true, "why": why}),
         Decision::Answered => json!({"answered": true}),
-    }
+        Decision::Held(_) | Decision::Refused { .. } => return None,
+    })
 }
 
 /// Other letters as JSON escapes: a header has none.

@@ -72,6 +72,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         }
     };
     refusable.of(&caller);
+    let identified = Instant::now();
     let key = caller.key.clone();
     let mut body = BegunBody::new(body);
     let place = match admission::enter(&gateway.door, &caller, &parts.headers, &mut body).await {
@@ -82,7 +83,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
             return respond::refused(&err, codec, name, key.as_deref());
         }
     };
-    let asked = Asked { operation, codec, caller, received, model, streams, peer };
+    let asked = Asked { operation, codec, caller, received, identified, model, streams, peer };
     let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
         Ok(made) => made,
         Err(err) => {
@@ -139,6 +140,7 @@ struct Asked {
     codec: &'static dyn Codec,
     caller: Arc<Caller>,
     received: Instant,
+    identified: Instant,
     model: Option<String>,
     streams: Streams,
     peer: Peer,
@@ -201,6 +203,7 @@ impl Asked {
             headers: Arc::new(parts.headers),
             controls: Arc::new(controls),
             received: self.received,
+            identified: Some(self.identified),
         };
         let mut call = Call::by(origin, self.operation, self.codec, model, body);
         call.stream = stream;

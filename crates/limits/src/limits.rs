@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use futures_util::poll;
-use gatewright_core::{Call, CallService, Clock, Error, ErrorKind, Middleware, Reply, Result, Tab, watch};
+use gatewright_core::{
+    Call, CallService, Clock, Decisions, Error, ErrorKind, Middleware, Reply, Result, Tab, watch,
+};
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
@@ -16,7 +18,7 @@ use crate::held::{Held, Holding, Taken};
 use crate::need::{Foresee, Need, Wanted};
 use crate::refusal::{Obstacle, Owner, refusal};
 use crate::rule::{Rule, Rules, Ruling};
-use crate::told::{tell_cap, tell_rates};
+use crate::told::{tell_cap, tell_held, tell_rates};
 
 /// How long a call waits for money that others hold.
 const BUDGET_WAIT: Duration = Duration::from_secs(10);
@@ -118,6 +120,9 @@ impl<C: Counters> Limits<C> {
             let left = until.saturating_duration_since(Instant::now());
             match self.held_or_changed(call, rules, &need, left).await {
                 Either::Left(held) => {
+                    let waited = || self.wait.saturating_sub(until.saturating_duration_since(Instant::now()));
+                    self.told(call)
+                        .inspect(|decisions| tell_held(decisions, rules, &need, (&held, waited())));
                     let held = held.map_err(|refused| self.refuse(self.owner, rules, refused))?;
                     break (wanted, need, held);
                 }
@@ -176,6 +181,11 @@ impl<C: Counters> Limits<C> {
                 return now;
             }
         }
+    }
+
+    /// Whom it tells what is held: where somebody asks, and not of a deployment's limits, which the router tells of.
+    fn told<'a>(&self, call: &'a Call) -> Option<&'a Decisions> {
+        call.decisions.as_deref().filter(|_| self.owner != Owner::Deployment)
     }
 
     pub(crate) fn foresee(&self, call: &Call, wanted: Wanted) -> Need {

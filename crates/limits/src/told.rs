@@ -1,8 +1,12 @@
-//! What a client is told about the limits that its call was held against.
+//! What a client is told about the limits that its call was held against, and what those who watch it are.
 
+use std::time::Duration;
+
+use gatewright_core::{Decision, Decisions, Holding, Limit, Money};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::counters::Grant;
+use crate::counters::{Grant, Refused};
+use crate::need::{Need, Wanted};
 use crate::rule::{Counter, Rule};
 
 /// The most tokens that the answer may have, where a budget covers no more.
@@ -44,6 +48,33 @@ fn names(scope: &str, counter: Counter) -> Option<[HeaderName; 2]> {
     usual!("api_key" "model_per_key" "team" "team_member" "user" "organization" "project" "end_user");
     let name = |what| HeaderName::try_from(format!("x-ratelimit-{scope}-{what}-{}", counter.name())).ok();
     Some([name("limit")?, name("remaining")?])
+}
+
+/// Notes what is held of which limits, or which one refused it, and how long that took.
+pub(crate) fn tell_held<H>(
+    decisions: &Decisions,
+    rules: &[Rule],
+    need: &Need,
+    (held, waited): (&Result<(H, Grant), Refused>, Duration),
+) {
+    let limit = |rule: &Rule| Limit { scope: rule.scope, counter: rule.counter.name() };
+    let step = match held {
+        Ok((_, grant)) => {
+            let wanted = Wanted::by(rules);
+            let most = || Money(i64::try_from(need.cost(grant.output)).unwrap_or(i64::MAX));
+            Decision::Held(Holding {
+                limits: rules.iter().map(limit).collect(),
+                tokens: if wanted.tokens { need.tokens } else { 0 },
+                money: wanted.money.then(most),
+                waited,
+            })
+        }
+        Err(refused) => match refused.rule().and_then(|place| rules.get(place)) {
+            Some(rule) => Decision::Refused { limit: limit(rule), waited },
+            None => return,
+        },
+    };
+    decisions.note(step);
 }
 
 /// Tells the cap, unless a tighter one was told below.

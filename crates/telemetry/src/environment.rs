@@ -7,9 +7,10 @@ use std::time::Duration;
 use gatewright_core::Secret;
 use http::{HeaderName, HeaderValue, Uri};
 
-use crate::{Batch, Format, Logs, Otlp, Sampler, Settings};
+use crate::{Batch, Detail, Format, Logs, Otlp, Protocol, Sampler, Settings};
 
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
 const TRACES_PATH: &str = "/v1/traces";
 
 /// A variable whose value cannot be used.
@@ -35,14 +36,17 @@ impl Settings {
         let mut env = Environment { variable, problems: Vec::new() };
         let resource = env.pairs("OTEL_RESOURCE_ATTRIBUTES");
         let named = resource.iter().find(|(key, _)| key == "service.name").map(|(_, name)| name.clone());
-        let mut settings = Self { logs: env.logs(), traces: env.traces(resource), ..Self::default() };
+        let (logs, detail) = (env.logs(), env.detail());
+        let mut settings = Self { logs, detail, traces: env.traces(resource), ..Self::default() };
         if let Some(name) = env.text("OTEL_SERVICE_NAME").or(named) {
             settings.service_name = name;
         }
-        settings.propagate = match env.text("OTEL_PROPAGATORS") {
-            Some(list) => list.split(',').any(|name| name.trim() == "tracecontext"),
-            None => settings.traces.is_some(),
-        };
+        let propagators = env.text("OTEL_PROPAGATORS");
+        let listed =
+            |name| propagators.as_deref().map(|list| list.split(',').any(|other| other.trim() == name));
+        settings.propagate = listed("tracecontext").unwrap_or(settings.traces.is_some());
+        // Baggage may say more than a provider should know, so it goes there only where that is asked for.
+        settings.baggage = listed("baggage").unwrap_or(false);
         match env.problems.is_empty() {
             true => Ok(settings),
             false => Err(env.problems),
@@ -81,14 +85,40 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         Some(format!("{},gatewright={level}", if level == "error" { "error" } else { "warn" }))
     }
 
-    fn traces(&mut self, resource: Vec<(String, String)>) -> Option<Otlp> {
+    fn detail(&self) -> Detail {
+        let is = |variable, words: &[&str]| {
+            self.text(variable).is_some_and(|text| words.iter().any(|word| text.eq_ignore_ascii_case(word)))
+        };
+        let opted_in = self.text("OTEL_SEMCONV_STABILITY_OPT_IN").unwrap_or_default();
+        Detail {
+            content: is(
+                "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+                &["true", "1", "span_only", "span_and_event"],
+            ),
+            latest: opted_in.split(',').any(|name| name.trim() == "gen_ai_latest_experimental"),
+            ..Detail::default()
+        }
+    }
+
+    fn traces(&mut self, mut resource: Vec<(String, String)>) -> Option<Otlp> {
         if self.flag("OTEL_SDK_DISABLED") {
             return None;
         }
-        let wanted = self.exporter()?;
-        let endpoint = self.endpoint(wanted)?;
-        self.protocol();
+        let (wanted, named) = self.exporter()?;
+        let protocol = match named {
+            Some(Protocol::Console) => Protocol::Console,
+            named => self.protocol().or(named).unwrap_or_default(),
+        };
+        let endpoint = match protocol {
+            Protocol::Console => Uri::default(),
+            Protocol::Http | Protocol::Grpc => self.endpoint(wanted, protocol)?,
+        };
+        if let Some(name) = self.text("OTEL_ENVIRONMENT_NAME") {
+            let names = ["deployment.environment", "deployment.environment.name"];
+            resource.extend(names.map(|key| (key.to_owned(), name.clone())));
+        }
         Some(Otlp {
+            protocol,
             headers: self.headers(),
             timeout: self.timeout(),
             batch: self.batch(),
@@ -98,32 +128,42 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         })
     }
 
-    /// `None`: no exporter; else whether one was asked for by name, which makes the endpoint optional.
-    fn exporter(&mut self) -> Option<bool> {
+    /// `None`: no exporter; else whether one was asked for by name, which makes the endpoint optional, and what its name
+    /// says that it speaks.
+    fn exporter(&mut self) -> Option<(bool, Option<Protocol>)> {
         let (variable, name) = match self.text("OTEL_TRACES_EXPORTER") {
             Some(name) => ("OTEL_TRACES_EXPORTER", name),
             None => ("OTEL_EXPORTER", self.text("OTEL_EXPORTER").unwrap_or_default()),
         };
         match name.as_str() {
-            "" => Some(false),
-            "otlp" | "otlp_http" | "http/protobuf" => Some(true),
+            "" => Some((false, None)),
+            "otlp" => Some((true, None)),
+            "otlp_http" | "http/protobuf" => Some((true, Some(Protocol::Http))),
+            "otlp_grpc" | "grpc" => Some((true, Some(Protocol::Grpc))),
+            "console" => Some((true, Some(Protocol::Console))),
             "none" => None,
             _ => {
-                self.problem(variable, "only otlp over http/protobuf is supported");
+                self.problem(variable, "expected otlp, otlp_http, otlp_grpc, console or none");
                 None
             }
         }
     }
 
-    fn endpoint(&mut self, wanted: bool) -> Option<Uri> {
+    fn endpoint(&mut self, wanted: bool, protocol: Protocol) -> Option<Uri> {
+        let is_grpc = protocol == Protocol::Grpc;
+        let below = |base: &str| if is_grpc { with_scheme(base) } else { below(base) };
         let traces = self.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
         let base = self.text("OTEL_EXPORTER_OTLP_ENDPOINT");
         let (variable, text) = match (traces, base, self.text("OTEL_ENDPOINT")) {
+            (Some(whole), ..) if is_grpc => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", with_scheme(&whole)),
             (Some(whole), ..) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", whole),
             (None, Some(base), _) => ("OTEL_EXPORTER_OTLP_ENDPOINT", below(&base)),
             (None, None, Some(either)) if either.ends_with(TRACES_PATH) => ("OTEL_ENDPOINT", either),
             (None, None, Some(base)) => ("OTEL_ENDPOINT", below(&base)),
-            (None, None, None) if wanted => ("OTEL_TRACES_EXPORTER", below(DEFAULT_ENDPOINT)),
+            (None, None, None) if wanted => {
+                let default = if is_grpc { DEFAULT_GRPC_ENDPOINT } else { DEFAULT_ENDPOINT };
+                ("OTEL_TRACES_EXPORTER", below(default))
+            }
             (None, None, None) => return None,
         };
         match text.parse::<Uri>() {
@@ -137,12 +177,15 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         }
     }
 
-    fn protocol(&mut self) {
-        for variable in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-            match self.text(variable).as_deref() {
-                None => {}
-                Some("http/protobuf") => return,
-                Some(_) => return self.problem(variable, "only http/protobuf is supported"),
+    fn protocol(&mut self) -> Option<Protocol> {
+        let variables = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+        let (variable, said) = variables.into_iter().find_map(|name| Some((name, self.text(name)?)))?;
+        match said.as_str() {
+            "http/protobuf" => Some(Protocol::Http),
+            "grpc" => Some(Protocol::Grpc),
+            _ => {
+                self.problem(variable, "only grpc and http/protobuf are supported");
+                None
             }
         }
     }
@@ -169,10 +212,11 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
     }
 
     fn batch(&mut self) -> Batch {
-        let Batch { queue, size, .. } = Batch::default();
+        let Batch { queue, queue_bytes, size, .. } = Batch::default();
         Batch {
             schedule_delay: Duration::from_millis(self.millis("OTEL_BSP_SCHEDULE_DELAY", 5_000)),
             queue: self.number("OTEL_BSP_MAX_QUEUE_SIZE", queue),
+            queue_bytes,
             size: self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", size),
         }
     }
@@ -242,7 +286,13 @@ fn below(base: &str) -> String {
     format!("{}{TRACES_PATH}", base.trim_end_matches('/'))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// The address of a gRPC receiver is often told without a scheme.
+fn with_scheme(address: &str) -> String {
+    let address = address.trim_end_matches('/');
+    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
+}
+
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -308,10 +358,54 @@ mod tests {
         assert_eq!(settings.service_name, "other");
         assert_eq!(headers, [("authorization", "Basic abc"), ("x-team", "a")]);
         assert_eq!(otlp.timeout, Duration::from_millis(1500));
-        assert_eq!(otlp.batch, Batch { schedule_delay: Duration::from_millis(200), queue: 16, size: 8 });
+        let batch =
+            Batch { schedule_delay: Duration::from_millis(200), queue: 16, size: 8, ..Batch::default() };
+        assert_eq!(otlp.batch, batch);
         assert_eq!(otlp.resource, [("deployment.environment.name".into(), "lab".into())]);
         assert_eq!(otlp.sampler, Sampler::Parent(0.25));
         assert_eq!(read(&[("OTEL_SERVICE_NAME", "mine")]).unwrap().service_name, "mine");
+    }
+
+    #[test]
+    fn what_the_receiver_speaks_is_said_by_its_protocol_or_its_name() {
+        let speaks = |variables: &[(&str, &str)]| {
+            let otlp = read(variables).unwrap().traces.unwrap();
+            (otlp.protocol, otlp.endpoint.to_string())
+        };
+        let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317");
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        for (variables, protocol, endpoint) in [
+            (&[base][..], Protocol::Http, "http://c:4317/v1/traces"),
+            (&[base, grpc], Protocol::Grpc, "http://c:4317/"),
+            (&[base, ("OTEL_EXPORTER", "otlp_grpc")], Protocol::Grpc, "http://c:4317/"),
+            (&[("OTEL_ENDPOINT", "c:4317"), grpc], Protocol::Grpc, "http://c:4317/"),
+            (&[("OTEL_EXPORTER", "otlp_grpc")], Protocol::Grpc, "http://localhost:4317/"),
+            (
+                &[base, grpc, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")],
+                Protocol::Http,
+                "http://c:4317/v1/traces",
+            ),
+            (&[("OTEL_EXPORTER", "console")], Protocol::Console, "/"),
+            (&[base, ("OTEL_TRACES_EXPORTER", "console")], Protocol::Console, "/"),
+        ] {
+            assert_eq!(speaks(variables), (protocol, endpoint.into()), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_was_said_is_told_unless_it_is_asked_for() {
+        const CAPTURE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+        for (variables, content) in [
+            (&[][..], false),
+            (&[(CAPTURE, "true")], true),
+            (&[(CAPTURE, "SPAN_ONLY")], true),
+            (&[(CAPTURE, "event_only")], false),
+            (&[(CAPTURE, "false")], false),
+        ] {
+            assert_eq!(read(variables).unwrap().detail.content, content, "{variables:?}");
+        }
+        let opted = [("OTEL_SEMCONV_STABILITY_OPT_IN", "http, gen_ai_latest_experimental")];
+        assert!(read(&opted).unwrap().detail.latest && !read(&[]).unwrap().detail.latest);
     }
 
     #[test]
@@ -324,6 +418,8 @@ mod tests {
             (&[("OTEL_PROPAGATORS", "baggage, tracecontext")], true),
         ] {
             assert_eq!(read(variables).unwrap().propagate, travels, "{variables:?}");
+            let listed = variables.iter().any(|(_, value)| value.contains("baggage"));
+            assert_eq!(read(variables).unwrap().baggage, listed, "{variables:?}");
         }
     }
 
@@ -344,7 +440,7 @@ mod tests {
     fn all_problems_are_told_at_once_and_no_value_is_repeated() {
         let problems = read(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "sk-secret"),
             ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
             ("OTEL_TRACES_SAMPLER", "coin"),

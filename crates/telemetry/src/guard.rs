@@ -8,6 +8,7 @@ use gatewright_transport::Transport;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use crate::queue::{Counts, SpanFigures};
 use crate::{Settings, Tracer, export, logs};
 
 /// How long a guard that is merely dropped waits for its receiver.
@@ -21,9 +22,11 @@ pub struct InitError(Cow<'static, str>);
 pub struct Guard {
     tracer: Tracer,
     provider: Option<SdkTracerProvider>,
+    counts: Counts,
 }
 
-/// Starts the log of this process and the export of spans. Needs a tokio runtime where spans are exported.
+/// Starts the log of this process and the export of spans. Needs a tokio runtime where spans are exported, and for gRPC a
+/// transport that speaks HTTP/2 without asking.
 pub fn init(settings: &Settings, transport: Transport) -> Result<Guard, InitError> {
     logs::start(&settings.logs)?;
     Guard::spans(settings, transport)
@@ -34,17 +37,30 @@ pub fn init(settings: &Settings, transport: Transport) -> Result<Guard, InitErro
 impl Guard {
     /// Starts the export of spans alone, for a program that has a log of its own.
     pub fn spans(settings: &Settings, transport: Transport) -> Result<Self, InitError> {
+        let counts = Counts::default();
         let Some(otlp) = &settings.traces else {
-            return Ok(Self { tracer: Tracer::off(settings.propagate), provider: None });
+            return Ok(Self { tracer: Tracer::new(None, settings), provider: None, counts });
         };
-        let provider = export::provider(settings, otlp, transport)?;
-        let tracer = Tracer::new(provider.tracer("gatewright"), settings.propagate);
-        Ok(Self { tracer, provider: Some(provider) })
+        let provider = export::provider(settings, otlp, (transport, counts.clone()))?;
+        let tracer = Tracer::new(Some(provider.tracer("gatewright")), settings);
+        Ok(Self { tracer, provider: Some(provider), counts })
+    }
+
+    /// What became of spans so far.
+    pub fn figures(&self) -> SpanFigures {
+        self.counts.figures()
     }
 
     /// What makes spans.
     pub fn tracer(&self) -> &Tracer {
         &self.tracer
+    }
+
+    /// Sends what is queued now.
+    pub async fn flush(&self) -> bool {
+        let Some(provider) = self.provider.clone() else { return true };
+        // The SDK blocks its thread, as below.
+        matches!(tokio::task::spawn_blocking(move || provider.force_flush().is_ok()).await, Ok(true))
     }
 
     /// Sends what is still queued, for at most `deadline`; tells whether all of it left.

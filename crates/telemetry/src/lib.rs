@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod settings;
-pub use settings::{Batch, Format, Logs, Otlp, Sampler, Settings};
+pub use settings::{Batch, Detail, Format, Logs, Otlp, Protocol, Sampler, Settings};
 
 mod environment;
 pub use environment::Problem;
@@ -10,20 +10,30 @@ mod tracer;
 pub use tracer::Tracer;
 
 mod decided;
+mod described;
+mod ending;
 mod traced;
 pub use traced::{Pricing, Traced};
+
+mod content;
+mod open_inference;
 
 mod upstream;
 pub use upstream::UpstreamSpan;
 
 pub mod semconv;
 
+mod baggage;
 mod context;
 
 mod guard;
 pub use guard::{Guard, InitError, init};
 
+mod console;
 mod export;
+mod grpc;
+mod queue;
+pub use queue::SpanFigures;
 
 mod metrics;
 pub use metrics::{

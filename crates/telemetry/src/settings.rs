@@ -1,5 +1,6 @@
 //! What can be set: how logs look, and where spans go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::Secret;
@@ -14,8 +15,30 @@ pub struct Settings {
     pub logs: Logs,
     /// Where spans go; `None` makes no spans at all.
     pub traces: Option<Otlp>,
+    /// What spans tell.
+    pub detail: Detail,
     /// Whether a client's W3C trace context is continued towards the upstream, spans or not.
     pub propagate: bool,
+    /// Whether a client's W3C baggage goes to the upstream too.
+    pub baggage: bool,
+}
+
+/// What spans tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// Whether they tell what was asked and what was answered. Not by default: it is what people said.
+    pub content: bool,
+    /// The most bytes of each of the two that they tell; the rest is cut off. An answer takes up to 32 times as much while it
+    /// comes.
+    pub content_bytes: usize,
+    /// Whether they tell who calls: key, team, user and so on.
+    pub identities: bool,
+    /// Whether names are those of the newest GenAI conventions where these differ from version 1.41.
+    pub latest: bool,
+    /// Whether they have OpenInference's attributes too.
+    pub open_inference: bool,
+    /// Members of the client's baggage that become attributes.
+    pub baggage: Vec<Arc<str>>,
 }
 
 /// What the log says, and how.
@@ -37,11 +60,13 @@ pub enum Format {
     Pretty,
 }
 
-/// A receiver of spans that speaks OTLP over HTTP with protobuf bodies.
+/// A receiver of spans.
 #[derive(Clone)]
 pub struct Otlp {
-    /// The whole URL, path included.
+    /// The whole URL, path included; of gRPC the path below which services are, which is none mostly.
     pub endpoint: Uri,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Sent with every export: credentials, mostly.
     pub headers: Vec<(HeaderName, Secret)>,
     /// The longest that one export may take.
@@ -54,13 +79,27 @@ pub struct Otlp {
     pub sampler: Sampler,
 }
 
+/// What a receiver of spans speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over HTTP with protobuf bodies.
+    #[default]
+    Http,
+    /// OTLP over gRPC: the transport must speak HTTP/2 without asking.
+    Grpc,
+    /// None: each span is a line of JSON on standard output.
+    Console,
+}
+
 /// How spans are gathered before they leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// The longest that a span waits for company.
     pub schedule_delay: Duration,
-    /// Spans that may wait; more are dropped.
+    /// Spans that may wait or be on their way; more are dropped.
     pub queue: usize,
+    /// Bytes of text that they may hold; more are dropped.
+    pub queue_bytes: usize,
     /// The most spans in one export.
     pub size: usize,
 }
@@ -82,7 +121,27 @@ pub enum Sampler {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { service_name: "gatewright".into(), logs: Logs::default(), traces: None, propagate: false }
+        Self {
+            service_name: "gatewright".into(),
+            logs: Logs::default(),
+            traces: None,
+            detail: Detail::default(),
+            propagate: false,
+            baggage: false,
+        }
+    }
+}
+
+impl Default for Detail {
+    fn default() -> Self {
+        Self {
+            content: false,
+            content_bytes: 64 * 1024,
+            identities: true,
+            latest: false,
+            open_inference: false,
+            baggage: Vec::new(),
+        }
     }
 }
 
@@ -99,6 +158,7 @@ impl Otlp {
     pub fn new(endpoint: Uri) -> Self {
         Self {
             endpoint,
+            protocol: Protocol::default(),
             headers: Vec::new(),
             timeout: Duration::from_secs(10),
             batch: Batch::default(),
@@ -110,6 +170,6 @@ impl Otlp {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { schedule_delay: Duration::from_secs(5), queue: 2048, size: 512 }
+        Self { schedule_delay: Duration::from_secs(5), queue: 2048, queue_bytes: 64 * 1024 * 1024, size: 512 }
     }
 }

@@ -1,19 +1,20 @@
-//! The spans of a call as layers: one around the call, one around the router, one around each attempt.
+//! The spans of a call as layers: around the call, the cache, the router, and each attempt.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, Decisions, End, Head, Middleware, Money, Notes, Observer, Outcome, Reply, ReplyFacts,
-    Result, ServedBy, TraceContext, Usage, watch,
+    Cached, Call, CallService, Head, Middleware, Money, Reply, Result, TraceContext, Usage, watch,
 };
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, SpanRef};
-use opentelemetry::{Array, KeyValue, StringValue, Value};
 
-use crate::tracer::Span;
-use crate::upstream::fail;
-use crate::{Tracer, context, decided, semconv};
+use crate::content::Captured;
+use crate::described::dollars;
+use crate::ending::{Ending, upstream_model};
+use crate::tracer::{Past, Span};
+use crate::{Tracer, context, decided, described, semconv};
 
 /// What an answer of a deployment costs; `None` where no price is known.
 pub type Pricing = Arc<dyn Fn(&str, &Usage) -> Option<Money> + Send + Sync>;
@@ -27,38 +28,32 @@ pub struct Traced {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(crate) enum Level {
     Call,
+    Cache,
     Route,
     Attempt,
 }
 
-/// Ends the span with what is known at the end.
-struct Ending {
-    span: Span,
-    level: Level,
-    pricing: Option<Pricing>,
-    started: Instant,
-    stream: bool,
-    known: Arc<Known>,
-    /// What the router decides, where the span is around it.
-    decisions: Option<Arc<Decisions>>,
-}
-
-/// What the reply's head tells the observer, which was armed before there was one.
-#[derive(Default)]
-struct Known {
-    served_by: OnceLock<Arc<ServedBy>>,
-    notes: OnceLock<Notes>,
-    cost: OnceLock<Money>,
+/// What is told of a call here.
+enum Opened {
+    /// All of it.
+    Span(Span),
+    /// Only how it was looked for, below this.
+    LookUp(Arc<TraceContext>),
 }
 
 // === impl Traced ===
 
 impl Traced {
-    /// The outermost layer of a call: its span continues the client's trace.
+    /// The outermost layer of a call: its span continues the client's trace, and begins when the call's head was read.
     pub fn call(tracer: &Tracer) -> Self {
         Self::new(tracer, Level::Call)
+    }
+
+    /// The layer right around a cache: its span is the look-up alone, and there is none where no cache was asked.
+    pub fn cache(tracer: &Tracer) -> Self {
+        Self::new(tracer, Level::Cache)
     }
 
     /// The layer around the router.
@@ -81,32 +76,60 @@ impl Traced {
         Self { tracer: tracer.clone(), level, pricing: None }
     }
 
-    fn open(&self, call: &mut Call) -> Option<Span> {
+    fn open(&self, call: &mut Call) -> Option<Opened> {
         match self.level {
-            Level::Call => {
-                if self.tracer.propagates() && call.trace.is_none() {
-                    call.trace = context::read(&call.headers).map(Arc::new);
-                }
-                let span = self.tracer.descend(call, SpanKind::Server, call_name)?;
-                span.recording().inspect(|span| describe_call(span, call));
-                Some(span)
+            Level::Call => self.open_call(call),
+            Level::Cache => {
+                let recorded = call.trace.as_ref().filter(|above| self.tracer.is_on() && above.sampled);
+                return recorded.cloned().map(Opened::LookUp);
             }
             Level::Route => {
                 let span = self.tracer.descend(call, SpanKind::Internal, |_| "route".into())?;
-                span.say(|| [KeyValue::new(semconv::GROUP, call.model.clone())]);
+                if let Some(recorded) = span.recording() {
+                    let group = KeyValue::new(semconv::GROUP, call.model.clone());
+                    recorded.set_attributes([group].into_iter().chain(self.tracer.link()));
+                }
                 Some(span)
             }
             Level::Attempt => {
                 let number = call.trace.as_deref().map(TraceContext::next_child);
                 let span = self.tracer.descend(call, SpanKind::Internal, |_| "attempt".into())?;
-                span.recording().inspect(|span| describe_attempt(span, call, number));
+                if let Some(recorded) = span.recording() {
+                    describe_attempt(&recorded, call, number);
+                    recorded.set_attributes(self.tracer.link());
+                }
                 Some(span)
             }
         }
+        .map(Opened::Span)
+    }
+
+    fn open_call(&self, call: &mut Call) -> Option<Span> {
+        if self.tracer.propagates() && call.trace.is_none() {
+            call.trace = context::read(&call.headers).map(Arc::new);
+        }
+        let span = self.tracer.descend(call, SpanKind::Server, call_name)?;
+        let (Some(recorded), Some(detail)) = (span.recording(), self.tracer.detail()) else {
+            return Some(span);
+        };
+        recorded.set_attributes(described::call(call, detail));
+        if let (Some(identified), Some(above)) = (call.identified, &call.trace) {
+            let attributes =
+                detail.identities.then(|| KeyValue::new(semconv::CALLER_ID, call.caller.id.clone()));
+            let past = Past {
+                name: "auth",
+                began: call.received,
+                ended: identified,
+                attributes: attributes.into_iter().collect(),
+                failed: None,
+            };
+            self.tracer.tell(above, past);
+        }
+        Some(span)
     }
 
     async fn follow(&self, span: Span, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        if self.level == Level::Route && span.recording().is_some() {
+        if self.level != Level::Attempt && span.recording().is_some() {
             call.decisions.get_or_insert_default();
         }
         let ending = self.ending(&span, &call);
@@ -121,15 +144,37 @@ impl Traced {
     }
 
     fn ending(&self, span: &Span, call: &Call) -> Ending {
+        let detail = self.tracer.detail().filter(|_| span.recording().is_some());
+        let captured = detail.filter(|_| self.level == Level::Call);
         Ending {
+            captured: captured.and_then(|detail| Captured::of(call, detail, span)),
             span: span.clone(),
             level: self.level,
+            tracer: self.tracer.clone(),
+            above: call.trace.clone(),
             pricing: self.pricing.clone(),
             started: Instant::now(),
+            operation: call.operation,
+            model: call.model.clone(),
             stream: call.stream,
             known: Arc::default(),
-            decisions: call.decisions.clone().filter(|_| self.level == Level::Route),
+            decisions: call.decisions.clone().filter(|_| self.level != Level::Attempt),
         }
+    }
+
+    /// The look-up ends where the call goes on, which the router's first step tells; else with the answer that was kept.
+    async fn look_up(&self, above: Arc<TraceContext>, call: Call, next: &impl CallService) -> Result<Reply> {
+        let (began, decisions) = (Instant::now(), call.decisions.clone());
+        let reply = next.answer(call).await?;
+        if let Some(cached) = &reply.head.cached {
+            let went_on = decisions.and_then(|decisions| {
+                decisions.look(|steps, _| steps.iter().map(|(at, _)| *at).find(|at| *at >= began))
+            });
+            let ended = went_on.unwrap_or_else(Instant::now);
+            let past = Past { name: "cache", began, ended, attributes: told_of_cache(cached), failed: None };
+            self.tracer.tell(&above, past);
+        }
+        Ok(reply)
     }
 }
 
@@ -138,122 +183,21 @@ impl Middleware for Traced {
         match self.open(&mut call) {
             None => next.answer(call).await,
             // In a box of its own: a call that nobody traces does not pay for the room.
-            Some(span) => Box::pin(self.follow(span, call, next)).await,
-        }
-    }
-}
-
-// === impl Ending ===
-
-impl Observer for Ending {
-    fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let Some(span) = self.span.recording() else { return };
-        let end = match outcome.end {
-            End::Complete => "complete",
-            End::Abandoned => "abandoned",
-            End::Failed(err) => {
-                fail(&span, err.kind().word());
-                "failed"
-            }
-        };
-        span.set_attribute(KeyValue::new(semconv::END, end));
-        match self.level {
-            Level::Call => self.describe_whole(&span, outcome),
-            Level::Attempt => self.describe_try(&span, outcome),
-            Level::Route => self.decisions.iter().for_each(|decisions| decided::tell(&span, decisions)),
-        }
-        span.end();
-    }
-}
-
-impl Ending {
-    fn describe_whole(&self, span: &SpanRef<'_>, outcome: &Outcome<'_>) {
-        if let Some(first) = outcome.first_content.filter(|_| self.stream) {
-            let wait = first.saturating_duration_since(self.started).as_secs_f64();
-            span.set_attribute(KeyValue::new(semconv::TIME_TO_FIRST_CHUNK, wait));
-        }
-        self.describe_answer(span);
-        let Some(usage) = outcome.usage else { return };
-        span.set_attributes([
-            count(semconv::INPUT_TOKENS, usage.total_input()),
-            count(semconv::OUTPUT_TOKENS, usage.output),
-        ]);
-        let cached = [
-            (semconv::CACHE_READ_TOKENS, usage.cache_read),
-            (semconv::CACHE_WRITE_TOKENS, usage.cache_write()),
-            (semconv::CACHE_CREATION_TOKENS, usage.cache_write()),
-            (semconv::REASONING_TOKENS, usage.reasoning),
-        ];
-        let told = cached.into_iter().filter(|(_, tokens)| *tokens > 0);
-        span.set_attributes(told.map(|(name, tokens)| count(name, tokens)));
-        self.describe_cost(span, semconv::COST, &usage);
-    }
-
-    fn describe_answer(&self, span: &SpanRef<'_>) {
-        let ReplyFacts { id, model, finish } = self.known.notes.get().map(Notes::facts).unwrap_or_default();
-        let asked_for = || self.known.served_by.get().map(|served_by| upstream_model(served_by));
-        let told = [(semconv::RESPONSE_MODEL, model.or_else(asked_for)), (semconv::RESPONSE_ID, id)];
-        span.set_attributes(told.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?))));
-        if !finish.is_empty() {
-            let reasons = finish.into_values().map(StringValue::from).collect();
-            span.set_attribute(KeyValue::new(semconv::FINISH_REASONS, Value::Array(Array::String(reasons))));
-        }
-    }
-
-    fn describe_try(&self, span: &SpanRef<'_>, outcome: &Outcome<'_>) {
-        let Some(usage) = outcome.usage else { return };
-        span.set_attributes([
-            count(semconv::ATTEMPT_INPUT_TOKENS, usage.total_input()),
-            count(semconv::ATTEMPT_OUTPUT_TOKENS, usage.output),
-        ]);
-        self.describe_cost(span, semconv::ATTEMPT_COST, &usage);
-    }
-
-    fn describe_cost(&self, span: &SpanRef<'_>, name: &'static str, usage: &Usage) {
-        let priced = || (self.pricing.as_ref()?)(&self.known.served_by.get()?.deployment, usage);
-        if let Some(cost) = self.known.cost.get().copied().or_else(priced) {
-            span.set_attribute(KeyValue::new(name, dollars(cost)));
-        }
-    }
-}
-
-// === impl Known ===
-
-impl Known {
-    fn learn(&self, head: &Head) {
-        if let Some(served_by) = &head.served_by {
-            let _ = self.served_by.set(served_by.clone());
-        }
-        if let Some(notes) = &head.notes {
-            let _ = self.notes.set(notes.clone());
-        }
-        if let Some(cost) = head.cost {
-            let _ = self.cost.set(cost);
+            Some(Opened::Span(span)) => Box::pin(self.follow(span, call, next)).await,
+            Some(Opened::LookUp(above)) => Box::pin(self.look_up(above, call, next)).await,
         }
     }
 }
 
 fn call_name(call: &Call) -> Cow<'static, str> {
-    format!("{} {}", call.operation.as_str(), call.model).into()
-}
-
-fn describe_call(span: &SpanRef<'_>, call: &Call) {
-    span.set_attributes([
-        KeyValue::new(semconv::OPERATION_NAME, call.operation.as_str()),
-        KeyValue::new(semconv::REQUEST_MODEL, call.model.clone()),
-        KeyValue::new(semconv::REQUEST_STREAM, call.stream),
-        KeyValue::new(semconv::CALL_ID, call.id.to_string()),
-        KeyValue::new(semconv::CALLER_ID, call.caller.id.clone()),
-    ]);
-    if let Some(name) = &call.controls.trace_id {
-        span.set_attribute(KeyValue::new(semconv::CLIENT_TRACE, name.clone()));
-    }
+    format!("{} {}", semconv::operation_name(call.operation, call.codec.dialect()), call.model).into()
 }
 
 fn describe_attempt(span: &SpanRef<'_>, call: &Call, number: Option<u32>) {
     if let Some(number) = number {
         span.set_attribute(KeyValue::new(semconv::ATTEMPT_NUMBER, i64::from(number)));
     }
+    span.set_attributes(decided::reason(call));
     let Some(target) = &call.target else { return };
     span.set_attributes([
         KeyValue::new(semconv::ATTEMPT_ID, target.attempt.to_string()),
@@ -264,7 +208,8 @@ fn describe_attempt(span: &SpanRef<'_>, call: &Call, number: Option<u32>) {
 
 fn describe_head(span: &SpanRef<'_>, level: Level, head: &Head) {
     match level {
-        Level::Call => {}
+        Level::Call => span.set_attributes(head.cached.iter().flat_map(|cached| told_of_cache(cached))),
+        Level::Cache => {}
         Level::Route => span.set_attributes([
             KeyValue::new(semconv::RETRIES, i64::from(head.retries)),
             KeyValue::new(semconv::FALLBACKS, i64::from(head.fallbacks)),
@@ -281,23 +226,18 @@ fn describe_head(span: &SpanRef<'_>, level: Level, head: &Head) {
         Level::Attempt => {
             span.set_attribute(KeyValue::new(semconv::REQUEST_MODEL, upstream_model(served_by)));
         }
-        Level::Call | Level::Route => {
+        Level::Call | Level::Cache | Level::Route => {
             span.set_attribute(KeyValue::new(semconv::DEPLOYMENT_ID, served_by.deployment.clone()));
         }
     }
 }
 
-/// The model's name at the provider.
-fn upstream_model(served_by: &ServedBy) -> String {
-    served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model).to_owned()
-}
-
-fn count(name: &'static str, tokens: u64) -> KeyValue {
-    KeyValue::new(name, i64::try_from(tokens).unwrap_or(i64::MAX))
-}
-
-/// Attributes have no decimals: what must be exact is in the ledger.
-#[expect(clippy::cast_precision_loss, reason = "a span's cost is for charts")]
-fn dollars(amount: Money) -> f64 {
-    amount.0 as f64 / 1e9
+fn told_of_cache(cached: &Cached) -> Vec<KeyValue> {
+    let mut told = vec![
+        KeyValue::new(semconv::CACHE_HIT, cached.hit),
+        KeyValue::new(semconv::CACHE_KEY, cached.key.clone()),
+    ];
+    told.extend(cached.similarity.map(|alike| KeyValue::new(semconv::CACHE_SIMILARITY, f64::from(alike))));
+    told.extend(cached.saved.map(|saved| KeyValue::new(semconv::CACHE_SAVED, dollars(saved))));
+    told
 }

@@ -3,36 +3,57 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
-use gatewright_core::{Call, TraceContext};
+use gatewright_core::{Call, Clock, SystemClock, TraceContext};
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, SpanRef, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 
+use crate::upstream::fail;
+use crate::{Detail, Settings, open_inference};
+
 /// Makes spans, or none at all: a clone of an idle one is free, and so is asking it for a span.
 #[derive(Clone, Default)]
 pub struct Tracer {
-    spans: Option<SdkTracer>,
+    recorder: Option<Recorder>,
     propagate: bool,
+    baggage: bool,
+}
+
+#[derive(Clone)]
+struct Recorder {
+    spans: SdkTracer,
+    detail: Arc<Detail>,
 }
 
 /// One span, shared between the layer that opened it and the observer that ends it. It ends with its last holder.
 #[derive(Clone)]
 pub(crate) struct Span(Context);
 
+/// Something that is over, to be told as a span.
+pub(crate) struct Past {
+    pub(crate) name: &'static str,
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) attributes: Vec<KeyValue>,
+    /// Why it failed, if it did.
+    pub(crate) failed: Option<String>,
+}
+
 // === impl Tracer ===
 
 impl Tracer {
     /// Makes no spans. With `propagate` a client's trace context still reaches the upstream.
     pub fn off(propagate: bool) -> Self {
-        Self { spans: None, propagate }
+        Self { recorder: None, propagate, baggage: false }
     }
 
     /// Whether there are spans.
     pub fn is_on(&self) -> bool {
-        self.spans.is_some()
+        self.recorder.is_some()
     }
 
     /// Whether a trace context travels through the gateway.
@@ -40,22 +61,41 @@ impl Tracer {
         self.propagate
     }
 
-    pub(crate) fn new(spans: SdkTracer, propagate: bool) -> Self {
-        Self { spans: Some(spans), propagate }
+    /// Whether a client's baggage travels through the gateway.
+    pub fn carries_baggage(&self) -> bool {
+        self.baggage
     }
 
-    /// Opens a span below the call's and puts it in its place. `None` where nothing traces.
+    pub(crate) fn new(spans: Option<SdkTracer>, settings: &Settings) -> Self {
+        let detail = || Arc::new(settings.detail.clone());
+        let recorder = spans.map(|spans| Recorder { spans, detail: detail() });
+        Self { recorder, propagate: settings.propagate, baggage: settings.baggage }
+    }
+
+    /// What spans tell; nothing where there are none.
+    pub(crate) fn detail(&self) -> Option<&Arc<Detail>> {
+        self.recorder.as_ref().map(|recorder| &recorder.detail)
+    }
+
+    /// What OpenInference calls a span that is no model's own.
+    pub(crate) fn link(&self) -> Option<KeyValue> {
+        let wanted = self.detail().is_some_and(|detail| detail.open_inference);
+        wanted.then(|| KeyValue::new(open_inference::KIND, "CHAIN"))
+    }
+
+    /// Opens a span below the call's and puts it in its place. `None` where nothing traces. It began when the call came, if
+    /// it is the call's own.
     pub(crate) fn descend(
         &self,
         call: &mut Call,
         kind: SpanKind,
         name: impl FnOnce(&Call) -> Cow<'static, str>,
     ) -> Option<Span> {
-        let spans = self.spans.as_ref()?;
+        let Recorder { spans, .. } = self.recorder.as_ref()?;
         // Only a server's span has its parent in another process.
         let remote = matches!(kind, SpanKind::Server);
         let parent = call.trace.as_deref().map(|context| span_context(context, remote));
-        let span = Span::start(spans, parent, kind, name(call));
+        let span = Span::start(spans, parent, kind, name(call), remote.then(|| wall(call.received)));
         // A provider that was shut down hands out spans without an identity: whoever is below keeps the old parent.
         if let Some(context) = span.context() {
             call.trace = Some(Arc::new(context));
@@ -66,7 +106,20 @@ impl Tracer {
     /// Opens a span below the call's and leaves the call as it is.
     pub(crate) fn child(&self, call: &Call, kind: SpanKind, name: Cow<'static, str>) -> Option<Span> {
         let parent = call.trace.as_deref().map(|context| span_context(context, false));
-        Some(Span::start(self.spans.as_ref()?, parent, kind, name))
+        Some(Span::start(&self.recorder.as_ref()?.spans, parent, kind, name, None))
+    }
+
+    /// Tells something that is over as a span below `above`, if that is recorded.
+    pub(crate) fn tell(&self, above: &TraceContext, past: Past) {
+        let Some(Recorder { spans, .. }) = self.recorder.as_ref().filter(|_| above.sampled) else { return };
+        let parent = Some(span_context(above, false));
+        let span = Span::start(spans, parent, SpanKind::Internal, past.name.into(), Some(wall(past.began)));
+        let Some(span) = span.recording() else { return };
+        span.set_attributes(past.attributes.into_iter().chain(self.link()));
+        if let Some(reason) = past.failed {
+            fail(&span, reason);
+        }
+        span.end_with_timestamp(wall(past.ended));
     }
 }
 
@@ -78,13 +131,15 @@ impl Span {
         parent: Option<SpanContext>,
         kind: SpanKind,
         name: Cow<'static, str>,
+        began: Option<SystemTime>,
     ) -> Self {
         let above = match parent {
             Some(parent) => Context::new().with_remote_span_context(parent),
             None => Context::new(),
         };
-        let span = spans.build_with_context(spans.span_builder(name).with_kind(kind), &above);
-        Self(Context::new().with_span(span))
+        let mut builder = spans.span_builder(name).with_kind(kind);
+        builder.start_time = began;
+        Self(Context::new().with_span(spans.build_with_context(builder, &above)))
     }
 
     /// Its place in the trace; `None` where it has none.
@@ -102,13 +157,12 @@ impl Span {
     pub(crate) fn recording(&self) -> Option<SpanRef<'_>> {
         Some(self.0.span()).filter(SpanRef::is_recording)
     }
+}
 
-    /// Adds what `attributes` says, where it is recorded.
-    pub(crate) fn say<const N: usize>(&self, attributes: impl FnOnce() -> [KeyValue; N]) {
-        if let Some(span) = self.recording() {
-            span.set_attributes(attributes());
-        }
-    }
+/// The wall clock's time of a moment that is over.
+pub(crate) fn wall(moment: Instant) -> SystemTime {
+    let now = SystemClock.wall();
+    now.checked_sub(moment.elapsed()).unwrap_or(now)
 }
 
 fn span_context(context: &TraceContext, remote: bool) -> SpanContext {

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use gatewright_core::{Call, ErrorKind, TraceContext};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, SpanRef, Status};
 
 use crate::tracer::Span;
-use crate::{Tracer, context, semconv};
+use crate::{Tracer, baggage, context, semconv};
 
 /// The exchange with an upstream: lives until the answer's body is whole, and ends when dropped.
 pub struct UpstreamSpan {
     span: Option<Span>,
     travels: Option<Arc<TraceContext>>,
+    baggage: Option<HeaderValue>,
     blamed: bool,
 }
 
@@ -29,17 +30,21 @@ impl Tracer {
         }
         let own = span.as_ref().and_then(Span::context).map(Arc::new);
         let travels = own.or_else(|| call.trace.clone()).filter(|_| self.propagates());
-        UpstreamSpan { span, travels, blamed: false }
+        let baggage = self.carries_baggage().then(|| baggage::passed(&call.headers)).flatten();
+        UpstreamSpan { span, travels, baggage, blamed: false }
     }
 }
 
 // === impl UpstreamSpan ===
 
 impl UpstreamSpan {
-    /// Writes the trace context into the request's headers, where it is to travel.
+    /// Writes the trace context and the baggage into the request's headers, where they are to travel.
     pub fn inject(&self, headers: &mut HeaderMap) {
         if let Some(context) = &self.travels {
             context::write(context, headers);
+        }
+        if let Some(baggage) = &self.baggage {
+            baggage::write(baggage, headers);
         }
     }
 

@@ -15,7 +15,9 @@ use gatewright_core::{
     AttemptId, Body, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Money, Notes, Operation,
     Reply, ReplyFacts, Result, ServedBy, Target, Usage, layer,
 };
-use gatewright_telemetry::{Guard, Logs, Otlp, Pricing, Sampler, Settings, Traced, Tracer, init};
+use gatewright_telemetry::{
+    Batch, Guard, Logs, Otlp, Pricing, Protocol, Sampler, Settings, SpanFigures, Traced, Tracer, init,
+};
 use gatewright_transport::Transport;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -146,7 +148,7 @@ async fn each_span_says_what_happened_and_never_what_was_said() {
             ("gen_ai.usage.input_tokens", "10"),
             ("gen_ai.usage.output_tokens", "5"),
             ("gen_ai.usage.cache_read.input_tokens", "4"),
-            ("gen_ai.usage.cache_write.input_tokens", ""),
+            ("gen_ai.usage.cache_creation.input_tokens", ""),
             ("gen_ai.usage.cost", "0.000015"),
             ("gatewright.caller.id", "anonymous"),
             ("gatewright.end", "complete"),
@@ -234,6 +236,49 @@ async fn exports_carry_the_headers_and_the_resource_that_were_set() {
     assert_eq!(seen.path, "/v1/traces");
     assert_eq!(seen.resource["service.name"], "gatewright");
     assert_eq!(seen.resource["deployment.environment.name"], "lab");
+}
+
+#[tokio::test]
+async fn spans_leave_over_grpc_too_and_what_may_pass_is_tried_again() {
+    // Unavailable; then an argument that no other attempt makes better.
+    for (refusals, exports, arrives) in [(&[][..], 1, true), (&[14], 2, true), (&[3], 1, false)] {
+        let receiver = Receiver::start().await;
+        receiver.refuse(refusals.iter().copied());
+        let otlp = Otlp { protocol: Protocol::Grpc, ..Otlp::new(receiver.base().parse().unwrap()) };
+        let settings = gatewright_transport::Settings {
+            http2: gatewright_transport::Http2::PriorKnowledge,
+            ..Default::default()
+        };
+        let settings = (Settings { traces: Some(otlp), ..Settings::default() }, settings);
+        let guard = Guard::spans(&settings.0, Transport::new(settings.1).unwrap()).unwrap();
+        let stage = Stage::new(guard.tracer().clone(), &[Act::Streams]);
+        drain(stage.stack().answer(call()).await).await;
+        guard.flush().await;
+        let (seen, figures) = (receiver.seen(), guard.figures());
+        assert_eq!(seen.path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+        assert_eq!(seen.exports, exports, "{refusals:?}");
+        let (exported, failed) = if arrives { (4, 0) } else { (0, 4) };
+        assert_eq!(figures, SpanFigures { exported, failed, ..SpanFigures::default() }, "{refusals:?}");
+        assert_eq!(seen.spans.len(), if arrives { 4 } else { 0 });
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_room_to_wait_is_dropped_and_counted() {
+    let batch = Batch { queue: 5, ..Batch::default() };
+    let bytes = Batch { queue_bytes: 0, ..Batch::default() };
+    for (batch, dropped) in [(Batch::default(), 0), (batch, 3), (bytes, 8)] {
+        let receiver = Receiver::start().await;
+        let guard = guard(Otlp { batch, ..Otlp::new(receiver.url.parse().unwrap()) }, true);
+        let stage = Stage::new(guard.tracer().clone(), &[Act::Streams, Act::Streams]);
+        for _ in 0..2 {
+            drain(stage.stack().answer(call()).await).await;
+        }
+        guard.flush().await;
+        let figures = guard.figures();
+        assert_eq!((figures.dropped, figures.exported), (dropped, 8 - dropped), "{batch:?}");
+        assert_eq!(receiver.seen().spans.len() as u64, 8 - dropped);
+    }
 }
 
 #[tokio::test]

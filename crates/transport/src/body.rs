@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -18,6 +19,7 @@ pub struct Body {
     incoming: Incoming,
     carrier: Carrier,
     late: Option<Failure>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// What brings the rest of a body.
@@ -38,7 +40,7 @@ type Piece = Option<Result<Bytes, Failure>>;
 
 impl Body {
     pub(crate) fn new(incoming: Incoming, carrier: Carrier) -> Self {
-        Self { incoming, carrier, late: None }
+        Self { incoming, carrier, late: None, trailers: None }
     }
 
     /// The next piece, as it came from the network.
@@ -63,11 +65,12 @@ impl Body {
         if let Some(failure) = self.late.take() {
             return Poll::Ready(Some(Err(failure)));
         }
-        let Self { incoming, carrier, late } = self;
+        let Self { incoming, carrier, late, trailers } = self;
         let piece = ready!(match carrier {
-            Carrier::Line(line) =>
-                line.watch(cx, |driver, cx| { gather(max, late, || next_on_line(incoming, driver, cx)) }),
-            Carrier::None | Carrier::Slot(_) => gather(max, late, || next(incoming, cx)),
+            Carrier::Line(line) => line.watch(cx, |driver, cx| {
+                gather(max, late, || next_on_line((incoming, trailers), driver, cx))
+            }),
+            Carrier::None | Carrier::Slot(_) => gather(max, late, || next((incoming, trailers), cx)),
         });
         match &self.carrier {
             Carrier::Line(line) if piece.is_none() || line.is_ready() => self.end(cx),
@@ -82,7 +85,12 @@ impl Body {
     }
 
     /// The whole body, if it has at most `limit` bytes.
-    pub async fn collect(mut self, limit: usize) -> Result<Bytes, Failure> {
+    pub async fn collect(self, limit: usize) -> Result<Bytes, Failure> {
+        Ok(self.collect_with_trailers(limit).await?.0)
+    }
+
+    /// The whole body, if it has at most `limit` bytes, and the fields behind it.
+    pub async fn collect_with_trailers(mut self, limit: usize) -> Result<(Bytes, HeaderMap), Failure> {
         let announced = self.incoming.size_hint().lower();
         if announced > limit as u64 {
             return Err(too_large(limit));
@@ -94,7 +102,7 @@ impl Body {
                 return Err(too_large(limit));
             }
         }
-        Ok(whole.finish())
+        Ok((whole.finish(), self.trailers.map(|trailers| *trailers).unwrap_or_default()))
     }
 
     fn end(&mut self, cx: &mut Context<'_>) {
@@ -160,15 +168,22 @@ fn gather(max: usize, late: &mut Option<Failure>, mut next: impl FnMut() -> Poll
     Poll::Ready(Some(Ok(whole.finish())))
 }
 
+/// What arrives: the body, and the place of the fields behind it.
+type Arriving<'a> = (&'a mut Incoming, &'a mut Option<Box<HeaderMap>>);
+
 /// The next piece from a connection that is driven here: what was read before, else what can be read now.
-fn next_on_line(incoming: &mut Incoming, driver: &mut Driver, cx: &mut Context<'_>) -> Poll<Piece> {
+fn next_on_line(
+    (incoming, trailers): Arriving<'_>,
+    driver: &mut Driver,
+    cx: &mut Context<'_>,
+) -> Poll<Piece> {
     if driver.is_dry() {
         return Poll::Pending;
     }
-    let mut piece = next(incoming, cx);
+    let mut piece = next((incoming, trailers), cx);
     if piece.is_pending() {
         driver.advance(cx);
-        piece = next(incoming, cx);
+        piece = next((incoming, trailers), cx);
     }
     if piece.is_pending() {
         driver.run_dry();
@@ -176,7 +191,7 @@ fn next_on_line(incoming: &mut Incoming, driver: &mut Driver, cx: &mut Context<'
     piece
 }
 
-fn next(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Piece> {
+fn next((incoming, trailers): Arriving<'_>, cx: &mut Context<'_>) -> Poll<Piece> {
     loop {
         let Some(frame) = ready!(Pin::new(&mut *incoming).poll_frame(cx)) else {
             return Poll::Ready(None);
@@ -184,7 +199,7 @@ fn next(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Piece> {
         match frame.map(http_body::Frame::into_data) {
             Ok(Ok(data)) if data.is_empty() => {}
             Ok(Ok(data)) => return Poll::Ready(Some(Ok(data))),
-            Ok(Err(_trailers)) => {}
+            Ok(Err(frame)) => *trailers = frame.into_trailers().ok().map(Box::new),
             Err(error) => return Poll::Ready(Some(Err(Failure::from_hyper(&error)))),
         }
     }

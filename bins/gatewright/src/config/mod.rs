@@ -21,6 +21,7 @@ mod routing;
 mod settings;
 mod similar;
 mod strategy;
+mod traces;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -193,7 +194,7 @@ impl Config {
         access.master_key = access.master_key.or_else(|| env("LITELLM_MASTER_KEY").map(Secret::from));
         let salt = env("LITELLM_SALT_KEY").filter(|salt| !salt.is_empty()).map(Secret::from);
         let store_models = sections.general.flag("store_model_in_db", &mut problems);
-        let telemetry = telemetry(&sections.litellm, env, &mut problems);
+        let telemetry = traces::settings(tree, &sections.litellm, env, &mut problems);
         let gateway = gatewright_gateway::Settings {
             cross_origin: access.master_key.is_some(),
             ..sections.gateway(&mut problems)
@@ -304,19 +305,6 @@ fn enforces_rates(router: &Section<'_>, problems: &mut Problems) -> bool {
     checks.iter().any(|check| check == "enforce_model_rate_limits")
         || router.flag("enable_pre_call_checks", problems).unwrap_or(false)
         || Strategies::read(router, &mut Problems::default()).keep_to_rates()
-}
-
-fn telemetry(litellm: &Section<'_>, env: Env<'_>, problems: &mut Problems) -> gatewright_telemetry::Settings {
-    let mut settings = gatewright_telemetry::Settings::from_env(env).unwrap_or_else(|faults| {
-        faults.iter().for_each(|fault| problems.error("environment", fault.to_string()));
-        gatewright_telemetry::Settings::default()
-    });
-    if litellm.flag("json_logs", problems) == Some(true) {
-        settings.logs.format = gatewright_telemetry::Format::Json;
-    }
-    let forward = litellm.flag("forward_traceparent_to_llm_provider", problems);
-    settings.propagate = forward.unwrap_or(settings.propagate);
-    settings
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A receiver of spans that speaks OTLP over HTTP, and a dialect for calls whose content nobody reads.
+//! A receiver of spans that speaks OTLP, and a dialect for calls whose content nobody reads.
 
 pub(crate) mod codec;
 pub(crate) mod receiver;
