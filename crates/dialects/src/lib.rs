@@ -6,6 +6,7 @@ pub mod aws_events;
 mod bedrock;
 mod cohere;
 mod depth;
+mod gathered;
 mod gemini;
 mod held;
 mod json;
@@ -20,12 +21,14 @@ mod signature;
 mod splitter;
 pub mod sse;
 mod status;
+mod transcript;
 mod ttl;
 
 use gatewright_core::{Codec, Dialect, Rank, RankingForm};
 
 pub use depth::check_depth;
 pub use splitter::Splitter;
+pub use transcript::{Said, Told, Transcript};
 
 /// Anthropic Messages as Bedrock carries them through `invoke`.
 pub fn claude_on_bedrock() -> &'static dyn Codec {
