@@ -5,12 +5,14 @@ use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
+use gatewright_sinks::Recorded;
 use gatewright_spend::Ledgered;
 use gatewright_telemetry::Traced;
 use tower::ServiceBuilder;
 
 /// The policies of calls, each built from its own settings.
 pub(crate) struct Policies {
+    pub(crate) recorded: Recorded,
     pub(crate) call_trace: Traced,
     pub(crate) joined: Joined,
     pub(crate) soft_budgets: SoftBudgets,
@@ -48,7 +50,9 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
 pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> impl CallService {
     let router = policies.router.mirroring(policies.mirrors, attempts.clone());
     ServiceBuilder::new()
-        // Outermost, so that a refused call has a span too.
+        // Outermost, so that a refused call has a record too. It settles last: what all attempts cost is known then.
+        .layer(layer(policies.recorded))
+        // A refused call has a span too.
         .layer(layer(policies.call_trace))
         // Whom a call is for has limits too; only now are they known, for the body names them.
         .layer(layer(policies.joined))

@@ -14,6 +14,7 @@ use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
+use gatewright_sinks::{Recorded, Sinks};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
 use gatewright_telemetry::Traced;
@@ -34,10 +35,13 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{counts, journal, openapi, pipeline};
+use crate::{counts, journal, openapi, pipeline, sinks};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
+
+/// How long a stopping gateway goes on to send records. What is left is kept for the next start.
+const SEND_RECORDS: Duration = Duration::from_secs(3);
 
 /// How long a start waits for the models of a database that does not answer.
 const FIRST_MODELS: Duration = Duration::from_secs(5);
@@ -169,7 +173,7 @@ pub async fn serve(
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined);
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
-    let mirrors = policies.mirrors.clone();
+    let (mirrors, sinks) = (policies.mirrors.clone(), policies.recorded.sinks().clone());
     let attempts = pipeline::attempts(below);
     if let Some(settings) = config.checkup.clone() {
         let (attempts, counters) = (attempts.clone(), counters.clone());
@@ -177,18 +181,19 @@ pub async fn serve(
     }
     let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
-    stop((mirrors, counters), ledger, telemetry).await;
+    stop((mirrors, counters, sinks), ledger, telemetry).await;
     Ok(())
 }
 
 /// Ends what goes on beside the calls: first what is still to be booked, last what tells of it.
 async fn stop(
-    (mirrors, counters): (Mirrors, Arc<Counts>),
+    (mirrors, counters, sinks): (Mirrors, Arc<Counts>, Sinks),
     ledger: LiveLedger,
     telemetry: gatewright_telemetry::Guard,
 ) {
     mirrors.stop().await;
-    counters.stop().await;
+    // They need nothing of each other, and there is not much time.
+    tokio::join!(counters.stop(), sinks.stop(SEND_RECORDS));
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
         warn!("the last spans did not reach their receiver in time");
@@ -290,9 +295,11 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let (crossed, mirrors) = (Arc::new(Crossed::default()), Mirrors::default());
+    let recorded = sinks::start(config, &transport, clock.clone());
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
+        recorded: Recorded::new(recorded),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),

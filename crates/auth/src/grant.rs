@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::recording;
 use crate::routes::Routes;
 use crate::{Holder, KeyHash, Part, Record};
 
@@ -125,6 +126,7 @@ fn caller(holder: &Holder, now: SystemTime) -> Caller {
         tags: tags(holder),
         budget_fallbacks: budget_fallbacks(&key.fields),
         allowances: allowances(holder, now),
+        recording: recording::of(holder).map(Arc::new),
         key: standing(key, now),
         ..Caller::new(key.id.clone())
     }

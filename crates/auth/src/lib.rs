@@ -25,6 +25,8 @@ pub use proxies::TrustedProxies;
 mod joined;
 pub use joined::{Finding, Joined, JoinedSettings, Parties, Party};
 
+mod recording;
+
 mod routes;
 
 mod credential;

@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, Result, Tab, TraceContext,
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result, Tab,
+    TraceContext,
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.
@@ -127,6 +128,8 @@ pub struct Controls {
     pub deployment: Option<Arc<str>>,
     /// What becomes of the request's fields.
     pub fields: FieldWishes,
+    /// What becomes of the call's record.
+    pub record: RecordWishes,
 }
 
 /// What a client asks to become of its request's fields, whatever the deployment says.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{Money, Tab};
+use crate::{Money, Recording, Tab};
 
 /// Who is calling, and what they may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Caller {
     pub budget_fallbacks: Vec<(Arc<str>, Vec<Arc<str>>)>,
     /// How much may be used: of the key, its team, its user and so on.
     pub allowances: Vec<Allowance>,
+    /// What becomes of the records of its calls; nothing where it says nothing of its own.
+    pub recording: Option<Arc<Recording>>,
     /// Where it stands with its virtual key; nothing where it has none.
     pub key: Option<Arc<KeyStanding>>,
 }
@@ -138,6 +140,7 @@ impl Caller {
             tags: Vec::new(),
             budget_fallbacks: Vec::new(),
             allowances: Vec::new(),
+            recording: None,
             key: None,
         }
     }

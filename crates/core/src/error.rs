@@ -138,6 +138,28 @@ impl ErrorKind {
         }
         word
     }
+
+    /// The class of LiteLLM's exception for it.
+    pub fn exception(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::UnknownModel | Self::TooLarge => "BadRequestError",
+            Self::Unsupported => "UnsupportedParamsError",
+            Self::ContextWindow => "ContextWindowExceededError",
+            Self::ContentPolicy => "ContentPolicyViolationError",
+            Self::Unauthenticated | Self::UpstreamAuth => "AuthenticationError",
+            Self::PaymentRequired => "PaymentRequiredError",
+            Self::Forbidden | Self::UpstreamForbidden => "PermissionDeniedError",
+            Self::NotFound => "NotFoundError",
+            Self::Timeout => "Timeout",
+            Self::Unprocessable => "UnprocessableEntityError",
+            Self::BudgetExceeded => "BudgetExceededError",
+            Self::LimitReached | Self::RateLimited | Self::QuotaExhausted => "RateLimitError",
+            Self::Connection | Self::ClientGone => "APIConnectionError",
+            Self::Internal | Self::Unreachable | Self::Upstream => "InternalServerError",
+            Self::BadGateway => "BadGatewayError",
+            Self::Unavailable => "ServiceUnavailableError",
+        }
+    }
 }
 
 /// A failed call. What a client may read and what only the log may are separate fields.

@@ -21,6 +21,9 @@ pub use decisions::{Decision, Decisions};
 mod facts;
 pub use facts::{Notes, ReplyFacts};
 
+mod recording;
+pub use recording::{OwnSink, RecordWishes, Recording};
+
 mod reply;
 pub use reply::{Cached, Frame, Head, Reply, ServedBy};
 

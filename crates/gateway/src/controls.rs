@@ -112,7 +112,8 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "drop_params"
         | "modify_params"
         | "allowed_openai_params"
-        | "additional_drop_params" => Field::Lift,
+        | "additional_drop_params"
+        | "no-log" => Field::Lift,
         "api_key"
         | "api_base"
         | "base_url"
@@ -134,7 +135,6 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "guardrails"
         | "disable_global_guardrails"
         | "policies"
-        | "no-log"
         | "context_window_fallbacks"
         | "prompt_id"
         | "prompt_variables"
@@ -174,8 +174,9 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
             controls.fields.always_send = named(body, "allowed_openai_params")?;
             controls.fields.always_send.retain(|field| !CAPS.contains(&field.as_str()));
         }
+        "no-log" => controls.record.skip = body.flag(key)?,
         "metadata" | "litellm_metadata" => {
-            read_metadata(&body.get::<Value>(key)?.unwrap_or_default(), controls)
+            read_metadata(body.get::<Value>(key)?.unwrap_or_default(), controls)
         }
         _ => {}
     }
@@ -208,13 +209,16 @@ fn fallbacks(list: &[Value]) -> Result<Vec<Arc<str>>> {
     list.iter().map(|value| name(value).ok_or_else(wrong)).collect()
 }
 
-fn read_metadata(metadata: &Value, controls: &mut Controls) {
+fn read_metadata(metadata: Value, controls: &mut Controls) {
     let text = |key: &str| metadata.get(key).and_then(Value::as_str).map(Arc::from);
     if let Some(tags) = metadata.get("tags").and_then(Value::as_array) {
         controls.tags.extend(tags.iter().filter_map(Value::as_str).map(Arc::from));
     }
     controls.trace_id = text("trace_id").or(controls.trace_id.take()).or_else(|| text("session_id"));
     controls.end_user = text("user_api_key_end_user_id").or(controls.end_user.take());
+    if metadata.as_object().is_some_and(|notes| !notes.is_empty()) {
+        controls.record.metadata = Some(Arc::new(metadata));
+    }
 }
 
 fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Settings) {
@@ -235,6 +239,11 @@ fn read_headers(headers: &HeaderMap, controls: &mut Controls, settings: &Setting
             "trace-id" => controls.trace_id = Some(value.into()),
             "session-id" if controls.trace_id.is_none() => controls.trace_id = Some(value.into()),
             "customer-id" | "end-user-id" => controls.end_user = Some(value.into()),
+            "enable-message-redaction" => controls.record.redact = value.trim().eq_ignore_ascii_case("true"),
+            "disable-callbacks" => {
+                let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+                controls.record.without = names.take(MOST_NAMED).map(Arc::from).collect();
+            }
             _ => {}
         }
     }
@@ -340,6 +349,24 @@ mod tests {
             lift(&mut body, &HeaderMap::new(), gatewright_dialects::of(Dialect::OpenAiChat), &settings)
                 .unwrap();
         assert!(controls.include_usage);
+    }
+
+    #[test]
+    fn a_client_says_what_becomes_of_its_record() {
+        let (body, controls, _) = lifted(r#"{"model":"m","no-log":true,"metadata":{"a":1}}"#);
+        assert_eq!(body.to_bytes(), r#"{"model":"m"}"#);
+        assert!(controls.record.skip);
+        assert_eq!(controls.record.metadata.as_deref(), Some(&serde_json::json!({"a": 1})));
+        let mut controls = controls;
+        let header =
+            |name, value| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
+        let headers = HeaderMap::from_iter([
+            header("x-litellm-enable-message-redaction", "True"),
+            header("x-litellm-disable-callbacks", "langfuse, webhook,"),
+        ]);
+        read_headers(&headers, &mut controls, &Settings::default());
+        assert!(controls.record.redact);
+        assert_eq!(controls.record.without, [Arc::from("langfuse"), Arc::from("webhook")]);
     }
 
     #[test]

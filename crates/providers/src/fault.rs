@@ -74,7 +74,7 @@ pub(crate) fn worded(kind: ErrorKind, provider: &str, message: &str) -> Error {
 
 /// `litellm.RateLimitError: RateLimitError: OpenAIException - <message>`.
 fn words(kind: ErrorKind, provider: &str, message: &str) -> String {
-    let class = class(kind);
+    let class = kind.exception();
     let prefix = match kind {
         ErrorKind::InvalidRequest | ErrorKind::Unsupported => format!("litellm.{class}: "),
         ErrorKind::ContextWindow => format!("litellm.{class}: litellm.BadRequestError: {class}: "),
@@ -82,28 +82,6 @@ fn words(kind: ErrorKind, provider: &str, message: &str) -> String {
         _ => format!("litellm.{class}: {class}: "),
     };
     format!("{prefix}{}Exception - {message}", exception_name(provider))
-}
-
-/// The class of LiteLLM's exception for a kind.
-fn class(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::InvalidRequest | ErrorKind::UnknownModel | ErrorKind::TooLarge => "BadRequestError",
-        ErrorKind::Unsupported => "UnsupportedParamsError",
-        ErrorKind::ContextWindow => "ContextWindowExceededError",
-        ErrorKind::ContentPolicy => "ContentPolicyViolationError",
-        ErrorKind::Unauthenticated | ErrorKind::UpstreamAuth => "AuthenticationError",
-        ErrorKind::PaymentRequired => "PaymentRequiredError",
-        ErrorKind::Forbidden | ErrorKind::UpstreamForbidden => "PermissionDeniedError",
-        ErrorKind::NotFound => "NotFoundError",
-        ErrorKind::Timeout => "Timeout",
-        ErrorKind::Unprocessable => "UnprocessableEntityError",
-        ErrorKind::BudgetExceeded => "BudgetExceededError",
-        ErrorKind::LimitReached | ErrorKind::RateLimited | ErrorKind::QuotaExhausted => "RateLimitError",
-        ErrorKind::Connection | ErrorKind::ClientGone => "APIConnectionError",
-        ErrorKind::Internal | ErrorKind::Unreachable | ErrorKind::Upstream => "InternalServerError",
-        ErrorKind::BadGateway => "BadGatewayError",
-        ErrorKind::Unavailable => "ServiceUnavailableError",
-    }
 }
 
 /// The provider's name as LiteLLM writes it before `Exception`.

@@ -16,6 +16,7 @@ mod redis;
 mod rotation;
 mod routing;
 mod settings;
+mod sinks;
 mod strategy;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -39,6 +40,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use redis::{Certificates, RedisSettings};
 pub use rotation::RotationSettings;
 pub use settings::{JournalSettings, ProxyLimits};
+pub use sinks::{SinkEntry, SinkSettings, Target};
 
 use read::Section;
 use settings::Sections;
@@ -94,6 +96,8 @@ pub struct Config {
     pub authorities: Authorities,
     /// Logs and traces.
     pub telemetry: gatewright_telemetry::Settings,
+    /// Where the records of calls go.
+    pub sinks: SinkSettings,
     /// Tells apart what is only read at a start: what `general_settings` and `litellm_settings` say.
     pub fixed: u64,
     /// Names and values of the environment that `environment_variables` sets.
@@ -215,6 +219,7 @@ impl Config {
             salt,
             access,
             telemetry,
+            sinks: sinks::read(tree, (&sections.litellm, &sections.general), env, &mut problems),
             fixed: digest(&[&general, &litellm]),
             variables: Vec::new(),
             problems,
