@@ -72,10 +72,18 @@ pub(crate) struct Courier {
     retry_at: Instant,
 }
 
-/// A delivery under way, and the load of the spool that it is of.
+/// A delivery under way.
 struct Trip {
-    load: Option<Load>,
+    from: From,
     carried: BoxFuture<'static, Carried>,
+}
+
+/// Where the parcels of a delivery come from.
+enum From {
+    /// The queue; what is left of them has this place in the spool.
+    Queue(u64),
+    /// The spool.
+    Spool(Load),
 }
 
 /// How long a target is left alone at most, whatever it says.
@@ -155,17 +163,14 @@ impl Courier {
     /// Delivers until `stop`, and then what is left, for which there is time until the means' `hurry`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let lane = Arc::clone(&self.lane);
-        let (every, mut trip) = (lane.registered.pace.every, None);
+        let (every, mut trip) = (lane.registered.pace.every, None::<Trip>);
         let mut flush_at = Instant::now() + every;
         loop {
             let (idle, down) = (trip.is_none(), self.failures > 0);
             let retries = idle && !self.spool.is_empty();
             tokio::select! {
                 () = stop.cancelled() => break,
-                carried = under_way(&mut trip) => {
-                    let load = trip.take().and_then(|trip: Trip| trip.load);
-                    self.settle(load, carried);
-                }
+                carried = under_way(&mut trip) => self.settle(trip.take(), carried),
                 () = lane.queue.filled(), if idle || down => self.send_batch(&mut trip).await,
                 // The target is slow, or hangs: memory is not where records wait for it.
                 () = lane.queue.pressed(), if !idle && !down => self.send_batch(&mut trip).await,
@@ -188,9 +193,10 @@ impl Courier {
             return;
         }
         match trip {
-            None if self.spool.is_empty() => *trip = Some(self.set_out(None, parcels)),
+            None if self.spool.is_empty() => *trip = Some(self.set_out(parcels)),
             _ => {
-                self.keep(&parcels);
+                let place = self.spool.place();
+                self.keep(place, &parcels);
                 self.lane.tally.in_hand.fetch_sub(parcels.len() as u64, Relaxed);
             }
         }
@@ -221,26 +227,32 @@ impl Courier {
             self.tell();
             return None;
         }
-        Some(self.set_out(Some(load), parcels))
+        Some(self.trip(From::Spool(load), parcels))
     }
 
-    fn set_out(&self, load: Option<Load>, parcels: Vec<Parcel>) -> Trip {
+    fn set_out(&mut self, parcels: Vec<Parcel>) -> Trip {
+        let place = self.spool.place();
+        self.trip(From::Queue(place), parcels)
+    }
+
+    fn trip(&self, from: From, parcels: Vec<Parcel>) -> Trip {
         let carried = carry(Arc::clone(&self.lane.registered.sink), parcels, self.means.clone());
-        Trip { load, carried: Box::pin(carried) }
+        Trip { from, carried: Box::pin(carried) }
     }
 
     /// Counts how a delivery went, and keeps what is left of it.
-    fn settle(&mut self, load: Option<Load>, carried: Carried) {
+    fn settle(&mut self, trip: Option<Trip>, carried: Carried) {
         let Carried { sent, refused, left, why, after } = carried;
         let tally = &self.lane.tally;
         tally.sent.fetch_add(sent, Relaxed);
         tally.failed.fetch_add(refused, Relaxed);
-        match load {
-            Some(load) => self.spool.settle(load, &left),
-            None => {
+        match trip.map(|trip| trip.from) {
+            Some(From::Spool(load)) => self.spool.settle(load, &left),
+            Some(From::Queue(place)) => {
                 tally.in_hand.fetch_sub(sent + refused + left.len() as u64, Relaxed);
-                self.keep(&left);
+                self.keep(place, &left);
             }
+            None => {}
         }
         let name = self.lane.name();
         match why {
@@ -276,9 +288,9 @@ impl Courier {
         wait.max(after.unwrap_or_default().min(LONGEST_AFTER))
     }
 
-    fn keep(&mut self, parcels: &[Parcel]) {
+    fn keep(&mut self, place: u64, parcels: &[Parcel]) {
         if !parcels.is_empty() {
-            let lost = self.spool.push(parcels);
+            let lost = self.spool.push(place, parcels);
             self.lane.tally.dropped.fetch_add(lost, Relaxed);
             self.tell();
         }
@@ -294,17 +306,17 @@ impl Courier {
         loop {
             if trip.is_some() {
                 let carried = under_way(&mut trip).await;
-                let load = trip.take().and_then(|trip| trip.load);
-                self.settle(load, carried);
+                self.settle(trip.take(), carried);
             }
             let parcels = self.render().await;
             if parcels.is_empty() {
                 return;
             }
             match self.failures == 0 && self.spool.is_empty() && !self.means.hurry.is_cancelled() {
-                true => trip = Some(self.set_out(None, parcels)),
+                true => trip = Some(self.set_out(parcels)),
                 false => {
-                    self.keep(&parcels);
+                    let place = self.spool.place();
+                    self.keep(place, &parcels);
                     self.lane.tally.in_hand.fetch_sub(parcels.len() as u64, Relaxed);
                 }
             }

@@ -74,27 +74,36 @@ impl Spool {
         self.bytes
     }
 
-    /// Puts these behind the others. Answers how many were lost: the oldest make room, and what a disk does not take is
-    /// lost too.
-    pub(crate) fn push(&mut self, parcels: &[Parcel]) -> u64 {
+    /// A place behind all others, for parcels that may need it later.
+    pub(crate) fn place(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Puts these into their place. Answers how many were lost: the oldest make room, and what a disk does not take is lost
+    /// too.
+    pub(crate) fn push(&mut self, number: u64, parcels: &[Parcel]) -> u64 {
         let (text, count) = (lines(parcels), parcels.len() as u64);
         let bytes = text.len() as u64;
         if bytes > self.most {
             return count;
         }
         let mut lost = 0;
-        while self.bytes + bytes > self.most
-            && let Some(oldest) = self.loads.pop_front()
-        {
-            lost += oldest.parcels;
-            self.remove(oldest);
+        while self.bytes + bytes > self.most {
+            match self.loads.pop_front_if(|oldest| oldest.number < number) {
+                Some(oldest) => {
+                    lost += oldest.parcels;
+                    self.remove(oldest);
+                }
+                // These are the oldest, or what is under way takes the room.
+                None => return lost + count,
+            }
         }
-        let number = self.next;
         match self.keep(text, number, count) {
             Ok(kept) => {
-                self.next += 1;
                 self.bytes += bytes;
-                self.loads.push_back(Load { number, parcels: count, bytes, kept });
+                let at = self.loads.partition_point(|load| load.number < number);
+                self.loads.insert(at, Load { number, parcels: count, bytes, kept });
                 lost
             }
             Err(err) => {
@@ -204,6 +213,11 @@ mod tests {
         parcels.iter().map(|parcel| parcel.id().to_owned()).collect()
     }
 
+    fn put(spool: &mut Spool, parcels: &[Parcel]) -> u64 {
+        let place = spool.place();
+        spool.push(place, parcels)
+    }
+
     fn done(spool: &mut Spool, left: &[Parcel]) {
         let (load, _) = spool.take_first().unwrap();
         spool.settle(load, left);
@@ -214,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Some(folder.path().join("a/b"));
         let mut spool = Spool::open(place.clone(), 1 << 20);
-        assert_eq!((spool.push(&parcels(0, 2)), spool.push(&parcels(2, 1))), (0, 0));
+        assert_eq!((put(&mut spool, &parcels(0, 2)), put(&mut spool, &parcels(2, 1))), (0, 0));
         drop(spool);
         fs::write(place.as_ref().unwrap().join("000000000009-1.fresh"), "half a").unwrap();
         let mut spool = Spool::open(place.clone(), 1 << 20);
@@ -224,7 +238,7 @@ mod tests {
         let mut spool = Spool::open(place.clone(), 1 << 20);
         assert_eq!((spool.parcels(), ids(&mut spool)), (2, vec!["1".to_owned()]));
         done(&mut spool, &[]);
-        assert_eq!(spool.push(&parcels(3, 1)), 0);
+        assert_eq!(put(&mut spool, &parcels(3, 1)), 0);
         assert_eq!(ids(&mut spool), ["2"]);
         done(&mut spool, &[]);
         done(&mut spool, &[]);
@@ -238,10 +252,10 @@ mod tests {
         for place in [Some(folder.path().to_owned()), None] {
             let load = lines(&parcels(0, 2)).len() as u64;
             let mut spool = Spool::open(place, 2 * load + 1);
-            let lost = [0, 2, 4].map(|from| spool.push(&parcels(from, 2)));
+            let lost = [0, 2, 4].map(|from| put(&mut spool, &parcels(from, 2)));
             assert_eq!(lost, [0, 0, 2]);
             assert_eq!((spool.parcels(), ids(&mut spool)), (4, vec!["2".to_owned(), "3".to_owned()]));
-            assert_eq!(spool.push(&parcels(0, 9)), 9, "more than all of it");
+            assert_eq!(put(&mut spool, &parcels(0, 9)), 9, "more than all of it");
             assert!(spool.bytes() <= 2 * load + 1);
         }
     }
@@ -250,10 +264,19 @@ mod tests {
     fn what_is_under_way_makes_no_room() {
         let load = lines(&parcels(0, 2)).len() as u64;
         let mut spool = Spool::open(None, load + 1);
-        spool.push(&parcels(0, 2));
+        put(&mut spool, &parcels(0, 2));
         let (taken, read) = spool.take_first().unwrap();
-        spool.push(&parcels(2, 2));
+        assert_eq!(put(&mut spool, &parcels(2, 2)), 2);
         spool.settle(taken, &read);
+        assert_eq!(ids(&mut spool), ["0", "1"]);
+    }
+
+    #[test]
+    fn what_set_out_first_has_its_place_before_the_others() {
+        let mut spool = Spool::open(None, 1 << 20);
+        let early = spool.place();
+        put(&mut spool, &parcels(2, 2));
+        assert_eq!(spool.push(early, &parcels(0, 2)), 0);
         assert_eq!(ids(&mut spool), ["0", "1"]);
     }
 
@@ -261,8 +284,8 @@ mod tests {
     fn a_damaged_load_gives_what_can_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(Some(folder.path().to_owned()), 1 << 20);
-        spool.push(&parcels(0, 2));
-        spool.push(&parcels(2, 1));
+        put(&mut spool, &parcels(0, 2));
+        put(&mut spool, &parcels(2, 1));
         let file = folder.path().join("000000000000-2.ndjson");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, &text[..text.len() - 20]).unwrap();
