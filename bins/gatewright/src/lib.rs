@@ -32,6 +32,8 @@ mod rotation;
 
 mod seal;
 
+mod sinks;
+
 mod serve;
 pub use serve::{Reread, StartError, serve};
 

@@ -8,12 +8,14 @@ use gatewright_core::{CallService, Shared, layer};
 use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
+use gatewright_sinks::Recorded;
 use gatewright_spend::Ledgered;
 use gatewright_telemetry::{MeteredAttempts, MeteredCalls, Traced};
 use tower::ServiceBuilder;
 
 /// The policies of calls, each built from its own settings.
 pub(crate) struct Policies {
+    pub(crate) recorded: Recorded,
     pub(crate) call_trace: Traced,
     pub(crate) meter: MeteredCalls,
     pub(crate) alerted: Alerted,
@@ -59,7 +61,9 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
 pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> impl CallService {
     let router = policies.router.mirroring(policies.mirrors, attempts.clone()).going_on(attempts.clone());
     ServiceBuilder::new()
-        // Outermost, so that a refused call has a span too.
+        // Outermost, so that a refused call has a record too. It settles last: what all attempts cost is known then.
+        .layer(layer(policies.recorded))
+        // A refused call has a span too.
         .layer(layer(policies.call_trace))
         // Above the limits, so that what they refuse is counted.
         .layer(layer(policies.meter))

@@ -16,6 +16,7 @@ use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
+use gatewright_sinks::{Recorded, Sinks};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
 use gatewright_telemetry::{Protocol, Traced};
@@ -38,10 +39,13 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{cache, counts, journal, openapi, pipeline};
+use crate::{cache, counts, journal, openapi, pipeline, sinks};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
+
+/// How long a stopping gateway goes on to send records. What is left is kept for the next start.
+const SEND_RECORDS: Duration = Duration::from_secs(3);
 
 /// How long a start waits for the models of a database that does not answer.
 const FIRST_MODELS: Duration = Duration::from_secs(5);
@@ -182,7 +186,7 @@ pub async fn serve(
     let wired = (&*live, call_rules, authenticator, joined, answers.policy);
     let seen = (findings.clone(), alerting);
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
-    let mirrors = policies.mirrors.clone();
+    let (mirrors, sinks) = (policies.mirrors.clone(), policies.recorded.sinks().clone());
     let attempts = pipeline::attempts(below);
     if let Some(embeddings) = answers.embeddings {
         embeddings.ask_through(policies.router.clone(), attempts.clone());
@@ -193,18 +197,19 @@ pub async fn serve(
     }
     let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
-    stop((mirrors, counters), ledger, telemetry).await;
+    stop((mirrors, counters, sinks), ledger, telemetry).await;
     Ok(())
 }
 
 /// Ends what goes on beside the calls: first what is still to be booked, last what tells of it.
 async fn stop(
-    (mirrors, counters): (Mirrors, Arc<Counts>),
+    (mirrors, counters, sinks): (Mirrors, Arc<Counts>, Sinks),
     ledger: LiveLedger,
     telemetry: gatewright_telemetry::Guard,
 ) {
     mirrors.stop().await;
-    counters.stop().await;
+    // They need nothing of each other, and there is not much time.
+    tokio::join!(counters.stop(), sinks.stop(SEND_RECORDS));
     ledger.stop().await;
     if !telemetry.shutdown(FLUSH_SPANS).await {
         warn!("the last spans did not reach their receiver in time");
@@ -322,10 +327,11 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let (soft_budgets, crossed) = alerting.budgets(call_rules.clone(), clock.clone());
-    let mirrors = Mirrors::default();
+    let (mirrors, recorded) = (Mirrors::default(), sinks::start(config, &transport, clock.clone()));
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
+        recorded: Recorded::new(recorded),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         meter: meter.calls(),
         joined,

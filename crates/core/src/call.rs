@@ -8,9 +8,8 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result, Slip, SoFar,
-    Tab,
-    TraceContext,
+    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result, Slip,
+    SoFar, Tab, TraceContext,
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.

@@ -14,7 +14,7 @@ mod endpoint;
 mod fill;
 
 mod authorize;
-pub use authorize::{Authorize, HeaderKey, QueryKey};
+pub use authorize::{Authorize, AwsAccess, AwsSigner, HeaderKey, QueryKey};
 
 mod request;
 

@@ -1,1 +1,40 @@
 #![doc = include_str!("../README.md")]
+
+mod recorded;
+pub use recorded::Recorded;
+
+mod sinks;
+pub use sinks::{ContentLimits, Opener, Settings, Sinks};
+
+mod record;
+pub use record::{Content, Ending, Record};
+
+mod payload;
+pub use payload::Privacy;
+
+mod content;
+
+mod parcel;
+pub use parcel::Parcel;
+
+mod sink;
+pub use sink::{Delivered, Sink, Undelivered};
+
+mod lane;
+pub use lane::{Pace, Registered, Retries};
+
+mod carry;
+
+mod queue;
+pub use queue::QueueLimits;
+
+mod spool;
+
+mod figures;
+pub use figures::SinkFigures;
+
+mod vendor;
+pub use vendor::{
+    Format, Helicone, JsonLines, Langfuse, LangfuseAccess, LangfuseOtel, Line, Lunary, S3, S3Settings, Sign,
+    Webhook, check_address,
+};

@@ -20,6 +20,7 @@ mod rotation;
 mod routing;
 mod settings;
 mod similar;
+mod sinks;
 mod strategy;
 mod traces;
 
@@ -47,6 +48,7 @@ pub use redis::{Certificates, RedisSettings};
 pub use rotation::RotationSettings;
 pub use settings::{JournalSettings, ProxyLimits};
 pub use similar::{SimilarCache, SimilarPlace};
+pub use sinks::{SinkEntry, SinkSettings, Target};
 
 use read::Section;
 use settings::Sections;
@@ -108,6 +110,8 @@ pub struct Config {
     pub metrics: gatewright_telemetry::MetricSettings,
     /// Logs and traces.
     pub telemetry: gatewright_telemetry::Settings,
+    /// Where the records of calls go.
+    pub sinks: SinkSettings,
     /// Tells apart what is only read at a start: what `general_settings` and `litellm_settings` say.
     pub fixed: u64,
     /// Names and values of the environment that `environment_variables` sets.
@@ -233,6 +237,7 @@ impl Config {
             access,
             metrics: sections.metrics(&mut problems),
             telemetry,
+            sinks: sinks::read(tree, (&sections.litellm, &sections.general), env, &mut problems),
             fixed: digest(&[&general, &litellm]),
             variables: Vec::new(),
             problems,

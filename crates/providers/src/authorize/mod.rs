@@ -2,7 +2,10 @@
 
 pub(crate) mod aws;
 pub(crate) mod choice;
+mod signer;
 pub(crate) mod token;
+
+pub use signer::{AwsAccess, AwsSigner};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;

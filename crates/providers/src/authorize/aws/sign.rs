@@ -15,6 +15,12 @@ use super::credentials::Credentials;
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
+/// The body's hash, which the object store wants to be told too.
+const BODY: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+/// What the object store is called.
+const STORE: &str = "s3";
+
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// What stands for itself in a canonical request (RFC 3986, unreserved).
@@ -38,12 +44,15 @@ pub(super) fn sign(request: &mut Request, by: &Credentials, scope: Scope<'_>) ->
     let date = time.get(..8).unwrap_or_default();
     request.headers.remove(AUTHORIZATION);
     request.headers.insert(DATE, header(&time)?);
+    if scope.service == STORE {
+        request.headers.insert(BODY, header(&hash_of_body(request))?);
+    }
     if let Some(token) = &by.token {
         let mut token = header(token.reveal())?;
         token.set_sensitive(true);
         request.headers.insert(TOKEN, token);
     }
-    let (canonical, signed) = canonical(request);
+    let (canonical, signed) = canonical(request, scope.service);
     let place = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
     let text =
         format!("{ALGORITHM}\n{time}\n{place}\n{}", hex(digest(&SHA256, canonical.as_bytes()).as_ref()));
@@ -61,7 +70,7 @@ pub(super) fn sign(request: &mut Request, by: &Credentials, scope: Scope<'_>) ->
 }
 
 /// The request as it is hashed, and the names of the headers in it.
-fn canonical(request: &Request) -> (String, String) {
+fn canonical(request: &Request, service: &str) -> (String, String) {
     let mut headers = signed_headers(&request.headers);
     let host = request.uri.authority().map_or("", |authority| authority.as_str());
     headers.push((HOST.as_str(), host.to_owned()));
@@ -69,13 +78,20 @@ fn canonical(request: &Request) -> (String, String) {
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let names = names.join(";");
-    let mut body = Context::new(&SHA256);
-    request.body.iter().for_each(|piece| body.update(piece));
-    let body = hex(body.finish().as_ref());
+    let body = hash_of_body(request);
     // The path is encoded once more, whatever is encoded in it already: all services but S3 expect it so.
-    let path = percent_encode(request.uri.path().as_bytes(), PATH);
+    let path = match service {
+        STORE => request.uri.path().to_owned(),
+        _ => percent_encode(request.uri.path().as_bytes(), PATH).to_string(),
+    };
     let query = canonical_query(request.uri.query().unwrap_or_default());
     (format!("{}\n{path}\n{query}\n{lines}\n{names}\n{body}", request.method), names)
+}
+
+fn hash_of_body(request: &Request) -> String {
+    let mut body = Context::new(&SHA256);
+    request.body.iter().for_each(|piece| body.update(piece));
+    hex(body.finish().as_ref())
 }
 
 /// All headers but those that somebody on the way may change; values of one name are joined, and white space is one space.
@@ -227,7 +243,7 @@ mod tests {
         }
         let mut posted = request(Method::POST, "https://example.amazonaws.com/", &form, "Param1=value1");
         signature(&mut posted, None, scope);
-        let (canonical, _) = canonical(&posted);
+        let (canonical, _) = canonical(&posted, "service");
         // The published case signs the length too, which is set later here; the hash of the body is the same.
         assert!(canonical.ends_with(form[1].1), "{canonical}");
     }
@@ -269,5 +285,28 @@ mod tests {
             let mut request = request(Method::POST, &uri, &headers, r#"{"messages":[]}"#);
             assert_eq!(signature(&mut request, None, scope), expected, "{path}");
         }
+    }
+
+    /// Amazon's example of a PUT of an object: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
+    #[test]
+    fn an_object_is_put_as_amazons_example_says() {
+        let headers =
+            [("date", "Fri, 24 May 2013 00:00:00 GMT"), ("x-amz-storage-class", "REDUCED_REDUNDANCY")];
+        let body = "Welcome to Amazon S3.";
+        let mut request =
+            request(Method::PUT, "https://examplebucket.s3.amazonaws.com/test%24file.text", &headers, body);
+        let by = Credentials {
+            id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret: Secret::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            token: None,
+            expires: None,
+        };
+        // 2013-05-24T00:00:00Z.
+        sign(&mut request, &by, Scope { region: "us-east-1", service: "s3", now: 1_369_353_600 }).unwrap();
+        let shown = request.headers.get(AUTHORIZATION).unwrap().to_str().unwrap();
+        let expected = "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd";
+        assert_eq!(shown.rsplit_once("Signature=").unwrap().1, expected);
+        let hash = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072";
+        assert_eq!(request.headers.get(BODY).unwrap(), hash);
     }
 }

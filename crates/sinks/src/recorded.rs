@@ -1,0 +1,174 @@
+//! The policy that makes a record of every call.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use gatewright_core::{
+    Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
+    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, watch,
+};
+use gatewright_dialects::Transcript;
+use http::HeaderValue;
+use http::header::USER_AGENT;
+
+use crate::Sinks;
+use crate::record::{Content, Ending, Record};
+
+/// Makes a record of every call that a sink wants. Stands outermost, so that calls that are refused have records too; a
+/// call of which nobody wants one passes without a lock or an allocation.
+#[derive(Clone)]
+pub struct Recorded(Sinks);
+
+/// Makes the record once the call has ended.
+struct Recorder {
+    sinks: Sinks,
+    id: CallId,
+    operation: Operation,
+    codec: &'static dyn Codec,
+    caller: Arc<Caller>,
+    controls: Arc<Controls>,
+    model: Arc<str>,
+    stream: bool,
+    user_agent: Option<HeaderValue>,
+    received: Instant,
+    tab: Arc<Tab>,
+    known: Arc<OnceLock<Known>>,
+    content: Option<(Option<Json>, Transcript)>,
+}
+
+/// What the reply's head tells the observer, which was armed before there was one.
+struct Known {
+    served_by: Option<Arc<ServedBy>>,
+    cached: Option<Arc<Cached>>,
+    notes: Option<Notes>,
+    streams: bool,
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    /// Gives records to these.
+    pub fn new(sinks: Sinks) -> Self {
+        Self(sinks)
+    }
+
+    /// Those.
+    pub fn sinks(&self) -> &Sinks {
+        &self.0
+    }
+
+    fn arm(&self, call: &mut Call) -> Recorder {
+        let tab = Tab::under(call.tab.take());
+        call.tab = Some(Arc::clone(&tab));
+        let limits = self.0.content_limits();
+        let content = self.0.wants_content(call).then(|| {
+            let asked = match &call.body {
+                Body::Json(json) if json.source_len() <= limits.asked => Some(json.clone()),
+                Body::Json(_) | Body::Form(_) | Body::Opaque(_) => None,
+            };
+            (asked, Transcript::new(limits.answered))
+        });
+        Recorder {
+            sinks: self.0.clone(),
+            id: call.id,
+            operation: call.operation,
+            codec: call.codec,
+            caller: Arc::clone(&call.caller),
+            controls: Arc::clone(&call.controls),
+            model: Arc::clone(&call.model),
+            stream: call.stream,
+            user_agent: call.headers.get(USER_AGENT).cloned(),
+            received: call.received,
+            tab,
+            known: Arc::default(),
+            content,
+        }
+    }
+
+    async fn follow(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
+        let recorder = self.arm(&mut call);
+        let known = Arc::clone(&recorder.known);
+        let answer = async move {
+            let reply = next.answer(call).await?;
+            let _ = known.set(Known::of(&reply.head));
+            Ok(reply)
+        };
+        watch(recorder, answer).await
+    }
+}
+
+impl Middleware for Recorded {
+    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
+        match self.0.want(&call) {
+            false => next.answer(call).await,
+            // In a box of its own: a call without a record does not pay for the room.
+            true => Box::pin(self.follow(call, next)).await,
+        }
+    }
+}
+
+// === impl Recorder ===
+
+impl Observer for Recorder {
+    fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
+        if let Some((_, told)) = &mut self.content {
+            told.take(frame);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
+        let sinks = self.sinks.clone();
+        sinks.take((*self).into_record(outcome));
+    }
+}
+
+impl Recorder {
+    fn into_record(self, outcome: &Outcome<'_>) -> Record {
+        let clock = self.sinks.clock();
+        let (now, ended) = (clock.now(), clock.wall());
+        let wall = |at: Instant| ended.checked_sub(now.saturating_duration_since(at)).unwrap_or(ended);
+        let known = self.known.get();
+        let (ending, failed_by) = match outcome.end {
+            End::Complete => (Ending::Complete, None),
+            End::Failed(err) => (Ending::Failed(err.clone()), err.served_by().cloned().map(Arc::new)),
+            End::Abandoned => (Ending::Abandoned, None),
+        };
+        let streams = known.is_some_and(|known| known.streams);
+        Record {
+            id: self.id,
+            operation: self.operation,
+            codec: self.codec,
+            caller: self.caller,
+            controls: self.controls,
+            model: self.model,
+            stream: self.stream,
+            user_agent: self.user_agent,
+            began: wall(self.received),
+            first_content: outcome.first_content.map(wall),
+            ended,
+            ending,
+            served_by: failed_by.or_else(|| known?.served_by.clone()),
+            cached: known.and_then(|known| known.cached.clone()),
+            notes: known.and_then(|known| known.notes.clone()),
+            usage: outcome.usage,
+            // What is below has settled first: the ledger has added all attempts.
+            cost: self.tab.total(),
+            content: self.content.map(|(asked, told)| Content { asked, told, streams }),
+        }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn of(head: &Head) -> Self {
+        Self {
+            served_by: head.served_by.clone(),
+            cached: head.cached.clone(),
+            notes: head.notes.clone(),
+            streams: head.streams,
+        }
+    }
+}
