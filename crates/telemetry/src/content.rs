@@ -50,7 +50,12 @@ impl Captured {
         }
         span.recording()?.set_attributes(told);
         let (most, asked_too_much) = (detail.content_bytes, room.cut);
-        Some(Self { transcript: Transcript::new(most.saturating_mul(WIRE)), codec: call.codec, most, asked_too_much })
+        Some(Self {
+            transcript: Transcript::new(most.saturating_mul(WIRE)),
+            codec: call.codec,
+            most,
+            asked_too_much,
+        })
     }
 
     pub(crate) fn take(&mut self, frame: &Frame) {
