@@ -40,7 +40,7 @@ struct Cache {
 
 /// Tries a group twice, then another one.
 #[derive(Clone)]
-struct Router<S>(S, Play);
+struct Router<S>(S);
 
 /// Answers at the third attempt.
 #[derive(Clone)]
@@ -424,7 +424,7 @@ async fn told(play: Play, detail: Detail, call: Call, client: impl AsyncFnOnce(R
     let guard = Guard::spans(&settings, transport).unwrap();
     let tracer = guard.tracer();
     let attempts = layer(Traced::attempt(tracer)).layer(Upstream(tracer.clone(), play));
-    let route = layer(Traced::route(tracer)).layer(Router(attempts, play));
+    let route = layer(Traced::route(tracer)).layer(Router(attempts));
     let cache = layer(Traced::cache(tracer)).layer(layer(Cache { hit: play.hit }).layer(route));
     let limits = layer(Limits { refuses: play.refuses }).layer(cache);
     client(layer(Traced::call(tracer)).layer(limits).answer(call).await).await;
