@@ -1,6 +1,6 @@
 //! Metrics through the public face: names and labels are LiteLLM's, figures are the ledger's, series have an end.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 #[path = "support/codec.rs"]
 mod codec;
