@@ -179,6 +179,20 @@ async fn series_that_there_is_no_room_for_are_told_together() {
 }
 
 #[tokio::test]
+async fn a_key_that_came_to_another_team_has_series_of_its_own() {
+    let stage = Stage::new(on());
+    for team in ["red", "tan"] {
+        stage.answered(&caller("k1", team), Money(1), (1, 1)).await;
+    }
+    let text = stage.text(TextFormat::Plain);
+    for team in ["red", "tan"] {
+        let line =
+            format!("requested_model=\"m\",team=\"{team}\",team_alias=\"None\",status_code=\"200\"}} 1");
+        assert!(text.contains(&line), "{line} is missing in {text}");
+    }
+}
+
+#[tokio::test]
 async fn values_are_cut_and_escaped() {
     let stage = Stage::new(MetricSettings { longest_value: 8, ..on() });
     stage.answered(&caller("a\"b\\c\nd-and-more", "ééééé"), Money(1), (1, 1)).await;
