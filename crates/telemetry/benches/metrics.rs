@@ -5,6 +5,7 @@
 #[path = "../tests/support/codec.rs"]
 mod codec;
 #[path = "../tests/metered/mod.rs"]
+#[expect(dead_code, reason = "what is measured is answered")]
 mod metered;
 
 use std::time::{Duration, Instant};

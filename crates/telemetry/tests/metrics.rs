@@ -1,6 +1,6 @@
 //! Metrics through the public face: names and labels are LiteLLM's, figures are the ledger's, series have an end.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 #[path = "support/codec.rs"]
 mod codec;
@@ -176,6 +176,20 @@ async fn series_that_there_is_no_room_for_are_told_together() {
     assert_eq!(stage.samples("gatewright_metrics_series"), ["40"]);
     let refused: u64 = stage.samples("gatewright_metrics_series_refused_total")[0].parse().unwrap();
     assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn a_key_that_came_to_another_team_has_series_of_its_own() {
+    let stage = Stage::new(on());
+    for team in ["red", "tan"] {
+        stage.answered(&caller("k1", team), Money(1), (1, 1)).await;
+    }
+    let text = stage.text(TextFormat::Plain);
+    for team in ["red", "tan"] {
+        let line =
+            format!("requested_model=\"m\",team=\"{team}\",team_alias=\"None\",status_code=\"200\"}} 1");
+        assert!(text.contains(&line), "{line} is missing in {text}");
+    }
 }
 
 #[tokio::test]

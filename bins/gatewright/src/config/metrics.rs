@@ -21,7 +21,7 @@ impl Sections<'_> {
         let names = |callback: &str| {
             let named =
                 |key: &&str| litellm.texts(key, &mut Problems::default()).iter().any(|name| name == callback);
-            CALLBACKS.iter().any(|key| named(&key))
+            CALLBACKS.iter().any(named)
         };
         let whole = |count: Option<u64>| count.and_then(|count| usize::try_from(count).ok());
         let settings = MetricSettings {

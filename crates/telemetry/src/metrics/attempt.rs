@@ -7,7 +7,7 @@ use gatewright_core::{
     Booked, Call, CallService, Caller, Controls, End, Error, Head, Middleware, Observer, Outcome, Reply,
     Result, ServedBy, Slip, Target, watch,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::label::Label;
 use super::meter::Kept;
@@ -18,6 +18,16 @@ use super::words::{Words, exception_class};
 
 /// Whose account attempts of mirrored calls are on.
 const MIRROR: &str = "mirror";
+
+/// What providers say of their own limits: most of them in OpenAI's words, Anthropic in its own.
+static REQUESTS_LEFT: [HeaderName; 2] = [
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+];
+static TOKENS_LEFT: [HeaderName; 2] = [
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+];
 
 /// Counts every attempt once, when the ledger has booked it.
 #[derive(Clone)]
@@ -81,14 +91,14 @@ impl Middleware for MeteredAttempts {
 
 impl Heard {
     fn of(head: &Head) -> Self {
-        let read = |names: [&str; 2]| {
-            let value = names.into_iter().find_map(|name| head.headers.get(name))?;
+        let read = |names: &[HeaderName; 2]| {
+            let value = names.iter().find_map(|name| head.headers.get(name))?;
             value.to_str().ok()?.parse().ok()
         };
         Self {
             served_by: head.served_by.clone(),
-            requests_left: read(["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"]),
-            tokens_left: read(["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"]),
+            requests_left: read(&REQUESTS_LEFT),
+            tokens_left: read(&TOKENS_LEFT),
         }
     }
 }
@@ -109,7 +119,7 @@ impl Observer for Ending {
         let took = now.saturating_duration_since(self.began);
         if failed.is_none() {
             self.count_times(took, booked.usage.output, outcome, &adding);
-            self.count_free(booked, words);
+            self.count_free(booked, &words);
         }
         if let Some(heard) = heard {
             for (metric, left) in [
@@ -222,12 +232,13 @@ impl Ending {
     }
 
     /// An answer that cost nothing though it was used, because nobody said what it costs.
-    fn count_free<'a>(&'a self, booked: &Booked, mut words: Words<'a>) {
+    fn count_free(&self, booked: &Booked, words: &Words<'_>) {
         if booked.cost.0 != 0 || booked.usage.total() == 0 {
             return;
         }
         let Some(pricing) = self.kept.pricing.get() else { return };
         if pricing(&self.target.deployment, &booked.usage).is_none() {
+            let mut words = *words;
             words.put(Label::Reason, "missing_pricing_key");
             self.kept.series.of(&words).add(Metric::ZeroCost, 1);
         }

@@ -69,11 +69,13 @@ impl Middleware for MeteredCalls {
         }
         let ending = Ending::of(&self.0, &call);
         let (kept, heard) = (&self.0, ending.heard.clone());
+        let limited = !call.caller.allowances.is_empty();
         let answer = async move {
             let reply = next.answer(call).await?;
             let overhead = overhead(&reply.head, received);
             overhead.inspect(|time| kept.note_overhead(*time));
-            let _ = heard.set(Heard::of(&reply.head, overhead));
+            let left = if limited { standing::read(&reply.head.told) } else { Left::default() };
+            let _ = heard.set(Heard::of(&reply.head, overhead, left));
             Ok(reply)
         };
         watch(ending, answer).await
@@ -83,14 +85,14 @@ impl Middleware for MeteredCalls {
 // === impl Heard ===
 
 impl Heard {
-    fn of(head: &Head, overhead: Option<Duration>) -> Self {
+    fn of(head: &Head, overhead: Option<Duration>, left: Left) -> Self {
         Self {
             served_by: head.served_by.clone(),
             cached: head.cached.clone(),
             overcome: head.overcome.clone(),
             fell_back: head.fallbacks > 0,
             overhead,
-            left: standing::read(&head.told),
+            left,
         }
     }
 }
@@ -133,7 +135,7 @@ impl Observer for Ending {
                 heard.overhead.inspect(|time| adding.took(metric, *time));
             }
             self.count_cached(heard, outcome, &adding);
-            self.count_fallback(heard, words);
+            self.count_fallback(heard, &words);
         }
         if !self.caller.allowances.is_empty() {
             let left = heard.map(|heard| heard.left).unwrap_or_default();
@@ -193,10 +195,10 @@ impl Ending {
     }
 
     /// A call that another group answered has words of its own: what had failed is told by nothing else of it.
-    fn count_fallback(&self, heard: &Heard, words: Words<'_>) {
+    fn count_fallback(&self, heard: &Heard, words: &Words<'_>) {
         let (true, Some(by)) = (heard.fell_back, heard.served_by.as_deref()) else { return };
         let failed = heard.overcome.as_ref().map(|err| (err.status(), exception_class(err)));
-        let mut words: Words<'_> = words;
+        let mut words: Words<'_> = *words;
         words.put(Label::FallbackModel, &by.group);
         if let Some((status, class)) = &failed {
             words.exception(status, class);

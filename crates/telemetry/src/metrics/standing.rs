@@ -24,7 +24,7 @@ pub(super) struct Standing {
 pub(super) type Left = [[Option<u64>; 2]; 4];
 
 /// Whose rates are told, by LiteLLM's names for them.
-const RATES: [(&str, [HeaderName; 2]); 4] = [
+static RATES: [(&str, [HeaderName; 2]); 4] = [
     ("api_key", left("x-ratelimit-api_key-remaining-requests", "x-ratelimit-api_key-remaining-tokens")),
     ("team", left("x-ratelimit-team-remaining-requests", "x-ratelimit-team-remaining-tokens")),
     ("project", left("x-ratelimit-project-remaining-requests", "x-ratelimit-project-remaining-tokens")),

@@ -11,6 +11,9 @@ use super::settings::MetricSettings;
 /// One place for each label, and one for each tag that is a label.
 const PLACES: usize = Label::ALL.len() + MetricSettings::MOST_TAGS;
 
+/// The longest value that can be kept, whatever is set.
+const LONGEST: usize = u16::MAX as usize;
+
 /// What LiteLLM's Python client writes for what is not known; its dashboards look for it.
 pub(super) const NONE: &str = "None";
 
@@ -24,11 +27,15 @@ pub(super) struct Words<'a> {
     longest: usize,
 }
 
-/// The same, kept.
-pub(super) struct KeptWords(Box<[Box<str>]>);
+/// The same, kept: all in a row, for they are compared at every call.
+pub(super) struct KeptWords {
+    lengths: [u16; PLACES],
+    text: Box<str>,
+}
 
 /// What tells most series apart; the others are compared.
-const TELLING: [Label; 6] = [
+const TELLING: [Label; 7] = [
+    Label::StatusCode,
     Label::HashedApiKey,
     Label::RequestedModel,
     Label::ModelId,
@@ -42,7 +49,7 @@ const TELLING: [Label; 6] = [
 impl<'a> Words<'a> {
     /// Nothing known; values are cut at so many bytes.
     pub(super) fn new(longest: usize) -> Self {
-        Self { values: [""; PLACES], longest }
+        Self { values: [""; PLACES], longest: longest.min(LONGEST) }
     }
 
     pub(super) fn put(&mut self, label: Label, value: &'a str) {
@@ -111,7 +118,12 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn kept(&self) -> KeptWords {
-        KeptWords(self.values.iter().map(|value| Box::from(*value)).collect())
+        KeptWords { lengths: self.lengths(), text: self.values.concat().into() }
+    }
+
+    fn lengths(&self) -> [u16; PLACES] {
+        // No value is longer: they were cut.
+        self.values.map(|value| u16::try_from(value.len()).unwrap_or(u16::MAX))
     }
 
     pub(super) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
@@ -135,11 +147,22 @@ impl<'a> Words<'a> {
 
 impl KeptWords {
     pub(super) fn are(&self, words: &Words<'_>) -> bool {
-        self.0.iter().zip(&words.values).all(|(kept, value)| **kept == **value)
+        if self.lengths != words.lengths() {
+            return false;
+        }
+        let mut rest = self.text.as_bytes();
+        words.values.iter().filter(|value| !value.is_empty()).all(|value| {
+            let Some((kept, after)) = rest.split_at_checked(value.len()) else { return false };
+            rest = after;
+            kept == value.as_bytes()
+        })
     }
 
     pub(super) fn value(&self, place: usize) -> &str {
-        self.0.get(place).map_or("", |value| value)
+        let (before, from) = self.lengths.split_at_checked(place).unwrap_or_default();
+        let begin = before.iter().map(|length| usize::from(*length)).sum();
+        let length = from.first().copied().map_or(0, usize::from);
+        self.text.get(begin..begin + length).unwrap_or_default()
     }
 }
 
