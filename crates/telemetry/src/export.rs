@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{
 };
 use tokio::runtime::Handle;
 
-use crate::queue::{Bounded, Counting, Counts};
+use crate::queue::{Bounded, Counting, SpanCounts};
 use crate::{InitError, Otlp, Protocol, Sampler, Settings, console, grpc};
 
 /// A receiver's answer says little; more than this is not read.
@@ -31,7 +31,7 @@ const MOST_ATTRIBUTES: u32 = 1024;
 pub(crate) fn provider(
     settings: &Settings,
     otlp: &Otlp,
-    (transport, counts): (Transport, Counts),
+    (transport, counts): (Transport, SpanCounts),
 ) -> Result<SdkTracerProvider, InitError> {
     let exporter = match otlp.protocol {
         Protocol::Console => Exporter::Console,

@@ -8,7 +8,7 @@ use gatewright_transport::Transport;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use crate::queue::{Counts, SpanFigures};
+use crate::queue::SpanCounts;
 use crate::{Settings, Tracer, export, logs};
 
 /// How long a guard that is merely dropped waits for its receiver.
@@ -22,7 +22,7 @@ pub struct InitError(Cow<'static, str>);
 pub struct Guard {
     tracer: Tracer,
     provider: Option<SdkTracerProvider>,
-    counts: Counts,
+    counts: SpanCounts,
 }
 
 /// Starts the log of this process and the export of spans. Needs a tokio runtime where spans are exported, and for gRPC a
@@ -37,7 +37,7 @@ pub fn init(settings: &Settings, transport: Transport) -> Result<Guard, InitErro
 impl Guard {
     /// Starts the export of spans alone, for a program that has a log of its own.
     pub fn spans(settings: &Settings, transport: Transport) -> Result<Self, InitError> {
-        let counts = Counts::default();
+        let counts = SpanCounts::default();
         let Some(otlp) = &settings.traces else {
             return Ok(Self { tracer: Tracer::new(None, settings), provider: None, counts });
         };
@@ -46,9 +46,9 @@ impl Guard {
         Ok(Self { tracer, provider: Some(provider), counts })
     }
 
-    /// What became of spans so far.
-    pub fn figures(&self) -> SpanFigures {
-        self.counts.figures()
+    /// What becomes of spans, for whoever looks now and then; nothing where none are made.
+    pub fn counts(&self) -> Option<SpanCounts> {
+        self.provider.is_some().then(|| self.counts.clone())
     }
 
     /// What makes spans.

@@ -33,13 +33,13 @@ mod console;
 mod export;
 mod grpc;
 mod queue;
-pub use queue::SpanFigures;
+pub use queue::{SpanCounts, SpanFigures};
 
 mod metrics;
 pub use metrics::{
-    AlertFigures, Balances, BudgetFigures, DeploymentFigures, DoorFigures, Figures, Kind, Label,
+    AlertFigures, Balances, BudgetFigures, CacheFigures, DeploymentFigures, DoorFigures, Figures, Kind, Label,
     LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings, MirrorFigures,
-    OMITTED, Omitted, RedisFigures, Refusal, TextFormat,
+    OMITTED, Omitted, RedisFigures, Refusal, SinkFigures, TextFormat,
 };
 
 mod logs;

@@ -26,7 +26,7 @@ pub struct SpanFigures {
 
 /// The figures while they change. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts(Arc<Counted>);
+pub struct SpanCounts(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -41,7 +41,7 @@ struct Counted {
 #[derive(Debug)]
 pub(crate) struct Bounded<P> {
     next: P,
-    counts: Counts,
+    counts: SpanCounts,
     most: u64,
     most_bytes: u64,
 }
@@ -50,13 +50,14 @@ pub(crate) struct Bounded<P> {
 #[derive(Debug)]
 pub(crate) struct Counting<E> {
     next: E,
-    counts: Counts,
+    counts: SpanCounts,
 }
 
-// === impl Counts ===
+// === impl SpanCounts ===
 
-impl Counts {
-    pub(crate) fn figures(&self) -> SpanFigures {
+impl SpanCounts {
+    /// What became of spans so far.
+    pub fn figures(&self) -> SpanFigures {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let counted = &*self.0;
         SpanFigures {
@@ -88,7 +89,7 @@ impl Counts {
 // === impl Bounded ===
 
 impl<P: SpanProcessor> Bounded<P> {
-    pub(crate) fn new(next: P, counts: Counts, batch: Batch) -> Self {
+    pub(crate) fn new(next: P, counts: SpanCounts, batch: Batch) -> Self {
         Self { next, counts, most: batch.queue as u64, most_bytes: batch.queue_bytes as u64 }
     }
 }
@@ -120,7 +121,7 @@ impl<P: SpanProcessor> SpanProcessor for Bounded<P> {
 // === impl Counting ===
 
 impl<E: SpanExporter> Counting<E> {
-    pub(crate) fn new(next: E, counts: Counts) -> Self {
+    pub(crate) fn new(next: E, counts: SpanCounts) -> Self {
         Self { next, counts }
     }
 }

@@ -254,7 +254,7 @@ async fn spans_leave_over_grpc_too_and_what_may_pass_is_tried_again() {
         let stage = Stage::new(guard.tracer().clone(), &[Act::Streams]);
         drain(stage.stack().answer(call()).await).await;
         guard.flush().await;
-        let (seen, figures) = (receiver.seen(), guard.figures());
+        let (seen, figures) = (receiver.seen(), guard.counts().unwrap().figures());
         assert_eq!(seen.path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
         assert_eq!(seen.exports, exports, "{refusals:?}");
         let (exported, failed) = if arrives { (4, 0) } else { (0, 4) };
@@ -275,7 +275,7 @@ async fn what_has_no_room_to_wait_is_dropped_and_counted() {
             drain(stage.stack().answer(call()).await).await;
         }
         guard.flush().await;
-        let figures = guard.figures();
+        let figures = guard.counts().unwrap().figures();
         assert_eq!((figures.dropped, figures.exported), (dropped, 8 - dropped), "{batch:?}");
         assert_eq!(receiver.seen().spans.len() as u64, 8 - dropped);
     }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use gatewright_core::ServedBy;
 
+use super::beside::{AlertFigures, CacheFigures, SinkFigures};
 use super::table::Kind;
 use super::text::{Text, push_label};
+use crate::SpanFigures;
 
 /// What a gateway tells of itself.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,12 @@ pub struct Figures {
     pub mirrors: MirrorFigures,
     /// How alerts were delivered, by channel; nothing where nobody is told of anything.
     pub alerts: Vec<AlertFigures>,
+    /// How records of calls reach each sink.
+    pub sinks: Vec<SinkFigures>,
+    /// What became of spans; nothing where none are made.
+    pub spans: Option<SpanFigures>,
+    /// What the cache did; nothing where there is none.
+    pub cache: Option<CacheFigures>,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
     /// How the deployments do.
@@ -42,19 +50,6 @@ pub struct DeploymentFigures {
     pub requests: Option<u64>,
     /// Tokens a minute that it is configured with.
     pub tokens: Option<u64>,
-}
-
-/// How alerts of one channel were delivered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AlertFigures {
-    /// Its name.
-    pub channel: &'static str,
-    /// Those that it took.
-    pub sent: u64,
-    /// Those that it did not take.
-    pub failed: u64,
-    /// Those that were not tried because too many waited.
-    pub dropped: u64,
 }
 
 /// How the Redis does that replicas share their counts in.
@@ -151,6 +146,13 @@ impl Figures {
         );
         self.mirrors.write(text);
         AlertFigures::write(&self.alerts, text);
+        SinkFigures::write(&self.sinks, text);
+        if let Some(spans) = &self.spans {
+            spans.write(text);
+        }
+        if let Some(cache) = &self.cache {
+            cache.write(text);
+        }
         if let Some(redis) = &self.redis {
             redis.write(text);
         }
@@ -274,29 +276,6 @@ impl MirrorFigures {
     }
 }
 
-// === impl AlertFigures ===
-
-/// A figure of a channel.
-type Of = fn(&AlertFigures) -> u64;
-
-impl AlertFigures {
-    fn write(all: &[Self], text: &mut Text) {
-        let counters: [(&str, &str, Of); 3] = [
-            ("gatewright_alerts_sent", "Alerts that a channel took", |channel| channel.sent),
-            ("gatewright_alerts_failed", "Alerts that a channel did not take", |channel| channel.failed),
-            ("gatewright_alerts_dropped", "Alerts that were not sent because too many waited", |channel| {
-                channel.dropped
-            }),
-        ];
-        for (name, help, of) in counters.into_iter().filter(|_| !all.is_empty()) {
-            text.family(name, Kind::Count, help);
-            for channel in all {
-                text.sample(&label("channel", channel.channel), of(channel));
-            }
-        }
-    }
-}
-
 pub(super) fn gauge(text: &mut Text, name: &str, help: &str, value: u64) {
     text.family(name, Kind::Level, help);
     text.sample("", value);
@@ -307,7 +286,7 @@ pub(super) fn counter(text: &mut Text, name: &str, help: &str, value: u64) {
     text.sample("", value);
 }
 
-fn label(name: &str, value: &str) -> String {
+pub(super) fn label(name: &str, value: &str) -> String {
     let mut out = String::new();
     push_label(&mut out, name, value);
     out
@@ -315,6 +294,8 @@ fn label(name: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_core::Money;
+
     use super::*;
     use crate::metrics::TextFormat;
 
@@ -334,8 +315,11 @@ mod tests {
         let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
         let redis = Some(redis);
         let alerts = vec![AlertFigures { channel: "slack", sent: 5, failed: 1, dropped: 0 }];
-        let figures =
-            Figures { ledger, budgets, door, waiting_calls: 4, mirrors, alerts, redis, ..Figures::default() };
+        let sinks = vec![SinkFigures { sink: "langfuse".into(), sent: 8, spooled: 2, ..Default::default() }];
+        let spans = Some(SpanFigures { exported: 9, ..Default::default() });
+        let cache = Some(CacheFigures { hits: 6, saved: Money(1_500_000_000), ..Default::default() });
+        let beside = Figures { alerts, sinks, spans, cache, ..Figures::default() };
+        let figures = Figures { ledger, budgets, door, waiting_calls: 4, mirrors, redis, ..beside };
         let text = written(&figures);
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
@@ -353,6 +337,11 @@ mod tests {
             "gatewright_mirrors_dropped_total 6",
             "gatewright_alerts_sent_total{channel=\"slack\"} 5",
             "gatewright_alerts_failed_total{channel=\"slack\"} 1",
+            "gatewright_sinks_sent_total{sink=\"langfuse\"} 8",
+            "gatewright_sinks_spooled{sink=\"langfuse\"} 2",
+            "gatewright_spans_exported_total 9",
+            "gatewright_cache_hits_total 6",
+            "gatewright_cache_saved_dollars_total 1.5",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",
             "gatewright_redis_replicas 3",
@@ -361,6 +350,8 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
         let alone = written(&Figures { ledger, ..Figures::default() });
-        assert!(!alone.contains("redis") && !alone.contains("alerts"), "{alone}");
+        for absent in ["redis", "alerts", "sinks", "spans", "cache"] {
+            assert!(!alone.contains(absent), "{absent} in {alone}");
+        }
     }
 }

@@ -140,13 +140,6 @@ impl Meter {
         }
     }
 
-    /// A record of a call did not reach where it should go.
-    pub fn callback_failed(&self, callback: &str) {
-        let mut words = self.0.words();
-        words.put(Label::CallbackName, callback);
-        self.0.series.of(&words).add(Metric::CallbackFailures, 1);
-    }
-
     /// All of it as text, with what is read elsewhere.
     pub fn text(&self, figures: &Figures, format: TextFormat, now: SystemTime) -> String {
         let kept = &self.0;
@@ -210,6 +203,11 @@ impl<'m> Reading<'m> {
         let words = self.words();
         self.tell(Metric::InFlight, &words, number(figures.door.inside));
         self.tell(Metric::SpendQueue, &words, number(figures.ledger.backlog));
+        for sink in &figures.sinks {
+            let mut words = self.words();
+            words.put(Label::CallbackName, &sink.sink);
+            self.tell(Metric::CallbackFailures, &words, number(sink.lost()));
+        }
         figures.deployments.iter().for_each(|one| self.deployment(one));
         let balances = self.kept.balances.get().map(|balances| &**balances);
         standing::tell(self.kept.series.standings(), balances, now, self);

@@ -1,8 +1,11 @@
 //! What Prometheus is told: LiteLLM's metrics under their names, and figures of our own.
 
+mod beside;
+pub use beside::{AlertFigures, CacheFigures, SinkFigures};
+
 mod figures;
 pub use figures::{
-    AlertFigures, BudgetFigures, DeploymentFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures,
+    BudgetFigures, DeploymentFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures,
     RedisFigures,
 };
 
