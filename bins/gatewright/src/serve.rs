@@ -299,7 +299,7 @@ fn assemble(
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
-        recorded: Recorded::new(recorded),
+        recorded: Recorded::new(recorded.clone()),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         joined,
         soft_budgets: SoftBudgets::new(call_rules.clone(), crossed.clone(), clock.clone()),
@@ -318,7 +318,17 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        health: Arc::new(Observed { table, registry, findings, journal, ledger, crossed, counters, mirrors }),
+        health: Arc::new(Observed {
+            table,
+            registry,
+            findings,
+            journal,
+            ledger,
+            crossed,
+            counters,
+            mirrors,
+            sinks: recorded,
+        }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
         document: openapi::document().to_string().into(),

@@ -130,6 +130,10 @@ pub fn document(table: &Table, object: &Object) -> Map<String, Value> {
         fields.insert("metadata".into(), metadata.into());
     }
     fields.insert("blocked".into(), object.draft.blocked.into());
+    let named = table.fields.iter().find(|field| field.place == Place::Alias);
+    if let Some((field, alias)) = named.zip(object.draft.alias.as_deref()) {
+        fields.insert(field.name.to_owned(), alias.into());
+    }
     if let Some(at) = object.draft.expires_at {
         fields.insert("expires".into(), calendar::printed(at).into());
     }
@@ -281,6 +285,7 @@ mod tests {
         }
         assert!(!told.contains_key("token_id") && KEY.show(&row, View::Made, times).contains_key("token_id"));
         let obeyed = document(&KEY, &row);
+        assert_eq!(obeyed.get("key_alias"), Some(&json!("ci")), "what people call it");
         assert_eq!(obeyed.get("model_rpm_limit"), Some(&json!({"a": 1})));
         assert_eq!(obeyed.get("metadata"), Some(&json!({"own": true})));
         assert_eq!(obeyed.get("expires"), Some(&json!("1970-01-01T01:00:00.000000Z")));

@@ -127,20 +127,8 @@ kinds! {
 }
 
 impl ErrorKind {
-    /// Its name as one word of data: `rate_limited`.
-    pub fn word(self) -> String {
-        let mut word = String::new();
-        for letter in format!("{self:?}").chars() {
-            if letter.is_uppercase() && !word.is_empty() {
-                word.push('_');
-            }
-            word.push(letter.to_ascii_lowercase());
-        }
-        word
-    }
-
     /// The class of LiteLLM's exception for it.
-    pub fn exception(self) -> &'static str {
+    pub fn class(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::UnknownModel | Self::TooLarge => "BadRequestError",
             Self::Unsupported => "UnsupportedParamsError",
@@ -159,6 +147,18 @@ impl ErrorKind {
             Self::BadGateway => "BadGatewayError",
             Self::Unavailable => "ServiceUnavailableError",
         }
+    }
+
+    /// Its name as one word of data: `rate_limited`.
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !word.is_empty() {
+                word.push('_');
+            }
+            word.push(letter.to_ascii_lowercase());
+        }
+        word
     }
 }
 

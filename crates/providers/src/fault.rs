@@ -74,7 +74,7 @@ pub(crate) fn worded(kind: ErrorKind, provider: &str, message: &str) -> Error {
 
 /// `litellm.RateLimitError: RateLimitError: OpenAIException - <message>`.
 fn words(kind: ErrorKind, provider: &str, message: &str) -> String {
-    let class = kind.exception();
+    let class = kind.class();
     let prefix = match kind {
         ErrorKind::InvalidRequest | ErrorKind::Unsupported => format!("litellm.{class}: "),
         ErrorKind::ContextWindow => format!("litellm.{class}: litellm.BadRequestError: {class}: "),

@@ -138,7 +138,7 @@ fn error(record: &Record, redacted: bool) -> (Value, Value) {
     let words = if redacted && !matches!(record.ending, Ending::Abandoned) { REDACTED } else { words };
     let information = json!({
         "error_code": status.to_string(),
-        "error_class": kind.exception(),
+        "error_class": kind.class(),
         "llm_provider": record.served_by.as_deref().map_or("", |by| &*by.provider),
         "traceback": "",
         "error_message": words,

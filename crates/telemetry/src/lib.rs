@@ -28,4 +28,7 @@ mod export;
 mod metrics;
 pub use metrics::{BudgetFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures};
 
+mod sink_figures;
+pub use sink_figures::SinkFigures;
+
 mod logs;

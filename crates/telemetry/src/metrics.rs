@@ -9,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::sink_figures::{self, SinkFigures};
+
 /// What a gateway tells of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
@@ -22,6 +24,8 @@ pub struct Figures {
     pub waiting_calls: u64,
     /// How mirrored calls do.
     pub mirrors: MirrorFigures,
+    /// How the records of calls come to their sinks.
+    pub sinks: Vec<SinkFigures>,
     /// How the Redis does that replicas share their counts in; nothing where this process counts alone.
     pub redis: Option<RedisFigures>,
 }
@@ -118,6 +122,7 @@ impl Figures {
         let routing = registry.sub_registry_with_prefix("routing");
         routing.register("waiting_calls", "Calls that wait for capacity of their group", waiting);
         self.mirrors.register(registry.sub_registry_with_prefix("mirrors"));
+        sink_figures::register(&self.sinks, registry.sub_registry_with_prefix("sinks"));
         if let Some(redis) = &self.redis {
             redis.register(registry.sub_registry_with_prefix("redis"));
         }
@@ -244,7 +249,8 @@ mod tests {
         let door = DoorFigures { inside: 1, places: 8, waiting: 2, waited: 4, refused };
         let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
         let redis = Some(redis);
-        let text = Figures { ledger, budgets, door, waiting_calls: 4, mirrors, redis }.text().unwrap();
+        let sinks = vec![SinkFigures { name: "mine".into(), sent: 7, up: true, ..SinkFigures::default() }];
+        let text = Figures { ledger, budgets, door, waiting_calls: 4, mirrors, sinks, redis }.text().unwrap();
         for line in [
             "# TYPE gatewright_ledger_backlog_entries gauge",
             "gatewright_ledger_backlog_entries 7",
@@ -258,6 +264,8 @@ mod tests {
             "gatewright_door_calls_refused_total{why=\"late\"} 7",
             "gatewright_routing_waiting_calls 4",
             "gatewright_mirrors_running 4",
+            r#"gatewright_sinks_sent_total{sink="mine"} 7"#,
+            r#"gatewright_sinks_up{sink="mine"} 1"#,
             "gatewright_mirrors_dropped_total 6",
             "gatewright_redis_connected 1",
             "gatewright_redis_losses_total 2",

@@ -7,6 +7,7 @@ use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
 use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
+use gatewright_sinks::Sinks;
 use gatewright_spend::Journal;
 use gatewright_telemetry::{Figures, MirrorFigures, RedisFigures};
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ pub(crate) struct Observed {
     pub(crate) crossed: Arc<Crossed>,
     pub(crate) counters: Arc<Counts>,
     pub(crate) mirrors: Mirrors,
+    pub(crate) sinks: Sinks,
 }
 
 impl Observed {
@@ -110,9 +112,16 @@ impl Health for Observed {
             door,
             waiting_calls: self.table.load().waiting(),
             mirrors: MirrorFigures { running, answered, failed, dropped },
+            sinks: self.sinks.figures().into_iter().map(sink).collect(),
             redis,
         };
         // Writing into a string does not fail.
         figures.text().unwrap_or_default()
     }
+}
+
+fn sink(figures: gatewright_sinks::SinkFigures) -> gatewright_telemetry::SinkFigures {
+    let gatewright_sinks::SinkFigures { name, sent, failed, dropped, retried, queued, spooled, up, .. } =
+        figures;
+    gatewright_telemetry::SinkFigures { name, sent, failed, dropped, retried, queued, spooled, up }
 }
