@@ -331,7 +331,7 @@ fn assemble(
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
-        recorded: Recorded::new(recorded),
+        recorded: Recorded::new(recorded.clone()),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         meter: meter.calls(),
         joined,
@@ -367,6 +367,7 @@ fn assemble(
             mirrors,
             meter,
             alerts: alerting.alerts(),
+            sinks: recorded,
         }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),

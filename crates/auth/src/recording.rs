@@ -17,12 +17,13 @@ const REDACT: &str = "turn_off_message_logging";
 
 /// A key that names sinks has those; else it has its team's. What either wants to be left out is left out.
 pub(crate) fn of(holder: &Holder) -> Option<Recording> {
-    let records = [Some(&holder.key), holder.team.as_ref()].into_iter().flatten();
-    let metadata = records.filter_map(|record| record.fields.get("metadata")?.as_object());
     let mut all = Recording::default();
-    for metadata in metadata {
-        all.redact |= is_on(metadata.get(REDACT));
-        let named = metadata.get("logging").and_then(Value::as_array).into_iter().flatten();
+    for record in [Some(&holder.key), holder.team.as_ref()].into_iter().flatten() {
+        let metadata = record.fields.get("metadata").and_then(Value::as_object);
+        // What a team has a field for is taken out of its metadata where it is read.
+        let said = |name: &str| record.fields.get(name).or_else(|| metadata?.get(name));
+        all.redact |= is_on(said(REDACT));
+        let named = said("logging").and_then(Value::as_array).into_iter().flatten();
         let named = named.filter_map(Value::as_object);
         all.redact |= named.clone().filter_map(vars).any(|vars| is_on(vars.get(REDACT)));
         if all.sinks.is_empty() {
@@ -105,6 +106,23 @@ mod tests {
             ("lunary", true, true)
         );
         assert!(!format!("{teams:?}").contains("https://x"), "where it is may hold a secret");
+    }
+
+    #[test]
+    fn a_teams_sinks_may_stand_beside_its_metadata() {
+        let named = json!([{"callback_name": "langfuse"}]);
+        let fields = json!({"logging": named, "metadata": {}}).as_object().cloned().unwrap_or_default();
+        let record = |fields| Record { id: "x".into(), fields, ..Record::default() };
+        let holder = Holder {
+            key: record(Map::new()),
+            team: Some(record(fields)),
+            member: None,
+            user: None,
+            project: None,
+            organization: None,
+            parts: Vec::new(),
+        };
+        assert_eq!(&*of(&holder).unwrap().sinks[0].name, "langfuse");
     }
 
     #[test]

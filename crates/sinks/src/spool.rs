@@ -1,8 +1,9 @@
 //! What could not be delivered yet: in files below the data directory, so that it outlives the process, bounded in bytes.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -166,10 +167,11 @@ impl Spool {
     }
 }
 
-/// Puts a text in the place of the file's, all at once.
+/// Puts a text in the place of the file's, all at once. Nobody else reads it: it may hold what was asked and answered.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("fresh");
-    fs::write(&fresh, text)?;
+    let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
+    file.write_all(text.as_bytes())?;
     fs::rename(fresh, path)
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use gatewright_core::{ErrorKind, Money};
-use gatewright_telemetry::{Figures, Metric, MetricGroup, MetricSettings, OMITTED, TextFormat};
+use gatewright_telemetry::{Figures, Metric, MetricGroup, MetricSettings, OMITTED, SinkFigures, TextFormat};
 use metered::{Stage, caller};
 
 const GOLDEN: &str = include_str!("golden/litellm_metrics.txt");
@@ -256,7 +256,7 @@ fn counters_have_their_names_in_both_forms() {
 #[test]
 fn callbacks_that_fail_are_counted_by_name() {
     let stage = Stage::new(on());
-    let lost = SinkFigures { sink: "langfuse".into(), failed: 1, dropped: 1, ..SinkFigures::default() };
+    let lost = SinkFigures { name: "langfuse".into(), failed: 1, dropped: 1, ..SinkFigures::default() };
     let figures = Figures { sinks: vec![lost], ..Figures::default() };
     let text = stage.meter.text(&figures, TextFormat::Plain, UNIX_EPOCH);
     let line = "litellm_callback_logging_failures_metric_total{callback_name=\"langfuse\"} 2";

@@ -9,6 +9,7 @@ use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
 use gatewright_providers::Registry;
 use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
+use gatewright_sinks::Sinks;
 use gatewright_spend::Journal;
 use gatewright_telemetry::{AlertFigures, Figures, Meter, MirrorFigures, RedisFigures, TextFormat};
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ pub(crate) struct Observed {
     pub(crate) meter: Meter,
     /// Where alerts are raised, where somebody is told of any.
     pub(crate) alerts: Option<Alerts>,
+    pub(crate) sinks: Sinks,
 }
 
 impl Observed {
@@ -123,10 +125,17 @@ impl Health for Observed {
             door,
             waiting_calls: self.table.load().waiting(),
             mirrors: MirrorFigures { running, answered, failed, dropped },
+            sinks: self.sinks.figures().into_iter().map(sink).collect(),
             redis,
             deployments: metrics::deployments(&self.table, &self.registry.load()),
         };
         let format = TextFormat::accepted(accept);
         (format.content_type(), self.meter.text(&figures, format, SystemClock.wall()))
     }
+}
+
+fn sink(figures: gatewright_sinks::SinkFigures) -> gatewright_telemetry::SinkFigures {
+    let gatewright_sinks::SinkFigures { name, sent, failed, dropped, retried, queued, spooled, up, .. } =
+        figures;
+    gatewright_telemetry::SinkFigures { name, sent, failed, dropped, retried, queued, spooled, up }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{Delivered, Parcel, Sink, Undelivered};
 
-/// Appends records to a file. Full ones are called `<name>.1` and so on, the latest `.1`; the oldest is removed.
+/// Appends records to a file that nobody else reads: they may hold what was asked and answered. Full ones are called `<name>.1` and so on, the latest `.1`; the oldest is removed.
 pub struct JsonLines {
     name: String,
     writing: Arc<Writing>,
@@ -55,7 +56,7 @@ impl Sink for JsonLines {
 impl Writing {
     fn append(&self, text: &[u8]) -> io::Result<()> {
         let mut open = self.open.lock();
-        let (mut file, size) = match open.take() {
+        let (file, size) = match open.take() {
             Some(open) => open,
             None => self.open()?,
         };
@@ -65,7 +66,6 @@ impl Writing {
             let (fresh, _) = self.open()?;
             return self.write(fresh, 0, text, &mut open);
         }
-        file.flush()?;
         self.write(file, size, text, &mut open)
     }
 
@@ -90,7 +90,7 @@ impl Writing {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let file = File::options().create(true).append(true).open(&self.path)?;
+        let file = File::options().create(true).append(true).mode(0o600).open(&self.path)?;
         let size = file.metadata()?.len();
         Ok((file, size))
     }

@@ -1,11 +1,6 @@
 //! Records from a call's end to their sinks: what is in them, who gets them, and that nothing is lost on the way.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test; helpers of one are not seen as such"
-)]
+#![expect(clippy::unwrap_used, reason = "a test; helpers of one are not seen as such")]
 
 mod delivery;
 mod fake;

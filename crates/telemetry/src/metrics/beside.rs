@@ -24,7 +24,7 @@ pub struct AlertFigures {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkFigures {
     /// Its name.
-    pub sink: String,
+    pub name: String,
     /// Records that it took.
     pub sent: u64,
     /// Records that it refused for good.
@@ -37,6 +37,8 @@ pub struct SinkFigures {
     pub queued: u64,
     /// Records that wait on the disk.
     pub spooled: u64,
+    /// Whether the last delivery went well.
+    pub up: bool,
 }
 
 /// What the cache did.
@@ -83,17 +85,18 @@ impl AlertFigures {
 // === impl SinkFigures ===
 
 impl SinkFigures {
-    const COLUMNS: [Column<Self>; 6] = [
+    const COLUMNS: [Column<Self>; 7] = [
         ("gatewright_sinks_sent", "Records that a sink took", Kind::Count, |it| it.sent),
         ("gatewright_sinks_failed", "Records that a sink refused for good", Kind::Count, |it| it.failed),
         ("gatewright_sinks_dropped", "Records that there was no room for", Kind::Count, |it| it.dropped),
         ("gatewright_sinks_retried", "Deliveries that are tried again", Kind::Count, |it| it.retried),
         ("gatewright_sinks_queued", "Records that wait in memory", Kind::Level, |it| it.queued),
         ("gatewright_sinks_spooled", "Records that wait on the disk", Kind::Level, |it| it.spooled),
+        ("gatewright_sinks_up", "Whether the last delivery went well", Kind::Level, |it| u64::from(it.up)),
     ];
 
     pub(super) fn write(all: &[Self], text: &mut Text) {
-        columns(all, &Self::COLUMNS, |it| label("sink", &it.sink), text);
+        columns(all, &Self::COLUMNS, |it| label("sink", &it.name), text);
     }
 
     /// Records that never reach it.

@@ -315,7 +315,7 @@ mod tests {
         let mirrors = MirrorFigures { running: 4, dropped: 6, ..Default::default() };
         let redis = Some(redis);
         let alerts = vec![AlertFigures { channel: "slack", sent: 5, failed: 1, dropped: 0 }];
-        let sinks = vec![SinkFigures { sink: "langfuse".into(), sent: 8, spooled: 2, ..Default::default() }];
+        let sinks = vec![SinkFigures { name: "langfuse".into(), sent: 8, spooled: 2, ..Default::default() }];
         let spans = Some(SpanFigures { exported: 9, ..Default::default() });
         let cache = Some(CacheFigures { hits: 6, saved: Money(1_500_000_000), ..Default::default() });
         let beside = Figures { alerts, sinks, spans, cache, ..Figures::default() };

@@ -205,7 +205,7 @@ impl<'m> Reading<'m> {
         self.tell(Metric::SpendQueue, &words, number(figures.ledger.backlog));
         for sink in &figures.sinks {
             let mut words = self.words();
-            words.put(Label::CallbackName, &sink.sink);
+            words.put(Label::CallbackName, &sink.name);
             self.tell(Metric::CallbackFailures, &words, number(sink.lost()));
         }
         figures.deployments.iter().for_each(|one| self.deployment(one));
