@@ -1,10 +1,12 @@
 //! Alerts, through the whole gateway: what happens, who is told of it, and in whose words.
+#![cfg(test)]
 
 use std::time::Duration;
 
 use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, MASTER, Setup, deployment, poll};
 use gatewright_tests::mail::MailServer;
+use gatewright_tests::postgres::Postgres;
 use gatewright_tests::upstream::{Gate, Pause, Said, Script, Seen, Upstream, Used};
 use serde_json::{Value, json};
 
@@ -274,6 +276,33 @@ fn what_administrators_change_is_told_where_somebody_wants_to_know() {
         seen.iter().all(|seen| !String::from_utf8_lossy(&seen.body).contains(&key)),
         "no key leaves the house"
     );
+}
+
+#[test]
+fn of_two_replicas_one_tells_what_both_have_seen() {
+    let (upstream, hook, server) = (upstream(), receiver(), Postgres::start());
+    let models = deployment("m", "openai/gpt-4o", &upstream, "");
+    let general = format!("  alert_types: [new_team_created]\n  database_url: \"{}\"\n", server.url());
+    let replicas = [slack(&models, &hook, &general), slack(&models, &hook, &general)];
+    let admin = Client::of(&replicas[0]);
+    let teams = ["t1", "t2", "t3"];
+    for team in teams {
+        admin.made("/team/new", json!({"team_id": team}));
+    }
+    teams.iter().for_each(|team| drop(said(&hook, &format!("Id: `{team}`"))));
+    let claims = server.sql("SELECT COUNT(*) FROM claims").unwrap();
+    assert_eq!((claims.trim(), hook.count()), ("3", 3));
+}
+
+#[test]
+fn deployments_are_reported_on_from_time_to_time() {
+    let (upstream, hook) = (upstream(), receiver());
+    let models = deployment("m", "openai/gpt-4o", &upstream, "");
+    let general = "  alert_types: [daily_reports]\n  alerting_args: {daily_report_frequency: 0.5}\n";
+    let gateway = slack(&models, &hook, general);
+    assert_eq!(Client::of(&gateway).chat("m", "hi").status, 200);
+    let report = said(&hook, "How the deployments did");
+    assert!(report.contains("Attempts: `1`\nFailed: `0`\nSlowest: `openai/gpt-4o ("), "{report}");
 }
 
 #[test]

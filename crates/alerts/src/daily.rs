@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_report_tells_the_worst_and_begins_anew() {
         let daily = Daily::default();
-        let mut end = |id: &str, millis: u64, output: Option<u64>, failed: bool| {
+        let end = |id: &str, millis: u64, output: Option<u64>, failed: bool| {
             let took = Duration::from_millis(millis);
             daily.ended(|| place(id), &id.into(), Seen { took, output, failed });
         };
