@@ -6,7 +6,6 @@ use std::time::Duration;
 use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, MASTER, Setup, deployment, poll};
 use gatewright_tests::mail::MailServer;
-use gatewright_tests::postgres::Postgres;
 use gatewright_tests::upstream::{Gate, Pause, Said, Script, Seen, Upstream, Used};
 use serde_json::{Value, json};
 
@@ -256,6 +255,8 @@ fn what_administrators_change_is_told_where_somebody_wants_to_know() {
         .env("WEBHOOK_URL", &at("hook"))
         .start();
     let admin = Client::of(&gateway);
+    // Answered once changes are followed: what was there before that is no news.
+    admin.made("/budget/new", json!({"budget_id": "b"}));
     admin.made("/team/new", json!({"team_id": "t"}));
     let (key, token) = key_of(&gateway, json!({"key_alias": "new one", "team_id": "t", "max_budget": 5}));
     let made = said(&hook, "A key was made");
@@ -279,19 +280,24 @@ fn what_administrators_change_is_told_where_somebody_wants_to_know() {
 }
 
 #[test]
-fn of_two_replicas_one_tells_what_both_have_seen() {
-    let (upstream, hook, server) = (upstream(), receiver(), Postgres::start());
+fn what_was_told_is_not_told_again_after_a_restart() {
+    let (upstream, hook) = (upstream(), receiver());
     let models = deployment("m", "openai/gpt-4o", &upstream, "");
-    let general = format!("  alert_types: [new_team_created]\n  database_url: \"{}\"\n", server.url());
-    let replicas = [slack(&models, &hook, &general), slack(&models, &hook, &general)];
-    let admin = Client::of(&replicas[0]);
-    let teams = ["t1", "t2", "t3"];
-    for team in teams {
-        admin.made("/team/new", json!({"team_id": team}));
-    }
-    teams.iter().for_each(|team| drop(said(&hook, &format!("Id: `{team}`"))));
-    let claims = server.sql("SELECT COUNT(*) FROM claims").unwrap();
-    assert_eq!((claims.trim(), hook.count()), ("3", 3));
+    let address = format!("http://{}/hook", hook.addr());
+    let mut gateway = alerting(&models, "  alerting: [webhook]\n").env("WEBHOOK_URL", &address).start();
+    let (key, token) = key_of(&gateway, json!({"soft_budget": 0.001}));
+    assert_eq!(ask(&Client::with_key(&gateway, &key)), 200);
+    told(&hook, 1);
+    gateway.terminate();
+    gateway.wait_for_exit();
+    gateway.restart();
+    // As far as the new process knows, it is crossed for the first time.
+    assert_eq!(ask(&Client::with_key(&gateway, &key)), 200);
+    let (other, others) = key_of(&gateway, json!({"soft_budget": 0.001}));
+    assert_eq!(ask(&Client::with_key(&gateway, &other)), 200);
+    assert_eq!(gateway.log().matches("a soft budget was crossed").count(), 3);
+    let tokens: Vec<Value> = told(&hook, 2).iter().map(|seen| seen.json()["token"].clone()).collect();
+    assert_eq!(tokens, [json!(token), json!(others)]);
 }
 
 #[test]
