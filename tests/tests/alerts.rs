@@ -1,4 +1,5 @@
 //! Alerts, through the whole gateway: what happens, who is told of it, and in whose words.
+#![cfg(test)]
 
 use std::time::Duration;
 
@@ -254,6 +255,8 @@ fn what_administrators_change_is_told_where_somebody_wants_to_know() {
         .env("WEBHOOK_URL", &at("hook"))
         .start();
     let admin = Client::of(&gateway);
+    // Answered once changes are followed: what was there before that is no news.
+    admin.made("/budget/new", json!({"budget_id": "b"}));
     admin.made("/team/new", json!({"team_id": "t"}));
     let (key, token) = key_of(&gateway, json!({"key_alias": "new one", "team_id": "t", "max_budget": 5}));
     let made = said(&hook, "A key was made");
@@ -274,6 +277,38 @@ fn what_administrators_change_is_told_where_somebody_wants_to_know() {
         seen.iter().all(|seen| !String::from_utf8_lossy(&seen.body).contains(&key)),
         "no key leaves the house"
     );
+}
+
+#[test]
+fn what_was_told_is_not_told_again_after_a_restart() {
+    let (upstream, hook) = (upstream(), receiver());
+    let models = deployment("m", "openai/gpt-4o", &upstream, "");
+    let address = format!("http://{}/hook", hook.addr());
+    let mut gateway = alerting(&models, "  alerting: [webhook]\n").env("WEBHOOK_URL", &address).start();
+    let (key, token) = key_of(&gateway, json!({"soft_budget": 0.001}));
+    assert_eq!(ask(&Client::with_key(&gateway, &key)), 200);
+    told(&hook, 1);
+    gateway.terminate();
+    gateway.wait_for_exit();
+    gateway.restart();
+    // As far as the new process knows, it is crossed for the first time.
+    assert_eq!(ask(&Client::with_key(&gateway, &key)), 200);
+    let (other, others) = key_of(&gateway, json!({"soft_budget": 0.001}));
+    assert_eq!(ask(&Client::with_key(&gateway, &other)), 200);
+    assert_eq!(gateway.log().matches("a soft budget was crossed").count(), 3);
+    let tokens: Vec<Value> = told(&hook, 2).iter().map(|seen| seen.json()["token"].clone()).collect();
+    assert_eq!(tokens, [json!(token), json!(others)]);
+}
+
+#[test]
+fn deployments_are_reported_on_from_time_to_time() {
+    let (upstream, hook) = (upstream(), receiver());
+    let models = deployment("m", "openai/gpt-4o", &upstream, "");
+    let general = "  alert_types: [daily_reports]\n  alerting_args: {daily_report_frequency: 0.5}\n";
+    let gateway = slack(&models, &hook, general);
+    assert_eq!(Client::of(&gateway).chat("m", "hi").status, 200);
+    let report = said(&hook, "How the deployments did");
+    assert!(report.contains("Attempts: `1`\nFailed: `0`\nSlowest: `openai/gpt-4o ("), "{report}");
 }
 
 #[test]

@@ -118,8 +118,7 @@ pub async fn serve(
     }
     let mut alerting = Alerting::new(&config, (&store, &ledger), &transport, clock.clone());
     let known = Known::default();
-    let live = Live::new(&config, env, known.clone(), clock.clone(), alerting.witness())?;
-    let live = Arc::new(live);
+    let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone(), alerting.witness())?);
     let (table, limited) = (live.table.clone(), (&config.money, known.clone()));
     let joined = joined(&config, &store, &clock);
     let who = (authenticator.clone(), joined.clone());
@@ -140,12 +139,7 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let mut followers: Vec<Arc<dyn Follow>> = vec![
-        Arc::new(Forgetting(authenticator.clone())),
-        Arc::new(ForgettingParties(joined.clone())),
-        Arc::new(stored.clone()),
-    ];
-    followers.extend(alerting.follower());
+    let followers = followers(&authenticator, &joined, &stored, &mut alerting);
     let changes = ledger.follow(followers);
     let counters = counts::open(&config, &journal, clock.clone())?;
     let mut answers = cache::open(&config, &transport, clock.clone())?;
@@ -199,6 +193,22 @@ pub async fn serve(
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
     stop((mirrors, counters, sinks), ledger, telemetry).await;
     Ok(())
+}
+
+/// Who hears of what administrators change.
+fn followers(
+    authenticator: &Authenticator,
+    joined: &Joined,
+    stored: &StoredModels,
+    alerting: &mut Alerting,
+) -> Vec<Arc<dyn Follow>> {
+    let mut all: Vec<Arc<dyn Follow>> = vec![
+        Arc::new(Forgetting(authenticator.clone())),
+        Arc::new(ForgettingParties(joined.clone())),
+        Arc::new(stored.clone()),
+    ];
+    all.extend(alerting.follower());
+    all
 }
 
 /// Ends what goes on beside the calls: first what is still to be booked, last what tells of it.

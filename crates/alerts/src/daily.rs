@@ -12,9 +12,12 @@ use crate::{Alert, Kind, Place, Severity};
 #[derive(Default)]
 pub struct Daily {
     deployments: Mutex<HashMap<Arc<str>, Sums>>,
-    /// By the group that was asked for and the one that answered.
-    fallbacks: Mutex<HashMap<(Arc<str>, Arc<str>), u64>>,
+    /// How often each happened.
+    fallbacks: Mutex<HashMap<Fallback, u64>>,
 }
+
+/// The group that was asked for and the one that answered.
+type Fallback = (Arc<str>, Arc<str>);
 
 /// One attempt.
 #[derive(Clone, Copy, Debug)]

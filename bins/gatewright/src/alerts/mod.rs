@@ -26,14 +26,14 @@ use crate::config::{AlertSettings, Config};
 use crate::ledger::LiveLedger;
 
 /// Alerting, where somebody is to be told.
-pub(crate) struct Alerting(Option<On>);
+pub(crate) struct Alerting(Option<Box<On>>);
 
 struct On {
     alerts: Alerts,
     rounds: Option<Rounds>,
     calls: Arc<Calls>,
     daily: Arc<Daily>,
-    settings: AlertSettings,
+    settings: Arc<AlertSettings>,
     clock: Arc<dyn Clock>,
     changed: Option<changed::Inbox>,
 }
@@ -60,12 +60,20 @@ impl Alerting {
         let (alerts, rounds) = Alerts::new(settings.desk.clone(), transport, claims, clock.clone());
         let daily = Arc::new(Daily::default());
         let calls = Calls::new(alerts.clone(), daily.clone(), settings.desk.threshold, clock.clone());
-        Self(Some(On { alerts, rounds: Some(rounds), calls, daily, settings, clock, changed: None }))
+        Self(Some(Box::new(On {
+            alerts,
+            rounds: Some(rounds),
+            calls,
+            daily,
+            settings,
+            clock,
+            changed: None,
+        })))
     }
 
     /// Who hears how attempts went.
     pub(crate) fn witness(&self) -> Option<Arc<dyn Witness>> {
-        let On { alerts, daily, settings, clock, .. } = self.0.as_ref()?;
+        let On { alerts, daily, settings, clock, .. } = self.0.as_deref()?;
         let outages = Outages::new(settings.desk.args.clone());
         Some(Arc::new(Witnessed {
             alerts: alerts.clone(),

@@ -26,6 +26,7 @@ mod traces;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_catalogue::{Catalogue, ProviderRow};
@@ -79,7 +80,7 @@ pub struct Config {
     /// Limits that hold for all callers.
     pub limits: ProxyLimits,
     /// Who is told of what, where somebody is.
-    pub alerts: Option<AlertSettings>,
+    pub alerts: Option<Arc<AlertSettings>>,
     /// Budgets that hold for all callers, and how money is held.
     pub money: MoneySettings,
     /// Where replicas share their counts, if they do.
@@ -225,7 +226,7 @@ impl Config {
             connect_timeout: sections.general.deadline("connect_timeout", &mut problems),
             proxies: network::proxies(env, &mut problems),
             links: network::links(&sections.litellm, &sections.general, &mut problems),
-            alerts: alerts::settings(&sections.general, &authorities, env, &mut problems),
+            alerts: alerts::settings(&sections.general, &authorities, env, &mut problems).map(Arc::new),
             authorities,
             bearer: bearer::settings(&sections.general, env, &mut problems),
             permit_weak_key: sections.permits_weak_key(&mut problems),
