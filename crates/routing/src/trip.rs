@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::fallbacks::Way;
 use crate::patience::Patience;
-use crate::pick::sticky;
 use crate::table::Group;
 use crate::visit::Visit;
 use crate::{Dice, Route, Table, extra};
@@ -37,8 +36,6 @@ pub(crate) struct Trip<'a> {
     pub(crate) full: Option<(Route, u32)>,
     /// The tokens of the call, once they were counted.
     pub(crate) tokens: Option<u64>,
-    /// What it is known again by; `None` where it belongs to no others.
-    pub(crate) affinity: Option<u64>,
     /// Asks a model the same as a call, in the background; `None` where nothing is mirrored.
     pub(crate) mirror: Option<&'a Mirror<'a>>,
     pub(crate) decisions: Option<Arc<Decisions>>,
@@ -80,7 +77,6 @@ impl<'a> Trip<'a> {
             is_back: false,
             full: None,
             tokens: None,
-            affinity: sticky::key(&call, &table.settings),
             mirror: None,
             home: route.group.clone(),
             call: Some(call),
