@@ -290,7 +290,7 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let (crossed, mirrors) = (Arc::new(Crossed::default()), Mirrors::default());
-    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
+    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), config.upstream)
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
