@@ -15,7 +15,7 @@ fn gateway(upstream: &Upstream, general: &str) -> Gateway {
     let list = Wire::OpenAi.deployment("m", upstream, &[]);
     let router = "router_settings: {num_retries: 0, disable_cooldowns: true}";
     let general = format!("general_settings: {{master_key: {MASTER_KEY}, {general}}}");
-    Gateway::start(&format!("model_list:\n{list}{router}\n{general}\n"))
+    Setup::new(format!("model_list:\n{list}{router}\n{general}\n")).start()
 }
 
 fn says(seen: &Seen, text: &str) -> bool {
