@@ -176,6 +176,11 @@ impl RedisCluster {
         cluster
     }
 
+    /// Where its nodes are, as a configuration names them.
+    pub fn startup_nodes(&self) -> serde_json::Value {
+        self.nodes.iter().map(|node| serde_json::json!({"host": "127.0.0.1", "port": node.port()})).collect()
+    }
+
     /// The number of the node that keeps what is called so.
     pub fn home(&self, name: &str) -> usize {
         let keeps = |node: &Redis| !node.ask(&["EXISTS", name]).contains("MOVED");

@@ -338,7 +338,7 @@ fn assemble(
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let (soft_budgets, crossed) = alerting.budgets(call_rules.clone(), clock.clone());
     let (mirrors, recorded) = (Mirrors::default(), sinks::start(config, &transport, clock.clone()));
-    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), Default::default())
+    let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), config.upstream)
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
         recorded: Recorded::new(recorded.clone()),

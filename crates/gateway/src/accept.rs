@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,7 +45,7 @@ pub(crate) async fn serve<S: CallService>(
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let (grace, builder) = (settings.grace, connection_builder(&settings, &workers));
     let lookout = Lookout::new();
-    let begin = |(stream, peer): (TcpStream, Peer), place| {
+    let begin = |accepted: (TcpStream, Peer), place: Option<OwnedSemaphorePermit>| {
         let visit = Visit {
             front: front.clone(),
             settings: settings.clone(),
@@ -55,11 +55,12 @@ pub(crate) async fn serve<S: CallService>(
         };
         let (workers, room) = (workers.clone(), lookout.room());
         match room {
-            None => visit.by_worker(stream, peer, (&workers, place)),
+            None => visit.by_worker(accepted, &workers, place),
             Some(room) => drop(tasks.spawn(async move {
-                match probe::is_first(&stream).await {
-                    true => visit.once().serve(stream, peer).await,
-                    false => visit.by_worker(stream, peer, (&workers, place)),
+                match probe::is_first(&accepted.0).await {
+                    // In a box: hardly any connection comes for that.
+                    true => Box::pin(visit.once().serve(accepted)).await,
+                    false => visit.by_worker(accepted, &workers, place),
                 }
                 drop(room);
             })),
@@ -102,13 +103,18 @@ struct Visit<S> {
 
 impl<S: CallService> Visit<S> {
     /// Gives the connection to a worker, with its place among all.
-    fn by_worker<P: Send + 'static>(self, stream: TcpStream, peer: Peer, (workers, place): (&Workers, P)) {
+    fn by_worker(
+        self,
+        (stream, peer): (TcpStream, Peer),
+        workers: &Workers,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
         let (tasks, seat) = (self.tasks.clone(), workers.seat());
         let runtime = seat.runtime().clone();
         let stream = stream.into_std();
         let visited = async move {
             match stream.and_then(TcpStream::from_std) {
-                Ok(stream) => self.serve(stream, peer).await,
+                Ok(stream) => self.serve((stream, peer)).await,
                 Err(err) => warn!(%err, "cannot serve a connection"),
             }
             drop((place, seat));
@@ -122,7 +128,7 @@ impl<S: CallService> Visit<S> {
         self
     }
 
-    async fn serve(self, stream: TcpStream, peer: Peer) {
+    async fn serve(self, (stream, peer): (TcpStream, Peer)) {
         let Self { front, settings, tasks, builder, stopping } = self;
         // hyper closes a connection that is to end before its first byte was read, whatever is on its way.
         if !speaks(&stream, settings.header_deadline, &stopping).await {

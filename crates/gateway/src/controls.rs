@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::{Codec, Controls, Dialect, Error, ErrorKind, Json, Result};
+use gatewright_core::{Codec, Controls, Detour, Dialect, Error, ErrorKind, Json, Result};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -102,6 +102,8 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "litellm_metadata"
         | "tags"
         | "fallbacks"
+        | "context_window_fallbacks"
+        | "content_policy_fallbacks"
         | "priority"
         | "num_retries"
         | "timeout"
@@ -136,7 +138,6 @@ fn field(key: &str, dialect: Dialect) -> Field {
         | "guardrails"
         | "disable_global_guardrails"
         | "policies"
-        | "context_window_fallbacks"
         | "prompt_id"
         | "prompt_variables"
         | "prompt_label"
@@ -160,6 +161,8 @@ fn lift_field(key: &str, body: &Json, controls: &mut Controls, settings: &Settin
         "stream_timeout" => controls.stream_timeout = body.get::<f64>(key)?.and_then(seconds),
         "disable_fallbacks" => controls.disable_fallbacks = body.flag(key)?,
         "fallbacks" => controls.fallbacks = fallbacks(&body.get::<Vec<Value>>(key)?.unwrap_or_default())?,
+        "context_window_fallbacks" => controls.detours.extend(detours(body, key, ErrorKind::ContextWindow)?),
+        "content_policy_fallbacks" => controls.detours.extend(detours(body, key, ErrorKind::ContentPolicy)?),
         "tags" => controls.tags.extend(body.get::<Vec<Arc<str>>>(key)?.unwrap_or_default()),
         "litellm_trace_id" => controls.trace_id = body.string(key)?.map(Into::into),
         // LiteLLM keeps both in one place: a session is a trace that many calls belong to.
@@ -209,6 +212,35 @@ fn fallbacks(list: &[Value]) -> Result<Vec<Arc<str>>> {
         _ => None,
     };
     list.iter().map(|value| name(value).ok_or_else(wrong)).collect()
+}
+
+/// `[{group: [name, …]}, …]` as in the configuration; plain names are for whatever group fails in this way.
+fn detours(body: &Json, key: &str, kind: ErrorKind) -> Result<Vec<Detour>> {
+    let wrong = || {
+        let words = format!("'{key}' must be a list like [{{\"model\": [\"fallback\"]}}]");
+        Error::new(ErrorKind::InvalidRequest, words).with_param(key.to_owned())
+    };
+    let detour = |group: &str, names: &Value| {
+        let names = names.as_array().map_or(std::slice::from_ref(names), Vec::as_slice);
+        let fallbacks = names.iter().map(|name| name.as_str().map(Arc::from)).collect::<Option<_>>()?;
+        Some(Detour { kind, group: group.into(), fallbacks })
+    };
+    let mut found = Vec::new();
+    for entry in body.get::<Vec<Value>>(key)?.unwrap_or_default() {
+        match &entry {
+            Value::String(_) => found.extend(detour("*", &entry)),
+            Value::Object(map) => {
+                for (group, names) in map {
+                    found.push(detour(group, names).ok_or_else(wrong)?);
+                }
+            }
+            _ => return Err(wrong()),
+        }
+    }
+    match found.len() > MOST_NAMED {
+        true => Err(wrong()),
+        false => Ok(found),
+    }
 }
 
 fn read_metadata(metadata: Value, controls: &mut Controls) {
@@ -285,6 +317,31 @@ mod tests {
         assert_eq!(controls.fallbacks, [Arc::from("a"), Arc::from("b")]);
         assert_eq!(controls.tags, [Arc::from("t")]);
         assert!(told.is_empty());
+    }
+
+    #[test]
+    fn where_a_call_goes_after_some_failures_is_said_by_group_or_for_all() {
+        let (body, controls, _) = lifted(
+            r#"{"model":"m","context_window_fallbacks":[{"m":["a","b"]},{"n":"c"}],"content_policy_fallbacks":["d"]}"#,
+        );
+        assert_eq!(body.to_bytes(), r#"{"model":"m"}"#);
+        let detour = |kind, group: &str, names: &[&str]| Detour {
+            kind,
+            group: group.into(),
+            fallbacks: names.iter().map(|name| Arc::from(*name)).collect(),
+        };
+        let (long, unwanted) = (ErrorKind::ContextWindow, ErrorKind::ContentPolicy);
+        let all = [detour(long, "m", &["a", "b"]), detour(long, "n", &["c"]), detour(unwanted, "*", &["d"])];
+        let mut found = controls.detours;
+        found.sort_by_key(|detour| detour.kind == unwanted);
+        assert_eq!(found, all);
+        for wrong in ["[3]", "[{\"m\":[3]}]", "{\"m\":[\"a\"]}"] {
+            let text = format!(r#"{{"model":"m","context_window_fallbacks":{wrong}}}"#);
+            let mut body = Json::parse(text.into(), JsonLimits::default()).unwrap();
+            let codec = gatewright_dialects::of(Dialect::OpenAiChat);
+            let lifted = lift(&mut body, &HeaderMap::new(), codec, &Settings::default());
+            assert_eq!(lifted.err().map(|err| err.status().as_u16()), Some(400), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
@@ -12,8 +13,16 @@ const LARGE: usize = 256 << 10;
 /// Room for the large events of one stream, asked for when it meets one.
 pub(crate) struct Room {
     places: Arc<Semaphore>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     asked: Option<Asked>,
+}
+
+/// Room that an event has.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// How much of the event there was when it last grew, and when that was.
+    held: usize,
+    grew: Instant,
 }
 
 type Asked = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
@@ -32,14 +41,24 @@ impl Room {
             self.leave();
             return Poll::Ready(());
         }
-        if self.place.is_none() {
-            let places = &self.places;
-            let asked = self.asked.get_or_insert_with(|| Box::pin(places.clone().acquire_owned()));
-            // It is never closed.
-            self.place = ready!(asked.as_mut().poll(cx)).ok();
-            self.asked = None;
+        match &mut self.place {
+            Some(place) if place.held == held => {}
+            Some(place) => (place.held, place.grew) = (held, Instant::now()),
+            None => {
+                let places = &self.places;
+                let asked = self.asked.get_or_insert_with(|| Box::pin(places.clone().acquire_owned()));
+                // It is never closed.
+                let permit = ready!(asked.as_mut().poll(cx)).ok();
+                self.place = permit.map(|permit| Place { _permit: permit, held, grew: Instant::now() });
+                self.asked = None;
+            }
         }
         Poll::Ready(())
+    }
+
+    /// When the event that has room must have grown again, others being kept waiting; `None` where none has any.
+    pub(crate) fn until(&self, patience: Duration) -> Option<Instant> {
+        self.place.as_ref().map(|place| place.grew + patience)
     }
 
     /// Gives back what was taken.
@@ -64,7 +83,15 @@ mod tests {
         assert!(first.poll(LARGE + 1, &mut cx).is_ready());
         assert!(second.poll(LARGE + 1, &mut cx).is_pending());
         assert!(first.poll(2 * LARGE, &mut cx).is_ready() && second.poll(2 * LARGE, &mut cx).is_pending());
-        assert!(first.poll(0, &mut cx).is_ready(), "its event is over");
+        assert!(second.until(Duration::ZERO).is_none(), "who waits is in nobody's way");
+        let grew = first.until(Duration::ZERO).unwrap();
+        assert!(first.poll(2 * LARGE, &mut cx).is_ready());
+        assert_eq!(first.until(Duration::from_secs(1)), Some(grew + Duration::from_secs(1)), "nothing came");
+        assert!(first.poll(2 * LARGE + 1, &mut cx).is_ready() && first.until(Duration::ZERO) > Some(grew));
+        assert!(
+            first.poll(0, &mut cx).is_ready() && first.until(Duration::ZERO).is_none(),
+            "its event is over"
+        );
         assert!(second.poll(2 * LARGE, &mut cx).is_ready());
         drop(second);
         assert!(first.poll(2 * LARGE, &mut cx).is_ready(), "a stream that is dropped gives its room back");

@@ -30,6 +30,8 @@ pub(crate) struct UpstreamStream {
     exchange: Exchange,
     clocks: Clocks,
     room: Room,
+    /// How long an event that has room may get nothing more.
+    large_event_idle: Duration,
     /// An error met behind events that were whole: they leave first.
     failed: Option<Error>,
     done: bool,
@@ -98,7 +100,9 @@ impl UpstreamStream {
         };
         let splitter = Splitter::new(framing, bounds.settings.max_event_bytes);
         let room = Room::new(bounds.large_events.clone());
-        Self { body, splitter, relay: Some(relay), exchange, clocks, room, failed: None, done: false }
+        let large_event_idle = bounds.settings.large_event_idle;
+        let relay = Some(relay);
+        Self { body, splitter, relay, exchange, clocks, room, large_event_idle, failed: None, done: false }
     }
 
     /// Takes what arrived; `None` where it made nothing for the client yet.
@@ -160,7 +164,7 @@ impl UpstreamStream {
                 Poll::Ready(Some(Ok(chunk))) => self.take(Some(&chunk)),
                 Poll::Ready(Some(Err(failure))) => Err(fault::broken(&self.exchange.provider, &failure)),
                 Poll::Ready(None) => self.take(None),
-                Poll::Pending => match self.clocks.poll(cx) {
+                Poll::Pending => match self.clocks.poll(self.room.until(self.large_event_idle), cx) {
                     Poll::Ready(waited_for) => Err(fault::timed_out(&self.exchange.provider, waited_for)),
                     Poll::Pending => return Poll::Pending,
                 },
@@ -196,14 +200,21 @@ impl Clocks {
         }
     }
 
-    /// Ready when the wait is over, with what was waited for.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
+    /// Ready when the wait is over, with what was waited for: at the latest when an event in the way of others must have `grown`.
+    fn poll(&mut self, grown: Option<Instant>, cx: &mut Context<'_>) -> Poll<&'static str> {
+        let until = grown.map_or(self.until, |grown| grown.min(self.until));
+        if self.timer.deadline() > until.into() {
+            self.timer.as_mut().reset(until.into());
+        }
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            if self.timer.deadline() >= self.until.into() {
+            if self.timer.deadline() >= until.into() {
                 break;
             }
-            self.timer.as_mut().reset(self.until.into());
+            self.timer.as_mut().reset(until.into());
+        }
+        if until < self.until {
+            return Poll::Ready("the rest of a large event");
         }
         let late = Instant::now() >= self.deadline;
         Poll::Ready(match self.started {

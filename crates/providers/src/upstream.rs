@@ -39,6 +39,8 @@ pub struct Settings {
     pub max_event_bytes: usize,
     /// How many events of more than 256 KB are gathered at the same time; the others wait.
     pub large_events: usize,
+    /// How long one of them may get nothing more, in the way of others.
+    pub large_event_idle: Duration,
 }
 
 /// The limits, and what is counted against them.
@@ -54,6 +56,7 @@ impl Default for Settings {
             max_error_bytes: 1 << 20,
             max_event_bytes: 16 << 20,
             large_events: 2,
+            large_event_idle: Duration::from_secs(10),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use gatewright_core::{Call, Caller, Controls, ErrorKind};
+use gatewright_core::{Call, Caller, Controls, Detour, ErrorKind};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ pub(crate) struct Way {
     ahead: VecDeque<Arc<str>>,
     tried: SmallVec<[Arc<str>; 4]>,
     asked: Vec<Arc<str>>,
+    detours: Vec<Detour>,
     caller: Arc<Caller>,
     left: u32,
     defaults_added: bool,
@@ -95,11 +96,12 @@ impl RuleSet {
 
 impl Way {
     pub(crate) fn new(call: &Call, settings: &Settings) -> Self {
-        let Controls { fallbacks, disable_fallbacks, .. } = &*call.controls;
+        let Controls { fallbacks, detours, disable_fallbacks, .. } = &*call.controls;
         Self {
             ahead: VecDeque::new(),
             tried: SmallVec::new(),
             asked: if *disable_fallbacks { Vec::new() } else { fallbacks.clone() },
+            detours: if *disable_fallbacks { Vec::new() } else { detours.clone() },
             caller: call.caller.clone(),
             left: if *disable_fallbacks { 0 } else { settings.max_fallbacks },
             defaults_added: false,
@@ -108,7 +110,7 @@ impl Way {
 
     /// Whether there may be somewhere to go when the group of these names fails.
     pub(crate) fn may_lead_on(&self, table: &Table, names: [&str; 2]) -> bool {
-        let ahead = !self.ahead.is_empty() || !self.asked.is_empty();
+        let ahead = !self.ahead.is_empty() || !self.asked.is_empty() || !self.detours.is_empty();
         let defaults = !self.defaults_added && !table.rules.default.is_empty();
         self.left > 0 && (ahead || defaults || names.iter().any(|name| table.rules.any_for(name)))
     }
@@ -118,18 +120,26 @@ impl Way {
         self.tried.push(route.name.clone());
     }
 
-    /// Adds where the failure of this group leads: first what the client asked for, then the group's own rules, then
-    /// what was ahead already, and the defaults at the end.
+    /// Adds where the failure of this group leads: first what the client asked for, then the group's own rules or what the
+    /// client put in their place, then what was ahead already, and the defaults at the end.
     pub(crate) fn extend(&mut self, table: &Table, names: [&str; 2], kind: ErrorKind) {
         let found = names.iter().map(|name| table.rules.after(kind, name)).find(|rules| !rules.is_empty());
-        let rules = found.unwrap_or_default();
-        for name in rules.iter().rev() {
-            self.ahead.push_front(name.clone());
+        let rules = self.detour(names, kind).or(found).unwrap_or_default();
+        let rules: SmallVec<[Arc<str>; 4]> = rules.iter().cloned().collect();
+        for name in rules.into_iter().rev() {
+            self.ahead.push_front(name);
         }
         for name in std::mem::take(&mut self.asked).into_iter().rev() {
             self.ahead.push_front(name);
         }
         self.extend_defaults(table);
+    }
+
+    /// What the client put in the place of this group's rules for such a failure.
+    fn detour(&self, names: [&str; 2], kind: ErrorKind) -> Option<&[Arc<str>]> {
+        let meant = |group: &str| group == "*" || names.contains(&group);
+        let detour = self.detours.iter().find(|detour| detour.kind == kind && meant(&detour.group));
+        detour.map(|detour| &*detour.fallbacks)
     }
 
     /// Adds the default fallbacks at the end, once.

@@ -24,6 +24,8 @@ pub struct Settings {
     pub checks: Checks,
     /// Which calls go where others went that belong to them, whatever the strategy.
     pub affinity: Affinity,
+    /// The same at single groups.
+    pub group_affinity: HashMap<Arc<str>, Affinity>,
     /// What is known of models and of what calls ask of them.
     pub know: Arc<dyn Know>,
     /// Leads a bare name (`gpt-4o`) to its provider's wildcard (`openai/*`).
@@ -193,6 +195,7 @@ impl Default for Settings {
             picks: Vec::new(),
             checks: Checks::default(),
             affinity: Affinity::default(),
+            group_affinity: HashMap::new(),
             know: Arc::new(Ignorant),
             provider_of: Arc::new(|_| None),
             witness: None,

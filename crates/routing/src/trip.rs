@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use crate::fallbacks::Way;
 use crate::patience::Patience;
-use crate::pick::sticky;
 use crate::table::Group;
 use crate::visit::{Stay, Visit, costs_nothing};
 use crate::{Dice, Route, Table, extra};
@@ -36,8 +35,6 @@ pub(crate) struct Trip {
     pub(crate) full: Option<(Route, u32)>,
     /// The tokens of the call, once they were counted.
     pub(crate) tokens: Option<u64>,
-    /// What it is known again by; `None` where it belongs to no others.
-    pub(crate) affinity: Option<u64>,
     /// Where it stood when an attempt answered, if another one may go on with the answer.
     pub(crate) stand: Option<Stand>,
     pub(crate) decisions: Option<Arc<Decisions>>,
@@ -91,7 +88,6 @@ impl Trip {
             is_back: false,
             full: None,
             tokens: None,
-            affinity: sticky::key(&call, &table.settings),
             stand: None,
             home: route.group.clone(),
             call: Some(call),

@@ -30,8 +30,17 @@ struct Watched {
     silent: usize,
 }
 
+/// What came of a load, and what the process under it spent on each answer.
+#[derive(Clone, Copy)]
+struct Goodput {
+    /// Answers a second.
+    rate: f64,
+    /// CPU of the process, in microseconds an answer.
+    micros: f64,
+}
+
 /// Measures and prints. An overload lasts fifty times `seconds`: a minute, where nothing else is said.
-pub(crate) fn run(binary: &Path, (mock, proxy): (&str, &str), seconds: f64) {
+pub(crate) fn run(binary: &Path, (mock, proxy): (&str, &Process), seconds: f64) {
     println!("\noverload: {INSIDE} calls at a time whose answers take 50 ms, as many wait, for 1 s at most");
     let servers = Servers { door: Some(INSIDE), ..Servers::default() };
     match Process::gateway(binary, mock, &servers) {
@@ -101,27 +110,37 @@ fn noisy_neighbour(gateway: &Process, peak: f64, seconds: f64) {
     both.tell_lives();
 }
 
-/// In turn with the bare proxy, to which the same happens and which lets everybody in.
-fn busy_cores(gateway: &Process, proxy: &str, seconds: f64) {
+/// In turn with the bare proxy, to which the same happens and which lets everybody in. Clients and upstream have the same
+/// cores, and more clients cost more: what the gateway itself is worth is told by answers for each second of its own CPU.
+fn busy_cores(gateway: &Process, proxy: &Process, seconds: f64) {
     let call = |clients| calls(gateway, ("plain", KEY), clients, seconds * 8.0);
-    let (mut peak, mut bare_peak) = (f64::NAN, f64::NAN);
+    let mut least = None;
     for clients in [16, 64, 256, 1024] {
         let path = "/plain/v1/chat/completions".to_owned();
-        let bare = load(&Load { address: proxy.to_owned(), path, ..call(clients) });
-        let bare = bare.answers as f64 / bare.seconds;
+        let straight = Load { address: proxy.address.clone(), path, ..call(clients) };
+        let spent = proxy.cpu();
+        let bare = Goodput::of(&load(&straight), proxy.cpu() - spent);
+        let spent = gateway.cpu();
         let watched = watch(gateway, &[call(clients)]);
         let came = &watched.came[0];
-        let rate = came.answers as f64 / came.seconds;
-        if peak.is_nan() {
-            (peak, bare_peak) = (rate, bare);
-        }
+        let ours = Goodput::of(came, gateway.cpu() - spent);
+        let (bare_least, our_least) = *least.get_or_insert((bare, ours));
         println!(
-            "{clients:>4} clients      {rate:.0} answers a second = {:.2} (bare proxy {:.2}), {}, {} refused, {} failures",
-            rate / peak,
-            bare / bare_peak,
+            "{clients:>4} clients      {:.0} answers a second = {:.2} (bare proxy {:.2}), {}, {} refused, {} failures",
+            ours.rate,
+            ours.rate / our_least.rate,
+            bare.rate / bare_least.rate,
             within(&came.micros),
             came.refused,
             came.failures
+        );
+        println!(
+            "its own CPU       {:.1} us an answer = {:.0} answers a CPU second = {:.2} (bare proxy {:.1} us, {:.2})",
+            ours.micros,
+            1e6 / ours.micros,
+            our_least.micros / ours.micros,
+            bare.micros,
+            bare_least.micros / bare.micros
         );
         watched.tell_lives();
     }
@@ -162,6 +181,15 @@ fn watch(gateway: &Process, loads: &[Load]) -> Watched {
         let (lives, silent) = lives.join().unwrap_or_default();
         Watched { came, lives, silent }
     })
+}
+
+// === impl Goodput ===
+
+impl Goodput {
+    fn of(came: &Came, spent: Duration) -> Self {
+        let answers = came.answers as f64;
+        Self { rate: answers / came.seconds, micros: spent.as_secs_f64() * 1e6 / answers }
+    }
 }
 
 // === impl Watched ===

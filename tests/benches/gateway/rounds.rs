@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) {
     }
     // A minute and a half of its own, so only where it is asked for.
     if arguments.only.iter().any(|only| only == "overload") {
-        overload::run(&binary, (&cast.mock.address, &cast.proxy.address), arguments.seconds);
+        overload::run(&binary, (&cast.mock.address, &cast.proxy), arguments.seconds);
     }
     if wanted("start") {
         report::start(&starts(&binary, &cast));

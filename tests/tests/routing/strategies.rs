@@ -1,8 +1,9 @@
 //! Each strategy through the whole gateway.
 
-use gatewright_tests::client::Client;
-use gatewright_tests::gateway::{Gateway, deployment};
-use gatewright_tests::upstream::Upstream;
+use gatewright_tests::client::{Client, chat};
+use gatewright_tests::gateway::{Gateway, deployment, poll};
+use gatewright_tests::upstream::{Gate, MOMENT, Pause, Script, Upstream};
+use serde_json::json;
 
 /// How many of ten calls each of two deployments gets.
 fn shares(settings: &str, (one, two): (&str, &str)) -> (usize, usize) {
@@ -34,10 +35,58 @@ fn the_least_used_is_chosen() {
 }
 
 #[test]
-fn every_other_strategy_serves_both() {
-    for strategy in ["simple-shuffle", "least-busy", "latency-based-routing", "two-choices"] {
-        let (first, second) = shares(&format!("routing_strategy: {strategy}"), DEAR_AND_CHEAP);
-        assert_eq!(first + second, 10, "{strategy}");
+fn chance_goes_by_weight() {
+    let (never, always) = (Upstream::start(), Upstream::start());
+    let models = deployment("m", "openai/gpt-4o", &never, "weight: 0")
+        + &deployment("m", "openai/gpt-4o", &always, "weight: 1");
+    let gateway = Gateway::start(&format!("model_list:\n{models}"));
+    let client = Client::of(&gateway);
+    assert!((0..10).all(|_| client.chat("m", "hi").status == 200));
+    assert_eq!((never.count(), always.count()), (0, 10));
+}
+
+/// A group of two with equal weights, so that by chance twenty calls in a row go to one of them once in a million times.
+fn two_alike(strategy: &str) -> ([Upstream; 2], Gateway) {
+    let upstreams = [Upstream::start(), Upstream::start()];
+    let models = upstreams.each_ref().map(|one| deployment("m", "openai/gpt-4o", one, "")).concat();
+    let router = format!("router_settings: {{routing_strategy: {strategy}}}");
+    (upstreams, Gateway::start(&format!("{router}\nmodel_list:\n{models}")))
+}
+
+#[test]
+fn the_one_with_the_fewest_calls_on_their_way_is_chosen() {
+    for strategy in ["least-busy", "two-choices"] {
+        let (upstreams, gateway) = two_alike(strategy);
+        let client = Client::of(&gateway);
+        let gate = Gate::default();
+        for upstream in &upstreams {
+            let held = gate.clone();
+            upstream.choose(move |seen| {
+                let holds = String::from_utf8_lossy(&seen.body).contains("hold");
+                let before_head = if holds { Pause::Gate(held.clone()) } else { Pause::None };
+                Some(Script { before_head, ..Script::default() })
+            });
+        }
+        let body = chat("m", "hold", json!({})).to_string();
+        let running = client.send("POST", "/v1/chat/completions", body.as_bytes()).unwrap();
+        let busy = || upstreams.iter().position(|upstream| upstream.count() > 0);
+        let busy = poll(MOMENT, busy).expect("the call goes nowhere");
+        assert!((0..20).all(|_| client.chat("m", "hi").status == 200));
+        assert_eq!((upstreams[busy].count(), upstreams[1 - busy].count()), (1, 20), "{strategy}");
+        gate.open();
+        drop(running);
+    }
+}
+
+#[test]
+fn the_one_that_answers_faster_is_chosen_once_both_are_known() {
+    for strategy in ["latency-based-routing", "two-choices"] {
+        let (upstreams, gateway) = two_alike(strategy);
+        // A busy machine is not as slow for twenty calls in a row.
+        upstreams[0].choose(|_| Some(Script { before_head: Pause::millis(1_500), ..Script::default() }));
+        let client = Client::of(&gateway);
+        assert!((0..21).all(|_| client.chat("m", "hi").status == 200));
+        assert_eq!((upstreams[0].count(), upstreams[1].count()), (1, 20), "{strategy}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! The context window is checked before a call is sent anywhere.
 
-use gatewright_tests::client::Client;
+use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, deployment};
 use gatewright_tests::upstream::Upstream;
+use serde_json::{Value, json};
 
 const CHECKED: &str = "enable_pre_call_checks: true";
 
@@ -72,4 +73,18 @@ fn a_conversation_that_fits_nowhere_is_refused_or_falls_back() {
     assert!(message.contains("ContextWindowExceededError"), "{message}");
     assert!(message.contains("maximum context length is 8192 tokens"), "{message}");
     assert_eq!((small.count(), spare.count()), (0, 1), "nothing was sent where it does not fit");
+    // A client has rules of its own, within what its key may use.
+    let asked = |rules: Value, client: &Client| {
+        let body = chat("other", &words(9_000), json!({"context_window_fallbacks": rules}));
+        client.post("/v1/chat/completions", &body).status
+    };
+    let narrow =
+        client.made("/key/generate", json!({"models": ["other"]}))["key"].as_str().unwrap().to_owned();
+    let narrow = Client::with_key(&gateway, &narrow);
+    assert_eq!(asked(json!([{"other": ["large"]}]), &client), 200);
+    assert_eq!(spare.last().json().get("context_window_fallbacks"), None, "it is nobody else's business");
+    assert_eq!(asked(json!([{"small": ["large"]}]), &client), 400, "of another model");
+    assert_eq!(asked(json!([{"other": ["large"]}]), &narrow), 400);
+    assert_eq!(asked(json!("large"), &client), 400);
+    assert_eq!((small.count(), spare.count()), (0, 2));
 }

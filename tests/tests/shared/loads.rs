@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use gatewright_tests::client::{Client, chat};
 use gatewright_tests::gateway::{Gateway, deployment, poll};
-use gatewright_tests::redis::Redis;
+use gatewright_tests::redis::{Redis, RedisCluster};
 use gatewright_tests::upstream::{Gate, MOMENT, Pause, Script, Upstream};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scene::used;
 
@@ -14,10 +14,10 @@ use crate::scene::used;
 const A_ROW: usize = 30;
 
 /// Two gateways with the same two deployments, each at an upstream of its own.
-struct Pair {
+struct Pair<R = Redis> {
     upstreams: [Upstream; 2],
     gateways: [Gateway; 2],
-    redis: Redis,
+    redis: R,
 }
 
 // === impl Pair ===
@@ -25,13 +25,31 @@ struct Pair {
 impl Pair {
     /// `of` is what each deployment has besides, `router` further `router_settings`.
     fn start(of: [&str; 2], router: &str) -> Self {
-        let (redis, upstreams) = (Redis::start(), [Upstream::start(), Upstream::start()]);
+        let redis = Redis::start();
+        let at = json!({"redis_host": "127.0.0.1", "redis_port": redis.port()});
+        Self::over(redis, at, of, router)
+    }
+}
+
+impl Pair<RedisCluster> {
+    fn in_cluster(of: [&str; 2], router: &str) -> Self {
+        let cluster = RedisCluster::start();
+        let at = json!({"startup_nodes": cluster.startup_nodes()});
+        Self::over(cluster, at, of, router)
+    }
+}
+
+impl<R> Pair<R> {
+    /// `at` is where they find `redis`.
+    fn over(redis: R, at: Value, of: [&str; 2], router: &str) -> Self {
+        let upstreams = [Upstream::start(), Upstream::start()];
         let models: Vec<String> =
             (0..2).map(|nth| deployment("m", "openai/gpt-4o", &upstreams[nth], of[nth])).collect();
+        let at = at.to_string();
         let config = format!(
-            "model_list:\n{}router_settings: {{redis_host: 127.0.0.1, redis_port: {}, num_retries: 0, {router}}}\n",
+            "model_list:\n{}router_settings: {}, num_retries: 0, {router}}}\n",
             models.concat(),
-            redis.port()
+            at.trim_end_matches('}')
         );
         Self { upstreams, gateways: [(); 2].map(|()| Gateway::start(&config)), redis }
     }
@@ -52,7 +70,7 @@ impl Pair {
     }
 
     /// Lets a call of the first gateway run; answers at which upstream, and what keeps it.
-    fn occupy(&self) -> (usize, impl Sized + use<>) {
+    fn occupy(&self) -> (usize, impl Sized + use<R>) {
         let gate = Gate::default();
         for upstream in &self.upstreams {
             let waits = gate.clone();
@@ -73,7 +91,22 @@ impl Pair {
 
 #[test]
 fn a_deployment_that_one_replica_lets_rest_is_left_alone_by_the_others() {
-    let pair = Pair::start(["order: 1", "order: 2"], "cooldown_time: 300");
+    left_alone(&Pair::start(["order: 1", "order: 2"], "cooldown_time: 300"));
+}
+
+#[test]
+fn replicas_hear_of_each_other_through_a_cluster_too() {
+    left_alone(&Pair::in_cluster(["order: 1", "order: 2"], "cooldown_time: 300"));
+    let mut pair = Pair::in_cluster(["", ""], "routing_strategy: least-busy");
+    let (busy, _running) = pair.occupy();
+    assert!(pair.avoids(busy), "what runs at another replica does not count");
+    pair.gateways[0].kill();
+    let forgotten = poll(MOMENT, || (pair.call(1) == busy).then_some(()));
+    assert!(forgotten.is_some(), "what ran at a replica that is gone counts for ever");
+}
+
+/// Each goes to its first deployment, until one of them lets it rest.
+fn left_alone<R>(pair: &Pair<R>) {
     assert_eq!(pair.call(1), 0, "it is chosen as long as nobody knows better");
     pair.upstreams[0].push(Script::fails(429, "slow down"));
     Client::of(&pair.gateways[0]).chat("m", "hi");

@@ -50,8 +50,7 @@ impl Scene<RedisCluster> {
     /// Starts so many replicas over a cluster.
     pub(crate) fn in_cluster(replicas: usize) -> Self {
         let cluster = RedisCluster::start();
-        let nodes = cluster.nodes.iter().map(|node| json!({"host": "127.0.0.1", "port": node.port()}));
-        let router = json!({"startup_nodes": nodes.collect::<Vec<_>>()});
+        let router = json!({"startup_nodes": cluster.startup_nodes()});
         Self::over(cluster, replicas, &router, ", redis_deadline: 10")
     }
 }

@@ -88,6 +88,9 @@ const ABOUT: [&str; 42] = [
     "configurable_clientside_auth_params",
 ];
 
+/// What LiteLLM reads of a deployment and takes for the request's.
+const WAYS: [&str; 2] = ["fallbacks", "context_window_fallbacks"];
+
 /// What entries are read with, those of `model_list` and those of the database.
 #[derive(Clone)]
 pub struct Entries {
@@ -234,6 +237,10 @@ impl Reader<'_> {
         let mut info = entry.get("model_info").and_then(Value::as_object).cloned().unwrap_or_default();
         let read = |key: &str| self.catalogue.providers().iter().any(|row| row.reads(key));
         known::check_params(&params_path, &params, &read, problems);
+        for key in WAYS.iter().filter(|key| params.contains_key(**key)) {
+            let why = format!("without effect: a fallback belongs to a group, in `router_settings.{key}`");
+            problems.warn(format!("{params_path}.{key}"), why);
+        }
         self.check_info(&info, problems);
         let id = id_of(group.as_deref(), &params, &info);
         self.resolve_all(&mut params, &params_path, problems);

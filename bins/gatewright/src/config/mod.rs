@@ -23,6 +23,7 @@ mod similar;
 mod sinks;
 mod strategy;
 mod traces;
+mod upstream;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -101,6 +102,8 @@ pub struct Config {
     pub rotation: Option<RotationSettings>,
     /// What is fetched for providers that fetch nothing.
     pub links: Links,
+    /// What is taken of a provider.
+    pub upstream: gatewright_providers::Settings,
     /// The longest that a new connection to an upstream may take.
     pub connect_timeout: Option<Duration>,
     /// Proxies in front of the upstreams.
@@ -226,6 +229,7 @@ impl Config {
             connect_timeout: sections.general.deadline("connect_timeout", &mut problems),
             proxies: network::proxies(env, &mut problems),
             links: network::links(&sections.litellm, &sections.general, &mut problems),
+            upstream: sections.upstream(&mut problems),
             alerts: alerts::settings(&sections.general, &authorities, env, &mut problems).map(Arc::new),
             authorities,
             bearer: bearer::settings(&sections.general, env, &mut problems),
@@ -389,16 +393,48 @@ mod tests {
     }
 
     #[test]
+    fn what_the_door_lets_in_and_what_is_taken_of_a_provider_is_as_it_is_said() {
+        let config = load(
+            "model_list:\n- {model_name: m, litellm_params: {model: openai/x}}\n\
+             general_settings: {max_in_flight_requests_per_worker: 3, max_queued_requests_per_worker: 4,\n\
+             \x20 admission_queue_timeout_seconds: 0.5, max_worker_delay_ms: 7, max_response_size_mb: 3,\n\
+             \x20 max_upstream_error_mb: 0.5, max_upstream_event_mb: 2, max_large_upstream_events: 9,\n\
+             \x20 large_upstream_event_timeout: 1.5}\n",
+        );
+        let (patience, bearable) = (Duration::from_millis(500), Duration::from_millis(7));
+        let admission = gatewright_gateway::Admission { calls: 3, waiting: 4, patience, bearable };
+        assert_eq!(config.gateway.admission, admission);
+        let gatewright_providers::Settings { max_reply_bytes, max_error_bytes, max_event_bytes, .. } =
+            config.upstream;
+        assert_eq!([max_reply_bytes, max_error_bytes, max_event_bytes], [3 << 20, 1 << 19, 2 << 20]);
+        assert_eq!(config.upstream.large_events, 9);
+        assert_eq!(config.upstream.large_event_idle, Duration::from_millis(1_500));
+    }
+
+    #[test]
+    fn a_fallback_of_a_single_deployment_is_reported() {
+        let config =
+            load("model_list:\n- {model_name: m, litellm_params: {model: openai/x, fallbacks: [n]}}\n");
+        let told: Vec<_> = config.problems.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains("without effect"), "{told:?}");
+        assert!(!config.problems.are_fatal());
+    }
+
+    #[test]
     fn calls_are_mirrored_and_stay_together_as_it_is_said() {
         let config = load(
             "model_list:\n- {model_name: m, litellm_params: {model: openai/x, silent_model: m}}\n\
              - {model_name: m, litellm_params: {model: openai/y, silent_model: [m, n]}}\n\
-             router_settings: {max_mirrors: 3, optional_pre_call_checks: [session_affinity, router_budget_limiting]}\n",
+             router_settings: {max_mirrors: 3, optional_pre_call_checks: [session_affinity, router_budget_limiting],\n\
+             \x20 model_group_affinity_config: {m: [deployment_affinity], n: []}}\n",
         );
         let silent: Vec<_> = config.deployments.iter().map(|one| one.routing.silent.len()).collect();
         assert_eq!((silent, config.router.max_mirrors), (vec![1, 2], 3));
         let affinity = gatewright_routing::Affinity { session: true, ..Default::default() };
         assert_eq!(config.router.affinity, affinity);
+        let caller = gatewright_routing::Affinity { caller: true, ..Default::default() };
+        let of_groups = [("m".into(), caller), ("n".into(), Default::default())];
+        assert_eq!(config.router.group_affinity, of_groups.into());
         assert!(config.deployments.iter().all(|one| one.params.defaults.is_empty()), "nothing of it is sent");
         assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
     }

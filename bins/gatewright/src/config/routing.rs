@@ -71,7 +71,8 @@ impl Sections<'_> {
             retry_billed: router.flag("retry_billed", problems).unwrap_or(defaults.retry_billed),
             go_on: router.flag("enable_mid_stream_fallback_continuation", problems).unwrap_or(defaults.go_on),
             allowed_fails: self.allowed_fails(problems),
-            affinity: affinity(router, problems),
+            affinity: affinity(router, "optional_pre_call_checks", problems),
+            group_affinity: group_affinity(router, problems),
             checks: self.checks(strategies.any("cost-based-routing"), problems),
             pick: strategies.default,
             picks: strategies.own,
@@ -146,19 +147,30 @@ const OTHER_CHECKS: [&str; 5] = [
 ];
 
 /// Which calls belong together.
-fn affinity(router: &Section<'_>, problems: &mut Problems) -> Affinity {
-    const KEY: &str = "optional_pre_call_checks";
+fn affinity(section: &Section<'_>, key: &str, problems: &mut Problems) -> Affinity {
     let mut affinity = Affinity::default();
-    for check in router.texts(KEY, problems) {
+    for check in section.texts(key, problems) {
         match check.as_str() {
             "session_affinity" => affinity.session = true,
             "deployment_affinity" => affinity.caller = true,
             "prompt_caching" => affinity.prefix = true,
             other if OTHER_CHECKS.contains(&other) => {}
-            other => problems.warn(router.at(KEY), format!("there is no check `{other}`")),
+            other => problems.warn(section.at(key), format!("there is no check `{other}`")),
         }
     }
     affinity
+}
+
+/// `{group: [session_affinity]}`: in place of what holds for all.
+fn group_affinity(router: &Section<'_>, problems: &mut Problems) -> HashMap<Arc<str>, Affinity> {
+    const KEY: &str = "model_group_affinity_config";
+    let map = match router.value(KEY) {
+        None => return HashMap::new(),
+        Some(Value::Object(map)) => map,
+        Some(_) => return router.wrong(KEY, "groups and their checks", problems).unwrap_or_default(),
+    };
+    let section = Section::new(router.at(KEY), map);
+    map.keys().map(|group| (group.as_str().into(), affinity(&section, group, problems))).collect()
 }
 
 fn rules_of(entry: &Value) -> Option<Vec<Rule>> {

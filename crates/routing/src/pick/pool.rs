@@ -201,9 +201,13 @@ impl<'a> Pool<'a> {
         let nobody_is_out = list.is_whole() && tried.is_empty();
         let tier: &'a Tier = self.tier;
         for run in &tier.runs {
-            let from = run.places.start.max(places.start);
-            for nth in from..run.places.end.min(places.end) {
-                let words = run.first.block.words(run.first.at + (nth - run.places.start));
+            let these = run.places.start.max(places.start)..run.places.end.min(places.end);
+            if nobody_is_out && run.is_well(these.clone(), at) {
+                these.for_each(|nth| show(nth, run.words(nth)));
+                continue;
+            }
+            for nth in these {
+                let words = run.words(nth);
                 if !(nobody_is_out && words.trouble_until().load(Relaxed) <= at) {
                     let rests = !resting && words.cooling_until().load(Relaxed) > at;
                     if rests || !self.is_fit(nth) {
@@ -229,6 +233,22 @@ impl Run {
             }
         }
         runs
+    }
+
+    /// The words of the one at this place of the tier.
+    fn words(&self, nth: usize) -> Words<'_> {
+        self.first.block.words(self.first.at + (nth - self.places.start))
+    }
+
+    /// Whether none of those at these places of the tier rests or is down. They mostly are well, so that a few are looked at
+    /// without a way out of it: that takes less time than a look at each.
+    fn is_well(&self, places: Range<usize>, at: u64) -> bool {
+        const FEW: usize = 16;
+        let troubled = |nth| self.words(nth).trouble_until().load(Relaxed) > at;
+        places.clone().step_by(FEW).all(|first| {
+            let few = first..places.end.min(first + FEW);
+            !few.fold(false, |trouble, nth| trouble | troubled(nth))
+        })
     }
 
     fn leads_to(&self, slot: &Slot) -> bool {

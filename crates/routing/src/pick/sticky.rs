@@ -17,9 +17,11 @@ pub struct Affinity {
     pub caller: bool,
 }
 
-/// What a call is known again by: its session, else its beginning, else its caller.
-pub(crate) fn key(call: &Call, settings: &Settings) -> Option<u64> {
-    let Affinity { session, prefix, caller } = settings.affinity;
+/// What a call is known again by at a group: its session, else its beginning, else its caller.
+pub(crate) fn key(call: &Call, group: &str, settings: &Settings) -> Option<u64> {
+    let own = || settings.group_affinity.get(group);
+    let own = (!settings.group_affinity.is_empty()).then(own).flatten();
+    let Affinity { session, prefix, caller } = *own.unwrap_or(&settings.affinity);
     let session = call.controls.trace_id.as_deref().filter(|_| session).map(|name| digest("session", name));
     session
         .or_else(|| prefix.then(|| settings.know.prefix(call)).flatten())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatewright_core::ErrorKind::{self, *};
-use gatewright_core::{Call, Caller};
+use gatewright_core::{Call, Caller, Detour};
 
 use super::fixture::{Step, World, call, deployments, error, fail};
 use crate::{Alias, Rule, Settings};
@@ -150,6 +150,36 @@ async fn some_kinds_have_rules_of_their_own() {
         };
         check(with(settings, &["a"], kind), call("a"), &["a", expected]).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_has_rules_of_its_own_for_some_kinds() {
+    let detour = |kind, group: &str, to: &str| Detour {
+        kind,
+        group: group.into(),
+        fallbacks: vec![to.into(), "b".into()],
+    };
+    let mut asks = call("a");
+    Arc::make_mut(&mut asks.controls).detours = vec![
+        detour(ContextWindow, "a", "c"),
+        detour(ContentPolicy, "*", "d"),
+        detour(ContextWindow, "b", "a"),
+    ];
+    let settings = || Settings {
+        fallbacks: vec![rule("a", &["b"])],
+        context_window_fallbacks: vec![rule("a", &["d"])],
+        num_retries: 0,
+        ..Settings::default()
+    };
+    for (kind, then) in [(ContextWindow, "c"), (ContentPolicy, "d"), (Upstream, "b")] {
+        check(with(settings(), &["a"], kind), asks.clone(), &["a", then]).await;
+    }
+    let mut limited = asks.clone();
+    limited.caller = Arc::new(Caller { models: vec![vec!["a".into(), "b".into()]], ..Caller::new("k") });
+    check(with(settings(), &["a"], ContextWindow), limited, &["a", "b"]).await;
+    Arc::make_mut(&mut asks.controls).disable_fallbacks = true;
+    let alone = with(settings(), &["a"], ContextWindow).ask_with(asks).await;
+    assert_eq!((alone.0.unwrap_err().kind(), alone.1), (ContextWindow, vec!["a".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]

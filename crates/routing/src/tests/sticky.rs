@@ -39,7 +39,7 @@ fn homes(list: Vec<Deployment>) -> Vec<String> {
     let table = Table::build(list, by_session()).unwrap();
     with_pool_of(&table, |pool| {
         let home = |nth| {
-            let key = sticky::key(&of_session(&format!("session-{nth}")), &table.settings).unwrap();
+            let key = sticky::key(&of_session(&format!("session-{nth}")), "m", &table.settings).unwrap();
             pool.get(sticky::pick(key, pool).unwrap()).unwrap().deployment.id.to_string()
         };
         (0..SESSIONS).map(home).collect()

@@ -10,8 +10,9 @@ impl Visit<'_> {
     /// Where the first attempt goes, together with those that it belongs to: one always does, even where every deployment rests.
     pub(super) fn first(&self, now: Instant) -> usize {
         let fit = Fit { down: true, tried: &[], ..self.fit(now) };
-        let stuck =
-            self.trip.affinity.and_then(|key| self.found(fit, None, now, |pool| sticky::pick(key, pool)));
+        let call = self.trip.call.as_ref();
+        let key = call.and_then(|call| sticky::key(call, &self.route.name, &self.trip.table.settings));
+        let stuck = key.and_then(|key| self.found(fit, None, now, |pool| sticky::pick(key, pool)));
         stuck.or_else(|| self.choose(fit, None, now)).unwrap_or_else(|| self.first_to_recover(now))
     }
 
