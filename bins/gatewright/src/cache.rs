@@ -1,6 +1,5 @@
 //! What this gateway keeps answers in.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use gatewright_cache::{Cache, Figures, Memory, Redis, RedisSettings, Server, Tiers};
@@ -8,39 +7,34 @@ use gatewright_core::Clock;
 use redis::cluster::ClusterClientBuilder;
 
 use crate::StartError;
+use crate::adapters::KeptAnswers;
 use crate::config::{CacheRedis, Config};
 use crate::counts;
+use crate::ledger::LiveLedger;
 
-/// What answers are kept in, and what is known of it.
-pub(crate) struct Answers {
-    /// The policy of calls.
-    pub(crate) policy: Cache<Tiers>,
-    /// Where they are kept; nothing where they are not.
-    pub(crate) tiers: Option<Tiers>,
-    /// What was counted.
-    pub(crate) figures: Arc<Figures>,
-    /// Writes to Redis as long as it runs.
-    pub(crate) writing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-/// Opens what the configuration names.
-pub(crate) fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Answers, StartError> {
+/// Opens what the configuration names: the policy of calls, and what administrators ask of it. What goes to Redis is written
+/// beside the ledger.
+pub(crate) fn open(
+    config: &Config,
+    ledger: &LiveLedger,
+    clock: Arc<dyn Clock>,
+) -> Result<(Cache<Tiers>, Arc<KeptAnswers>), StartError> {
     let figures: Arc<Figures> = Arc::default();
     let Some(settings) = &config.cache else {
-        return Ok(Answers { policy: Cache::off(), tiers: None, figures, writing: None });
+        return Ok((Cache::off(), Arc::new(KeptAnswers { tiers: None, figures })));
     };
     let memory = Memory::new(settings.memory_bytes, settings.memory_ttl, clock.clone());
-    let (tiers, writing) = match &settings.redis {
-        None => (Tiers::local(memory), None),
+    let tiers = match &settings.redis {
+        None => Tiers::local(memory),
         Some(redis) => {
             let of = RedisSettings { deadline: redis.deadline, ttl: redis.ttl, ..RedisSettings::default() };
             let (opened, writing) = Redis::open(server(redis)?, of, figures.clone(), clock.clone());
-            let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(writing);
-            (Tiers::shared(opened, redis.memory.then_some(memory)), Some(writing))
+            ledger.beside(writing);
+            Tiers::shared(opened, redis.memory.then_some(memory))
         }
     };
     let policy = Cache::new(tiers.clone(), settings.answers.clone(), figures.clone(), clock);
-    Ok(Answers { policy, tiers: Some(tiers), figures, writing })
+    Ok((policy, Arc::new(KeptAnswers { tiers: Some(tiers), figures })))
 }
 
 fn server(redis: &CacheRedis) -> Result<Server, StartError> {

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, KeptAnswers, Known, Needs, Observed,
+    CallRules, Counted, Crossed, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed,
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties,
 };
 use crate::checkup::{Checkup, Findings};
@@ -137,10 +137,7 @@ pub async fn serve(
         Arc::new(stored.clone()),
     ]);
     let counters = counts::open(&config, &journal, clock.clone())?;
-    let mut answers = cache::open(&config, clock.clone())?;
-    if let Some(writing) = answers.writing.take() {
-        ledger.beside(writing);
-    }
+    let (kept, answers) = cache::open(&config, &ledger, clock.clone())?;
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
@@ -153,7 +150,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: live.prices.clone(),
         cost_map: Arc::new(cost_map.clone()),
-        answers: Arc::new(KeptAnswers { tiers: answers.tiers.take(), figures: answers.figures.clone() }),
+        answers,
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
@@ -173,7 +170,7 @@ pub async fn serve(
     }
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
-    let wired = (&*live, call_rules, authenticator, joined, answers.policy);
+    let wired = (&*live, call_rules, authenticator, joined, kept);
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, findings.clone()));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
