@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisFuture, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -97,30 +98,28 @@ impl Server {
 
 // === impl Line ===
 
-impl ConnectionLike for Line {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::One(line) => line.req_packed_command(command),
-            Self::Cluster(line) => line.req_packed_command(command),
+impl Line {
+    /// Asks for one thing.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
+        match self.clone() {
+            Self::One(mut line) => command.query_async(&mut line).await,
+            Self::Cluster(mut line) => command.query_async(&mut line).await,
         }
     }
 
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        commands: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::One(line) => line.req_packed_commands(commands, offset, count),
-            Self::Cluster(line) => line.req_packed_commands(commands, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::One(line) => line.get_db(),
-            Self::Cluster(line) => line.get_db(),
-        }
+    /// Asks for several at once.
+    pub(crate) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<Vec<T>> {
+        let answers = match self.clone() {
+            Self::One(mut line) => line.send_packed_commands(commands, 0, commands.len()).await?,
+            // Their keys are on different nodes, and a cluster takes only those of one slot together.
+            Self::Cluster(line) => {
+                let each = commands.cmd_iter().map(|command| {
+                    let mut line = line.clone();
+                    async move { command.query_async::<Value>(&mut line).await }
+                });
+                join_all(each).await.into_iter().collect::<RedisResult<_>>()?
+            }
+        };
+        answers.into_iter().map(|answer| Ok(T::from_redis_value(answer.extract_error()?)?)).collect()
     }
 }

@@ -80,8 +80,7 @@ impl Redis {
     /// What is kept under the key.
     pub async fn find_one(&self, key: &Key) -> Option<Kept> {
         let ask = get(key);
-        let bytes: Option<Vec<u8>> =
-            self.in_time(async |mut line: Line| ask.query_async(&mut line).await).await?;
+        let bytes: Option<Vec<u8>> = self.in_time(async |line: Line| line.ask(&ask).await).await?;
         self.read(key, bytes?)
     }
 
@@ -152,7 +151,7 @@ impl Tier for Redis {
             ask.add_command(get(key));
         }
         let answers: Option<Vec<Option<Vec<u8>>>> =
-            self.in_time(async |mut line: Line| ask.query_async(&mut line).await).await;
+            self.in_time(async |line: Line| line.ask_all(&ask).await).await;
         let answers = answers.unwrap_or_default().into_iter().chain(std::iter::repeat(None));
         keys.iter().zip(answers).map(|(key, bytes)| self.read(key, bytes?)).collect()
     }

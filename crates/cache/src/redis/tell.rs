@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gatewright_core::{Error, ErrorKind, Result};
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 use tokio::time::timeout;
 
 use super::{PREFIX, Redis, name};
@@ -56,8 +56,8 @@ impl Redis {
         for key in keys {
             all.cmd("UNLINK").arg(name(key));
         }
-        let mut line = self.line().await?;
-        let forgotten = timeout(PATIENCE, all.query_async::<Vec<u64>>(&mut line)).await;
+        let line = self.line().await?;
+        let forgotten = timeout(PATIENCE, line.ask_all::<u64>(&all)).await;
         let forgotten = forgotten.map_err(|_| away("no answer in time"))?;
         Ok(forgotten.map_err(|err| away(&err.to_string()))?.iter().sum())
     }
@@ -93,11 +93,11 @@ impl Redis {
             return false;
         }
         let written = async {
-            let mut line = shared.lines.here().await?;
-            batch.query_async::<()>(&mut line).await.ok()
+            let line = shared.lines.here().await?;
+            line.ask_all::<Value>(batch).await.ok()
         };
         match timeout(WRITE, written).await {
-            Ok(Some(())) => {
+            Ok(Some(_)) => {
                 self.answered();
                 true
             }
@@ -114,8 +114,8 @@ impl Redis {
     }
 
     async fn patiently<T: FromRedisValue>(&self, command: &Cmd) -> Result<RedisResult<T>> {
-        let mut line = self.line().await?;
-        timeout(PATIENCE, command.query_async(&mut line)).await.map_err(|_| away("no answer in time"))
+        let line = self.line().await?;
+        timeout(PATIENCE, line.ask(command)).await.map_err(|_| away("no answer in time"))
     }
 }
 

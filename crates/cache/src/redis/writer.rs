@@ -72,7 +72,7 @@ pub(super) async fn run(redis: Redis, mut waiting: Waiting) {
             let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
             let until = now.saturating_add(ttl.as_secs().max(1));
             let set = pipeline.cmd("SET").arg(name(&key.text)).arg(wire::encode(key, entry, until));
-            set.arg("PX").arg(millis).ignore();
+            set.arg("PX").arg(millis);
         }
         let written = redis.write(&pipeline).await;
         if !written {
