@@ -98,7 +98,7 @@ pub(crate) fn entry(key: &str) -> Arc<Entry> {
         api_base: "http://p".into(),
         provider: "p".into(),
     };
-    let head = EntryHead { streams: true, content_type: None, served_by: Some(served_by.into()) };
+    let head = EntryHead { streams: true, served_by: Some(served_by.into()), ..EntryHead::default() };
     Arc::new(Entry::of(head, &[frame, last], (1_800_000_000, Money(7))))
 }
 
