@@ -22,16 +22,12 @@ pub struct Key {
 /// Headers of a client that go upstream.
 const FORWARDED: [&str; 2] = ["anthropic-beta", "anthropic-version"];
 
-/// Fields that say who asks or how, not what: the answer is the same. `stream` and `model` are in the key themselves.
-const BESIDE: [&str; 7] = [
-    "user",
-    "metadata",
-    "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "stream",
-    "model",
-];
+/// Fields that are in the key themselves.
+const SAID: [&str; 2] = ["stream", "model"];
+
+/// Fields that say who asks or how, not what: the answer is the same.
+const BESIDE: [&str; 5] =
+    ["user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"];
 
 /// The digits of a digest as text.
 const DIGITS: usize = 64;
@@ -180,9 +176,8 @@ impl Parts {
         // Its answers repeat what they were asked with.
         let repeats = dialect == Dialect::OpenAiResponses;
         let beside = |key: &str| {
-            key.starts_with("litellm_")
-                || BESIDE.contains(&key) && !(repeats && !matches!(key, "model" | "stream"))
-                || but == Some(key)
+            let beside = !repeats && (BESIDE.contains(&key) || key.starts_with("litellm_"));
+            beside || SAID.contains(&key) || but == Some(key)
         };
         let mut fields: Vec<_> = json.fields().filter(|field| !beside(&field.key)).collect();
         fields.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -197,8 +192,8 @@ impl Parts {
 
     /// Files count by their bytes. Of their names only the ending: upstreams take the format from it.
     fn form(&mut self, form: &Form) {
-        let mut fields: Vec<_> =
-            form.fields.iter().filter(|field| !BESIDE.contains(&field.name.as_str())).collect();
+        let beside = |name: &str| SAID.contains(&name) || BESIDE.contains(&name);
+        let mut fields: Vec<_> = form.fields.iter().filter(|field| !beside(&field.name)).collect();
         fields.sort_by(|one, other| one.name.cmp(&other.name));
         for field in fields {
             self.add(field.name.as_bytes());

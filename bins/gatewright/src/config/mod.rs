@@ -77,7 +77,7 @@ pub struct Config {
     /// Where replicas share their counts, if they do.
     pub redis: Option<RedisSettings>,
     /// What answers are kept in, if they are.
-    pub cache: Option<CacheSettings>,
+    pub cache: Option<Box<CacheSettings>>,
     /// Where and how attempts are journalled.
     pub journal: JournalSettings,
     /// Where keys, teams and so on are kept.
@@ -206,7 +206,7 @@ impl Config {
             money: sections.money(&mut problems),
             database,
             redis: sections.redis(env, &mut problems),
-            cache: sections.cache(has_file, env, &mut problems),
+            cache: sections.cache(has_file, env, &mut problems).map(Box::new),
             journal,
             rotation: rotation::settings(&sections.general, env, &mut problems),
             connect_timeout: sections.general.deadline("connect_timeout", &mut problems),

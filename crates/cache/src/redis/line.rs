@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
@@ -113,7 +114,14 @@ impl ConnectionLike for Line {
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
             Self::One(line) => line.req_packed_commands(commands, offset, count),
-            Self::Cluster(line) => line.req_packed_commands(commands, offset, count),
+            // Their keys are on different nodes, and a cluster takes only those of one slot together.
+            Self::Cluster(line) => Box::pin(async move {
+                let each = commands.cmd_iter().map(|command| {
+                    let mut line = line.clone();
+                    async move { line.req_packed_command(command).await }
+                });
+                join_all(each).await.into_iter().skip(offset).take(count).collect()
+            }),
         }
     }
 
