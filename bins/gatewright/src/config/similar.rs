@@ -185,3 +185,86 @@ fn qdrant(
         usual,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Said};
+
+    /// Reads `cache_params`; answers what it says and how many problems it has.
+    fn read(params: &str) -> (Option<SimilarCache>, usize) {
+        let text = format!("litellm_settings: {{cache: true, cache_params: {{{params}}}}}");
+        let config = Config::load(&Said { text: Some(&text), ..Said::default() }, &|_| None);
+        let problems = config.problems.iter().filter(|problem| problem.path.contains("cache")).count();
+        (config.cache.and_then(|cache| cache.similar), problems)
+    }
+
+    fn well(params: &str) -> SimilarCache {
+        let (read, problems) = read(params);
+        assert_eq!(problems, 0, "{params}");
+        read.unwrap_or_else(|| panic!("{params}"))
+    }
+
+    #[test]
+    fn questions_are_compared_as_it_says() {
+        let defaults = SimilarSettings::default();
+        let said = well("type: local-semantic");
+        assert_eq!((said.questions, said.scope), (defaults.clone(), Scope::Key));
+        let said = well(
+            "type: local-semantic, similarity_threshold: '0.8', semantic_cache_embedding_model: e, max_messages: 2, \
+             semantic_cache_embedding_timeout: 1, semantic_cache_timeout: 0.1, semantic_cache_max_text_bytes: 9, \
+             semantic_cache_scope: end_user, semantic_cache_max_items: 7, semantic_cache_max_bytes: 8, \
+             default_in_memory_ttl: 5",
+        );
+        let want = SimilarSettings {
+            least: 0.8,
+            model: "e".into(),
+            messages: 2,
+            longest_text: 9,
+            embedding_patience: Duration::from_secs(1),
+            patience: Duration::from_millis(100),
+            by_end_user: true,
+            ..defaults
+        };
+        assert_eq!(said.questions, want);
+        let SimilarPlace::Local(limits) = said.place else { panic!("elsewhere") };
+        assert_eq!(limits, LocalLimits { items: 7, bytes: 8, usual: Duration::from_secs(5) });
+        assert_eq!(well("type: local-semantic, semantic_cache_scope: team").scope, Scope::Team);
+    }
+
+    #[test]
+    fn questions_are_kept_where_it_says() {
+        let said = well(
+            "type: qdrant-semantic, qdrant_api_base: 'http://q', qdrant_api_key: k, qdrant_collection_name: c, \
+             qdrant_quantization_config: scalar, qdrant_semantic_cache_vector_size: 3, \
+             qdrant_semantic_cache_embedding_model: e",
+        );
+        assert_eq!(&*said.questions.model, "e");
+        let SimilarPlace::Qdrant(place) = said.place else { panic!("elsewhere") };
+        assert_eq!((&*place.base, &*place.collection, place.dimensions), ("http://q", "c", Some(3)));
+        assert_eq!(place.quantization, Quantization::Scalar);
+        for kind in ["redis-semantic", "valkey-semantic"] {
+            let said = well(&format!(
+                "type: {kind}, host: h, redis_semantic_cache_index_name: i, redis_semantic_cache_embedding_model: e"
+            ));
+            let SimilarPlace::Redis { server, index, .. } = said.place else { panic!("elsewhere") };
+            assert_eq!((server.servers.len(), &*index, &*said.questions.model), (1, "i", "e"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_told() {
+        for params in [
+            "type: local-semantic, similarity_threshold: 2",
+            "type: local-semantic, semantic_cache_scope: nobody",
+            "type: redis-semantic",
+            "type: qdrant-semantic, qdrant_collection_name: c",
+            "type: qdrant-semantic, qdrant_api_base: 'http://q'",
+            "type: qdrant-semantic, qdrant_api_base: 'http://q', qdrant_collection_name: c, qdrant_quantization_config: x",
+        ] {
+            assert_eq!(read(params).1, 1, "{params}");
+        }
+        let (said, problems) = read("type: local, similarity_threshold: 0.5");
+        assert!(said.is_none() && problems == 0);
+    }
+}

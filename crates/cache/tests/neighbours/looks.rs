@@ -30,7 +30,7 @@ impl Embed for Same {
 }
 
 /// Answers what it likes.
-struct Liar(Box<dyn Fn(&Place) -> (Class, f32) + Send + Sync>);
+struct Liar(fn(&Place) -> (Class, f32));
 
 impl Neighbours for Liar {
     fn nearest<'a>(&'a self, place: &'a Place, _: f32) -> Asking<'a, Option<Neighbour>> {
@@ -74,7 +74,7 @@ fn similar(scope: Scope, embed: Arc<Same>, neighbours: impl Neighbours) -> Simil
 fn nothing_is_believed_that_was_not_asked_for() {
     let check = |lie: fn(&Place) -> (Class, f32), believed: bool| {
         run(async {
-            let similar = similar(Scope::Team, Arc::default(), Liar(Box::new(lie)));
+            let similar = similar(Scope::Team, Arc::default(), Liar(lie));
             let look = similar.look(&call("hi", of("k", None), json!({}))).await;
             assert_eq!(look.neighbour.is_some(), believed);
             look.neighbour.map(|found| found.similarity)
