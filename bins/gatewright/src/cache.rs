@@ -21,6 +21,8 @@ pub(crate) struct Answers {
     pub(crate) policy: Cache<Alike<Tiers>>,
     /// The same, as administrators ask for it.
     pub(crate) kept: KeptAnswers,
+    /// What it did, where there is a cache.
+    pub(crate) figures: Option<Arc<Figures>>,
     /// What keeps answers beside the calls, as long as it runs.
     pub(crate) beside: Vec<Task>,
     /// The embedding model, where questions are compared by what they mean.
@@ -38,7 +40,8 @@ pub(crate) fn open(
     let figures: Arc<Figures> = Arc::default();
     let Some(settings) = &config.cache else {
         let kept = KeptAnswers { tiers: None, similar: None, figures };
-        return Ok(Answers { policy: Cache::off(), kept, beside: Vec::new(), embeddings: None });
+        let policy = Cache::off();
+        return Ok(Answers { policy, kept, figures: None, beside: Vec::new(), embeddings: None });
     };
     let memory = Memory::new(settings.memory_bytes, settings.memory_ttl, clock.clone());
     let mut beside: Vec<Task> = Vec::new();
@@ -59,8 +62,8 @@ pub(crate) fn open(
     let (similar, embeddings) = opened.unzip();
     let alike = Alike::new(tiers.clone(), similar.clone());
     let policy = Cache::new(alike, settings.answers.clone(), figures.clone(), clock);
-    let kept = KeptAnswers { tiers: Some(tiers), similar, figures };
-    Ok(Answers { policy, kept, beside, embeddings })
+    let kept = KeptAnswers { tiers: Some(tiers), similar, figures: figures.clone() };
+    Ok(Answers { policy, kept, figures: Some(figures), beside, embeddings })
 }
 
 fn server(redis: &CacheRedis) -> Result<Server, StartError> {

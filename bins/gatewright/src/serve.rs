@@ -30,7 +30,7 @@ use crate::adapters::{
     StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
 };
 use crate::alerts::{Alerting, Known as Told};
-use crate::changes::Follow;
+use crate::changes::{ChangeFeed, Follow};
 use crate::checkup::{Checkup, Findings};
 use crate::config::{Config, Environment};
 use crate::cost_map::LiveCostMap;
@@ -62,6 +62,13 @@ struct Books {
     journal: Journal,
     ledger: Watched,
     counters: Arc<Counts>,
+}
+
+/// What is seen of the calls, and what is told of it.
+struct Seen {
+    findings: Findings,
+    alerting: Alerting,
+    answers: Option<Arc<gatewright_cache::Figures>>,
 }
 
 /// Why the gateway did not start.
@@ -163,12 +170,7 @@ pub async fn serve(
         clock: clock.clone(),
         calendar: config.money.calendar.clone(),
     };
-    if config.store_models && tokio::time::timeout(FIRST_MODELS, changes.caught_up()).await.is_err() {
-        warn!("the stored models are not read yet; the configuration's are served meanwhile");
-    }
-    if tokio::time::timeout(FIRST_PRICES, first_prices).await.is_err() {
-        warn!("the price map is not here yet; the shipped prices serve meanwhile");
-    }
+    await_first(config.store_models.then_some(&changes), first_prices).await;
     ledger.settle_in(seeds).await;
     alerting.run(&Told { store: &store, journal: &journal, ledger: &ledger, config: &config });
     let books = Books { store: store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
@@ -178,7 +180,7 @@ pub async fn serve(
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined, answers.policy);
-    let seen = (findings.clone(), alerting);
+    let seen = Seen { findings: findings.clone(), alerting, answers: answers.figures };
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
     let (mirrors, sinks) = (policies.mirrors.clone(), policies.recorded.sinks().clone());
     let attempts = pipeline::attempts(below);
@@ -209,6 +211,18 @@ fn followers(
     ];
     all.extend(alerting.follower());
     all
+}
+
+/// Waits for the models of the database, where there are such, and for prices: no longer than a start may take.
+async fn await_first(models: Option<&ChangeFeed>, prices: oneshot::Receiver<()>) {
+    if let Some(changes) = models
+        && tokio::time::timeout(FIRST_MODELS, changes.caught_up()).await.is_err()
+    {
+        warn!("the stored models are not read yet; the configuration's are served meanwhile");
+    }
+    if tokio::time::timeout(FIRST_PRICES, prices).await.is_err() {
+        warn!("the price map is not here yet; the shipped prices serve meanwhile");
+    }
 }
 
 /// Ends what goes on beside the calls: first what is still to be booked, last what tells of it.
@@ -323,7 +337,7 @@ fn assemble(
     ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (Books { store, journal, ledger, counters }, (findings, alerting)): (Books, (Findings, Alerting)),
+    (Books { store, journal, ledger, counters }, Seen { findings, alerting, answers }): (Books, Seen),
 ) -> (pipeline::Policies, pipeline::AttemptPolicies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
@@ -378,6 +392,8 @@ fn assemble(
             meter,
             alerts: alerting.alerts(),
             sinks: recorded,
+            spans: telemetry.counts(),
+            answers,
         }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),

@@ -106,7 +106,8 @@ fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartErro
             .map_err(|err| StartError::new(&format!("cannot listen on {address}"), &err))?;
         let shown = listener.local_addr().unwrap_or(address);
         greet(&config, shown);
-        serve(config, env, (threads.workers(), listener), reread, stop_signal()).await
+        // In a box: it holds the whole gateway while it is put together.
+        Box::pin(serve(config, env, (threads.workers(), listener), reread, stop_signal())).await
     })
 }
 

@@ -269,9 +269,16 @@ mod tests {
 
     /// What a source gives, as soon as it is handed in.
     #[derive(Clone, Default)]
-    struct Tap(Arc<Mutex<(VecDeque<Result<Frame>>, Option<Waker>)>>);
+    struct Tap(Arc<Mutex<Tapping>>);
 
-    struct Tapped(Tap, Arc<()>);
+    #[derive(Default)]
+    struct Tapping {
+        given: VecDeque<Result<Frame>>,
+        waker: Option<Waker>,
+    }
+
+    /// Its end is seen by whoever counts what it holds.
+    struct Tapped(Tap, #[expect(dead_code, reason = "held, not read")] Arc<()>);
 
     /// Counts how often it is woken.
     #[derive(Default)]
@@ -283,8 +290,8 @@ mod tests {
     impl Tap {
         fn give(&self, next: Result<Frame>) {
             let mut tap = lock(&self.0);
-            tap.0.push_back(next);
-            if let Some(waker) = tap.1.take() {
+            tap.given.push_back(next);
+            if let Some(waker) = tap.waker.take() {
                 waker.wake();
             }
         }
@@ -295,10 +302,10 @@ mod tests {
 
         fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
             let mut tap = lock(&self.0.0);
-            match tap.0.pop_front() {
+            match tap.given.pop_front() {
                 Some(next) => Poll::Ready(Some(next)),
                 None => {
-                    tap.1 = Some(cx.waker().clone());
+                    tap.waker = Some(cx.waker().clone());
                     Poll::Pending
                 }
             }

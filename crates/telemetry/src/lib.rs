@@ -37,9 +37,9 @@ pub use queue::{SpanCounts, SpanFigures};
 
 mod metrics;
 pub use metrics::{
-    AlertFigures, Balances, BudgetFigures, CacheFigures, DeploymentFigures, DoorFigures, Figures, Kind, Label,
-    LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings, MirrorFigures,
-    OMITTED, Omitted, RedisFigures, Refusal, SinkFigures, TextFormat,
+    AlertFigures, Balances, BudgetFigures, CacheFigures, DeploymentFigures, DoorFigures, Figures, Kind,
+    Label, LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings,
+    MirrorFigures, OMITTED, Omitted, RedisFigures, Refusal, SinkFigures, TextFormat,
 };
 
 mod logs;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatewright_alerts::Alerts;
+use gatewright_cache::Snapshot;
 use gatewright_core::{Clock as _, SystemClock};
 use gatewright_gateway::{DoorFigures, Health, LedgerHealth};
 use gatewright_limits::Counts;
@@ -11,7 +12,9 @@ use gatewright_providers::Registry;
 use gatewright_routing::{LiveTable, MirrorCounts, Mirrors};
 use gatewright_sinks::Sinks;
 use gatewright_spend::Journal;
-use gatewright_telemetry::{AlertFigures, Figures, Meter, MirrorFigures, RedisFigures, TextFormat};
+use gatewright_telemetry::{
+    AlertFigures, CacheFigures, Figures, Meter, MirrorFigures, RedisFigures, SpanCounts, TextFormat,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -34,6 +37,10 @@ pub(crate) struct Observed {
     /// Where alerts are raised, where somebody is told of any.
     pub(crate) alerts: Option<Alerts>,
     pub(crate) sinks: Sinks,
+    /// What becomes of spans, where some are made.
+    pub(crate) spans: Option<SpanCounts>,
+    /// What the cache did, where there is one.
+    pub(crate) answers: Option<Arc<gatewright_cache::Figures>>,
 }
 
 impl Observed {
@@ -126,12 +133,20 @@ impl Health for Observed {
             waiting_calls: self.table.load().waiting(),
             mirrors: MirrorFigures { running, answered, failed, dropped },
             sinks: self.sinks.figures().into_iter().map(sink).collect(),
+            spans: self.spans.as_ref().map(SpanCounts::figures),
+            cache: self.answers.as_ref().map(|figures| cache(figures.snapshot())),
             redis,
             deployments: metrics::deployments(&self.table, &self.registry.load()),
         };
         let format = TextFormat::accepted(accept);
         (format.content_type(), self.meter.text(&figures, format, SystemClock.wall()))
     }
+}
+
+fn cache(snapshot: Snapshot) -> CacheFigures {
+    let Snapshot { hits, misses, joined, kept, too_large, unreadable, unwritten, late, saved } = snapshot;
+    let (unkept, failed) = (too_large.saturating_add(unwritten), unreadable.saturating_add(late));
+    CacheFigures { hits, misses, joined, kept, unkept, failed, saved }
 }
 
 fn sink(figures: gatewright_sinks::SinkFigures) -> gatewright_telemetry::SinkFigures {

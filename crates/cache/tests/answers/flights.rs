@@ -73,10 +73,11 @@ async fn whoever_joins_late_sees_a_stream_from_its_first_event_on() {
 #[tokio::test]
 async fn when_the_one_that_asks_leaves_the_next_one_asks() {
     let (stage, gate) = stage([Say::Whole("ab")]);
-    let leader = tokio::spawn(asked(stage, call("k", HI)));
+    let mut leader = JoinSet::new();
+    leader.spawn(asked(stage, call("k", HI)));
     settle().await;
     let crowd = crowd(stage, 100, HI).await;
-    leader.abort();
+    leader.abort_all();
     settle().await;
     assert_eq!(stage.up.count(), 2, "one of them, not all");
     gate.add_permits(100);

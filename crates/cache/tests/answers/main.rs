@@ -1,4 +1,5 @@
 //! What the cache promises, whatever it keeps answers in.
+#![cfg(test)]
 
 mod away;
 mod contract;

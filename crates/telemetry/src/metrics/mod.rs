@@ -5,8 +5,7 @@ pub use beside::{AlertFigures, CacheFigures, SinkFigures};
 
 mod figures;
 pub use figures::{
-    BudgetFigures, DeploymentFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures,
-    RedisFigures,
+    BudgetFigures, DeploymentFigures, DoorFigures, Figures, LedgerFigures, MirrorFigures, RedisFigures,
 };
 
 mod label;
