@@ -34,13 +34,19 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn every_configuration_in_the_documentation_loads_without_a_problem() {
-    let env = |name: &str| name.ends_with("_KEY").then(|| format!("sk-value-of-{name}"));
+    let env = |name: &str| match name {
+        "SMTP_HOST" => Some("127.0.0.1".to_owned()),
+        "SMTP_SENDER_EMAIL" => Some("gateway@example.com".to_owned()),
+        "SLACK_WEBHOOK_URL" | "FINANCE_WEBHOOK" => Some("https://hooks.example.com/of".to_owned()),
+        _ => name.ends_with("_KEY").then(|| format!("sk-value-of-{name}")),
+    };
     let mut seen = 0;
     for name in ["README.md", "docs/configuration.md", "docs/providers.md"] {
         for text in blocks(&page(name), "yaml") {
             let config = Config::load(&Said { text: Some(&text), ..Said::default() }, &env);
             let told: Vec<String> = config.problems.iter().map(ToString::to_string).collect();
-            assert!(told.is_empty() && !config.deployments.is_empty(), "{name}: {told:?}");
+            let serves = !config.deployments.is_empty() || !text.contains("model_list:");
+            assert!(told.is_empty() && serves, "{name}: {told:?}");
             seen += 1;
         }
     }

@@ -7,6 +7,7 @@ use crate::ask::Ask;
 use crate::calendar;
 use crate::failure::{Failure, Result};
 use crate::page::Page;
+use crate::veil;
 
 /// The most changes that are counted.
 const MOST_COUNTED: u64 = 100_000;
@@ -60,7 +61,12 @@ pub(crate) async fn info(ask: &mut Ask) -> Result<Value> {
 fn shown(change: &Audit) -> Value {
     let table = TABLES.iter().find(|(kind, _)| kind.name() == change.kind).map_or(&*change.kind, |row| row.1);
     let document = |text: &Option<String>| -> Value {
-        text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        let mut written: Value =
+            text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        if let Some(metadata) = written.pointer_mut("/fields/metadata") {
+            *metadata = veil::veiled(metadata.take());
+        }
+        written
     };
     json!({
         "id": change.id.to_string(),

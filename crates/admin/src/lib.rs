@@ -19,6 +19,7 @@ mod field;
 pub use field::{Field, Form, Place, Shown, Unset, Writer};
 
 mod table;
+mod veil;
 pub use table::{Table, document};
 
 mod tables;

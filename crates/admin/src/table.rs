@@ -11,6 +11,7 @@ use crate::calendar::{self, Period, Times};
 use crate::failure::{Failure, Result};
 use crate::field::{Field, Form, Place, Shown, Unset, Writer};
 use crate::form;
+use crate::veil;
 
 /// A kind of object.
 #[derive(Debug)]
@@ -85,7 +86,8 @@ impl Table {
     pub(crate) fn write(&self, draft: &mut Draft, wishes: &Map<String, Value>, times: Times<'_>) {
         // A whole `metadata` first: what stands inside of it may be wished beside it.
         if let Some(metadata) = wishes.get("metadata") {
-            put(&mut draft.fields, "metadata", metadata);
+            let metadata = veil::unveiled(metadata.clone(), draft.fields.get("metadata"));
+            put(&mut draft.fields, "metadata", &metadata);
         }
         for (name, value) in wishes.iter().filter(|(name, _)| *name != "metadata") {
             if let Some(field) = self.field(name) {
@@ -189,6 +191,7 @@ fn value(object: &Object, field: &Field, times: Times<'_>) -> Value {
     let draft = &object.draft;
     let kept = match field.place {
         Place::Own if field.name == "budget_reset_at" => reset(draft, times),
+        Place::Own if field.name == "metadata" => draft.fields.get(field.name).cloned().map(veil::veiled),
         Place::Own => draft.fields.get(field.name).cloned(),
         Place::Id => Some(object.id.as_str().into()),
         Place::Alias => draft.alias.as_deref().map(Value::from),

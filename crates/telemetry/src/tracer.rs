@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use gatewright_core::{Call, Clock, SystemClock, TraceContext};
 use opentelemetry::trace::{
@@ -14,6 +14,9 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::upstream::fail;
 use crate::{Detail, Settings, open_inference};
+
+/// Clocks that are so far apart were not slowed or hurried: one of them was set.
+const WAS_SET: Duration = Duration::from_millis(100);
 
 /// Makes spans, or none at all: a clone of an idle one is free, and so is asking it for a span.
 #[derive(Clone, Default)]
@@ -159,10 +162,19 @@ impl Span {
     }
 }
 
-/// The wall clock's time of a moment that is over.
+/// The wall clock's time of a moment that is over. One moment is one time, whenever it is asked for: the two clocks are
+/// compared once, unless the wall clock was set since.
 pub(crate) fn wall(moment: Instant) -> SystemTime {
+    static COMPARED: OnceLock<(Instant, SystemTime)> = OnceLock::new();
+    let (then, its_time) = *COMPARED.get_or_init(|| (Instant::now(), SystemClock.wall()));
+    let compared = match moment.checked_duration_since(then) {
+        Some(later) => its_time + later,
+        None => its_time - (then - moment),
+    };
     let now = SystemClock.wall();
-    now.checked_sub(moment.elapsed()).unwrap_or(now)
+    let fresh = now.checked_sub(moment.elapsed()).unwrap_or(now);
+    let apart = compared.duration_since(fresh).or_else(|_| fresh.duration_since(compared));
+    if apart.is_ok_and(|apart| apart < WAS_SET) { compared } else { fresh }
 }
 
 fn span_context(context: &TraceContext, remote: bool) -> SpanContext {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::load::{Came, KEY, Load};
-use crate::scenario::{self, Servers};
+use crate::scenario::{self, Besides, Servers};
 
 const READY: Duration = Duration::from_secs(15);
 
@@ -53,6 +53,9 @@ impl Process {
         let mut command = Command::new(binary);
         command.args(["--host", "127.0.0.1", "--port", &port, "--config"]).arg(&config);
         command.current_dir(folder.path()).stdout(Stdio::null()).stderr(log);
+        if servers.besides == Some(Besides::Traces) {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{mock}"));
+        }
         let start = Instant::now();
         let child = command.spawn().map_err(|err| err.to_string())?;
         let address = format!("127.0.0.1:{port}");

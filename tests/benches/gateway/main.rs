@@ -34,7 +34,7 @@ struct Arguments {
     /// Seconds of load for one figure.
     #[arg(long, default_value_t = 1.2)]
     seconds: f64,
-    /// Scenarios to run, by name, separated by commas; also `floor`, `latency`, `memory`, `start`, and
+    /// Scenarios to run, by name, separated by commas; also `floor`, `kept`, `metrics`, `traces`, `latency`, `memory`, `start`, and
     /// `overload`, which is not run unless it is named.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,

@@ -74,6 +74,8 @@ impl Answers {
         let (all, pace) = match head.uri.path().split('/').nth(1).unwrap_or_default() {
             // Also to whoever only wants to know whether someone answers.
             "plain" | KEPT | "health" => return json(self.openai.clone()),
+            // A receiver of spans.
+            "v1" => return json(Bytes::new()),
             "slow" => {
                 tokio::time::sleep(SLOW).await;
                 return json(self.openai.clone());

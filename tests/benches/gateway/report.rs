@@ -2,7 +2,7 @@
 
 use crate::Arguments;
 use crate::figures::{Latency, Series, Spent};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Variant};
 
 const ADDED_P99: f64 = 300.0;
 const IDLE_RSS: f64 = 30.0;
@@ -42,6 +42,34 @@ pub(crate) fn scenario(scenario: &Scenario, nothing: f64, spent: &[Spent]) {
     );
     for (name, spent) in ["bare", "ours"].into_iter().zip(spent).filter(|(_, spent)| spent.failures > 0) {
         println!("{:<17} {name}: {} answers FAILED, so its figures say nothing", "", spent.failures);
+    }
+}
+
+/// What the columns of variants mean.
+pub(crate) fn variants_heading() {
+    println!("\nthe gateway's plain call in other ways; the ratio is taken round by round against itself");
+    println!(
+        "{:<17} {:>8} {:>8}  {:<22} {:>9} {:>9}  goal",
+        "variant", "plain", "varied", "ratio", "plain/s", "varied/s"
+    );
+}
+
+/// One line of it: the plain call, then the variant.
+pub(crate) fn variant(variant: &Variant, spent: &[Spent]) {
+    let [plain, varied] = spent else { return };
+    let ratios = varied.cpu.against(&plain.cpu, |varied, plain| varied / plain);
+    println!(
+        "{:<17} {:>8} {:>8}  {:<22} {:>9} {:>9}  {}",
+        variant.name,
+        number(Some(plain.cpu.median()), 2),
+        number(Some(varied.cpu.median()), 2),
+        spread(&ratios),
+        number(Some(plain.rate.median()), 0),
+        number(Some(varied.rate.median()), 0),
+        goal(ratios.median(), variant.goal),
+    );
+    if plain.failures + varied.failures > 0 {
+        println!("{:<17} some answers FAILED, so its figures say nothing", "");
     }
 }
 

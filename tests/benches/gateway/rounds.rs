@@ -10,7 +10,7 @@ use crate::answers::EVENTS;
 use crate::children::{Process, load, release_build};
 use crate::figures::{Latency, Series, Spent, quantile};
 use crate::load::{Came, KEY, Load};
-use crate::scenario::{ALL, Caller, FLOOR, Ledger, Scenario, Servers, Unit};
+use crate::scenario::{ALL, Caller, FLOOR, Ledger, Scenario, Servers, Unit, VARIANTS, Variant};
 use crate::{overload, report};
 
 const RATE: f64 = 200.0;
@@ -50,11 +50,6 @@ pub(crate) fn run(arguments: &Arguments) {
     report::heading(arguments);
     for scenario in ALL.iter().filter(|scenario| wanted(scenario.name)) {
         let spent = match scenario.caller {
-            _ if scenario.metered => {
-                let servers = Servers { metered: true, ..Servers::default() };
-                let gateway = Process::gateway(&binary, &cast.mock.address, &servers);
-                cast.spent(gateway.ok().as_ref().map(|(gateway, _)| gateway), scenario, arguments)
-            }
             Caller::Limited(ledger @ (Ledger::Postgres | Ledger::Shared)) => {
                 match with_servers(&binary, &cast.mock.address, ledger == Ledger::Shared) {
                     Ok((gateway, ..)) => cast.spent(Some(&gateway), scenario, arguments),
@@ -74,6 +69,16 @@ pub(crate) fn run(arguments: &Arguments) {
         let bookkeeper = Process::bookkeeper(&cast.mock.address);
         let spent = cast.against(Target::Straight(&bookkeeper), &FLOOR, arguments);
         report::scenario(&FLOOR, cast.nothing(&FLOOR, arguments), &spent);
+    }
+    let variants: Vec<_> = VARIANTS.iter().filter(|variant| wanted(variant.name)).collect();
+    if let Some(gateway) = cast.gateway.as_ref().filter(|_| !variants.is_empty()) {
+        report::variants_heading();
+        for variant in variants {
+            match cast.variant((&binary, gateway), variant, arguments) {
+                Ok(spent) => report::variant(variant, &spent),
+                Err(why) => println!("{:<17} no gateway: {why}", variant.name),
+            }
+        }
     }
     if wanted("latency") {
         report::latency(&cast.latencies(arguments));
@@ -130,27 +135,29 @@ impl Cast {
             }),
             (Caller::Master, _) | (_, None) => KEY.to_owned(),
         };
-        self.of_all(&self.targets(gateway, &key), scenario, arguments)
+        in_turns(&of_one(&self.targets(gateway, &key), scenario), arguments)
+    }
+
+    /// The plain call, then the same in another way.
+    fn variant(
+        &self,
+        (binary, gateway): (&Path, &Process),
+        variant: &Variant,
+        arguments: &Arguments,
+    ) -> Result<Vec<Spent>, String> {
+        let servers = Servers { besides: variant.besides, ..Servers::default() };
+        let other = match variant.besides {
+            Some(_) => Some(Process::gateway(binary, &self.mock.address, &servers)?.0),
+            None => None,
+        };
+        let (plain, varied) = (&ALL[0], Scenario { model: variant.model, ..ALL[0] });
+        let other = Target::Gateway(other.as_ref().unwrap_or(gateway), KEY);
+        Ok(in_turns(&[(Target::Gateway(gateway, KEY), plain), (other, &varied)], arguments))
     }
 
     /// The bare proxy, then another one.
     fn against(&self, other: Target<'_>, scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
-        self.of_all(&[Target::Straight(&self.proxy), other], scenario, arguments)
-    }
-
-    fn of_all(&self, targets: &[Target<'_>], scenario: &Scenario, arguments: &Arguments) -> Vec<Spent> {
-        let mut spent = vec![Spent::default(); targets.len()];
-        for target in targets {
-            load(&target.load(scenario, 0.2));
-        }
-        for round in 0..arguments.rounds {
-            for turn in 0..targets.len() {
-                // Every other round begins with the other one.
-                let index = (round + turn) % targets.len();
-                measure(targets[index], scenario, arguments.seconds, &mut spent[index]);
-            }
-        }
-        spent
+        in_turns(&of_one(&[Target::Straight(&self.proxy), other], scenario), arguments)
     }
 
     /// Of nothing, the bare proxy and the gateway.
@@ -197,6 +204,28 @@ impl Target<'_> {
             rate: None,
         }
     }
+}
+
+/// The same asked of each.
+fn of_one<'a>(targets: &[Target<'a>], scenario: &'a Scenario) -> Vec<(Target<'a>, &'a Scenario)> {
+    targets.iter().map(|target| (*target, scenario)).collect()
+}
+
+/// What each of them costs, in rounds that alternate.
+fn in_turns(asked: &[(Target<'_>, &Scenario)], arguments: &Arguments) -> Vec<Spent> {
+    let mut spent = vec![Spent::default(); asked.len()];
+    for (target, scenario) in asked {
+        load(&target.load(scenario, 0.2));
+    }
+    for round in 0..arguments.rounds {
+        for turn in 0..asked.len() {
+            // Every other round begins with the other one.
+            let index = (round + turn) % asked.len();
+            let (target, scenario) = asked[index];
+            measure(target, scenario, arguments.seconds, &mut spent[index]);
+        }
+    }
+    spent
 }
 
 fn measure(target: Target<'_>, scenario: &Scenario, seconds: f64, spent: &mut Spent) {
