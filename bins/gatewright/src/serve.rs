@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -397,7 +397,7 @@ fn assemble(
         }),
         conversations: conversations(config, store, clock),
         upstreams: Arc::new(Keepers(upstream)),
-        document: openapi::document().to_string().into(),
+        document: LazyLock::new(|| openapi::document().to_string().into()),
     };
     (policies, below, ports)
 }

@@ -1,7 +1,7 @@
 //! The gateway as a server: its settings, its ports, and the router made from the table of routes.
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -114,8 +114,8 @@ pub struct Ports {
     pub conversations: Arc<dyn Conversations>,
     /// Those of them that upstreams keep.
     pub upstreams: Arc<dyn Upstreams>,
-    /// The whole API as an OpenAPI document.
-    pub document: Bytes,
+    /// The whole API as an OpenAPI document, written when somebody asks: few do, and it takes a megabyte on the way.
+    pub document: LazyLock<Bytes>,
 }
 
 /// The public HTTP surface over a stack of policies.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream as Socket;
 use std::num::NonZeroUsize;
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread;
 
 use gatewright_auth::Authenticator;
@@ -96,7 +96,7 @@ fn nothing() -> Gateway<Nothing> {
         health: Arc::new(Nothing),
         conversations: Arc::new(Remembered::new(MemoryLimits::default(), clock)),
         upstreams: Arc::new(Nothing),
-        document: bytes::Bytes::new(),
+        document: LazyLock::new(bytes::Bytes::new),
     };
     Gateway::new(Nothing, ports, Settings::default())
 }
