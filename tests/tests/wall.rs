@@ -3,7 +3,7 @@
 use std::thread;
 
 use gatewright_tests::client::{Client, chat};
-use gatewright_tests::gateway::{Gateway, deployment};
+use gatewright_tests::gateway::{MASTER, Setup, deployment};
 use gatewright_tests::upstream::{Pause, Said, Script, Upstream, Used};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
@@ -49,7 +49,11 @@ fn play(story: Story) -> Sum {
         Some(Script { cut_before_head: breaks, ..slow })
     });
     let model = deployment("m", "openai/gpt-4o", &upstream, "num_retries: 0");
-    let gateway = Gateway::start(&format!("litellm_settings: {{max_budget: 1.0}}\nmodel_list:\n{model}"));
+    // The wall alone is to refuse them, not a door that finds the workers of a busy machine late.
+    let config = format!(
+        "litellm_settings: {{max_budget: 1.0}}\nmodel_list:\n{model}{MASTER}  max_worker_delay_ms: 0\n"
+    );
+    let gateway = Setup::new(config).start();
     let client = Client::of(&gateway);
     let answered = thread::scope(|scope| {
         let one = |n: usize| {
