@@ -17,14 +17,13 @@ pub(crate) fn veiled(mut metadata: Value) -> Value {
     metadata
 }
 
-/// `metadata` as it is written: what was shown behind a veil and comes back so stays as it was `before`.
+/// `metadata` as it is written: what was shown behind a veil and comes back so stays as it was `before`. Only where the callback
+/// goes where it went: else whoever may edit a key could have its credentials sent to a place of their own.
 pub(crate) fn unveiled(mut metadata: Value, before: Option<&Value>) -> Value {
     for callback in callbacks(&mut metadata) {
-        let name = callback.get("callback_name").cloned();
-        for (variable, value) in variables(callback) {
-            if value == VEIL {
-                *value = kept(before, name.as_ref(), variable).cloned().unwrap_or(Value::Null);
-            }
+        let kept = before.and_then(|before| same(before, callback));
+        for (variable, value) in variables(callback).filter(|(_, value)| **value == VEIL) {
+            *value = kept.and_then(|kept| kept.get(variable)).cloned().unwrap_or(Value::Null);
         }
     }
     metadata
@@ -45,10 +44,19 @@ fn variables(callback: &mut Map<String, Value>) -> impl Iterator<Item = (&String
     callback.get_mut("callback_vars").and_then(Value::as_object_mut).into_iter().flatten()
 }
 
-fn kept<'a>(before: Option<&'a Value>, name: Option<&Value>, variable: &str) -> Option<&'a Value> {
-    let mut callbacks = before?.get("logging")?.as_array()?.iter();
-    let same = callbacks.find(|callback| callback.get("callback_name") == name)?;
-    same.get("callback_vars")?.get(variable)
+/// The variables that a callback had `before`, where it is the same one but for switches and what is behind the veil.
+fn same<'a>(before: &'a Value, callback: &Map<String, Value>) -> Option<&'a Map<String, Value>> {
+    let now = callback.get("callback_vars")?.as_object()?;
+    let unchanged = |then: &Map<String, Value>| {
+        let said = |vars: &Map<String, Value>| vars.values().filter(|value| !value.is_boolean()).count();
+        let is_kept = |(name, value): (&String, &Value)| {
+            value.is_boolean() || then.get(name).is_some_and(|then| value == VEIL || value == then)
+        };
+        said(now) == said(then) && now.iter().all(is_kept)
+    };
+    let earlier = before.get("logging")?.as_array()?.iter();
+    let named = earlier.filter(|earlier| earlier.get("callback_name") == callback.get("callback_name"));
+    named.filter_map(|earlier| earlier.get("callback_vars")?.as_object()).find(|then| unchanged(then))
 }
 
 #[cfg(test)]
@@ -68,10 +76,21 @@ mod tests {
         let written = metadata("sk-lf", "https://one");
         let shown = veiled(written.clone());
         assert_eq!(shown, metadata(VEIL, "https://one"));
-        let edited = metadata(VEIL, "https://other");
-        assert_eq!(unveiled(edited.clone(), Some(&written)), metadata("sk-lf", "https://other"));
-        let new = unveiled(edited, None);
-        assert_eq!(new["logging"][0]["callback_vars"]["langfuse_secret_key"], Value::Null);
+        let mut edited = metadata(VEIL, "https://one");
+        edited["team"] = "b".into();
+        edited["logging"][0]["callback_vars"]["turn_off_message_logging"] = false.into();
+        let kept = unveiled(edited.clone(), Some(&written));
+        assert_eq!(kept["logging"][0]["callback_vars"]["langfuse_secret_key"], "sk-lf");
+        assert_eq!(kept["team"], "b");
+        let unknown = |now: Value, before| {
+            unveiled(now, before)["logging"][0]["callback_vars"]["langfuse_secret_key"].is_null()
+        };
+        assert!(unknown(edited, None));
+        let elsewhere = metadata(VEIL, "https://other");
+        assert!(unknown(elsewhere, Some(&written)), "no credential goes where it did not go before");
+        let mut nowhere = metadata(VEIL, "");
+        nowhere["logging"][0]["callback_vars"].as_object_mut().unwrap().remove("langfuse_host");
+        assert!(unknown(nowhere, Some(&written)));
         for odd in [json!(null), json!({"logging": 1}), json!({"logging": [1, {"callback_vars": []}]})] {
             assert_eq!((veiled(odd.clone()), unveiled(odd.clone(), None)), (odd.clone(), odd));
         }
