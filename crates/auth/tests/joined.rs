@@ -57,7 +57,7 @@ fn answers() -> impl CallService {
     service_fn(|call: Call| async move {
         let scopes: Vec<&str> = call.caller.allowances.iter().map(|allowance| allowance.scope).collect();
         let frame = Frame { data: scopes.join(" ").into(), ..Frame::default() };
-        Ok::<_, Error>(Reply { head: Head::default(), frames: Frames::one(frame) })
+        Ok::<_, Error>(Reply { head: Box::default(), frames: Frames::one(frame) })
     })
 }
 

@@ -159,7 +159,7 @@ impl<S: Shelf> Kept<S> {
                     Ok(frames) => {
                         Figures::one_more(&self.figures.hits);
                         Figures::one_more(&self.figures.joined);
-                        return Ok(Reply { head: head.again(&question.key, None, None), frames });
+                        return Ok(Reply { head: head.again(&question.key, None, None).into(), frames });
                     }
                     Err(Missed::Large) => return self.ask(question, place, None, (call, next)).await,
                     // The flight ends in this moment.

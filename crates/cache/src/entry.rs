@@ -85,7 +85,7 @@ impl Entry {
     /// The answer, once more. It costs nothing.
     pub fn reply(&self, key: &Key, similarity: Option<f32>) -> Reply {
         let head = self.head.again(key, similarity, Some(self.cost));
-        Reply { head, frames: self.frames() }
+        Reply { head: head.into(), frames: self.frames() }
     }
 
     fn frames(&self) -> Frames {

@@ -123,7 +123,7 @@ impl<S: Shelf> Kept<S> {
         Figures::one_more(&self.figures.hits);
         self.figures.save(Money(saved));
         let head = head.again(&question.key, None, Some(Money(saved)));
-        Some(Reply { head, frames: Frames::one(frame) })
+        Some(Reply { head: head.into(), frames: Frames::one(frame) })
     }
 
     async fn vectors(&self, question: &Question, inputs: &Inputs) -> Vectors {
@@ -214,7 +214,7 @@ impl<S: Shelf> Kept<S> {
         }
         let key = question.key.text.clone();
         head.cached = Some(Arc::new(Cached { key, hit: false, similarity: None, saved: None }));
-        Reply { head, frames: Frames::one(frame) }
+        Reply { head: head.into(), frames: Frames::one(frame) }
     }
 
     /// Keeps each vector with its part of what all of them took.
@@ -259,12 +259,13 @@ async fn taken(mut call: Call, next: &impl CallService, count: usize) -> Result<
     let tab = Tab::under(call.tab.take());
     call.tab = Some(Arc::clone(&tab));
     let Reply { head, mut frames } = next.answer(call).await?;
+    let head = *head;
     let frame = match frames.is_one() {
         true => frames.next().await.transpose()?.unwrap_or_default(),
         false => {
             let fresh =
                 Fresh { head: head.clone(), frame: Frame::default(), cost: Money::ZERO, vectors: Vec::new() };
-            return Ok((fresh, Some(Reply { head, frames })));
+            return Ok((fresh, Some(Reply { head: head.into(), frames })));
         }
     };
     // What is below has settled with the frame.
@@ -272,7 +273,7 @@ async fn taken(mut call: Call, next: &impl CallService, count: usize) -> Result<
     match apart(&frame.data, count) {
         Some(vectors) => Ok((Fresh { head, frame, cost, vectors }, None)),
         None => {
-            let reply = Reply { head: head.clone(), frames: Frames::one(frame.clone()) };
+            let reply = Reply { head: Box::new(head.clone()), frames: Frames::one(frame.clone()) };
             Ok((Fresh { head, frame, cost, vectors: Vec::new() }, Some(reply)))
         }
     }

@@ -1,5 +1,6 @@
 //! One request of a client: the facts that every layer may read.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,8 +14,14 @@ use crate::{
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.
+///
+/// It is a pointer, because every layer hands it on by value, and its future has room for it twice.
 #[derive(Clone)]
-pub struct Call {
+pub struct Call(Box<Facts>);
+
+/// What is known of a call.
+#[derive(Clone)]
+pub struct Facts {
     /// Names it in the ledger, the traces and the response headers.
     pub id: CallId,
     /// What is asked for.
@@ -280,6 +287,20 @@ impl Operation {
 
 // === impl Call ===
 
+impl Deref for Call {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for Call {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
+    }
+}
+
 impl Call {
     /// A call of nobody in particular, with no controls, not yet routed.
     pub fn new(
@@ -301,7 +322,7 @@ impl Call {
     ) -> Self {
         let Origin { caller, headers, controls, received, identified } = origin;
         let tab = caller.key.as_ref().map(|key| Arc::clone(&key.spent));
-        Self {
+        Self(Box::new(Facts {
             id: CallId::fresh(),
             operation,
             codec,
@@ -325,19 +346,20 @@ impl Call {
             decisions: None,
             mirror_of: None,
             chat: Arc::default(),
-        }
+        }))
     }
 
     /// The same call with another body.
     #[must_use]
     pub fn with_body(&self, body: Body) -> Self {
-        Self { body, chat: Arc::default(), ..self.clone() }
+        Self(Box::new(Facts { body, chat: Arc::default(), ..Facts::clone(self) }))
     }
 
     /// The same call with its conversation, which is not decoded from the body then.
     #[must_use]
-    pub fn with_chat(self, chat: Chat) -> Self {
-        Self { chat: Arc::new(OnceLock::from(Ok(chat))), ..self }
+    pub fn with_chat(mut self, chat: Chat) -> Self {
+        self.chat = Arc::new(OnceLock::from(Ok(chat)));
+        self
     }
 
     /// A copy that asks another model the same: it is nobody's, nothing is held for it, and it goes to that model alone.
@@ -346,7 +368,7 @@ impl Call {
     pub fn mirrored(&self, model: Arc<str>) -> Self {
         let controls =
             Controls { fallbacks: Vec::new(), disable_fallbacks: true, ..Controls::clone(&self.controls) };
-        Self {
+        Self(Box::new(Facts {
             id: CallId::fresh(),
             model,
             controls: Arc::new(controls),
@@ -362,10 +384,14 @@ impl Call {
             trace: self.trace.as_deref().map(|trace| Arc::new(trace.apart())),
             decisions: None,
             mirror_of: Some(self.id),
-            ..self.clone()
-        }
+            ..Facts::clone(self)
+        }))
     }
+}
 
+// === impl Facts ===
+
+impl Facts {
     /// The canonical conversation, decoded once for all clones.
     pub fn chat(&self) -> Result<&Chat> {
         let decode = || match &self.body {

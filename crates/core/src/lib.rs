@@ -7,7 +7,7 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Shared, Tower, layer};
 
 mod call;
-pub use call::{CacheWishes, Call, Controls, Detour, FieldWishes, Operation, Origin, Target, Turn};
+pub use call::{CacheWishes, Call, Controls, Detour, Facts, FieldWishes, Operation, Origin, Target, Turn};
 
 mod caller;
 pub use caller::{Allowance, Budget, Caller, KeyStanding, Names};

@@ -12,7 +12,7 @@ use crate::{Error, Frames, Money, Notes, Usage};
 /// The answer to a call, already in the client's dialect.
 pub struct Reply {
     /// What is known before the first byte.
-    pub head: Head,
+    pub head: Box<Head>,
     /// The bytes, and whoever watches them.
     pub frames: Frames,
 }

@@ -73,6 +73,7 @@ pub(crate) struct Told<'a> {
 /// A reply for the client.
 pub(crate) async fn reply(reply: Reply, codec: &'static dyn Codec, told: Told<'_>) -> Response {
     let Reply { head, mut frames } = reply;
+    let head = *head;
     let mut headers = base(told.name.clone());
     served(&mut headers, &head, &told);
     if told.settings.show_upstream_headers {

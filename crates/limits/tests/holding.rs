@@ -49,12 +49,12 @@ fn limits(rules: Vec<Rule>, estimate: u64) -> (Limits<Local>, Arc<Local>, Arc<Ha
 }
 
 fn one(usage: Option<Usage>) -> Result<Reply> {
-    Ok(Reply { head: Head::default(), frames: Frames::one(Frame { usage, content: 1, ..Frame::default() }) })
+    Ok(Reply { head: Box::default(), frames: Frames::one(Frame { usage, content: 1, ..Frame::default() }) })
 }
 
 fn many(frames: Vec<Result<Frame>>) -> Result<Reply> {
     let frames = stream::iter(frames).chain(stream::once(pending()));
-    Ok(Reply { head: Head::default(), frames: Frames::many(frames) })
+    Ok(Reply { head: Box::default(), frames: Frames::many(frames) })
 }
 
 fn text(content: u32) -> Result<Frame> {
@@ -120,7 +120,10 @@ fn permits_return_and_tokens_are_put_right_on_every_end() {
     check("a client that leaves a stream", 900, answering(|| async { many(vec![text(9), told(40, false)]) }));
     let given = |reply: Result<Reply>| {
         let cached = Cached { key: "k".into(), hit: true, similarity: None, saved: None };
-        reply.map(|reply| Reply { head: Head { cached: Some(Arc::new(cached)), ..reply.head }, ..reply })
+        reply.map(|reply| Reply {
+            head: Box::new(Head { cached: Some(Arc::new(cached)), ..*reply.head }),
+            ..reply
+        })
     };
     check("kept", 1000, answering(move || async move { given(one(usage(30))) }));
     check("a kept stream that is left", 1000, answering(move || async move { given(many(vec![text(9)])) }));

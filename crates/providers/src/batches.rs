@@ -113,7 +113,7 @@ impl Batches {
 
     async fn take(&self, joined: &mut Joined, reply: Reply) -> Result<()> {
         let Reply { head, mut frames } = reply;
-        joined.head.get_or_insert(head);
+        joined.head.get_or_insert(*head);
         while let Some(frame) = frames.next().await {
             let frame = frame?;
             joined.usage = sum(joined.usage, frame.usage);
@@ -152,7 +152,7 @@ impl Batches {
         };
         let head = head.ok_or_else(|| Error::new(ErrorKind::Internal, "there was no batch"))?;
         let streams = head.streams || (self.whole.stream && matches!(self.of, Wanted::Pictures(_)));
-        Ok(Reply { head: Head { streams, ..head }, frames })
+        Ok(Reply { head: Box::new(Head { streams, ..head }), frames })
     }
 }
 

@@ -118,7 +118,7 @@ impl Sent<'_> {
             && self.path() == Path::Translated;
         let streams = wants_stream && (drawn || call.operation == Operation::Chat);
         let head = Head { status, headers, streams, content_type, ..self.head() };
-        Ok(Reply { head, frames: Frames::one(frame) })
+        Ok(Reply { head: head.into(), frames: Frames::one(frame) })
     }
 
     /// The request for what an answer led to, authorized as the one before.
@@ -190,7 +190,7 @@ impl Sent<'_> {
         let exchange =
             Exchange { provider, at: self.at, span: self.span, endpoint: self.endpoint, notes: self.notes };
         let stream = UpstreamStream::new(body, (framing, relay), exchange, (self.target, self.bounds));
-        Ok(Reply { head, frames: Frames::many(stream) })
+        Ok(Reply { head: head.into(), frames: Frames::many(stream) })
     }
 
     /// A whole answer for a client that wants it whole.

@@ -260,5 +260,5 @@ async fn unasked(call: &Call, deployment: &Deployment, endpoint: &Endpoint) -> R
     let mut head = Head { served_by, ..Head::default() };
     let counted = HeaderValue::from_static(if exact.is_some() { "exact" } else { "estimate" });
     head.told.insert(COUNTED, counted);
-    Ok(Reply { head, frames })
+    Ok(Reply { head: head.into(), frames })
 }

@@ -70,7 +70,10 @@ fn end() -> Result<Frame> {
 fn streamed(frames: Vec<Result<Frame>>, then_stall: bool) -> Result<Reply> {
     let frames = stream::iter(frames);
     let rest = stream::iter(then_stall.then(|| stream::once(pending::<Result<Frame>>()))).flatten();
-    Ok(Reply { head: Head { streams: true, ..Head::default() }, frames: Frames::many(frames.chain(rest)) })
+    Ok(Reply {
+        head: Box::new(Head { streams: true, ..Head::default() }),
+        frames: Frames::many(frames.chain(rest)),
+    })
 }
 
 /// Sends a call to an upstream that answers so, reads until nothing comes, and leaves.
@@ -111,7 +114,7 @@ fn failed(kind: ErrorKind) -> Ending {
 fn a_whole_reply_is_booked_with_the_providers_usage() {
     let whole = || {
         let frame = Frame { usage: Some(usage(90, 7)), content: 30, ..Frame::default() };
-        Ok(Reply { head: Head::default(), frames: Frames::one(frame) })
+        Ok(Reply { head: Box::default(), frames: Frames::one(frame) })
     };
     check("one body", whole, (Ending::Complete, Certainty::Exact, usage(90, 7), 1_160));
     let stream =
@@ -187,7 +190,7 @@ fn a_reply_that_is_there_at_once_tells_its_cost_in_the_head() {
     let frame = Frame { usage: Some(usage(90, 7)), ..Frame::default() };
     let answer = move |_| {
         let frames = Frames::one(frame.clone());
-        async { Ok(Reply { head: Head::default(), frames }) }
+        async { Ok(Reply { head: Box::default(), frames }) }
     };
     let reply = ledgered.handle(call(), &service_fn(answer)).now_or_never().unwrap().unwrap();
     assert_eq!(reply.head.cost, Some(Money(1_160)));
@@ -232,7 +235,7 @@ fn a_call_is_refused_where_its_beginning_cannot_be_written() {
         let upstream = service_fn(move |_| {
             count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let frame = Frame { usage: Some(usage(90, 7)), ..Frame::default() };
-            async { Ok(Reply { head: Head::default(), frames: Frames::one(frame) }) }
+            async { Ok(Reply { head: Box::default(), frames: Frames::one(frame) }) }
         });
         let mut passed = 0;
         for _ in 0..20 {
@@ -263,7 +266,7 @@ fn a_call_that_nobody_bills_is_not_journalled() {
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     let mut counted = call();
     counted.operation = Operation::CountTokens;
-    let answer = |_| async { Ok(Reply { head: Head::default(), frames: Frames::one(Frame::default()) }) };
+    let answer = |_| async { Ok(Reply { head: Box::default(), frames: Frames::one(Frame::default()) }) };
     assert!(ledgered.handle(counted, &service_fn(answer)).now_or_never().unwrap().is_ok());
     assert_eq!(entries(dir.path()).unwrap().count(), 0);
 }
@@ -276,7 +279,7 @@ fn an_entry_is_one_flat_line_and_a_report_sums_exactly() {
     for answer in [Ok(Some(usage(90, 7))), Err(ErrorKind::RateLimited), Err(ErrorKind::Timeout)] {
         let upstream = service_fn(move |_| async move {
             let usage = answer.map_err(|kind| Error::new(kind, "no"))?;
-            Ok(Reply { head: Head::default(), frames: Frames::one(Frame { usage, ..Frame::default() }) })
+            Ok(Reply { head: Box::default(), frames: Frames::one(Frame { usage, ..Frame::default() }) })
         });
         if let Ok(mut reply) = ledgered.handle(call(), &upstream).now_or_never().unwrap() {
             reply.frames.next().now_or_never().unwrap();

@@ -85,7 +85,7 @@ impl Middleware for Cache {
         };
         if self.hit {
             return Ok(Reply {
-                head: Head { cached: cached(true), ..Head::default() },
+                head: Box::new(Head { cached: cached(true), ..Head::default() }),
                 frames: said(false, false),
             });
         }
@@ -145,7 +145,7 @@ impl tower_service::Service<Call> for Upstream {
             provider: "openai".into(),
         };
         let head = Head { served_by: Some(Arc::new(served_by)), streams: call.stream, ..Head::default() };
-        std::future::ready(Ok(Reply { head, frames: said(call.stream, self.1.breaks) }))
+        std::future::ready(Ok(Reply { head: head.into(), frames: said(call.stream, self.1.breaks) }))
     }
 }
 

@@ -88,7 +88,7 @@ impl Service<Call> for Stage {
             let _alive = &span;
             notes.iter().for_each(|notes| notes.note(facts()));
         });
-        Box::pin(async move { Ok(Reply { head, frames: Frames::many(body) }) })
+        Box::pin(async move { Ok(Reply { head: head.into(), frames: Frames::many(body) }) })
     }
 }
 

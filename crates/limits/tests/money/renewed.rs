@@ -40,7 +40,7 @@ impl Foresee for Needs {
 }
 
 fn answers() -> impl CallService {
-    service_fn(async |_: Call| Ok(Reply { head: Head::default(), frames: Frames::one(Frame::default()) }))
+    service_fn(async |_: Call| Ok(Reply { head: Box::default(), frames: Frames::one(Frame::default()) }))
 }
 
 /// Two of three calls that need 600 each under a budget of 1000: one runs, one waits.

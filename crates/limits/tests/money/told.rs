@@ -40,7 +40,7 @@ fn limits(rules: Vec<Rule>, need: Need, clock: &Arc<Hands>) -> Limits<Local> {
 fn upstream() -> impl CallService {
     service_fn(async |call: Call| {
         let data = format!("{:?}", call.output_cap).into();
-        Ok(Reply { head: Head::default(), frames: Frames::one(Frame { data, ..Frame::default() }) })
+        Ok(Reply { head: Box::default(), frames: Frames::one(Frame { data, ..Frame::default() }) })
     })
 }
 

@@ -110,7 +110,7 @@ fn upstream(story: Story, sent: Arc<AtomicU32>, fate: Fate) -> impl CallService 
                 }
                 let usage = Some(Usage { output: tokens as u64, ..Usage::default() });
                 let frame = Frame { usage, content: 1, ..Frame::default() };
-                Ok(Reply { head: Head::default(), frames: Frames::one(frame) })
+                Ok(Reply { head: Box::default(), frames: Frames::one(frame) })
             };
             watch(Booked { tab, whole, part }, answer).await
         }

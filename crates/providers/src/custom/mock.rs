@@ -49,7 +49,7 @@ impl Canned {
         if call.operation == Operation::CountTokens {
             let data = call.codec.encode_count(input);
             return Ok(Reply {
-                head,
+                head: head.into(),
                 frames: Frames::one(gatewright_core::Frame { data, ..Default::default() }),
             });
         }
@@ -57,10 +57,10 @@ impl Canned {
         let style = reply::style(call, target, &target.shown);
         if call.stream {
             let frame = reply::told_frame(call.codec, &answer, &style);
-            return Ok(Reply { head: Head { streams: true, ..head }, frames: Frames::one(frame) });
+            return Ok(Reply { head: Box::new(Head { streams: true, ..head }), frames: Frames::one(frame) });
         }
         let frame = reply::whole_frame(call.codec, &answer, &style);
-        Ok(Reply { head, frames: Frames::one(frame) })
+        Ok(Reply { head: head.into(), frames: Frames::one(frame) })
     }
 }
 

@@ -146,7 +146,7 @@ impl World {
 
     pub(super) async fn ask_with(&self, call: Call) -> (Result<Head>, Vec<String>) {
         let before = self.upstream.attempts().len();
-        let reply = self.send(call).await.map(|reply| reply.head);
+        let reply = self.send(call).await.map(|reply| *reply.head);
         (
             reply,
             self.upstream.attempts().iter().skip(before).map(|a| a.target.deployment.to_string()).collect(),
@@ -225,7 +225,7 @@ impl Service<Call> for Upstream {
                 Step::Answer => Ok(whole()),
                 Step::Fail(err) => Err(err),
                 Step::Stream(frames) => Ok(Reply {
-                    head: Head::default(),
+                    head: Box::default(),
                     frames: Frames::many(futures_util::stream::iter(frames)),
                 }),
                 Step::Slow(duration) => {
@@ -235,10 +235,7 @@ impl Service<Call> for Upstream {
                 Step::Whole(duration, output) => {
                     tokio::time::sleep(duration).await;
                     let usage = Some(Usage { output, ..Usage::default() });
-                    Ok(Reply {
-                        head: Head::default(),
-                        frames: Frames::one(Frame { usage, ..frame(1, true) }),
-                    })
+                    Ok(Reply { head: Box::default(), frames: Frames::one(Frame { usage, ..frame(1, true) }) })
                 }
                 Step::Late(duration, err) => {
                     tokio::time::sleep(duration).await;
@@ -249,7 +246,7 @@ impl Service<Call> for Upstream {
                         tokio::time::sleep(pause).await;
                         frame
                     });
-                    Ok(Reply { head: Head::default(), frames: Frames::many(timed) })
+                    Ok(Reply { head: Box::default(), frames: Frames::many(timed) })
                 }
                 Step::Hang => std::future::pending().await,
                 Step::Limited { slots, takes, retry_after } => {
@@ -404,5 +401,5 @@ pub(super) fn frame(content: u32, last: bool) -> Frame {
 }
 
 fn whole() -> Reply {
-    Reply { head: Head::default(), frames: Frames::one(frame(1, true)) }
+    Reply { head: Box::default(), frames: Frames::one(frame(1, true)) }
 }

@@ -123,7 +123,7 @@ pub(crate) fn answer() -> Reply {
     let usage = Usage { input: 3, output: 2, cache_in_input: true, ..Usage::default() };
     let frame =
         Frame { data: Bytes::from_static(ANSWERED.as_bytes()), usage: Some(usage), content: 5, last: true };
-    Reply { head: Head::default(), frames: Frames::one(frame) }
+    Reply { head: Box::default(), frames: Frames::one(frame) }
 }
 
 /// Makes a call to its end; answers its id.

@@ -56,7 +56,7 @@ async fn a_call_that_succeeds_is_told_as_litellm_tells_it() {
     let id = call.id.to_string();
     let parcel = one(call, || {
         let head = Head { served_by: Some(served()), ..Head::default() };
-        Ok(Reply { head, ..answer() })
+        Ok(Reply { head: head.into(), ..answer() })
     })
     .await;
     let fields =
@@ -109,7 +109,7 @@ async fn a_cached_answer_tells_what_it_saved() {
     let parcel = one(call(), || {
         let cached =
             Cached { key: "k-1".into(), hit: true, similarity: None, saved: Some(Money(1_000_000_000)) };
-        Ok(Reply { head: Head { cached: Some(Arc::new(cached)), ..Head::default() }, ..answer() })
+        Ok(Reply { head: Box::new(Head { cached: Some(Arc::new(cached)), ..Head::default() }), ..answer() })
     })
     .await;
     let fields = ["cache_hit", "cache_key", "saved_cache_cost", "response_cost"];
@@ -140,7 +140,7 @@ async fn a_stream_in_another_dialect_is_told_as_the_others_are() {
         };
         let frames: Vec<_> = events.iter().enumerate().map(frame).collect();
         let head = Head { streams: true, ..Head::default() };
-        Ok(Reply { head, frames: Frames::many(futures_util::stream::iter(frames)) })
+        Ok(Reply { head: head.into(), frames: Frames::many(futures_util::stream::iter(frames)) })
     })
     .await;
     assert_eq!(told(&parcel, &["id", "call_type", "stream"]), json!(["msg_1", "anthropic_messages", true]));
@@ -165,7 +165,7 @@ async fn a_client_that_leaves_is_a_failure_with_what_came() {
             futures_util::stream::iter([first]),
             futures_util::stream::pending(),
         );
-        Ok(Reply { head: Head { streams: true, ..Head::default() }, frames: Frames::many(frames) })
+        Ok(Reply { head: Box::new(Head { streams: true, ..Head::default() }), frames: Frames::many(frames) })
     });
     let recorded = gatewright_sinks::Recorded::new(sinks.clone());
     let mut call = call();

@@ -107,7 +107,7 @@ impl Service<Call> for Fake {
                     book(booked);
                     let frame =
                         Frame { usage: Some(booked.usage), content: 1, last: true, ..Frame::default() };
-                    Ok(Reply { head: head(), frames: Frames::one(frame) })
+                    Ok(Reply { head: Box::new(head()), frames: Frames::one(frame) })
                 }
                 Fate::Fails(kind, cost) => {
                     book(Booked { usage: Usage::default(), cost, exact: false });
