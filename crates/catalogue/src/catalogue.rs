@@ -15,7 +15,7 @@ use crate::table::{Head, Table};
 use crate::{CostMap, Maker, ModelRow, Models, Overrides, Prices, ProviderRef, ProviderRow, Quirk};
 
 static MODELS: &str = include_str!("../data/models.txt");
-static PROVIDERS: &str = include_str!("../data/providers.toml");
+static PROVIDERS: &str = include_str!(concat!(env!("OUT_DIR"), "/providers.json"));
 
 /// All that is known. Clones share everything.
 ///
@@ -35,7 +35,7 @@ pub struct UnknownProvider {
     pub model: String,
 }
 
-/// `data/providers.toml`.
+/// `data/providers.toml`, of which the build makes JSON.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Data {
@@ -103,7 +103,7 @@ impl Catalogue {
         BUILTIN.get_or_init(|| Self {
             table: Arc::new(swap(shipped())),
             // A test reads the shipped file, so it is never the default that serves.
-            data: Arc::new(toml::from_str(PROVIDERS).map(Data::joined).unwrap_or_default()),
+            data: Arc::new(serde_json::from_str(PROVIDERS).map(Data::joined).unwrap_or_default()),
         })
     }
 
