@@ -1,5 +1,7 @@
 //! Connections and transactions: the one place that knows which database it is.
 
+use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +42,10 @@ pub(crate) struct Database {
     total: Duration,
 }
 
+/// What is waited for. Its code stands here: without the box it would be made anew in every crate that waits, with all
+/// that the driver does.
+pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
 /// One transaction: rolled back unless it is committed.
 pub(crate) struct Transaction {
     inner: DatabaseTransaction,
@@ -53,35 +59,13 @@ pub(crate) struct Row(QueryResult);
 
 impl Database {
     /// Connects when it is first needed.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
-        match &settings.place {
-            Place::Sqlite(path) => {
-                let url = format!("sqlite://{}", path.display());
-                // The schema comes first and with it the writer, who makes the file and turns it to WAL.
-                let writer = Orm::connect(sqlite(settings, &url, 1, false)).await?;
-                let readers = Orm::connect(sqlite(settings, &url, settings.connections, true)).await?;
-                let (backend, preamble) = (DbBackend::Sqlite, None);
-                Ok(Self { writer, readers, backend, preamble, total: settings.total })
+    pub(crate) fn open(settings: &Settings) -> Work<'_, Self> {
+        Box::pin(async move {
+            match &settings.place {
+                Place::Sqlite(path) => Self::in_sqlite(settings, path).await,
+                Place::Postgres(url) => Self::in_postgres(settings, url).await,
             }
-            Place::Postgres(url) => {
-                let writer = Orm::connect(postgres(settings, url)).await?;
-                let statement = settings.statement.as_millis();
-                // The driver names every statement that it prepares, and counts from one on every connection: behind a
-                // pooler, those that somebody else left in the server's session would collide. Compiling a report takes
-                // longer than reading it, and what the server gives it by itself is too little to sort a month in.
-                let preamble = format!(
-                    "DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}; SET LOCAL jit = off; \
-                     SET LOCAL work_mem = '{SORTING}'"
-                );
-                Ok(Self {
-                    readers: writer.clone(),
-                    writer,
-                    backend: DbBackend::Postgres,
-                    preamble: Some(preamble.into()),
-                    total: settings.total,
-                })
-            }
-        }
+        })
     }
 
     /// A transaction that may write.
@@ -111,6 +95,33 @@ impl Database {
     pub(crate) async fn close(&self) {
         let _ = self.readers.close_by_ref().await;
         let _ = self.writer.close_by_ref().await;
+    }
+
+    async fn in_sqlite(settings: &Settings, path: &Path) -> Result<Self> {
+        let url = format!("sqlite://{}", path.display());
+        // The schema comes first and with it the writer, who makes the file and turns it to WAL.
+        let writer = Orm::connect(sqlite(settings, &url, 1, false)).await?;
+        let readers = Orm::connect(sqlite(settings, &url, settings.connections, true)).await?;
+        Ok(Self { writer, readers, backend: DbBackend::Sqlite, preamble: None, total: settings.total })
+    }
+
+    async fn in_postgres(settings: &Settings, url: &Secret) -> Result<Self> {
+        let writer = Orm::connect(postgres(settings, url)).await?;
+        let statement = settings.statement.as_millis();
+        // The driver names every statement that it prepares, and counts from one on every connection: behind a pooler,
+        // those that somebody else left in the server's session would collide. Compiling a report takes longer than
+        // reading it, and what the server gives it by itself is too little to sort a month in.
+        let preamble = format!(
+            "DEALLOCATE ALL; SET LOCAL statement_timeout = {statement}; SET LOCAL jit = off; \
+             SET LOCAL work_mem = '{SORTING}'"
+        );
+        Ok(Self {
+            readers: writer.clone(),
+            writer,
+            backend: DbBackend::Postgres,
+            preamble: Some(preamble.into()),
+            total: settings.total,
+        })
     }
 
     async fn begin(&self, pool: &DatabaseConnection, options: TransactionOptions) -> Result<Transaction> {
@@ -187,13 +198,13 @@ impl Transaction {
     }
 
     /// Makes it last.
-    pub(crate) async fn commit(self) -> Result<()> {
-        Ok(self.inner.commit().await?)
+    pub(crate) fn commit(self) -> Work<'static, ()> {
+        Box::pin(async move { Ok(self.inner.commit().await?) })
     }
 
     /// Takes everything back, and waits until that is so.
-    pub(crate) async fn undo(self) -> Result<()> {
-        Ok(self.inner.rollback().await?)
+    pub(crate) fn undo(self) -> Work<'static, ()> {
+        Box::pin(async move { Ok(self.inner.rollback().await?) })
     }
 
     /// `$1` is understood by both databases.
