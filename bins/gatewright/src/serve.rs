@@ -32,7 +32,7 @@ use crate::adapters::{
 use crate::alerts::{Alerting, Known as Told};
 use crate::changes::{ChangeFeed, Follow};
 use crate::checkup::{Checkup, Findings};
-use crate::config::{Config, Environment};
+use crate::config::{Authorities, Config, Environment};
 use crate::cost_map::LiveCostMap;
 use crate::ledger::{LiveLedger, Watched};
 use crate::live::Live;
@@ -99,7 +99,7 @@ pub type Reread = (Config, Environment);
 /// Serves `config` on `listener` until `shutdown` is ready; answers when all open calls have ended. Calls are answered by
 /// `workers`, everything else happens on the runtime of whoever asks.
 pub async fn serve(
-    config: Config,
+    mut config: Config,
     env: Environment,
     (workers, listener): (&Workers, TcpListener),
     reread: impl Stream<Item = Reread> + Send + 'static,
@@ -112,6 +112,8 @@ pub async fn serve(
     let transport = transport(&config, Http2::Auto)?;
     let telemetry = gatewright_telemetry::init(&config.telemetry, way_for_spans(&config, &transport)?)
         .map_err(|err| StartError::new("cannot trace", &err))?;
+    // Whoever makes connections has read them: the text of some hundred certificates need not stay.
+    config.authorities = Authorities::default();
     let journal = open_journal(&config)?;
     let clock = Arc::new(SystemClock);
     let store = Store::open(config.database.clone(), clock.clone())

@@ -1,5 +1,6 @@
 //! TLS towards upstreams and proxies.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -71,17 +72,54 @@ fn config(roots: RootCertStore) -> Result<ClientConfig, SettingsError> {
 fn roots(settings: &Settings) -> Result<RootCertStore, SettingsError> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let system = settings.tls_system_roots.as_deref().unwrap_or_default();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(system).filter_map(Result::ok));
+    for certificate in CertificateDer::pem_slice_iter(system).filter_map(Result::ok) {
+        let _ = trust(&mut roots, certificate);
+    }
+    let broken = |error: &dyn Display| SettingsError(format!("a root certificate: {error}"));
     for pem in &settings.tls_extra_roots {
-        let before = roots.len();
+        let mut empty = true;
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| SettingsError(format!("a root certificate: {error}")))?;
-            roots.add(certificate).map_err(|error| SettingsError(format!("a root certificate: {error}")))?;
+            let certificate = certificate.map_err(|error| broken(&error))?;
+            trust(&mut roots, certificate).map_err(|error| broken(&error))?;
+            empty = false;
         }
-        if roots.len() == before {
+        if empty {
             return Err(SettingsError("a file of root certificates holds none".to_owned()));
         }
     }
     Ok(roots)
+}
+
+/// Trusts an authority, once: a machine's own are nearly all of the public ones again.
+fn trust(roots: &mut RootCertStore, certificate: CertificateDer<'_>) -> Result<(), rustls::Error> {
+    roots.add(certificate)?;
+    if let Some((new, known)) = roots.roots.split_last()
+        && known.contains(new)
+    {
+        roots.roots.pop();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn authority() -> Bytes {
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem().into()
+    }
+
+    #[test]
+    fn an_authority_is_trusted_once_however_often_it_is_named() {
+        let (own, other) = (authority(), authority());
+        let trusted = |tls_system_roots: Option<Bytes>, tls_extra_roots: Vec<Bytes>| {
+            roots(&Settings { tls_system_roots, tls_extra_roots, ..Settings::default() }).unwrap().len()
+        };
+        let public = trusted(None, Vec::new());
+        assert_eq!(trusted(Some([&own[..], &own].concat().into()), Vec::new()), public + 1);
+        assert_eq!(trusted(Some(own.clone()), vec![own.clone()]), public + 1, "a file that is known is no empty one");
+        assert_eq!(trusted(Some(own), vec![other]), public + 2);
+    }
 }

@@ -109,7 +109,9 @@ pub(super) fn authorities(litellm: &Section<'_>, env: Env<'_>, problems: &mut Pr
         }
         _ => {}
     }
-    Authorities { named, system: BUNDLES.iter().find_map(|path| fs::read(path).ok()).map(Bytes::from) }
+    let system = BUNDLES.iter().find_map(|path| fs::read(path).ok()).map(Bytes::from);
+    // Where the variable names the machine's own, they are kept once.
+    Authorities { system: system.filter(|pem| !named.contains(pem)), named }
 }
 
 #[cfg(test)]
@@ -186,5 +188,18 @@ mod tests {
             assert_eq!(told.len(), usize::from(complaint.is_some()), "{told:?}");
             assert!(complaint.is_none_or(|want| told[0].contains(want)), "{told:?}");
         }
+    }
+
+    #[test]
+    fn the_machines_own_authorities_are_kept_once_where_the_environment_names_them() {
+        // A machine without any has nothing to keep twice.
+        let Some(bundle) = BUNDLES.into_iter().find(|path| fs::exists(path).unwrap()) else { return };
+        let found = |named: &str| {
+            let env = |name: &str| (name == "SSL_CERT_FILE").then(|| named.to_owned());
+            authorities(&Section::new("litellm_settings", &Map::new()), &env, &mut Problems::default())
+        };
+        let (named, not) = (found(bundle), found(""));
+        assert_eq!((named.named.len(), named.system), (1, None));
+        assert_eq!((not.named.len(), not.system.is_some()), (0, true));
     }
 }
