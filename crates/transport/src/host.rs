@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -60,6 +61,9 @@ enum Way {
     Line(Box<Line>),
     Slot(Slot),
 }
+
+/// What waits for a new connection.
+type Opening<'a> = Pin<Box<dyn Future<Output = Result<Way, Failure>> + Send + 'a>>;
 
 // === impl Origin ===
 
@@ -190,14 +194,14 @@ impl Host {
             return Ok(way);
         }
         if self.single.load(Ordering::Relaxed) {
-            return Box::pin(self.open()).await;
+            return self.open().await;
         }
         // Whoever comes while a connection is opened may find place on it.
         let _opening = self.opening.lock().await;
         match self.ready_way() {
             Some(way) => Ok(way),
             None => {
-                let opened = Box::pin(self.open()).await;
+                let opened = self.open().await;
                 opened.or_else(|failure| self.crowded_way().ok_or(failure))
             }
         }
@@ -243,17 +247,21 @@ impl Host {
         (least.load() < below).then(|| least.slot())
     }
 
-    async fn open(self: &Arc<Self>) -> Result<Way, Failure> {
-        let dialled = self.dialler.dial(&self.origin, &self.route).await?;
-        if !dialled.http2 {
-            self.single.store(true, Ordering::Relaxed);
-            return Ok(Way::Line(Line::open(dialled.stream, self.clone()).await?));
-        }
-        self.single.store(false, Ordering::Relaxed);
-        let trunk = Trunk::open(dialled.stream, self.dialler.tasks()).await?;
-        let slot = trunk.slot();
-        self.trunks.lock().push(trunk);
-        Ok(Way::Slot(slot))
+    /// A new connection. Its code, with HTTP/2 and the resolver in it, stands here: without the box it would be made anew in
+    /// every crate that sends something.
+    fn open(self: &Arc<Self>) -> Opening<'_> {
+        Box::pin(async move {
+            let dialled = self.dialler.dial(&self.origin, &self.route).await?;
+            if !dialled.http2 {
+                self.single.store(true, Ordering::Relaxed);
+                return Ok(Way::Line(Line::open(dialled.stream, self.clone()).await?));
+            }
+            self.single.store(false, Ordering::Relaxed);
+            let trunk = Trunk::open(dialled.stream, self.dialler.tasks()).await?;
+            let slot = trunk.slot();
+            self.trunks.lock().push(trunk);
+            Ok(Way::Slot(slot))
+        })
     }
 
     /// The request as every connection starts from it: path only, framing left to hyper.
