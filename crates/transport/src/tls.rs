@@ -119,7 +119,7 @@ mod tests {
         };
         let public = trusted(None, Vec::new());
         assert_eq!(trusted(Some([&own[..], &own].concat().into()), Vec::new()), public + 1);
-        assert_eq!(trusted(Some(own.clone()), vec![own.clone()]), public + 1, "a file that is known is no empty one");
+        assert_eq!(trusted(Some(own.clone()), vec![own.clone()]), public + 1, "it is not empty");
         assert_eq!(trusted(Some(own), vec![other]), public + 2);
     }
 }
