@@ -16,6 +16,7 @@ mod ollama;
 mod openai;
 mod picture;
 mod ranking;
+mod sampling;
 mod scan;
 mod signature;
 mod splitter;

@@ -1,8 +1,10 @@
 //! Names of what a conversation loses on its way to a dialect that has no word for it.
 
 use gatewright_core::Losses;
-use gatewright_core::chat::{MediaKind, MediaSource, Turn};
-use serde_json::Value;
+use gatewright_core::chat::{Extra, MediaKind, MediaSource, Turn};
+use serde_json::{Map, Value};
+
+use crate::json::tells;
 
 /// The field that a medium was in.
 pub(crate) fn medium(kind: MediaKind, source: &MediaSource) -> &'static str {
@@ -28,6 +30,17 @@ pub(crate) fn fields(turn: &Turn, losses: &mut Losses) {
         };
         if !says_nothing && key != "cache_control" {
             losses.add(format!("messages.{key}"));
+        }
+    }
+}
+
+/// Writes the fields that the upstream knows besides the common ones; those that it does not know are lost.
+pub(crate) fn write_own(extra: &Extra, own: &[&str], body: &mut Map<String, Value>, losses: &mut Losses) {
+    for (key, value) in extra {
+        match own.contains(&key.as_str()) {
+            true => drop(body.insert(key.clone(), value.clone())),
+            false if tells(value) => losses.add(key.clone()),
+            false => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use gatewright_core::{
 use http::{HeaderMap, StatusCode};
 
 use super::error;
-use super::invoked::{Unwrapped, unwrap};
+use super::invoked::{self, Unwrapped, unwrap};
 use crate::anthropic::Anthropic;
 use crate::json::json;
 
@@ -48,11 +48,7 @@ impl Codec for Claude {
     }
 
     fn path(&self, operation: Operation, model: &str, stream: bool) -> Option<String> {
-        match (operation, stream) {
-            (Operation::Chat, false) => Some(format!("/model/{model}/invoke")),
-            (Operation::Chat, true) => Some(format!("/model/{model}/invoke-with-response-stream")),
-            _ => None,
-        }
+        invoked::path(operation, model, stream)
     }
 
     fn readdress(&self, body: &mut Json, _model: &str) {

@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::error;
-use super::invoked::{Unwrapped, unwrap};
+use super::invoked::{self, Unwrapped, unwrap};
 use crate::openai::OpenAi;
 
 /// The codec of imported models, for upstreams: their clients speak OpenAI's own.
@@ -31,11 +31,7 @@ impl Codec for Imported {
     }
 
     fn path(&self, operation: Operation, model: &str, stream: bool) -> Option<String> {
-        match (operation, stream) {
-            (Operation::Chat, false) => Some(format!("/model/{model}/invoke")),
-            (Operation::Chat, true) => Some(format!("/model/{model}/invoke-with-response-stream")),
-            _ => None,
-        }
+        invoked::path(operation, model, stream)
     }
 
     fn readdress(&self, body: &mut Json, model: &str) {

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::BytesMut;
 use gatewright_core::chat::Event;
-use gatewright_core::{Decode, Peek, RawEvent, Relay, Result};
+use gatewright_core::{Decode, Operation, Peek, RawEvent, Relay, Result};
 
 use super::error;
 use crate::anthropic::reply_decode::unreadable;
@@ -52,6 +52,15 @@ impl Decode for Unwrapped<Box<dyn Decode>> {
 
     fn close(&mut self, out: &mut Vec<Event>) -> Result<()> {
         self.inner.close(out)
+    }
+}
+
+/// Where a model is asked in its own dialect.
+pub(super) fn path(operation: Operation, model: &str, stream: bool) -> Option<String> {
+    match (operation, stream) {
+        (Operation::Chat, false) => Some(format!("/model/{model}/invoke")),
+        (Operation::Chat, true) => Some(format!("/model/{model}/invoke-with-response-stream")),
+        _ => None,
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::reply_decode::malformed;
 use super::usage::UsageIn;
-use crate::json::{object, tells};
+use crate::json::object;
+use crate::lost::write_own;
 
 /// The codec of `/v2/rerank`.
 pub(crate) struct Reranking;
@@ -57,13 +58,7 @@ impl Rank for Reranking {
         let limits = [("top_n", asked.top_n), ("max_tokens_per_doc", asked.max_tokens_per_doc)];
         body.extend(limits.into_iter().filter_map(|(key, most)| Some((key.to_owned(), most?.into()))));
         losses.add_if(asked.max_chunks_per_doc.is_some(), "max_chunks_per_doc");
-        for (key, value) in &asked.extra {
-            match OWN_FIELDS.contains(&key.as_str()) {
-                true => drop(body.insert(key.clone(), value.clone())),
-                false if tells(value) => losses.add(key.clone()),
-                false => {}
-            }
-        }
+        write_own(&asked.extra, &OWN_FIELDS, &mut body, losses);
         Ok(object(&body))
     }
 

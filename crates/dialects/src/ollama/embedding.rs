@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::relay;
 use super::reply_decode::malformed;
 use super::words::Counts;
-use crate::json::{json, object, tells};
+use crate::json::{json, object};
+use crate::lost::write_own;
 
 /// The codec of `/api/embed`.
 pub(super) struct Embeddings;
@@ -84,13 +85,7 @@ impl EmbeddingCodec for Embeddings {
         body.extend(asked.dimensions.map(|length| ("dimensions".to_owned(), length.into())));
         losses.add_if(asked.purpose.is_some(), "input_type");
         losses.add_if(asked.user.is_some(), "user");
-        for (key, value) in &asked.extra {
-            match OWN_FIELDS.contains(&key.as_str()) {
-                true => drop(body.insert(key.clone(), value.clone())),
-                false if tells(value) => losses.add(key.clone()),
-                false => {}
-            }
-        }
+        write_own(&asked.extra, &OWN_FIELDS, &mut body, losses);
         Ok(object(&body))
     }
 

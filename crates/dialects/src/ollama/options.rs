@@ -5,6 +5,8 @@ use gatewright_core::Json;
 use gatewright_core::chat::Chat;
 use serde_json::{Map, Value};
 
+use crate::sampling::numbers;
+
 /// What runs the model: nobody else's, so that another dialect's request may have them beside its own fields.
 const OWN: [&str; 14] = [
     "draft_num_predict",
@@ -46,18 +48,12 @@ pub(super) fn written(chat: &Chat) -> Map<String, Value> {
     };
     let own = chat.extra.iter().filter(|(key, _)| OWN.contains(&key.as_str()));
     options.extend(own.map(|(key, value)| (key.clone(), value.clone())));
-    let sampling = &chat.sampling;
-    let fields = [
-        ("temperature", sampling.temperature.map(Value::from)),
-        ("top_p", sampling.top_p.map(Value::from)),
-        ("top_k", sampling.top_k.map(Value::from)),
-        ("frequency_penalty", sampling.frequency_penalty.map(Value::from)),
-        ("presence_penalty", sampling.presence_penalty.map(Value::from)),
-        ("seed", sampling.seed.map(Value::from)),
+    let more = [
         ("stop", (!chat.stop.is_empty()).then(|| chat.stop.as_slice().into())),
         (CAP, chat.max_output.map(Value::from)),
     ];
-    options.extend(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    let fields = numbers(&chat.sampling).into_iter().chain(more);
+    options.extend(fields.filter_map(|(key, value)| Some((key.to_owned(), value?))));
     options
 }
 

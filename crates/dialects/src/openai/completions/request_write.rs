@@ -6,6 +6,7 @@ use gatewright_core::{Losses, ModelFacts};
 use serde_json::{Map, Value, json};
 
 use crate::json::object;
+use crate::sampling::numbers;
 
 /// Extras that mean the same here.
 const SHARED: [&str; 4] = ["suffix", "best_of", "stream_options", "repetition_penalty"];
@@ -17,20 +18,15 @@ pub(super) fn write(chat: &Chat, model: &ModelFacts, losses: &mut Losses) -> Byt
     body.insert("prompt".into(), prompt(&chat.turns, losses).into());
     let sampling = &chat.sampling;
     let logprobs = sampling.top_logprobs.or(sampling.logprobs.filter(|wanted| *wanted).map(|_| 0));
-    for (key, value) in [
-        ("max_tokens", chat.max_output.map(Value::from)),
-        ("temperature", sampling.temperature.map(Value::from)),
-        ("top_p", sampling.top_p.map(Value::from)),
-        ("top_k", sampling.top_k.map(Value::from)),
-        ("frequency_penalty", sampling.frequency_penalty.map(Value::from)),
-        ("presence_penalty", sampling.presence_penalty.map(Value::from)),
-        ("seed", sampling.seed.map(Value::from)),
+    let more = [
         ("logit_bias", sampling.logit_bias.clone()),
         ("logprobs", logprobs.map(Value::from)),
         ("stop", (!chat.stop.is_empty()).then(|| chat.stop.as_slice().into())),
         ("n", chat.n.map(Value::from)),
         ("user", chat.user.as_deref().map(Value::from)),
-    ] {
+    ];
+    let most = [("max_tokens", chat.max_output.map(Value::from))];
+    for (key, value) in most.into_iter().chain(numbers(sampling)).chain(more) {
         body.extend(value.map(|value| (key.to_owned(), value)));
     }
     for (key, value) in &chat.extra {

@@ -9,6 +9,7 @@ use super::mark;
 use super::message::{Messages, is_custom, takes_marks};
 use crate::json::object;
 use crate::openai::relay::cap_field;
+use crate::sampling::numbers;
 
 /// Fields of other dialects that this one has no place for.
 const FOREIGN: &[&str] = &[
@@ -229,18 +230,13 @@ pub(in crate::openai) fn effort(wanted: &Reasoning) -> Option<Effort> {
 }
 
 fn write_sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
-    let fields = [
-        ("temperature", sampling.temperature.map(Value::from)),
-        ("top_p", sampling.top_p.map(Value::from)),
-        ("top_k", sampling.top_k.map(Value::from)),
-        ("frequency_penalty", sampling.frequency_penalty.map(Value::from)),
-        ("presence_penalty", sampling.presence_penalty.map(Value::from)),
-        ("seed", sampling.seed.map(Value::from)),
+    let more = [
         ("logprobs", sampling.logprobs.map(Value::from)),
         ("top_logprobs", sampling.top_logprobs.map(Value::from)),
         ("logit_bias", sampling.logit_bias.clone()),
     ];
-    body.extend(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    let fields = numbers(sampling).into_iter().chain(more);
+    body.extend(fields.filter_map(|(key, value)| Some((key.to_owned(), value?))));
 }
 
 fn write_limits(chat: &Chat, model: &ModelFacts, body: &mut Map<String, Value>) {
