@@ -75,12 +75,11 @@ fn roots(settings: &Settings) -> Result<RootCertStore, SettingsError> {
     for certificate in CertificateDer::pem_slice_iter(system).filter_map(Result::ok) {
         let _ = trust(&mut roots, certificate);
     }
-    let broken = |error: &dyn Display| SettingsError(format!("a root certificate: {error}"));
     for pem in &settings.tls_extra_roots {
         let mut empty = true;
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| broken(&error))?;
-            trust(&mut roots, certificate).map_err(|error| broken(&error))?;
+            trust(&mut roots, certificate)?;
             empty = false;
         }
         if empty {
@@ -91,14 +90,18 @@ fn roots(settings: &Settings) -> Result<RootCertStore, SettingsError> {
 }
 
 /// Trusts an authority, once: a machine's own are nearly all of the public ones again.
-fn trust(roots: &mut RootCertStore, certificate: CertificateDer<'_>) -> Result<(), rustls::Error> {
-    roots.add(certificate)?;
+fn trust(roots: &mut RootCertStore, certificate: CertificateDer<'_>) -> Result<(), SettingsError> {
+    roots.add(certificate).map_err(|error| broken(&error))?;
     if let Some((new, known)) = roots.roots.split_last()
         && known.contains(new)
     {
         roots.roots.pop();
     }
     Ok(())
+}
+
+fn broken(error: &dyn Display) -> SettingsError {
+    SettingsError(format!("a root certificate: {error}"))
 }
 
 #[cfg(test)]
