@@ -1,4 +1,4 @@
-//! A disk of a few megabytes that a test fills up and clears again.
+//! Disks that are of no help: one of a few megabytes that a test fills up and clears again, and one that does not answer.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -69,4 +69,10 @@ impl Drop for SmallDisk {
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
     }
+}
+
+/// Puts something there that whoever opens it waits for, as for a disk that hangs: a pipe that nobody reads.
+pub fn hang(file: &Path) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
 }

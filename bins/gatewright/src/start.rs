@@ -98,7 +98,7 @@ fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartErro
     let runtime = runtime.map_err(|err| StartError::new("cannot start", &err))?;
     let outer = env.clone();
     let env = with_variables(&config, outer.clone());
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let reread = on_hangup(args.clone(), outer);
         let address = SocketAddr::new(args.host, args.port);
         let listener = TcpListener::bind(address)
@@ -108,7 +108,10 @@ fn start(args: &Serve, config: Config, env: Environment) -> Result<(), StartErro
         greet(&config, shown);
         // In a box: it holds the whole gateway while it is put together.
         Box::pin(serve(config, env, (threads.workers(), listener), reread, stop_signal())).await
-    })
+    });
+    // Whoever had something to finish has been waited for. A thread whose disk hangs would wait for ever.
+    runtime.shutdown_background();
+    served
 }
 
 /// The environment with what the file adds to it.

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::carry::{Carried, Means, carry};
+use crate::disk::Depot;
 use crate::figures::{SinkFigures, Tally};
 use crate::payload::Privacy;
 use crate::queue::{Queue, QueueLimits};
-use crate::spool::{Load, Spool};
+use crate::spool::Load;
 use crate::{Parcel, Record, Sink};
 
 /// A sink, and what it gets.
@@ -63,7 +64,7 @@ pub(crate) struct Lane {
 /// The half that works in the background.
 pub(crate) struct Courier {
     lane: Arc<Lane>,
-    spool: Spool,
+    spool: Depot,
     privacy: Arc<Privacy>,
     means: Means,
     retries: Retries,
@@ -151,7 +152,7 @@ impl Lane {
 impl Courier {
     pub(crate) fn new(
         lane: Arc<Lane>,
-        spool: Spool,
+        spool: Depot,
         privacy: Arc<Privacy>,
         (means, retries): (Means, Retries),
     ) -> Self {
@@ -170,7 +171,7 @@ impl Courier {
             let retries = idle && !self.spool.is_empty();
             tokio::select! {
                 () = stop.cancelled() => break,
-                carried = under_way(&mut trip) => self.settle(trip.take(), carried),
+                carried = under_way(&mut trip) => self.settle(trip.take(), carried).await,
                 () = lane.queue.filled(), if idle || down => self.send_batch(&mut trip).await,
                 // The target is slow, or hangs: memory is not where records wait for it.
                 () = lane.queue.pressed(), if !idle && !down => self.send_batch(&mut trip).await,
@@ -180,7 +181,7 @@ impl Courier {
                         self.send_batch(&mut trip).await;
                     }
                 }
-                () = sleep_until(self.retry_at), if retries => trip = self.carry_first(),
+                () = sleep_until(self.retry_at), if retries => trip = self.carry_first().await,
             }
         }
         self.finish(trip).await;
@@ -194,12 +195,15 @@ impl Courier {
         }
         match trip {
             None if self.spool.is_empty() => *trip = Some(self.set_out(parcels)),
-            _ => {
-                let place = self.spool.place();
-                self.keep(place, &parcels);
-                self.lane.tally.in_hand.fetch_sub(parcels.len() as u64, Relaxed);
-            }
+            _ => self.put_by(parcels).await,
         }
+    }
+
+    /// These wait for the target with the others.
+    async fn put_by(&mut self, parcels: Vec<Parcel>) {
+        let (place, count) = (self.spool.place(), parcels.len() as u64);
+        self.keep(place, parcels).await;
+        self.lane.tally.in_hand.fetch_sub(count, Relaxed);
     }
 
     async fn render(&self) -> Vec<Parcel> {
@@ -215,15 +219,15 @@ impl Courier {
         parcels
     }
 
-    fn carry_first(&mut self) -> Option<Trip> {
-        let (load, parcels) = self.spool.take_first()?;
+    async fn carry_first(&mut self) -> Option<Trip> {
+        let (load, parcels) = self.spool.take_first().await?;
         let unreadable = load.parcels.saturating_sub(parcels.len() as u64);
         if unreadable > 0 {
             warn!(sink = self.lane.name(), records = unreadable, "spooled records cannot be read");
         }
         if parcels.is_empty() {
             self.lane.tally.dropped.fetch_add(unreadable, Relaxed);
-            self.spool.settle(load, &[]);
+            self.spool.settle(load, Vec::new()).await;
             self.tell();
             return None;
         }
@@ -240,21 +244,25 @@ impl Courier {
         Trip { from, carried: Box::pin(carried) }
     }
 
-    /// Counts how a delivery went, and keeps what is left of it.
-    fn settle(&mut self, trip: Option<Trip>, carried: Carried) {
-        let Carried { sent, refused, left, why, after } = carried;
-        let tally = &self.lane.tally;
-        tally.sent.fetch_add(sent, Relaxed);
-        tally.failed.fetch_add(refused, Relaxed);
+    /// Counts how a delivery went, and keeps what is left of it. Whoever asks is told before the disk has answered.
+    async fn settle(&mut self, trip: Option<Trip>, carried: Carried) {
+        let ended = carried.sent + carried.refused + carried.left.len() as u64;
+        self.note(&carried);
         match trip.map(|trip| trip.from) {
-            Some(From::Spool(load)) => self.spool.settle(load, &left),
+            Some(From::Spool(load)) => self.spool.settle(load, carried.left).await,
             Some(From::Queue(place)) => {
-                tally.in_hand.fetch_sub(sent + refused + left.len() as u64, Relaxed);
-                self.keep(place, &left);
+                self.keep(place, carried.left).await;
+                self.lane.tally.in_hand.fetch_sub(ended, Relaxed);
             }
             None => {}
         }
-        let name = self.lane.name();
+        self.tell();
+    }
+
+    fn note(&mut self, Carried { sent, refused, left, why, after }: &Carried) {
+        let (name, tally) = (self.lane.name(), &self.lane.tally);
+        tally.sent.fetch_add(*sent, Relaxed);
+        tally.failed.fetch_add(*refused, Relaxed);
         match why {
             Some(why) if left.is_empty() => {
                 warn!(sink = name, records = refused, why, "a sink refused records")
@@ -263,9 +271,9 @@ impl Courier {
                 if self.failures == 0 {
                     warn!(sink = name, why, "a sink does not take records; they wait for it");
                 }
-                self.lane.tally.retried.fetch_add(1, Relaxed);
+                tally.retried.fetch_add(1, Relaxed);
                 self.failures += 1;
-                self.retry_at = Instant::now() + self.wait(after);
+                self.retry_at = Instant::now() + self.wait(*after);
             }
             None => {}
         }
@@ -276,8 +284,7 @@ impl Courier {
             self.failures = 0;
             self.retry_at = Instant::now();
         }
-        self.lane.tally.down.store(self.failures > 0, Relaxed);
-        self.tell();
+        tally.down.store(self.failures > 0, Relaxed);
     }
 
     /// Half of the wait is certain, the other half is by chance.
@@ -288,17 +295,18 @@ impl Courier {
         wait.max(after.unwrap_or_default().min(LONGEST_AFTER))
     }
 
-    fn keep(&mut self, place: u64, parcels: &[Parcel]) {
+    async fn keep(&mut self, place: u64, parcels: Vec<Parcel>) {
         if !parcels.is_empty() {
-            let lost = self.spool.push(place, parcels);
+            let lost = self.spool.push(place, parcels).await;
             self.lane.tally.dropped.fetch_add(lost, Relaxed);
             self.tell();
         }
     }
 
     fn tell(&self) {
-        self.lane.tally.spooled.store(self.spool.parcels(), Relaxed);
-        self.lane.tally.spooled_bytes.store(self.spool.bytes(), Relaxed);
+        let level = self.spool.level();
+        self.lane.tally.spooled.store(level.parcels, Relaxed);
+        self.lane.tally.spooled_bytes.store(level.bytes, Relaxed);
     }
 
     /// What is under way ends, and what waits in memory is sent, or kept for the next process.
@@ -306,7 +314,7 @@ impl Courier {
         loop {
             if trip.is_some() {
                 let carried = under_way(&mut trip).await;
-                self.settle(trip.take(), carried);
+                self.settle(trip.take(), carried).await;
             }
             let parcels = self.render().await;
             if parcels.is_empty() {
@@ -314,11 +322,7 @@ impl Courier {
             }
             match self.failures == 0 && self.spool.is_empty() && !self.means.hurry.is_cancelled() {
                 true => trip = Some(self.set_out(parcels)),
-                false => {
-                    let place = self.spool.place();
-                    self.keep(place, &parcels);
-                    self.lane.tally.in_hand.fetch_sub(parcels.len() as u64, Relaxed);
-                }
+                false => self.put_by(parcels).await,
             }
         }
     }

@@ -28,6 +28,8 @@ mod carry;
 mod queue;
 pub use queue::QueueLimits;
 
+mod disk;
+
 mod spool;
 
 mod figures;

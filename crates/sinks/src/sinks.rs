@@ -12,15 +12,15 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::SinkFigures;
 use crate::carry::Means;
+use crate::disk::Depot;
 use crate::lane::{Courier, Lane, Registered, Retries};
 use crate::payload::Privacy;
 use crate::queue::QueueLimits;
 use crate::record::Record;
-use crate::spool::Spool;
 
 /// All sinks. Clones share them.
 #[derive(Clone)]
@@ -93,6 +93,9 @@ const OWN_SPOOL: u64 = 1 << 20;
 /// How much waits for a caller's own sink.
 const OWN_QUEUE: QueueLimits = QueueLimits { records: 2_000, bytes: 4 << 20 };
 
+/// How long a stopping gateway waits for its disk.
+const KEEPING: Duration = Duration::from_secs(2);
+
 /// How the records are called for which no own sink could be opened.
 const OWN: &str = "own";
 
@@ -137,8 +140,7 @@ impl Sinks {
         };
         for lane in &desk.lanes {
             let folder = desk.settings.folder.as_ref().map(|folder| folder.join(lane.name()));
-            let spool = Spool::open(folder, desk.settings.spool_bytes);
-            desk.send(lane, spool, desk.stop.clone());
+            desk.send(lane, (folder, desk.settings.spool_bytes), desk.stop.clone());
         }
         Self(Arc::new(desk))
     }
@@ -157,13 +159,23 @@ impl Sinks {
         all
     }
 
-    /// Sends what waits, for at most `within`; what is not there by then is kept for the next process.
+    /// Sends what waits, for at most `within`; what is not there by then is kept for the next process. A disk that does
+    /// not take it within a short time more keeps nobody: what is in memory is lost then.
     pub async fn stop(&self, within: Duration) {
         self.0.stop.cancel();
         self.0.tasks.close();
-        if timeout(within, self.0.tasks.wait()).await.is_err() {
-            self.0.hurry.cancel();
-            self.0.tasks.wait().await;
+        if timeout(within, self.0.tasks.wait()).await.is_ok() {
+            return;
+        }
+        self.0.hurry.cancel();
+        if timeout(KEEPING, self.0.tasks.wait()).await.is_err() {
+            for SinkFigures { name, queued, .. } in self.figures().iter().filter(|one| one.queued > 0) {
+                error!(
+                    sink = name,
+                    records = queued,
+                    "a disk does not answer: records that wait for it are lost"
+                );
+            }
         }
     }
 
@@ -219,12 +231,16 @@ fn own_sinks(recording: Option<&gatewright_core::Recording>) -> impl Iterator<It
 // === impl Desk ===
 
 impl Desk {
-    fn send(&self, lane: &Arc<Lane>, spool: Spool, stop: CancellationToken) {
+    /// Begins to deliver what comes, and what the last process left in a folder that takes so many bytes.
+    fn send(&self, lane: &Arc<Lane>, (folder, most): (Option<PathBuf>, u64), stop: CancellationToken) {
         let Settings { deadline, parallel, retries, .. } = &self.settings;
         let means = Means { deadline: *deadline, parallel: (*parallel).max(1), hurry: self.hurry.clone() };
-        let courier =
-            Courier::new(Arc::clone(lane), spool, Arc::clone(&self.privacy), (means, retries.clone()));
-        self.tasks.spawn_on(courier.run(stop), &self.runtime);
+        let (lane, privacy, retries) = (Arc::clone(lane), Arc::clone(&self.privacy), retries.clone());
+        let deliver = async move {
+            let spool = Depot::open(folder, most).await;
+            Courier::new(lane, spool, privacy, (means, retries)).run(stop).await;
+        };
+        self.tasks.spawn_on(deliver, &self.runtime);
     }
 
     fn put_own(&self, own: &OwnSink, record: &Arc<Record>) {
@@ -260,7 +276,7 @@ impl OwnLanes {
         }
         let opened = opened.map(|registered| {
             let (lane, stop) = (Arc::new(Lane::new(registered, OWN_QUEUE)), desk.stop.child_token());
-            desk.send(&lane, Spool::open(None, OWN_SPOOL), stop.clone());
+            desk.send(&lane, (None, OWN_SPOOL), stop.clone());
             OwnLane { lane, stop }
         });
         let lane = opened.as_ref().map(|opened| Arc::clone(&opened.lane));

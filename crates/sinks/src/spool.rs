@@ -21,7 +21,14 @@ pub(crate) struct Spool {
     most: u64,
     loads: VecDeque<Load>,
     bytes: u64,
-    next: u64,
+}
+
+/// How much is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) loads: usize,
+    pub(crate) parcels: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Parcels that were put in together.
@@ -57,28 +64,18 @@ impl Spool {
         let loads = folder.as_deref().map(found).unwrap_or_default();
         let most = if folder.is_some() { most } else { most.min(MOST_MEMORY) };
         let bytes = loads.iter().map(|load| load.bytes).sum();
-        let next = loads.back().map_or(0, |load| load.number + 1);
-        Self { folder, most, loads, bytes, next }
+        Self { folder, most, loads, bytes }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.loads.is_empty()
+    /// How much is in it.
+    pub(crate) fn level(&self) -> Level {
+        let parcels = self.loads.iter().map(|load| load.parcels).sum();
+        Level { loads: self.loads.len(), parcels, bytes: self.bytes }
     }
 
-    /// Parcels in it.
-    pub(crate) fn parcels(&self) -> u64 {
-        self.loads.iter().map(|load| load.parcels).sum()
-    }
-
-    /// Their bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// A place behind all others, for parcels that may need it later.
-    pub(crate) fn place(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
+    /// The place behind all that is in it.
+    pub(crate) fn next_place(&self) -> u64 {
+        self.loads.back().map_or(0, |load| load.number + 1)
     }
 
     /// Puts these into their place. Answers how many were lost: the oldest make room, and what a disk does not take is lost
@@ -216,7 +213,7 @@ mod tests {
     }
 
     fn put(spool: &mut Spool, parcels: &[Parcel]) -> u64 {
-        let place = spool.place();
+        let place = spool.next_place();
         spool.push(place, parcels)
     }
 
@@ -234,18 +231,18 @@ mod tests {
         drop(spool);
         fs::write(place.as_ref().unwrap().join("000000000009-1.fresh"), "half a").unwrap();
         let mut spool = Spool::open(place.clone(), 1 << 20);
-        assert_eq!((spool.parcels(), ids(&mut spool)), (3, vec!["0".to_owned(), "1".to_owned()]));
+        assert_eq!((spool.level().parcels, ids(&mut spool)), (3, vec!["0".to_owned(), "1".to_owned()]));
         done(&mut spool, &parcels(1, 1));
         drop(spool);
         let mut spool = Spool::open(place.clone(), 1 << 20);
-        assert_eq!((spool.parcels(), ids(&mut spool)), (2, vec!["1".to_owned()]));
+        assert_eq!((spool.level().parcels, ids(&mut spool)), (2, vec!["1".to_owned()]));
         done(&mut spool, &[]);
         assert_eq!(put(&mut spool, &parcels(3, 1)), 0);
         assert_eq!(ids(&mut spool), ["2"]);
         done(&mut spool, &[]);
         done(&mut spool, &[]);
-        assert_eq!((spool.is_empty(), spool.bytes()), (true, 0));
-        assert!(Spool::open(place, 1 << 20).is_empty());
+        assert_eq!(spool.level(), Level::default());
+        assert_eq!(Spool::open(place, 1 << 20).level(), Level::default());
     }
 
     #[test]
@@ -256,9 +253,9 @@ mod tests {
             let mut spool = Spool::open(place, 2 * load + 1);
             let lost = [0, 2, 4].map(|from| put(&mut spool, &parcels(from, 2)));
             assert_eq!(lost, [0, 0, 2]);
-            assert_eq!((spool.parcels(), ids(&mut spool)), (4, vec!["2".to_owned(), "3".to_owned()]));
+            assert_eq!((spool.level().parcels, ids(&mut spool)), (4, vec!["2".to_owned(), "3".to_owned()]));
             assert_eq!(put(&mut spool, &parcels(0, 9)), 9, "more than all of it");
-            assert!(spool.bytes() <= 2 * load + 1);
+            assert!(spool.level().bytes <= 2 * load + 1);
         }
     }
 
@@ -268,7 +265,7 @@ mod tests {
         let mut spool = Spool::open(None, load + 1);
         put(&mut spool, &parcels(0, 2));
         let (taken, read) = spool.take_first().unwrap();
-        assert_eq!(put(&mut spool, &parcels(2, 2)), 2);
+        assert_eq!(spool.push(1, &parcels(2, 2)), 2);
         spool.settle(taken, &read);
         assert_eq!(ids(&mut spool), ["0", "1"]);
     }
@@ -276,9 +273,8 @@ mod tests {
     #[test]
     fn what_set_out_first_has_its_place_before_the_others() {
         let mut spool = Spool::open(None, 1 << 20);
-        let early = spool.place();
-        put(&mut spool, &parcels(2, 2));
-        assert_eq!(spool.push(early, &parcels(0, 2)), 0);
+        assert_eq!(spool.push(1, &parcels(2, 2)), 0);
+        assert_eq!(spool.push(0, &parcels(0, 2)), 0);
         assert_eq!(ids(&mut spool), ["0", "1"]);
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use gatewright_tests::client::Client;
+use gatewright_tests::disk;
 use gatewright_tests::gateway::{Gateway, poll};
 use gatewright_tests::upstream::{Pause, Script, Upstream};
 
@@ -88,4 +89,32 @@ fn a_gateway_that_stops_sends_what_waits() {
     gateway.terminate();
     assert!(gateway.wait_for_exit().success(), "{}", gateway.log());
     assert_eq!(calls(&records(&webhook)), ids.into_iter().collect());
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_neither_calls_nor_probes_nor_the_end() {
+    let (upstream, webhook) = (Upstream::start(), target(503));
+    let data = tempfile::tempdir().unwrap();
+    // The first that cannot be delivered is written there.
+    disk::hang(&data.path().join("sinks/mine/000000000000-1.fresh"));
+    let mut gateway = gateway(&upstream, &webhook, "").data(data.path()).start();
+    call(&gateway, 1);
+    let down = poll(PATIENCE, || {
+        let metrics = Client::of(&gateway).get("/metrics").text();
+        metrics.contains("gatewright_sinks_up{sink=\"mine\"} 0").then_some(())
+    });
+    assert!(down.is_some(), "{}", gateway.log());
+    for _ in 0..3 {
+        // Each with a connection of its own: somebody has to accept it.
+        call(&gateway, 1);
+        for probe in ["/health/liveliness", "/health/readiness", "/metrics"] {
+            assert_eq!(Client::of(&gateway).get(probe).status, 200, "{probe}");
+        }
+    }
+    let metrics = Client::of(&gateway).get("/metrics").text();
+    assert!(metrics.contains("gatewright_sinks_queued{sink=\"mine\"} 4"), "they wait in memory: {metrics}");
+    gateway.terminate();
+    assert!(gateway.wait_for_exit().success(), "{}", gateway.log());
+    let log = gateway.log();
+    assert!(log.contains("a disk does not answer") && log.contains("records=4"), "{log}");
 }

@@ -4,24 +4,23 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
 
+use crate::disk::OnDisk;
 use crate::{Delivered, Parcel, Sink, Undelivered};
 
 /// Appends records to a file that nobody else reads: they may hold what was asked and answered. Full ones are called `<name>.1` and so on, the latest `.1`; the oldest is removed.
 pub struct JsonLines {
     name: String,
-    writing: Arc<Writing>,
+    writing: OnDisk<Writing>,
 }
 
 struct Writing {
     path: PathBuf,
     most_bytes: u64,
     kept: u32,
-    open: Mutex<Option<(File, u64)>>,
+    open: Option<(File, u64)>,
 }
 
 // === impl JsonLines ===
@@ -29,8 +28,8 @@ struct Writing {
 impl JsonLines {
     /// Writes there; a file takes `most_bytes`, and `kept` full ones are kept beside it.
     pub fn new(name: impl Into<String>, path: PathBuf, most_bytes: u64, kept: u32) -> Self {
-        let writing = Writing { path, most_bytes, kept, open: Mutex::default() };
-        Self { name: name.into(), writing: Arc::new(writing) }
+        let writing = Writing { path, most_bytes, kept, open: None };
+        Self { name: name.into(), writing: OnDisk::new(writing) }
     }
 }
 
@@ -41,11 +40,10 @@ impl Sink for JsonLines {
 
     fn deliver<'a>(&'a self, parcels: &'a [Parcel]) -> BoxFuture<'a, Result<Delivered, Undelivered>> {
         let text: String = parcels.iter().map(|parcel| parcel.to_line() + "\n").collect();
-        let writing = Arc::clone(&self.writing);
         Box::pin(async move {
             let failed = |err: io::Error| Undelivered::later(format!("the file cannot be written: {err}"));
-            let wrote = tokio::task::spawn_blocking(move || writing.append(text.as_bytes())).await;
-            wrote.unwrap_or_else(|_| Err(io::Error::other("it was not finished"))).map_err(failed)?;
+            let wrote = self.writing.ask(move |writing| writing.append(text.as_bytes())).await;
+            wrote.unwrap_or_else(|| Err(io::Error::other("it was not finished"))).map_err(failed)?;
             Ok(Delivered::default())
         })
     }
@@ -54,9 +52,8 @@ impl Sink for JsonLines {
 // === impl Writing ===
 
 impl Writing {
-    fn append(&self, text: &[u8]) -> io::Result<()> {
-        let mut open = self.open.lock();
-        let (file, size) = match open.take() {
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        let (file, size) = match self.open.take() {
             Some(open) => open,
             None => self.open()?,
         };
@@ -64,25 +61,19 @@ impl Writing {
             drop(file);
             self.rotate()?;
             let (fresh, _) = self.open()?;
-            return self.write(fresh, 0, text, &mut open);
+            return self.write(fresh, 0, text);
         }
-        self.write(file, size, text, &mut open)
+        self.write(file, size, text)
     }
 
     /// A file that was written in part is opened anew: what is in it is found out again.
-    fn write(
-        &self,
-        mut file: File,
-        size: u64,
-        text: &[u8],
-        open: &mut Option<(File, u64)>,
-    ) -> io::Result<()> {
+    fn write(&mut self, mut file: File, size: u64, text: &[u8]) -> io::Result<()> {
         if let Err(err) = file.write_all(text) {
             // No half line stays: the same records come again.
             let _ = file.set_len(size);
             return Err(err);
         }
-        *open = Some((file, size + text.len() as u64));
+        self.open = Some((file, size + text.len() as u64));
         Ok(())
     }
 
@@ -123,7 +114,7 @@ mod tests {
     fn a_full_file_is_begun_anew_and_so_many_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/records.jsonl");
-        let writing = Writing { path: path.clone(), most_bytes: 10, kept: 2, open: Mutex::default() };
+        let mut writing = Writing { path: path.clone(), most_bytes: 10, kept: 2, open: None };
         for text in ["one\n", "two\n", "three\n", "four-is-longer-than-all\n", "five\n"] {
             writing.append(text.as_bytes()).unwrap();
         }
@@ -135,7 +126,7 @@ mod tests {
         assert_eq!(read(2).unwrap(), "three\n");
         assert!(read(3).is_err());
         // Another process goes on where it ended.
-        let next = Writing { path: path.clone(), most_bytes: 10, kept: 2, open: Mutex::default() };
+        let mut next = Writing { path: path.clone(), most_bytes: 10, kept: 2, open: None };
         next.append(b"six\n").unwrap();
         assert_eq!(read(0).unwrap(), "five\nsix\n");
     }
