@@ -16,6 +16,13 @@ struct Gathering {
     parts: Vec<u32>,
 }
 
+/// The whole answer that a stream's events tell.
+pub fn gather(events: impl IntoIterator<Item = Event>) -> Answer {
+    let mut gathered = Gathered::default();
+    events.into_iter().for_each(|event| gathered.take(event));
+    gathered.into_answer()
+}
+
 // === impl Gathered ===
 
 impl Gathered {

@@ -7,6 +7,7 @@ mod bedrock;
 mod cohere;
 mod depth;
 mod gathered;
+pub use gathered::gather;
 mod gemini;
 mod held;
 mod json;

@@ -1,46 +1,7 @@
 //! What a recording says of an answer, and comparing with it.
 
-use gatewright_core::chat::{Answer, Choice, Delta, Event, Finish, Part, PartKind, ToolCall};
-use serde_json::{Map, Value, json};
-
-pub(super) fn gathered(events: Vec<Event>) -> Answer {
-    let mut answer = Answer::default();
-    let mut parts: Vec<Part> = Vec::new();
-    let (mut finish, mut stop_sequence) = (Finish::Stop, None);
-    for event in events {
-        match event {
-            Event::Start { id, model, .. } => (answer.id, answer.model) = (id, model),
-            Event::PartStart { index, kind, .. } => {
-                assert_eq!(index as usize, parts.len());
-                parts.push(match kind {
-                    PartKind::Text => Part::text(""),
-                    PartKind::Reasoning => Part::Reasoning { text: String::new(), signature: None },
-                    PartKind::RedactedReasoning { data } => Part::RedactedReasoning { data },
-                    PartKind::ToolCall { id, name } => {
-                        Part::ToolCall(ToolCall { id, name, arguments: String::new(), cache: None })
-                    }
-                    PartKind::Refusal => Part::Refusal(String::new()),
-                    PartKind::Other(value) => Part::Other(value),
-                });
-            }
-            Event::PartDelta { index, delta, .. } => match (&mut parts[index as usize], delta) {
-                (Part::Text { text, .. } | Part::Refusal(text), Delta::Text(more))
-                | (Part::Reasoning { text, .. }, Delta::Reasoning(more)) => text.push_str(&more),
-                (Part::ToolCall(call), Delta::Arguments(more)) => call.arguments.push_str(&more),
-                (Part::Text { citations, .. }, Delta::Citation(citation)) => citations.push(citation),
-                (Part::Reasoning { signature, .. }, Delta::Signature(more)) => *signature = Some(more),
-                (Part::Other(_), Delta::Other(_)) => {}
-                (part, delta) => panic!("{delta:?} for {part:?}"),
-            },
-            Event::Usage(usage) => answer.usage = Some(usage),
-            Event::Finish { reason, stop_sequence: text, .. } => (finish, stop_sequence) = (reason, text),
-            _ => {}
-        }
-    }
-    let (logprobs, extra) = (None, Map::new());
-    answer.choices.push(Choice { index: 0, parts, finish, stop_sequence, logprobs, extra });
-    answer
-}
+use gatewright_core::chat::{Answer, Finish, Part};
+use serde_json::{Value, json};
 
 /// What the recordings say of an answer.
 pub(super) fn facts(answer: &Answer) -> Value {

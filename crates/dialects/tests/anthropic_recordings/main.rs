@@ -7,6 +7,8 @@
 
 mod facts;
 mod translated;
+#[path = "../support/whole.rs"]
+mod whole;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,7 +17,7 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
-use gatewright_core::chat::{Answer, Chat, Event};
+use gatewright_core::chat::{Answer, Chat};
 use gatewright_core::{
     Codec, Decode, Dialect, Json, JsonLimits, Losses, ModelFacts, RawEvent, ReasoningControl, Relay,
     ReplyStyle, Result,
@@ -24,7 +26,8 @@ use gatewright_dialects::{of, sse::Splitter};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use facts::{compare, differs, facts, gathered, plain};
+use facts::{compare, differs, facts, plain};
+use whole::whole;
 
 fn codec() -> &'static dyn Codec {
     of(Dialect::AnthropicMessages)
@@ -201,6 +204,5 @@ fn decoded(mut decoder: Box<dyn Decode>, stream: &[u8], chunk: usize) -> Result<
     }
     splitter.close(&mut |event| decoder.event(event, &mut events))?;
     decoder.close(&mut events)?;
-    assert_eq!(events.last(), Some(&Event::End));
-    Ok(gathered(events))
+    Ok(whole(&events))
 }

@@ -2,10 +2,12 @@
 
 #![cfg(test)]
 
-mod gather;
+mod facts;
 mod properties;
 mod recorded;
 mod requests;
+#[path = "../support/whole.rs"]
+mod whole;
 
 use bytes::{Bytes, BytesMut};
 use gatewright_core::chat::{Chat, Event};

@@ -11,7 +11,8 @@ use gatewright_core::chat::Answer;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::gather::{differences, facts, gathered};
+use super::facts::{differences, facts};
+use super::whole::whole;
 use super::{completions, decode, decoded, encode, encoded, relayed, responses, style, told};
 
 #[test]
@@ -79,13 +80,13 @@ fn check_response(case: &Value) -> Vec<String> {
     }
     for size in [1, 7, 100_000] {
         let events = decoded(codec.decoder(), body, &cuts(body, size)).unwrap();
-        misses.extend(differences("decoded", &shown(&gathered(&events)), want));
+        misses.extend(differences("decoded", &shown(&whole(&events)), want));
         let same = relayed(codec.relay(&style(None)), body, &cuts(body, size)).unwrap();
         if plain(&same) != plain(body) {
             misses.push("relayed: other events".to_owned());
         }
         let written = encoded(codec.encoder(&style(Some(asked))), &events);
-        let again = gathered(&decoded(codec.decoder(), &written, &[]).unwrap());
+        let again = whole(&decoded(codec.decoder(), &written, &[]).unwrap());
         misses.extend(differences("written", &shown(&again), want));
     }
     misses
