@@ -76,6 +76,9 @@ pub use tab::Tab;
 mod slip;
 pub use slip::{Booked, Slip};
 
+mod sink_figures;
+pub use sink_figures::SinkFigures;
+
 mod trace;
 pub use trace::TraceContext;
 

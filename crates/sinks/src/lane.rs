@@ -7,16 +7,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use gatewright_core::SinkFigures;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::carry::{Carried, Means, carry};
 use crate::disk::Depot;
-use crate::figures::{SinkFigures, Tally};
 use crate::payload::Privacy;
 use crate::queue::{Queue, QueueLimits};
 use crate::spool::Load;
+use crate::tally::Tally;
 use crate::{Parcel, Record, Sink};
 
 /// A sink, and what it gets.

@@ -32,8 +32,7 @@ mod disk;
 
 mod spool;
 
-mod figures;
-pub use figures::SinkFigures;
+mod tally;
 
 mod vendor;
 pub use vendor::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use gatewright_core::{Call, Clock, OwnSink};
+use gatewright_core::{Call, Clock, OwnSink, SinkFigures};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use crate::SinkFigures;
 use crate::carry::Means;
 use crate::disk::Depot;
 use crate::lane::{Courier, Lane, Registered, Retries};

@@ -39,7 +39,7 @@ mod metrics;
 pub use metrics::{
     AlertFigures, Balances, BudgetFigures, CacheFigures, DeploymentFigures, DoorFigures, Figures, Kind,
     Label, LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings,
-    MirrorFigures, OMITTED, Omitted, RedisFigures, Refusal, SinkFigures, TextFormat,
+    MirrorFigures, OMITTED, Omitted, RedisFigures, Refusal, TextFormat,
 };
 
 mod logs;

@@ -9,8 +9,8 @@ mod metered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
-use gatewright_core::{ErrorKind, Money};
-use gatewright_telemetry::{Figures, Metric, MetricGroup, MetricSettings, OMITTED, SinkFigures, TextFormat};
+use gatewright_core::{ErrorKind, Money, SinkFigures};
+use gatewright_telemetry::{Figures, Metric, MetricGroup, MetricSettings, OMITTED, TextFormat};
 use metered::{Stage, caller};
 
 const GOLDEN: &str = include_str!("golden/litellm_metrics.txt");

@@ -132,7 +132,7 @@ impl Health for Observed {
             door,
             waiting_calls: self.table.load().waiting(),
             mirrors: MirrorFigures { running, answered, failed, dropped },
-            sinks: self.sinks.figures().into_iter().map(sink).collect(),
+            sinks: self.sinks.figures(),
             spans: self.spans.as_ref().map(SpanCounts::figures),
             cache: self.answers.as_ref().map(|figures| cache(figures.snapshot())),
             redis,
@@ -147,10 +147,4 @@ fn cache(snapshot: Snapshot) -> CacheFigures {
     let Snapshot { hits, misses, joined, kept, too_large, unreadable, unwritten, late, saved } = snapshot;
     let (unkept, failed) = (too_large.saturating_add(unwritten), unreadable.saturating_add(late));
     CacheFigures { hits, misses, joined, kept, unkept, failed, saved }
-}
-
-fn sink(figures: gatewright_sinks::SinkFigures) -> gatewright_telemetry::SinkFigures {
-    let gatewright_sinks::SinkFigures { name, sent, failed, dropped, retried, queued, spooled, up, .. } =
-        figures;
-    gatewright_telemetry::SinkFigures { name, sent, failed, dropped, retried, queued, spooled, up }
 }

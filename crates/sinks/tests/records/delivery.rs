@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gatewright_sinks::{QueueLimits, SinkFigures};
+use gatewright_core::SinkFigures;
+use gatewright_sinks::QueueLimits;
 use tokio::time::{advance, sleep};
 
 use super::fake::{Does, Fake, settings, start, succeed};

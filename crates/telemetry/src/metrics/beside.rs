@@ -1,6 +1,6 @@
 //! Figures of what goes on beside the calls: alerts, sinks, spans, and the cache.
 
-use gatewright_core::Money;
+use gatewright_core::{Money, SinkFigures};
 
 use super::figures::{counter, gauge, label};
 use super::table::Kind;
@@ -18,27 +18,6 @@ pub struct AlertFigures {
     pub failed: u64,
     /// Those that were not tried because too many waited.
     pub dropped: u64,
-}
-
-/// How records of calls reach one sink.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SinkFigures {
-    /// Its name.
-    pub name: String,
-    /// Records that it took.
-    pub sent: u64,
-    /// Records that it refused for good.
-    pub failed: u64,
-    /// Records that there was no room for, in memory or on the disk.
-    pub dropped: u64,
-    /// Deliveries that are tried again.
-    pub retried: u64,
-    /// Records that wait in memory.
-    pub queued: u64,
-    /// Records that wait on the disk.
-    pub spooled: u64,
-    /// Whether the last delivery went well.
-    pub up: bool,
 }
 
 /// What the cache did.
@@ -63,6 +42,20 @@ pub struct CacheFigures {
 /// One figure of those that each of several has.
 type Column<T> = (&'static str, &'static str, Kind, fn(&T) -> u64);
 
+const OF_SINKS: [Column<SinkFigures>; 7] = [
+    ("gatewright_sinks_sent", "Records that a sink took", Kind::Count, |it| it.sent),
+    ("gatewright_sinks_failed", "Records that a sink refused for good", Kind::Count, |it| it.failed),
+    ("gatewright_sinks_dropped", "Records that there was no room for", Kind::Count, |it| it.dropped),
+    ("gatewright_sinks_retried", "Deliveries that are tried again", Kind::Count, |it| it.retried),
+    ("gatewright_sinks_queued", "Records that wait in memory", Kind::Level, |it| it.queued),
+    ("gatewright_sinks_spooled", "Records that wait on the disk", Kind::Level, |it| it.spooled),
+    ("gatewright_sinks_up", "Whether the last delivery went well", Kind::Level, |it| u64::from(it.up)),
+];
+
+pub(super) fn write_sinks(all: &[SinkFigures], text: &mut Text) {
+    columns(all, &OF_SINKS, |it| label("sink", &it.name), text);
+}
+
 // === impl AlertFigures ===
 
 impl AlertFigures {
@@ -79,29 +72,6 @@ impl AlertFigures {
 
     pub(super) fn write(all: &[Self], text: &mut Text) {
         columns(all, &Self::COLUMNS, |it| label("channel", it.channel), text);
-    }
-}
-
-// === impl SinkFigures ===
-
-impl SinkFigures {
-    const COLUMNS: [Column<Self>; 7] = [
-        ("gatewright_sinks_sent", "Records that a sink took", Kind::Count, |it| it.sent),
-        ("gatewright_sinks_failed", "Records that a sink refused for good", Kind::Count, |it| it.failed),
-        ("gatewright_sinks_dropped", "Records that there was no room for", Kind::Count, |it| it.dropped),
-        ("gatewright_sinks_retried", "Deliveries that are tried again", Kind::Count, |it| it.retried),
-        ("gatewright_sinks_queued", "Records that wait in memory", Kind::Level, |it| it.queued),
-        ("gatewright_sinks_spooled", "Records that wait on the disk", Kind::Level, |it| it.spooled),
-        ("gatewright_sinks_up", "Whether the last delivery went well", Kind::Level, |it| u64::from(it.up)),
-    ];
-
-    pub(super) fn write(all: &[Self], text: &mut Text) {
-        columns(all, &Self::COLUMNS, |it| label("sink", &it.name), text);
-    }
-
-    /// Records that never reach it.
-    pub(super) fn lost(&self) -> u64 {
-        self.failed.saturating_add(self.dropped)
     }
 }
 

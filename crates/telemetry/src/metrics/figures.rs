@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gatewright_core::ServedBy;
+use gatewright_core::{ServedBy, SinkFigures};
 
-use super::beside::{AlertFigures, CacheFigures, SinkFigures};
+use super::beside::{AlertFigures, CacheFigures, write_sinks};
 use super::table::Kind;
 use super::text::{Text, push_label};
 use crate::SpanFigures;
@@ -146,7 +146,7 @@ impl Figures {
         );
         self.mirrors.write(text);
         AlertFigures::write(&self.alerts, text);
-        SinkFigures::write(&self.sinks, text);
+        write_sinks(&self.sinks, text);
         if let Some(spans) = &self.spans {
             spans.write(text);
         }

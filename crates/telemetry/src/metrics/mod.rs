@@ -1,7 +1,7 @@
 //! What Prometheus is told: LiteLLM's metrics under their names, and figures of our own.
 
 mod beside;
-pub use beside::{AlertFigures, CacheFigures, SinkFigures};
+pub use beside::{AlertFigures, CacheFigures};
 
 mod figures;
 pub use figures::{
