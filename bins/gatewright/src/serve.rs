@@ -26,8 +26,8 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Forgetting, ForgettingParties, Keepers, Known, Needs, Observed, ProviderKeys, Seeds,
-    StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
+    CallRules, Counted, Forgetting, ForgettingParties, Hearers, Keepers, Known, Needs, Observed,
+    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
 };
 use crate::alerts::{Alerting, Known as Told};
 use crate::changes::{ChangeFeed, Follow};
@@ -69,6 +69,7 @@ struct Seen {
     findings: Findings,
     alerting: Alerting,
     answers: Option<Arc<gatewright_cache::Figures>>,
+    sinks: Sinks,
 }
 
 /// Why the gateway did not start.
@@ -125,7 +126,8 @@ pub async fn serve(
         let sealed = SealedKeys::new(&config.journal.data_dir, secret);
         ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
     }
-    let mut alerting = Alerting::new(&config, (&store, &ledger), &transport, clock.clone());
+    let counters = counts::open(&config, &journal, clock.clone())?;
+    let mut alerting = Alerting::new(&config, (&store, &ledger, &counters), &transport, clock.clone());
     let known = Known::default();
     let live = Arc::new(Live::new(&config, env, known.clone(), clock.clone(), alerting.witness())?);
     let (table, limited) = (live.table.clone(), (&config.money, known.clone()));
@@ -150,15 +152,16 @@ pub async fn serve(
     };
     let followers = followers(&authenticator, &joined, &stored, &mut alerting);
     let changes = ledger.follow(followers);
-    let counters = counts::open(&config, &journal, clock.clone())?;
     let mut answers = cache::open(&config, &transport, clock.clone())?;
     answers.beside.drain(..).for_each(|task| ledger.beside(task));
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
     ledger.beside(cost_map.clone().run(loaded));
+    let sinks = sinks::start(&config, &transport, clock.clone());
     let admin = Admin {
         store: store.clone(),
+        services: Arc::new(Hearers { alerts: alerting.alerts(), sinks: sinks.clone() }),
         counts: Arc::new(Counted(counters.clone())),
         authenticator: authenticator.clone(),
         reload: Arc::new(changes.clone()),
@@ -182,9 +185,9 @@ pub async fn serve(
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined, answers.policy);
-    let seen = Seen { findings: findings.clone(), alerting, answers: answers.figures };
+    let seen = Seen { findings: findings.clone(), alerting, answers: answers.figures, sinks: sinks.clone() };
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
-    let (mirrors, sinks) = (policies.mirrors.clone(), policies.recorded.sinks().clone());
+    let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
     if let Some(embeddings) = answers.embeddings {
         embeddings.ask_through(policies.router.clone(), attempts.clone());
@@ -339,7 +342,7 @@ fn assemble(
     ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (Books { store, journal, ledger, counters }, Seen { findings, alerting, answers }): (Books, Seen),
+    (Books { store, journal, ledger, counters }, Seen { findings, alerting, answers, sinks }): (Books, Seen),
 ) -> (pipeline::Policies, pipeline::AttemptPolicies, Ports) {
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
@@ -353,11 +356,11 @@ fn assemble(
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());
     let (soft_budgets, crossed) = alerting.budgets(call_rules.clone(), clock.clone());
-    let (mirrors, recorded) = (Mirrors::default(), sinks::start(config, &transport, clock.clone()));
+    let mirrors = Mirrors::default();
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), config.upstream)
         .with_links(config.links.clone());
     let policies = pipeline::Policies {
-        recorded: Recorded::new(recorded.clone()),
+        recorded: Recorded::new(sinks.clone()),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
         meter: meter.calls(),
         joined,
@@ -393,7 +396,7 @@ fn assemble(
             mirrors,
             meter,
             alerts: alerting.alerts(),
-            sinks: recorded,
+            sinks,
             spans: telemetry.counts(),
             answers,
         }),

@@ -19,7 +19,7 @@ use crate::actor::Actor;
 use crate::ask::Ask;
 use crate::failure::{Result, answer};
 use crate::routes::{ROUTES, Route};
-use crate::{Answers, CostMap, Deployments, Vault};
+use crate::{Answers, CostMap, Deployments, Services, Vault};
 
 /// Names the fields of a body that nobody knows.
 const IGNORED: HeaderName = HeaderName::from_static("x-gatewright-ignored-fields");
@@ -40,6 +40,8 @@ pub struct Admin {
     pub cost_map: Arc<dyn CostMap>,
     /// The cache of answers.
     pub answers: Arc<dyn Answers>,
+    /// Whom the gateway tells of what goes on.
+    pub services: Arc<dyn Services>,
     /// Which models there are.
     pub deployments: Arc<dyn Deployments>,
     /// What the secrets of providers are kept with; `None` where there is no secret to make a key of.

@@ -86,6 +86,9 @@ pub use cost_map::{CostMap, CostMapState, NotReloaded};
 mod cache;
 pub use cache::{Answers, AnswersState};
 
+mod services;
+pub use services::Services;
+
 mod credentials;
 
 mod adopt;

@@ -13,7 +13,7 @@ use crate::models::groups;
 use crate::tables::{BUDGET, CREDENTIAL, CUSTOMER, KEY, MODEL, ORGANIZATION, PROJECT, TAG, TEAM, USER};
 use crate::{
     audit, budgets, cache, cost_map, credentials, customers, keys, models, organizations, projects, reports,
-    resets, tags, teams, users,
+    resets, services, tags, teams, users,
 };
 
 /// One route.
@@ -149,6 +149,8 @@ pub static ROUTES: &[Route] = &[
     post("/cache/delete", ADMIN, |ask| Box::pin(cache::delete(ask))),
     post("/cache/flushall", ADMIN, |ask| Box::pin(cache::flush(ask))),
     get("/cache/redis/info", ADMIN, |ask| Box::pin(cache::info(ask))),
+    // Whom the gateway tells of what goes on.
+    get("/health/services", WATCH, |ask| Box::pin(services::test(ask))),
     // What was spent.
     get("/global/spend", WATCH, |ask| Box::pin(reports::spend(ask))),
     get("/global/spend/logs", WATCH, |ask| Box::pin(reports::spend_by_day(ask))),

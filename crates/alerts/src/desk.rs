@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::channel::Channel;
 use crate::told::Told;
-use crate::{Alert, Args, Claims, Kind, Kinds, Settings};
+use crate::{Alert, Args, Claims, Event, EventGroup, EventKind, Kind, Kinds, Settings, Severity};
 
 /// Where alerts are raised. Raising one does no I/O and waits for nothing. Clones are of the same.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ struct Desk {
     told: Mutex<Told>,
     queue: mpsc::Sender<Ready>,
     dropped: AtomicU64,
-    channels: Vec<(&'static str, Arc<Tally>)>,
+    channels: Vec<(Arc<Channel>, Arc<Tally>)>,
 }
 
 /// Delivers what is raised, for as long as it runs.
@@ -39,7 +39,7 @@ pub struct Rounds {
 
 /// One channel, what is told there, and how that went.
 struct Line {
-    channel: Channel,
+    channel: Arc<Channel>,
     kinds: Kinds,
     tally: Arc<Tally>,
 }
@@ -93,11 +93,11 @@ impl Alerts {
         let (queue, raised) = mpsc::channel(args.alert_queue_size.max(1));
         let line = |one: crate::ChannelSettings| Line {
             kinds: one.kinds,
-            channel: Channel::new(one.to, transport.clone(), args.alert_timeout, base_url.clone()),
+            channel: Arc::new(Channel::new(one.to, transport.clone(), args.alert_timeout, base_url.clone())),
             tally: Arc::default(),
         };
         let lines: Vec<Line> = channels.into_iter().map(line).collect();
-        let channels = lines.iter().map(|line| (line.channel.name(), line.tally.clone())).collect();
+        let channels = lines.iter().map(|line| (line.channel.clone(), line.tally.clone())).collect();
         let rounds = Rounds { queue: raised, lines, claims, clock: clock.clone(), args: args.clone() };
         let (told, dropped) = (Mutex::default(), AtomicU64::new(0));
         (Self(Arc::new(Desk { kinds, args, clock, told, queue, dropped, channels })), rounds)
@@ -131,12 +131,23 @@ impl Alerts {
         }
     }
 
+    /// Tells all channels of this name that this is a test, at once and whatever was told before. `None` where there is no
+    /// such channel, else what is wrong with one of them.
+    pub async fn test(&self, channel: &str) -> Option<Result<(), String>> {
+        let channels: Vec<_> = self.0.channels.iter().filter(|(one, _)| one.name() == channel).collect();
+        let ready = Ready { alert: trial(), at: self.0.clock.unix_seconds(), kept_back: 0 };
+        let tests = channels.iter().map(|(channel, _)| channel.test(&ready));
+        let told = join_all(tests).await;
+        (!channels.is_empty()).then(|| told.into_iter().collect())
+    }
+
     /// How deliveries went: a line for each channel's name, and one for alerts that were dropped before all of them.
     pub fn counts(&self) -> Vec<Counts> {
         let dropped = self.0.dropped.load(Relaxed);
         let mut counts = vec![Counts { channel: DESK, dropped, ..Counts::default() }];
-        for (name, tally) in &self.0.channels {
-            let place = counts.iter().position(|line| line.channel == *name).unwrap_or_else(|| {
+        for (channel, tally) in &self.0.channels {
+            let name = channel.name();
+            let place = counts.iter().position(|line| line.channel == name).unwrap_or_else(|| {
                 counts.push(Counts { channel: name, ..Counts::default() });
                 counts.len() - 1
             });
@@ -179,6 +190,14 @@ impl Rounds {
         };
         join(sort, join_all(deliveries)).await;
     }
+}
+
+/// What an administrator sends to see whether it comes. In LiteLLM's event it has spent nothing.
+fn trial() -> Alert {
+    let title = "A test: alerts of this gateway come here";
+    let (event, event_group) = (EventKind::SpendTracked, EventGroup::Proxy);
+    let event = Event { event, event_group, event_message: title.to_owned(), ..Event::default() };
+    Alert::new(Kind::LlmExceptions, "test", Severity::Medium, title).event(event)
 }
 
 /// Whether no other replica tells it.

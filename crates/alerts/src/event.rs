@@ -54,6 +54,8 @@ pub enum EventKind {
     KeyCreated,
     /// A user was made.
     InternalUserCreated,
+    /// Something was spent.
+    SpendTracked,
 }
 
 /// To what kind of thing it happened.

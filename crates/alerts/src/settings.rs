@@ -49,6 +49,13 @@ pub enum Where {
     },
     /// People with addresses.
     Email(EmailSettings),
+    /// Nowhere: a variable is missing. What is told there counts as not delivered.
+    Unset {
+        /// The channel that it would be.
+        channel: &'static str,
+        /// The variable.
+        variable: &'static str,
+    },
 }
 
 /// How e-mail is sent.
@@ -173,6 +180,7 @@ impl Where {
             Self::Webhook(_) => "webhook",
             Self::PagerDuty { .. } => "pagerduty",
             Self::Email(_) => "email",
+            Self::Unset { channel, .. } => channel,
         }
     }
 }

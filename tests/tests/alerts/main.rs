@@ -1,6 +1,14 @@
 //! Alerts, through the whole gateway: what happens, who is told of it, and in whose words.
 #![cfg(test)]
 
+mod budgets;
+mod changes;
+mod mails;
+mod replicas;
+mod reports;
+mod set_up;
+mod spend;
+
 use std::time::Duration;
 
 use gatewright_tests::client::{Client, chat};
@@ -49,6 +57,13 @@ fn said(hook: &Upstream, words: &str) -> String {
     found.unwrap_or_else(|| panic!("nobody said {words:?}: {:#?}", texts()))
 }
 
+/// Waits until the metrics have this line.
+fn poll_metrics(gateway: &Gateway, line: &str) {
+    let metrics = || Client::of(gateway).get("/metrics").text();
+    let found = poll(Duration::from_secs(20), || metrics().contains(line).then_some(()));
+    assert!(found.is_some(), "{line} is missing: {}", metrics());
+}
+
 fn key_of(gateway: &Gateway, body: Value) -> (String, String) {
     let made = Client::of(gateway).made("/key/generate", body);
     let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
@@ -57,62 +72,6 @@ fn key_of(gateway: &Gateway, body: Value) -> (String, String) {
 
 fn ask(client: &Client) -> u16 {
     client.post("/v1/chat/completions", &chat("m", "hi", json!({"max_tokens": 100}))).status
-}
-
-#[test]
-fn a_soft_budget_that_is_crossed_is_told_in_litellms_event() {
-    let (upstream, hook) = (upstream(), receiver());
-    let models = deployment("m", "openai/gpt-4o", &upstream, "");
-    let address = format!("http://{}/hook/secret", hook.addr());
-    let gateway = alerting(&models, "  alerting: [webhook]\n").env("WEBHOOK_URL", &address).start();
-    let admin = Client::of(&gateway);
-    admin.made("/team/new", json!({"team_id": "t", "team_alias": "Team T"}));
-    let user = json!({"user_id": "u", "user_email": "u@example.com", "auto_create_key": false});
-    admin.made("/user/new", user);
-    let body = json!({"team_id": "t", "user_id": "u", "key_alias": "the key", "soft_budget": 0.006});
-    let (key, token) = key_of(&gateway, body);
-    let client = Client::with_key(&gateway, &key);
-    assert_eq!([ask(&client), ask(&client), ask(&client)], [200; 3]);
-    let seen = told(&hook, 1);
-    assert_eq!((&*seen[0].method, &*seen[0].path), ("POST", "/hook/secret"));
-    assert_eq!(seen[0].header("content-type"), "application/json");
-    assert_eq!(
-        seen[0].json(),
-        json!({
-            "spend": 0.007, "max_budget": null, "soft_budget": 0.006, "token": token, "customer_id": null,
-            "user_id": "u", "team_id": "t", "team_alias": "Team T", "user_email": "u@example.com",
-            "key_alias": "the key", "projected_exceeded_date": null, "projected_spend": null,
-            "event": "soft_budget_crossed", "event_group": "key", "event_message": "Key Budget: Soft Budget Crossed",
-        })
-    );
-    assert!(!gateway.log().contains("hook/secret"), "an address is a secret");
-    let metrics = poll(Duration::from_secs(20), || {
-        let metrics = admin.get("/metrics").text();
-        metrics.contains("gatewright_alerts_sent_total{channel=\"webhook\"} 1").then_some(())
-    });
-    assert!(metrics.is_some(), "{}", admin.get("/metrics").text());
-    assert_eq!(hook.count(), 1, "it was crossed once");
-}
-
-#[test]
-fn a_budget_is_told_as_it_is_used_up() {
-    let (upstream, hook) = (upstream(), receiver());
-    let models = deployment("m", "openai/gpt-4o", &upstream, "");
-    let address = format!("http://{}/hook", hook.addr());
-    let gateway = alerting(&models, "  alerting: [webhook]\n").env("WEBHOOK_URL", &address).start();
-    let (key, _) = key_of(&gateway, json!({"max_budget": 0.04}));
-    let client = Client::with_key(&gateway, &key);
-    assert_eq!((0..11).map(|_| ask(&client)).collect::<Vec<_>>(), [200; 11]);
-    let events: Vec<Value> = told(&hook, 2).iter().map(Seen::json).collect();
-    let told =
-        |event: &Value| json!([event["event"], event["event_message"], event["spend"], event["max_budget"]]);
-    assert_eq!(
-        events.iter().map(told).collect::<Vec<_>>(),
-        [
-            json!(["threshold_crossed", "Key Budget: 15% Threshold Crossed", 0.035, 0.04]),
-            json!(["threshold_crossed", "Key Budget: 5% Threshold Crossed", 0.0385, 0.04]),
-        ]
-    );
 }
 
 #[test]
@@ -238,45 +197,6 @@ fn a_deployment_that_rests_is_told() {
     for line in ["Model: `openai/gpt-4o`", "Rests for: `5s`", "Failure: `rate_limited`", "Status: `429`"] {
         assert!(rests.contains(line), "{line} is missing in {rests}");
     }
-}
-
-#[test]
-fn what_administrators_change_is_told_where_somebody_wants_to_know() {
-    let (upstream, hook) = (upstream(), receiver());
-    let models = deployment("m", "openai/gpt-4o", &upstream, "");
-    let at = |path: &str| format!("http://{}/{path}", hook.addr());
-    let general = format!(
-        "  alerting: [slack, webhook]\n  alert_types: [new_virtual_key_created, virtual_key_deleted, new_team_created]\n  \
-         alert_to_webhook_url:\n    new_virtual_key_created: {0}/keys\n    virtual_key_deleted: {0}/keys\n",
-        at("chat")
-    );
-    let gateway = alerting(&models, &general)
-        .env("SLACK_WEBHOOK_URL", &at("slack"))
-        .env("WEBHOOK_URL", &at("hook"))
-        .start();
-    let admin = Client::of(&gateway);
-    // Answered once changes are followed: what was there before that is no news.
-    admin.made("/budget/new", json!({"budget_id": "b"}));
-    admin.made("/team/new", json!({"team_id": "t"}));
-    let (key, token) = key_of(&gateway, json!({"key_alias": "new one", "team_id": "t", "max_budget": 5}));
-    let made = said(&hook, "A key was made");
-    assert!(made.contains(&format!("Id: `{token}`\nName: `new one`\nTeam: `t`")), "{made}");
-    admin.made("/key/delete", json!({"keys": [key]}));
-    said(&hook, "A key was deleted");
-    said(&hook, "A team was made");
-    let seen = told(&hook, 4);
-    let paths = |words: &str| -> Vec<&str> {
-        let has = |seen: &&Seen| String::from_utf8_lossy(&seen.body).contains(words);
-        seen.iter().filter(has).map(|seen| &*seen.path).collect()
-    };
-    assert_eq!((paths("A key was made"), paths("A team was made")), (vec!["/chat/keys"], vec!["/slack"]));
-    let event = seen.iter().find(|seen| seen.path == "/hook").expect("an event").json();
-    assert_eq!((&event["event"], &event["event_group"]), (&json!("key_created"), &json!("key")));
-    assert_eq!((&event["token"], &event["key_alias"]), (&json!(token), &json!("new one")));
-    assert!(
-        seen.iter().all(|seen| !String::from_utf8_lossy(&seen.body).contains(&key)),
-        "no key leaves the house"
-    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod prices;
 mod providers;
 mod rules;
 mod seeds;
+mod services;
 mod stored;
 mod witness;
 
@@ -43,5 +44,6 @@ pub(crate) use prices::PriceList;
 pub(crate) use providers::provider_of;
 pub(crate) use rules::{CallRules, DeploymentRules};
 pub(crate) use seeds::{Known, Seeds};
+pub(crate) use services::Hearers;
 pub(crate) use stored::StoredModels;
 pub(crate) use witness::Witnessed;

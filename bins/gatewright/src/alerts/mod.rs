@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gatewright_alerts::{Alerted, Alerts, Calls, Daily, Outages, Rounds};
 use gatewright_core::Clock;
-use gatewright_limits::{Rules, SoftBudgets};
+use gatewright_limits::{Counts, Rules, SoftBudgets};
 use gatewright_routing::Witness;
 use gatewright_spend::Journal;
 use gatewright_store::Store;
@@ -51,12 +51,13 @@ pub(crate) struct Known<'a> {
 impl Alerting {
     pub(crate) fn new(
         config: &Config,
-        (store, ledger): (&Store, &LiveLedger),
+        (store, ledger, counts): (&Store, &LiveLedger, &Arc<Counts>),
         transport: &Transport,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let Some(settings) = config.alerts.clone() else { return Self(None) };
-        let claims = Arc::new(StoredClaims { store: store.clone(), ledger: ledger.watched() });
+        let claims =
+            Arc::new(StoredClaims { store: store.clone(), ledger: ledger.watched(), counts: counts.clone() });
         let (alerts, rounds) = Alerts::new(settings.desk.clone(), transport, claims, clock.clone());
         let daily = Arc::new(Daily::default());
         let calls = Calls::new(alerts.clone(), daily.clone(), settings.desk.threshold, clock.clone());

@@ -119,23 +119,28 @@ impl Channels<'_> {
         let everywhere = self.kinds.without(self.routed);
         match name {
             "slack" => {
-                self.chat(&["SLACK_WEBHOOK_URL", "ALERTING_WEBHOOK_URL"], Where::chat, everywhere, problems)
+                let names = ["SLACK_WEBHOOK_URL", "ALERTING_WEBHOOK_URL"];
+                self.chat(("slack", &names), Where::chat, everywhere, problems);
             }
-            "discord" => self.chat(&["DISCORD_WEBHOOK_URL"], Where::Discord, everywhere, problems),
-            "ms_teams" => self.chat(&["MS_TEAMS_WEBHOOK_URL"], Where::Teams, everywhere, problems),
-            "webhook" => self.chat(&["WEBHOOK_URL"], Where::Webhook, self.kinds, problems),
+            "discord" => {
+                self.chat(("discord", &["DISCORD_WEBHOOK_URL"]), Where::Discord, everywhere, problems)
+            }
+            "ms_teams" => {
+                self.chat(("ms_teams", &["MS_TEAMS_WEBHOOK_URL"]), Where::Teams, everywhere, problems)
+            }
+            "webhook" => self.chat(("webhook", &["WEBHOOK_URL"]), Where::Webhook, self.kinds, problems),
             "pagerduty" => {
-                let Some(key) = self.variable(&["PAGERDUTY_API_KEY"], problems).map(Secret::from) else {
-                    return;
-                };
                 let to = (self.env)("PAGERDUTY_EVENTS_URL").unwrap_or_else(|| PAGERDUTY.to_owned());
                 let to = address_of(&to, "PAGERDUTY_EVENTS_URL", problems);
-                let to = to.map(|to| Where::PagerDuty { to, key });
+                let to = match self.variable("pagerduty", &["PAGERDUTY_API_KEY"], problems) {
+                    Ok(key) => to.map(|to| Where::PagerDuty { to, key: Secret::from(key) }),
+                    Err(unset) => Some(unset),
+                };
                 self.list.extend(to.map(|to| ChannelSettings { to, kinds: self.kinds }));
             }
             "email" => {
                 let to = self.email(authorities, problems);
-                self.list.extend(to.map(|to| ChannelSettings { to: Where::Email(to), kinds: self.kinds }));
+                self.list.extend(to.map(|to| ChannelSettings { to, kinds: self.kinds }));
             }
             other => {
                 let words = format!(
@@ -147,21 +152,28 @@ impl Channels<'_> {
     }
 
     /// One whose address is in the environment.
-    fn chat(&mut self, names: &[&str], to: fn(Uri) -> Where, kinds: Kinds, problems: &mut Problems) {
-        let found = names.iter().find_map(|name| (self.env)(name));
-        // Nobody needs one where every kind has an address of its own.
-        if found.is_none() && kinds.is_empty() {
+    fn chat(
+        &mut self,
+        (channel, names): (&'static str, &[&'static str]),
+        to: fn(Uri) -> Where,
+        kinds: Kinds,
+        problems: &mut Problems,
+    ) {
+        // Nobody needs an address where every kind has one of its own.
+        if kinds.is_empty() && names.iter().all(|name| (self.env)(name).is_none()) {
             return;
         }
-        let address = found.or_else(|| self.variable(names, problems));
         let at = names.first().copied().unwrap_or_default();
-        let to = address.and_then(|address| address_of(&address, at, problems)).map(to);
+        let to = match self.variable(channel, names, problems) {
+            Ok(address) => address_of(&address, at, problems).map(to),
+            Err(unset) => Some(unset),
+        };
         self.list.extend(to.map(|to| ChannelSettings { to, kinds }));
     }
 
-    fn email(&self, authorities: &Authorities, problems: &mut Problems) -> Option<EmailSettings> {
-        let host = self.variable(&["SMTP_HOST"], problems);
-        let from = self.variable(&["SMTP_SENDER_EMAIL"], problems);
+    fn email(&self, authorities: &Authorities, problems: &mut Problems) -> Option<Where> {
+        let host = self.variable("email", &["SMTP_HOST"], problems);
+        let from = self.variable("email", &["SMTP_SENDER_EMAIL"], problems);
         let port = (self.env)("SMTP_PORT").map_or(Some(587), |port| port.trim().parse().ok());
         if port.is_none() {
             problems.error("SMTP_PORT", "expected the number of a port");
@@ -169,11 +181,15 @@ impl Channels<'_> {
         let encrypted = is_on(Some((self.env)("SMTP_TLS").unwrap_or_else(|| "true".to_owned())));
         let login = (self.env)("SMTP_USERNAME").zip((self.env)("SMTP_PASSWORD").map(Secret::from));
         let port = port?;
-        Some(EmailSettings {
-            host: host?,
+        let (host, from) = match (host, from) {
+            (Ok(host), Ok(from)) => (host, from),
+            (Err(unset), _) | (_, Err(unset)) => return Some(unset),
+        };
+        Some(Where::Email(EmailSettings {
+            host,
             port,
             login,
-            from: from?,
+            from,
             to: self.general.texts(EMAILS, problems),
             encryption: match port {
                 _ if !encrypted => Encryption::Plain,
@@ -181,17 +197,23 @@ impl Channels<'_> {
                 _ => Encryption::StartTls,
             },
             authorities: authorities.named.iter().map(|pem| pem.to_vec()).collect(),
-        })
+        }))
     }
 
-    fn variable(&self, names: &[&str], problems: &mut Problems) -> Option<String> {
-        let found = names.iter().find_map(|name| (self.env)(name));
-        if found.is_none() {
-            let name = names.first().copied().unwrap_or_default();
-            problems
-                .error(self.general.at(CHANNELS), format!("set the variable {name} to tell anybody there"));
-        }
-        found
+    /// What the first variable says that is set. As with LiteLLM the gateway starts without one; what should have been told
+    /// there counts as not delivered.
+    fn variable(
+        &self,
+        channel: &'static str,
+        names: &[&'static str],
+        problems: &mut Problems,
+    ) -> Result<String, Where> {
+        names.iter().find_map(|name| (self.env)(name)).ok_or_else(|| {
+            let variable = names.first().copied().unwrap_or_default();
+            let words = format!("`{channel}` tells nobody: set the variable {variable}");
+            problems.warn(self.general.at(CHANNELS), words);
+            Where::Unset { channel, variable }
+        })
     }
 }
 
@@ -376,6 +398,29 @@ mod tests {
             assert!(problems.iter().any(|line| line.contains(want)), "{want} is missing in {problems:#?}");
         }
         assert!(problems.iter().all(|line| !line.contains("secret")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_channel_without_its_variable_is_warned_of_and_stops_no_start() {
+        let map = json!({"alerting": ["slack", "pagerduty", "email"]});
+        let (mut problems, section) =
+            (Problems::default(), Section::new("general_settings", map.as_object().unwrap()));
+        let env = |name: &str| (name == "SMTP_HOST").then(|| "mail".to_owned());
+        let read = settings(&section, &Authorities::default(), &env, &mut problems).unwrap();
+        let unset = |one: &ChannelSettings| match one.to {
+            Where::Unset { channel, variable } => (channel, variable),
+            _ => panic!("it is set"),
+        };
+        let unset: Vec<_> = read.desk.channels.iter().map(unset).collect();
+        assert_eq!(
+            unset,
+            [
+                ("slack", "SLACK_WEBHOOK_URL"),
+                ("pagerduty", "PAGERDUTY_API_KEY"),
+                ("email", "SMTP_SENDER_EMAIL")
+            ]
+        );
+        assert_eq!((problems.are_fatal(), problems.iter().count()), (false, 3));
     }
 
     #[test]

@@ -4,4 +4,5 @@
 
 mod reports;
 mod roles;
+mod services;
 mod world;

@@ -6,10 +6,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use gatewright_admin::{
     Admin, Answers, AnswersState, Change, Configured, CostMap, CostMapState, Deployed, Deployments,
-    NotReloaded, Prices, Reload, Vault, Waiting,
+    NotReloaded, Prices, Reload, Services, Vault, Waiting,
 };
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
-use gatewright_core::{Caller, Money, SystemClock, Usage};
+use gatewright_core::{Caller, Money, SinkFigures, SystemClock, Usage};
 use gatewright_store::{Kind, Place, Store};
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -161,6 +161,27 @@ impl Answers for Uncached {
     }
 }
 
+/// One channel that takes tests, one that does not, and two sinks.
+struct Pager;
+
+impl Services for Pager {
+    fn test<'a>(&'a self, channel: &'a str) -> Waiting<'a, Option<Result<(), String>>> {
+        Box::pin(async move {
+            match channel {
+                "slack" => Some(Ok(())),
+                "webhook" => Some(Err("the variable WEBHOOK_URL is not set".to_owned())),
+                _ => None,
+            }
+        })
+    }
+
+    fn sinks(&self) -> Vec<SinkFigures> {
+        let sink =
+            |name: &str, up| SinkFigures { name: name.to_owned(), sent: 3, up, ..SinkFigures::default() };
+        vec![sink("langfuse", true), sink("lunary", false)]
+    }
+}
+
 impl World {
     /// An empty one.
     pub(crate) async fn new() -> Self {
@@ -182,6 +203,7 @@ impl World {
             prices: Arc::new(Flat),
             cost_map: Arc::new(Unpriced),
             answers: Arc::new(Uncached),
+            services: Arc::new(Pager),
             counts: Arc::new(Uncounted),
             deployments: Arc::new(Nowhere),
             vault: Vault::new(&MASTER.into()).ok(),

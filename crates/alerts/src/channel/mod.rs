@@ -71,7 +71,7 @@ impl Channel {
     }
 
     /// Delivers one after the other, until nobody has any more.
-    pub(crate) async fn deliver(self, mut inbox: mpsc::Receiver<Ready>, tally: Arc<Tally>) {
+    pub(crate) async fn deliver(self: Arc<Self>, mut inbox: mpsc::Receiver<Ready>, tally: Arc<Tally>) {
         while let Some(ready) = inbox.recv().await {
             match self.insist(&ready).await {
                 Ok(true) => drop(tally.sent.fetch_add(1, Relaxed)),
@@ -83,6 +83,16 @@ impl Channel {
                     warn!(channel = self.name, kind, why = %failed.why, "an alert was not delivered");
                 }
             }
+        }
+    }
+
+    /// Delivers it once, and says what is wrong where that does not go well.
+    pub(crate) async fn test(&self, ready: &Ready) -> Result<(), String> {
+        match timeout(self.timeout, self.send(ready)).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err("nobody is there to be told".to_owned()),
+            Ok(Err(failed)) => Err(failed.why.into_owned()),
+            Err(_) => Err("it was not taken in time".to_owned()),
         }
     }
 
@@ -116,6 +126,9 @@ impl Channel {
             To::Web(Where::PagerDuty { .. }) if ready.alert.severity == Severity::Low => return Ok(false),
             To::Web(Where::PagerDuty { to, key }) => (to, pagerduty::event(ready, key, base)),
             To::Web(Where::Email(_)) => return Ok(false),
+            To::Web(Where::Unset { variable, .. }) => {
+                return Err(Failed::lasting(format!("the variable {variable} is not set")));
+            }
         };
         post::post(&self.transport, uri, &body).await.map(|()| true)
     }
