@@ -1,6 +1,6 @@
 //! `/health/services`: whether those can be told who are to be told of alerts, and how records come to their sinks.
 
-use gatewright_core::SinkFigures;
+use gatewright_core::{OwnSink, SinkFigures};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -13,6 +13,9 @@ pub trait Services: Send + Sync + 'static {
     /// Sends a test to a channel of alerts, and says what is wrong where it is not taken; `None` where no such channel is
     /// configured.
     fn test<'a>(&'a self, channel: &'a str) -> Waiting<'a, Option<std::result::Result<(), String>>>;
+
+    /// Whether there is such a sink of a caller's own, and it says all that it needs.
+    fn opens(&self, own: &OwnSink) -> bool;
 
     /// How records come to each sink.
     fn sinks(&self) -> Vec<SinkFigures>;

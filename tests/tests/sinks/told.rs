@@ -170,17 +170,29 @@ fn vendors_are_found_by_their_variables() {
 }
 
 #[test]
-fn a_keys_own_sink_may_not_be_inside() {
+fn a_keys_own_sink_and_its_teams_may_not_be_inside() {
     let (upstream, webhook, inside) = (Upstream::start(), target(200), target(200));
     let gateway = gateway(&upstream, &webhook, "").start();
-    let own = json!([{"callback_name": "generic_api", "callback_type": "success", "callback_vars": {"endpoint": inside.base()}}]);
-    let key =
-        Client::of(&gateway).made("/key/generate", json!({"key_alias": "dev", "metadata": {"logging": own}}));
-    let key = key["key"].as_str().unwrap().to_owned();
-    assert_eq!(Client::with_key(&gateway, &key).chat("m", "hi").status, 200);
-    let record = wait_for(&gateway, &webhook, 1).swap_remove(0);
-    assert_eq!(text(&record, "/metadata/user_api_key_alias"), "dev");
-    let told = poll(PATIENCE, || gateway.log().contains("the address is forbidden").then_some(()));
-    assert!(told.is_some(), "{}", gateway.log());
+    let admin = Client::of(&gateway);
+    let own = json!({"callback_name": "generic_api", "callback_type": "success", "callback_vars": {"endpoint": inside.base()}});
+    admin.made("/team/new", json!({"team_id": "t"}));
+    let nowhere = json!({"callback_name": "langsmith", "callback_vars": {}});
+    assert_eq!(admin.post("/team/t/callback", &nowhere).status, 400);
+    admin.made("/team/t/callback", own.clone());
+    for (count, more) in [(1, json!({"metadata": {"logging": [own]}})), (2, json!({"team_id": "t"}))] {
+        let mut body = more;
+        body["key_alias"] = json!(format!("dev-{count}"));
+        let key = admin.made("/key/generate", body)["key"].as_str().unwrap().to_owned();
+        assert_eq!(Client::with_key(&gateway, &key).chat("m", "hi").status, 200);
+        let record = wait_for(&gateway, &webhook, count).swap_remove(count - 1);
+        assert_eq!(text(&record, "/metadata/user_api_key_alias"), format!("dev-{count}"));
+        let lost = poll(PATIENCE, || {
+            let metrics = admin.get("/metrics").text();
+            let line = format!("gatewright_sinks_spooled{{sink=\"own:generic_api\"}} {count}");
+            metrics.contains(&line).then_some(())
+        });
+        assert!(lost.is_some(), "{}", admin.get("/metrics").text());
+    }
+    assert!(gateway.log().contains("the address is forbidden"), "{}", gateway.log());
     assert_eq!(records(&inside).len(), 0);
 }

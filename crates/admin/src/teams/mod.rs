@@ -1,5 +1,6 @@
 //! `/team/*`: teams and their members.
 
+pub(crate) mod callback;
 mod change;
 mod list;
 mod member;

@@ -9,7 +9,7 @@ use gatewright_admin::{
     NotReloaded, Prices, Reload, Services, Vault, Waiting,
 };
 use gatewright_auth::{Authenticator, Holder, KeyHash, Keys, Record, Settings};
-use gatewright_core::{Caller, Money, SinkFigures, SystemClock, Usage};
+use gatewright_core::{Caller, Money, OwnSink, SinkFigures, SystemClock, Usage};
 use gatewright_store::{Kind, Place, Store};
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -173,6 +173,10 @@ impl Services for Pager {
                 _ => None,
             }
         })
+    }
+
+    fn opens(&self, own: &OwnSink) -> bool {
+        &*own.name == "langfuse" && own.vars.iter().any(|(name, _)| &**name == "langfuse_secret_key")
     }
 
     fn sinks(&self) -> Vec<SinkFigures> {
