@@ -84,6 +84,18 @@ struct Channels<'a> {
     list: Vec<ChannelSettings>,
 }
 
+/// A channel, and its variable that is missing.
+struct Unset {
+    channel: &'static str,
+    variable: &'static str,
+}
+
+impl From<Unset> for Where {
+    fn from(Unset { channel, variable }: Unset) -> Self {
+        Self::Unset { channel, variable }
+    }
+}
+
 // === impl Channels ===
 
 impl Channels<'_> {
@@ -134,7 +146,7 @@ impl Channels<'_> {
                 let to = address_of(&to, "PAGERDUTY_EVENTS_URL", problems);
                 let to = match self.variable("pagerduty", &["PAGERDUTY_API_KEY"], problems) {
                     Ok(key) => to.map(|to| Where::PagerDuty { to, key: Secret::from(key) }),
-                    Err(unset) => Some(unset),
+                    Err(unset) => Some(unset.into()),
                 };
                 self.list.extend(to.map(|to| ChannelSettings { to, kinds: self.kinds }));
             }
@@ -166,7 +178,7 @@ impl Channels<'_> {
         let at = names.first().copied().unwrap_or_default();
         let to = match self.variable(channel, names, problems) {
             Ok(address) => address_of(&address, at, problems).map(to),
-            Err(unset) => Some(unset),
+            Err(unset) => Some(unset.into()),
         };
         self.list.extend(to.map(|to| ChannelSettings { to, kinds }));
     }
@@ -183,7 +195,7 @@ impl Channels<'_> {
         let port = port?;
         let (host, from) = match (host, from) {
             (Ok(host), Ok(from)) => (host, from),
-            (Err(unset), _) | (_, Err(unset)) => return Some(unset),
+            (Err(unset), _) | (_, Err(unset)) => return Some(unset.into()),
         };
         Some(Where::Email(EmailSettings {
             host,
@@ -207,12 +219,12 @@ impl Channels<'_> {
         channel: &'static str,
         names: &[&'static str],
         problems: &mut Problems,
-    ) -> Result<String, Where> {
+    ) -> Result<String, Unset> {
         names.iter().find_map(|name| (self.env)(name)).ok_or_else(|| {
             let variable = names.first().copied().unwrap_or_default();
             let words = format!("`{channel}` tells nobody: set the variable {variable}");
             problems.warn(self.general.at(CHANNELS), words);
-            Where::Unset { channel, variable }
+            Unset { channel, variable }
         })
     }
 }
