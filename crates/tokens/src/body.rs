@@ -2,6 +2,7 @@
 
 use gatewright_core::chat::MediaKind;
 use gatewright_core::quote_or_escape;
+use memchr::{memchr, memmem};
 
 use crate::chat::{CITATIONS, FRAME, SCHEMA, TOOLS};
 use crate::media;
@@ -12,34 +13,20 @@ const STRING: u64 = 1;
 /// Below this no string is looked at as media.
 const MEDIA_LEAST: usize = 64;
 
-/// Strings that say how a request is built, and are no input of the model's.
-const GRAMMAR: [&[u8]; 25] = [
-    b"role",
-    b"content",
-    b"type",
-    b"text",
-    b"user",
-    b"assistant",
-    b"system",
-    b"model",
-    b"messages",
-    b"stream",
-    b"function",
-    b"max_tokens",
-    b"temperature",
-    b"top_p",
-    b"tools",
-    b"tool_choice",
-    b"source",
-    b"media_type",
-    b"cache_control",
-    b"ephemeral",
-    b"json_schema",
-    b"url",
-    b"image_url",
-    b"base64",
-    b"citations",
-];
+/// A string that is looked at as a word of the grammar is no longer than this; most are found within it to be none.
+const LONGEST_WORD: usize = 16;
+
+/// Between two strings there are seldom more bytes than these.
+const NEAR: usize = 4;
+
+/// What a request asks a model to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// Tokens, about.
+    pub tokens: u64,
+    /// Whether some of it may be billed at a rate of its own: sound, or what is to be kept in the provider's cache.
+    pub beside_text: bool,
+}
 
 /// What was seen on the way through a body.
 #[derive(Default)]
@@ -48,6 +35,7 @@ struct Seen<'a> {
     tools: bool,
     schema: bool,
     citations: bool,
+    beside_text: bool,
     /// The last string that is grammar.
     word: &'a [u8],
 }
@@ -55,53 +43,129 @@ struct Seen<'a> {
 /// How many tokens the input in a JSON body has, about, whatever its dialect: its strings are counted, its structure
 /// is not. Media count as they do in conversations.
 pub fn estimate_bytes(body: &[u8]) -> u64 {
+    input(body).tokens
+}
+
+/// The same with what else is seen on the way.
+pub fn input(body: &[u8]) -> Input {
     let mut seen = Seen::default();
     seen.meter.add(FRAME);
     let mut rest = body;
-    while let Some(open) = memchr::memchr(b'"', rest) {
-        rest = rest.get(open + 1..).unwrap_or_default();
-        let run = next_run(rest);
-        let is_short = run < MEDIA_LEAST && rest.get(run) == Some(&b'"');
-        let media = if is_short { None } else { media(rest) };
-        rest = match media {
-            Some((kind, length)) => {
-                seen.meter.add(media::embedded(kind, length));
-                rest.get(length + 1..).unwrap_or_default()
-            }
-            None => seen.string(rest, run),
+    while let Some(inside) = next_string(rest) {
+        rest = match word(inside) {
+            Some((word, after)) => seen.word(word, after),
+            None => match media(inside) {
+                Some((kind, length)) => {
+                    seen.meter.add(media::embedded(kind, length));
+                    inside.get(length + 1..).unwrap_or_default()
+                }
+                None => seen.text(inside),
+            },
         };
     }
     seen.finish()
 }
 
+/// What follows the next opening quote.
+fn next_string(rest: &[u8]) -> Option<&[u8]> {
+    let near = rest.iter().take(NEAR).position(|byte| *byte == b'"');
+    rest.get(near.or_else(|| memchr(b'"', rest))? + 1..)
+}
+
+/// A string that is short and has no escapes, and what follows it.
+fn word(inside: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = quote_or_escape(inside.get(..LONGEST_WORD).unwrap_or(inside), 0)?;
+    let (word, after) = inside.split_at_checked(end)?;
+    Some((word, after.strip_prefix(b"\"")?))
+}
+
+/// Whether a string says how a request is built, and is no input of the model's.
+fn is_grammar(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"role"
+            | b"content"
+            | b"type"
+            | b"text"
+            | b"user"
+            | b"assistant"
+            | b"system"
+            | b"model"
+            | b"messages"
+            | b"stream"
+            | b"function"
+            | b"max_tokens"
+            | b"temperature"
+            | b"top_p"
+            | b"tools"
+            | b"tool_choice"
+            | b"source"
+            | b"media_type"
+            | b"cache_control"
+            | b"ephemeral"
+            | b"json_schema"
+            | b"url"
+            | b"image_url"
+            | b"base64"
+            | b"citations"
+    )
+}
+
 // === impl Seen ===
 
 impl<'a> Seen<'a> {
-    /// Takes one string, of which `run` bytes stand as they are, and answers what follows it.
-    fn string(&mut self, rest: &'a [u8], run: usize) -> &'a [u8] {
-        let begin = rest.get(..run).unwrap_or_default();
-        let after = rest.get(run + 1..).unwrap_or_default();
-        if rest.get(run) == Some(&b'"') && GRAMMAR.contains(&begin) {
-            self.word = begin;
-            // As a key; the same word as a value says nothing.
-            let key = after.trim_ascii_start().starts_with(b":");
-            self.tools |= key && begin == b"tools";
-            self.citations |= key && begin == b"citations";
-            self.schema |= begin == b"json_schema";
+    /// Takes one short string, and answers what follows it.
+    fn word(&mut self, word: &'a [u8], after: &'a [u8]) -> &'a [u8] {
+        if !is_grammar(word) {
+            self.beside_text |= matches!(word, b"input_audio" | b"modalities");
+            self.address(word);
+            self.meter.add(STRING);
+            self.meter.part();
+            self.meter.feed_run(word, 0);
             return after;
         }
-        if matches!(self.word, b"url" | b"image_url") && begin.starts_with(b"http") {
+        self.word = word;
+        // As a key; the same word as a value says nothing.
+        let key = || after.trim_ascii_start().starts_with(b":");
+        match word {
+            b"tools" => self.tools |= key(),
+            b"citations" => self.citations |= key(),
+            b"json_schema" => self.schema = true,
+            b"cache_control" => self.beside_text = true,
+            _ => {}
+        }
+        after
+    }
+
+    /// Takes one string, and answers what follows it.
+    fn text(&mut self, inside: &'a [u8]) -> &'a [u8] {
+        self.address(inside);
+        self.meter.add(STRING);
+        self.meter.part();
+        let mut rest = inside;
+        loop {
+            let end = self.meter.feed_run(rest, 0);
+            match rest.get(end..) {
+                Some([b'\\', tail @ ..]) => rest = escape(tail, &mut self.meter),
+                Some([_, tail @ ..]) => return tail,
+                Some([]) | None => return &[],
+            }
+        }
+    }
+
+    /// A picture that the provider fetches.
+    fn address(&mut self, text: &[u8]) {
+        if matches!(self.word, b"url" | b"image_url") && text.starts_with(b"http") {
             self.meter.add(media::remote(MediaKind::Image));
         }
         self.word = b"";
-        count(rest, run, &mut self.meter)
     }
 
-    fn finish(mut self) -> u64 {
+    fn finish(mut self) -> Input {
         for (seen, tokens) in [(self.tools, TOOLS), (self.schema, SCHEMA), (self.citations, CITATIONS)] {
             self.meter.add(u64::from(seen) * tokens);
         }
-        self.meter.tokens()
+        Input { tokens: self.meter.tokens(), beside_text: self.beside_text }
     }
 }
 
@@ -109,7 +173,9 @@ impl<'a> Seen<'a> {
 fn media(rest: &[u8]) -> Option<(MediaKind, usize)> {
     let head = rest.get(..MEDIA_LEAST)?;
     let kind = match head.strip_prefix(b"data:") {
-        Some(mime) if memchr::memmem::find(mime, b";base64,").is_some() => match mime {
+        // Where it ends that soon it is short.
+        Some(mime) if quote_or_escape(mime, 0).and_then(|end| mime.get(end)) == Some(&b'"') => return None,
+        Some(mime) if memmem::find(mime, b";base64,").is_some() => match mime {
             [b'a', b'p', b'p', ..] => MediaKind::Document,
             [b'a', b'u', ..] => MediaKind::Audio,
             [b'v', ..] => MediaKind::Video,
@@ -118,39 +184,18 @@ fn media(rest: &[u8]) -> Option<(MediaKind, usize)> {
         Some(_) => return None,
         None => media::sniff(head).filter(|_| head.iter().all(|b| is_base64(*b)))?,
     };
-    Some((kind, memchr::memchr(b'"', rest).unwrap_or(rest.len())))
+    Some((kind, memchr(b'"', rest).unwrap_or(rest.len())))
 }
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Counts one string and answers what follows it.
-fn count<'a>(mut rest: &'a [u8], mut run: usize, meter: &mut Meter) -> &'a [u8] {
-    meter.add(STRING);
-    meter.part();
-    loop {
-        meter.feed(rest.get(..run).unwrap_or_default());
-        match rest.get(run..) {
-            Some([b'\\', tail @ ..]) => rest = escape(tail, meter),
-            Some([_, tail @ ..]) => return tail,
-            Some([]) | None => return &[],
-        }
-        run = next_run(rest);
-    }
-}
-
-/// How far a string goes on without a quote or an escape.
-fn next_run(rest: &[u8]) -> usize {
-    quote_or_escape(rest, 0).unwrap_or(rest.len())
-}
-
 /// Counts what an escape stands for, and answers what follows it.
 fn escape<'a>(tail: &'a [u8], meter: &mut Meter) -> &'a [u8] {
     let Some((code, rest)) = tail.split_first() else { return &[] };
     match code {
-        b'n' | b'r' => meter.feed(b"\n"),
-        b't' => meter.feed(b"\t"),
+        b'n' | b'r' | b't' => meter.feed_one(b'\n'),
         b'u' => {
             let digits = rest.get(..4).and_then(|digits| std::str::from_utf8(digits).ok());
             let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0);
@@ -162,7 +207,7 @@ fn escape<'a>(tail: &'a [u8], meter: &mut Meter) -> &'a [u8] {
             }
             return rest.get(4..).unwrap_or_default();
         }
-        other => meter.feed(&[*other]),
+        other => meter.feed_one(*other),
     }
     rest
 }

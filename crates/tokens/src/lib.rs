@@ -12,4 +12,4 @@ mod chat;
 pub use chat::estimate;
 
 mod body;
-pub use body::estimate_bytes;
+pub use body::{Input, estimate_bytes, input};

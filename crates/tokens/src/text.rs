@@ -50,30 +50,72 @@ const WEIGHTS: [[u16; 10]; 10] = [
 ];
 
 /// [`WEIGHTS`] by the bytes themselves, the second in the upper half of the index: one look-up a byte, for a gateway
-/// counts every request.
+/// counts every request. Pairs whose second byte ends a run of JSON text have [`ENDS`] in them too.
 static PAIRS: [u16; 1 << 16] = pairs();
+
+/// More than all weights of a [`STEP`] together.
+const ENDS: u16 = 1 << 15;
+
+/// How many bytes are counted before it is asked whether one of them ended the run.
+const STEP: usize = 7;
 
 // === impl Meter ===
 
 impl Meter {
     /// Counts the next piece.
     pub(crate) fn feed(&mut self, piece: &[u8]) {
-        let [first, .., last] = piece else {
-            return piece.iter().for_each(|byte| self.feed_one(*byte));
-        };
-        let (first, last) = (*first, *last);
-        self.feed_one(first);
-        let pairs = piece.windows(2).map(|pair| match pair {
-            [before, byte] => u64::from(PAIRS[usize::from(u16::from_le_bytes([*before, *byte]))]),
-            _ => 0,
-        });
-        self.weight = self.weight.saturating_add(pairs.sum());
-        self.previous = last;
+        let mut at = 0;
+        while at < piece.len() {
+            at = self.feed_run(piece, at);
+            // What ends a run of JSON text is a byte like others here.
+            if let Some(byte) = piece.get(at) {
+                self.feed_one(*byte);
+                at += 1;
+            }
+        }
     }
 
-    fn feed_one(&mut self, byte: u8) {
+    /// Counts from `at` on to the first quote or backslash, which is not counted; answers where that is.
+    #[inline]
+    pub(crate) fn feed_run(&mut self, text: &[u8], mut at: usize) -> usize {
+        match text.get(at) {
+            Some(byte) if !ends(*byte) => self.feed_one(*byte),
+            Some(_) | None => return at,
+        }
+        at += 1;
+        // What a text can have is far below what a word can.
+        let mut weight: u64 = 0;
+        while let Some(bytes) = text.get(at - 1..).and_then(|rest| rest.first_chunk()) {
+            let word = u64::from_le_bytes(*bytes);
+            // The pairs that stand in a word.
+            let weights: [u16; STEP] =
+                std::array::from_fn(|place| PAIRS[usize::from((word >> (8 * place)) as u16)]);
+            let sum: u32 = weights.iter().map(|weight| u32::from(*weight)).sum();
+            if sum < u32::from(ENDS) {
+                weight += u64::from(sum);
+                at += STEP;
+                continue;
+            }
+            let counted = weights.iter().take_while(|weight| **weight < ENDS);
+            let (steps, sum) =
+                counted.fold((0, 0), |(steps, sum), weight| (steps + 1, sum + u64::from(*weight)));
+            self.weight = self.weight.saturating_add(weight + sum);
+            self.previous = bytes.get(steps).copied().unwrap_or_default();
+            return at + steps;
+        }
+        self.weight = self.weight.saturating_add(weight);
+        self.previous = text.get(at - 1).copied().unwrap_or_default();
+        while let Some(byte) = text.get(at).filter(|byte| !ends(**byte)) {
+            self.feed_one(*byte);
+            at += 1;
+        }
+        at
+    }
+
+    #[inline]
+    pub(crate) fn feed_one(&mut self, byte: u8) {
         let pair = u16::from_le_bytes([self.previous, byte]);
-        self.weight = self.weight.saturating_add(u64::from(PAIRS[usize::from(pair)]));
+        self.weight = self.weight.saturating_add(u64::from(PAIRS[usize::from(pair)] & !ENDS));
         self.previous = byte;
     }
 
@@ -126,6 +168,11 @@ const fn kind(byte: u8) -> u8 {
     }
 }
 
+/// Whether a run of JSON text does not go on with this byte.
+const fn ends(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\')
+}
+
 const fn pairs() -> [u16; 1 << 16] {
     let mut kinds = [0; 256];
     let mut byte = 0;
@@ -137,6 +184,9 @@ const fn pairs() -> [u16; 1 << 16] {
     let mut pair = 0;
     while pair < pairs.len() {
         pairs[pair] = WEIGHTS[kinds[pair & 0xFF]][kinds[pair >> 8]];
+        if ends((pair >> 8) as u8) {
+            pairs[pair] |= ENDS;
+        }
         pair += 1;
     }
     pairs

@@ -1,7 +1,7 @@
 //! Estimates against true counts.
 
 use gatewright_core::chat::{Chat, Extra, Media, MediaKind, MediaSource, Part, Role, Tool, Turn};
-use gatewright_tokens::{estimate, estimate_bytes, estimate_text};
+use gatewright_tokens::{estimate, estimate_bytes, estimate_text, input};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -143,6 +143,18 @@ fn media_in_a_body_are_found_in_every_dialects_form() {
     }
     let text = json!(["Ab3+".repeat(1_000)]).to_string();
     assert!(estimate_bytes(text.as_bytes()) > 2_000, "other base64 is text");
+}
+
+#[test]
+fn what_is_billed_at_rates_of_its_own_is_seen() {
+    for (body, beside_text) in [
+        (json!({"messages": [{"role": "user", "content": "input_audio and \"cache_control\""}]}), false),
+        (json!([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]), true),
+        (json!([{"type": "input_audio", "input_audio": {"data": "UklGRg=="}}]), true),
+        (json!({"modalities": ["text", "audio"]}), true),
+    ] {
+        assert_eq!(input(body.to_string().as_bytes()).beside_text, beside_text, "{body}");
+    }
 }
 
 proptest! {

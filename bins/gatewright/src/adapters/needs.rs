@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gatewright_core::{Body, Call, Operation, Price};
+use gatewright_core::{Body, Call, Operation};
 use gatewright_limits::{Foresee, Need, Wanted};
 use gatewright_providers::ordered;
 use gatewright_routing::LiveTable;
-use memchr::memmem;
 
 use super::prices::{Asked, Ceiling, PriceList, tier};
 
@@ -18,9 +16,6 @@ pub(crate) struct Needs {
     least_output: u64,
 }
 
-/// Fields and kinds of content that are billed at rates of their own.
-const BESIDE_TEXT: [&[u8]; 3] = [b"cache_control", b"input_audio", b"\"modalities\""];
-
 // === impl Needs ===
 
 impl Needs {
@@ -29,44 +24,39 @@ impl Needs {
         Self { table, prices, least_output }
     }
 
-    /// What it may cost at each deployment that it may go to: the one it was routed to, or all of its group.
-    fn ceilings(&self, call: &Call, asked: Asked) -> Vec<Ceiling> {
+    /// The most that it may cost at any deployment that it may go to: the one it was routed to, or all of its group.
+    fn ceiling(&self, call: &Call, asked: Asked) -> Ceiling {
         if let Some(target) = &call.target {
-            return self
-                .prices
-                .ceiling(call, (&target.deployment, target.model.as_deref()), asked)
-                .into_iter()
-                .collect();
+            let at_target = self.prices.ceiling(call, (&target.deployment, target.model.as_deref()), asked);
+            return at_target.unwrap_or(Ceiling::NOTHING);
         }
         let team = call.caller.team.as_deref();
-        let Some(route) = self.table.load().resolve_for(team, &call.model) else { return Vec::new() };
+        let Some(route) = self.table.load().resolve_for(team, &call.model) else { return Ceiling::NOTHING };
         let ceiling = |deployment| {
             let model = route.model_for(deployment);
             self.prices.ceiling(call, (&deployment.id, model.as_deref()), asked)
         };
-        route.deployments().filter_map(ceiling).collect()
+        route.deployments().filter_map(ceiling).fold(Ceiling::NOTHING, Ceiling::or_more)
     }
 
-    fn money(&self, call: &Call, body: &Bytes, tokens: u64) -> Need {
+    fn money(&self, call: &Call, tokens: u64, beside_text: bool) -> Need {
         let json = call.body.json();
         let chat = call.operation == Operation::Chat;
         let asked = Asked {
             // The estimate is seldom below the count, but some vocabularies need a quarter more.
             input: tokens.saturating_add(tokens / 4),
             tier: json.and_then(tier).unwrap_or_default(),
-            plain: chat && BESIDE_TEXT.iter().all(|word| memmem::find(body, word).is_none()),
+            plain: chat && !beside_text,
             pieces: ordered(call),
         };
-        let ceilings = self.ceilings(call, asked);
-        let most = |of: fn(&Ceiling) -> u64| ceilings.iter().map(of).max().unwrap_or_default();
+        let ceiling = self.ceiling(call, asked);
         let stated = json.and_then(|json| call.codec.stated_cap(json));
-        let own = stated.unwrap_or_else(|| most(|ceiling| ceiling.cap));
+        let own = stated.unwrap_or(ceiling.cap);
         let output_cap = call.output_cap.map_or(own, |cap| own.min(cap));
-        let each = most(|ceiling| ceiling.output.0);
         Need {
             tokens,
-            input: ceilings.iter().map(|ceiling| ceiling.input).max().unwrap_or_default(),
-            output: Price(each),
+            input: ceiling.input,
+            output: ceiling.output,
             answers: json.map_or(1, |json| call.codec.answers(json)),
             output_cap,
             // Only an answer in words can be told to be shorter.
@@ -75,7 +65,7 @@ impl Needs {
             } else {
                 output_cap.min(self.least_output)
             },
-            known_cap: stated.is_some() || call.output_cap.is_some() || ceilings.iter().all(|c| c.known_cap),
+            known_cap: stated.is_some() || call.output_cap.is_some() || ceiling.known_cap,
         }
     }
 }
@@ -89,9 +79,10 @@ impl Foresee for Needs {
         };
         // What an answer had said that broke off is asked with.
         let said = call.so_far.as_ref().map_or(0, |so_far| so_far.text_len()) as u64;
-        let tokens = gatewright_tokens::estimate_bytes(&body) + said / 3;
+        let input = gatewright_tokens::input(&body);
+        let tokens = input.tokens + said / 3;
         match wanted.money && call.operation.is_billed() {
-            true => self.money(call, &body, tokens),
+            true => self.money(call, tokens, input.beside_text),
             false => Need { tokens, ..Need::default() },
         }
     }

@@ -1,5 +1,6 @@
 //! What each deployment costs: the ledger's tariff.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -70,6 +71,23 @@ struct Priced {
 /// Where neither the client nor the catalogue says how much a model may write.
 const ASSUMED_OUTPUT: u64 = 4096;
 
+// === impl Ceiling ===
+
+impl Ceiling {
+    /// Of no deployment.
+    pub(crate) const NOTHING: Self = Self { input: Money::ZERO, output: Price(0), cap: 0, known_cap: true };
+
+    /// The most of both.
+    pub(crate) fn or_more(self, other: Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            cap: self.cap.max(other.cap),
+            known_cap: self.known_cap && other.known_cap,
+        }
+    }
+}
+
 // === impl PriceList ===
 
 impl PriceList {
@@ -126,14 +144,15 @@ impl PriceList {
     ) -> Option<Ceiling> {
         let listing = self.listing.load();
         let listed = listing.by_id.get(deployment)?;
-        let Priced { prices, max_output, .. } = self.sized(call, self.at(listed, model));
+        let priced = self.at(listed, model);
+        let Priced { prices, max_output, .. } = &*self.sized(call, priced);
         let terms = Terms { tier: asked.tier, ..Terms::default() };
         let (input, output) = prices.dearest_token(asked.input, terms, asked.plain);
-        let cap = listed.default_cap.or(max_output);
+        let cap = listed.default_cap.or(*max_output);
         Some(Ceiling {
             // Up, not half to even: a bound must hold.
             input: Money::from_femto(input.times(asked.input).saturating_add(499_999))
-                + prices.cost(&asked.pieces, terms),
+                + pieces(&asked.pieces, |pieces| prices.cost(pieces, terms)),
             output,
             cap: cap.unwrap_or(ASSUMED_OUTPUT),
             known_cap: cap.is_some(),
@@ -144,24 +163,27 @@ impl PriceList {
         let target = call.target.as_ref()?;
         let listing = self.listing.load();
         let listed = listing.by_id.get(&target.deployment)?;
-        Some(self.sized(call, self.at(listed, target.model.as_deref())))
+        Some(self.sized(call, self.at(listed, target.model.as_deref())).into_owned())
     }
 
     /// The prices of pictures of the size and quality that the call asks for, where the catalogue tells them apart.
-    fn sized(&self, call: &Call, priced: Priced) -> Priced {
+    fn sized<'a>(&self, call: &Call, priced: Cow<'a, Priced>) -> Cow<'a, Priced> {
         let Some(sized) = pictures::sized(self.catalogue, (&priced.provider, &priced.model), call) else {
             return priced;
         };
         let mut prices = Prices::clone(&priced.prices);
         prices.merge(&sized);
         let prices = Arc::new(prices);
-        Priced { standard: at(prices.clone(), Terms::default()), prices, ..priced }
+        let standard = at(prices.clone(), Terms::default());
+        Cow::Owned(Priced { standard, prices, ..priced.into_owned() })
     }
 
-    fn at(&self, listed: &Listed, model: Option<&str>) -> Priced {
+    fn at<'a>(&self, listed: &'a Listed, model: Option<&str>) -> Cow<'a, Priced> {
         match model {
-            Some(model) => priced(self.catalogue, model, listed.provider.as_deref(), &listed.overrides),
-            None => listed.priced.clone(),
+            Some(model) => {
+                Cow::Owned(priced(self.catalogue, model, listed.provider.as_deref(), &listed.overrides))
+            }
+            None => Cow::Borrowed(&listed.priced),
         }
     }
 }
@@ -178,13 +200,14 @@ impl Tariff for PriceList {
         let answers = json.map_or(1, |json| call.codec.answers(json));
         let stated = json.and_then(|json| call.codec.stated_cap(json));
         let output_cap = stated.unwrap_or(most).saturating_mul(answers);
-        let pieces = gatewright_providers::ordered(call);
-        let bound = priced.prices.upper_bound(input_estimate, output_cap) + (priced.standard)(&pieces);
+        let ordered = gatewright_providers::ordered(call);
+        let bound = priced.prices.upper_bound(input_estimate, output_cap)
+            + pieces(&ordered, |pieces| (priced.standard)(pieces));
         let price = match json.and_then(tier) {
             None => priced.standard,
             Some(tier) => at(priced.prices, Terms { tier, ..Terms::default() }),
         };
-        let price = match pieces.search_units {
+        let price = match ordered.search_units {
             0 => price,
             searches => at_least(searches, price),
         };
@@ -192,7 +215,7 @@ impl Tariff for PriceList {
             provider: priced.provider,
             model: priced.model,
             input_estimate,
-            pieces,
+            pieces: ordered,
             output_cap,
             bound,
             price,
@@ -226,6 +249,11 @@ fn priced(catalogue: &Catalogue, label: &str, provider: Option<&str>, overrides:
         standard: at(prices.clone(), Terms::default()),
         prices,
     }
+}
+
+/// What is billed by the piece; most calls have nothing of it.
+fn pieces(pieces: &Usage, price: impl Fn(&Usage) -> Money) -> Money {
+    if *pieces == Usage::default() { Money::ZERO } else { price(pieces) }
 }
 
 fn at(prices: Arc<Prices>, terms: Terms) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
