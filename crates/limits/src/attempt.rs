@@ -9,7 +9,7 @@ use crate::counters::{Grant, Refused};
 use crate::local::{Held, Locked};
 use crate::need::Need;
 use crate::rule::{Counter, Rule};
-use crate::shard::Key;
+use crate::shard::Hashed;
 use crate::time::{Ends, Now};
 
 /// When a call that found no permit, or no money that others do not hold, should ask again: nobody knows when that
@@ -138,7 +138,7 @@ impl Attempt<'_, '_> {
     }
 
     fn took(&mut self, place: usize, amount: u64) {
-        let since = |key: &Key| self.had.of(key).map_or(self.had.spent, |had| had.since);
+        let since = |key: &Hashed| self.had.of(key).map_or(self.had.spent, |had| had.since);
         if let Some(want) = self.wanted.get_mut(place) {
             (want.amount, want.since) = (amount, since(&want.key));
         }
@@ -174,11 +174,11 @@ impl Attempt<'_, '_> {
 // === impl Had ===
 
 impl Had<'_> {
-    fn of(&self, key: &Key) -> Option<&Held> {
+    fn of(&self, key: &Hashed) -> Option<&Held> {
         self.held.iter().find(|held| held.key == *key)
     }
 
-    fn stake(&self, key: &Key) -> Stake {
+    fn stake(&self, key: &Hashed) -> Stake {
         let of = |had: &Held| Stake { held: had.amount, spent: self.spent.saturating_sub(had.since) };
         self.of(key).map(of).unwrap_or_default()
     }

@@ -16,6 +16,11 @@ pub trait Counters: Send + Sync + 'static {
     /// owner and an expiry, which the implementation renews as long as it is not settled.
     type Hold: Send + Sync + 'static;
 
+    /// The same as [`Self::hold`], where that can be said at once: `None` where it takes a wait or a round trip.
+    fn hold_at_once(&self, _rules: &[Rule], _need: &Need) -> Option<Result<(Self::Hold, Grant), Refused>> {
+        None
+    }
+
     /// Takes what one call needs of every rule, or says which one refuses. Where money that other calls hold is in the
     /// way it waits for them, in the order of arrival, but not longer than `wait`. A future that is dropped has taken
     /// nothing.

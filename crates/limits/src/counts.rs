@@ -58,6 +58,11 @@ impl Counts {
 impl Counters for Counts {
     type Hold = CountsHold;
 
+    fn hold_at_once(&self, rules: &[Rule], need: &Need) -> Option<Result<(CountsHold, Grant), Refused>> {
+        let Self::Local(local) = self else { return None };
+        Some(local.hold_at_once(rules, need)?.map(|(hold, grant)| (CountsHold::Local(hold), grant)))
+    }
+
     async fn hold(
         &self,
         rules: &[Rule],

@@ -111,24 +111,14 @@ impl<C: Counters> Limits<C> {
         Ok(Some((rules, admitted)))
     }
 
-    /// Takes what a call needs. Where it waits, it does so by the limits as they are by then.
+    /// Takes what a call needs.
     async fn hold(&self, call: &mut Call, rules: &mut Arc<Ruling>) -> Result<Admitted<C>> {
-        let until = Instant::now() + self.wait;
-        let (wanted, need, (hold, grant)) = loop {
-            let wanted = Wanted::by(rules);
-            let need = self.foresee(call, wanted);
-            let left = until.saturating_duration_since(Instant::now());
-            match self.held_or_changed(call, rules, &need, left).await {
-                Either::Left(held) => {
-                    let waited = || self.wait.saturating_sub(until.saturating_duration_since(Instant::now()));
-                    self.told(call)
-                        .inspect(|decisions| tell_held(decisions, rules, &need, (&held, waited())));
-                    let held = held.map_err(|refused| self.refuse(self.owner, rules, refused))?;
-                    break (wanted, need, held);
-                }
-                // It begins to wait anew, for what it waited for is another thing now.
-                Either::Right(now) => *rules = Arc::new(now),
-            }
+        let wanted = Wanted::by(rules);
+        let need = self.foresee(call, wanted);
+        let (wanted, need, (hold, grant)) = match self.counters.hold_at_once(rules, &need) {
+            Some(held) => (wanted, need, self.taken(call, (rules, &need), held, Duration::ZERO)?),
+            // In a box, so that a call that does not wait does not carry the room for it.
+            None => Box::pin(self.hold_in_time(call, rules)).await?,
         };
         let capped = wanted.money && need.caps(grant.output);
         if capped {
@@ -149,6 +139,42 @@ impl<C: Counters> Limits<C> {
             call.hold = Some(held.clone());
         }
         Ok(Admitted { held, grant, capped })
+    }
+
+    /// Takes what a call needs as soon as it is there, by the limits as they are by then.
+    async fn hold_in_time(
+        &self,
+        call: &Call,
+        rules: &mut Arc<Ruling>,
+    ) -> Result<(Wanted, Need, (C::Hold, Grant))> {
+        let until = Instant::now() + self.wait;
+        loop {
+            let wanted = Wanted::by(rules);
+            let need = self.foresee(call, wanted);
+            let left = until.saturating_duration_since(Instant::now());
+            match self.held_or_changed(call, rules, &need, left).await {
+                Either::Left(held) => {
+                    let waited = self.wait.saturating_sub(until.saturating_duration_since(Instant::now()));
+                    return Ok((wanted, need, self.taken(call, (rules, &need), held, waited)?));
+                }
+                // It begins to wait anew, for what it waited for is another thing now.
+                Either::Right(now) => *rules = Arc::new(now),
+            }
+        }
+    }
+
+    /// What was taken, or the refusal; who watches the call hears of either.
+    fn taken(
+        &self,
+        call: &Call,
+        (rules, need): (&Ruling, &Need),
+        held: Result<(C::Hold, Grant), Refused>,
+        waited: Duration,
+    ) -> Result<(C::Hold, Grant)> {
+        if let Some(decisions) = self.told(call) {
+            tell_held(decisions, rules, need, (&held, waited));
+        }
+        held.map_err(|refused| self.refuse(self.owner, rules, refused))
     }
 
     /// What comes first: that it has what it needs, or is refused, or that its limits are others.

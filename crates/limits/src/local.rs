@@ -15,7 +15,7 @@ use crate::claim::Claim;
 use crate::counters::{Counters, Grant, Refused, Reset, Used};
 use crate::need::Need;
 use crate::rule::{Counter, Rule, dollars, nano};
-use crate::shard::{Key, Shard, Span};
+use crate::shard::{Hashed, Shard, Span};
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::{Ends, Now};
 
@@ -39,10 +39,10 @@ pub struct Local {
 pub struct LocalHold(pub(crate) Mutex<SmallVec<[Held; 4]>>);
 
 pub(crate) struct Held {
-    pub(crate) key: Key,
+    pub(crate) key: Hashed,
     pub(crate) shard: usize,
     pub(crate) amount: u64,
-    /// The end of the window that it was taken in.
+    /// The end of the window that a count was taken in.
     pub(crate) ends: Ends,
     /// What the call had spent when it was taken.
     pub(crate) since: u64,
@@ -88,7 +88,7 @@ impl Local {
 
     /// What is known about the budgets of one thing; nothing where no call was counted against them yet.
     pub fn spent(&self, scope: &str, id: &str) -> Vec<Spent> {
-        let Some(mut shard) = self.shard(self.place(scope, id)) else { return Vec::new() };
+        let Some(mut shard) = self.shard(place(self.thing(scope, id))) else { return Vec::new() };
         let told = shard.budgets_of(scope, id).map(|(span, budget)| {
             let figures = budget.figures();
             let period = match span {
@@ -110,8 +110,7 @@ impl Local {
         queued: &mut Option<(Ticket, usize)>,
         waiter: Option<&Waker>,
     ) -> Result<(LocalHold, Grant), Blocked> {
-        let before = Now::of(&*self.clock);
-        let wanted: SmallVec<[Held; 4]> = rules.iter().map(|rule| self.want(rule, need, before)).collect();
+        let wanted = self.wants(rules, need);
         let mut locked = self.lock_all(&wanted);
         // Behind the locks, so that windows never see time run backwards.
         let now = Now::of(&*self.clock);
@@ -149,8 +148,9 @@ impl Local {
 
     /// Gives up a place in the queue of this rule.
     pub(crate) fn leave(&self, rule: &Rule, ticket: Ticket) {
-        let Some(mut shard) = self.shard(self.place(rule.scope, &rule.id)) else { return };
-        let next = shard.known_budget(&Key::of(rule)).and_then(|budget| {
+        let thing = self.thing(rule.scope, &rule.id);
+        let Some(mut shard) = self.shard(place(thing)) else { return };
+        let next = shard.known_budget(&Hashed::new(thing, rule)).and_then(|budget| {
             budget.leave(ticket);
             budget.first()
         });
@@ -160,15 +160,24 @@ impl Local {
         }
     }
 
-    fn want(&self, rule: &Rule, need: &Need, now: Now) -> Held {
-        let shard = self.place(rule.scope, &rule.id);
-        Held {
-            key: Key::of(rule),
-            shard,
-            amount: rule.takes(need.tokens),
-            ends: Ends::of(&rule.window, now),
-            since: 0,
-        }
+    /// What each rule is asked for. Most rules of a call are of the same thing as the one before.
+    fn wants(&self, rules: &[Rule], need: &Need) -> SmallVec<[Held; 4]> {
+        let mut last: Option<(&Rule, u64)> = None;
+        let wants = rules.iter().map(|rule| {
+            let thing = match last {
+                Some((same, thing)) if same.scope == rule.scope && Arc::ptr_eq(&same.id, &rule.id) => thing,
+                Some(_) | None => self.thing(rule.scope, &rule.id),
+            };
+            last = Some((rule, thing));
+            Held {
+                key: Hashed::new(thing, rule),
+                shard: place(thing),
+                amount: rule.takes(need.tokens),
+                ends: Ends::Never,
+                since: 0,
+            }
+        });
+        wants.collect()
     }
 
     /// What a hold is where it is fitted to one more attempt, and the tokens that it covers.
@@ -178,8 +187,7 @@ impl Local {
         need: &Need,
         had: Had<'_>,
     ) -> Result<(u64, SmallVec<[Held; 4]>), Refused> {
-        let before = Now::of(&*self.clock);
-        let wanted: SmallVec<[Held; 4]> = rules.iter().map(|rule| self.want(rule, need, before)).collect();
+        let wanted = self.wants(rules, need);
         let mut locked = self.lock_all(&wanted);
         let (now, mode) = (Now::of(&*self.clock), self.mode);
         let mut attempt = Attempt { rules, need, mode, had, ticket: None, now, wanted, locked: &mut locked };
@@ -187,36 +195,26 @@ impl Local {
         Ok((grant.output, distinct(attempt.wanted)))
     }
 
-    fn settle_one(&self, held: &Held, used: &Used, now: Now) {
-        let Some(mut shard) = self.shard(held.shard) else { return };
-        let mut next = None;
-        match held.key.counter {
-            Counter::Requests => {}
-            Counter::Parallel => {
-                if let Some(count) = shard.known_count(&held.key, now) {
-                    count.give(held.amount);
-                }
+    /// Gives back and puts right, a shard at a time.
+    fn settle_all<'a>(&self, all: impl Iterator<Item = &'a Held>, used: &Used, now: Now) {
+        let mut to_wake: SmallVec<[Waker; 2]> = SmallVec::new();
+        let mut locked: Option<(usize, MutexGuard<'_, Shard>)> = None;
+        // Requests were counted when they came.
+        for held in all.filter(|held| held.key.counter != Counter::Requests) {
+            if locked.as_ref().is_none_or(|(place, _)| *place != held.shard) {
+                // First, for nobody waits for a lock that holds one which may be behind it.
+                drop(locked.take());
+                locked = self.shard(held.shard).map(|shard| (held.shard, shard));
             }
-            Counter::Tokens => {
-                if let Some(count) = shard.known_count(&held.key, now) {
-                    count.put_right(held.amount, held.ends, used.tokens);
-                }
-            }
-            Counter::Money => {
-                if let Some(budget) = shard.known_budget(&held.key) {
-                    budget.settle(held.amount, nano(used.cost).saturating_sub(held.since), used.output);
-                    next = budget.first();
-                }
-            }
+            to_wake.extend(locked.as_mut().and_then(|(_, shard)| settle_one(shard, held, used, now)));
         }
-        drop(shard);
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        drop(locked);
+        to_wake.into_iter().for_each(Waker::wake);
     }
 
-    fn place(&self, scope: &str, id: &str) -> usize {
-        self.hasher.hash_one((scope, id)) as usize % SHARDS
+    /// What is hashed of a rule: all that is counted of one thing is in one shard.
+    fn thing(&self, scope: &str, id: &str) -> u64 {
+        self.hasher.hash_one((scope, id))
     }
 
     fn shard(&self, place: usize) -> Option<MutexGuard<'_, Shard>> {
@@ -235,6 +233,14 @@ impl Local {
 impl Counters for Local {
     type Hold = LocalHold;
 
+    fn hold_at_once(&self, rules: &[Rule], need: &Need) -> Option<Result<(LocalHold, Grant), Refused>> {
+        match self.attempt(rules, need, &mut None, None) {
+            Ok(held) => Some(Ok(held)),
+            Err(Blocked::For(refused)) => Some(Err(refused)),
+            Err(Blocked::Waits { .. }) => None,
+        }
+    }
+
     async fn hold(&self, rules: &[Rule], need: &Need, wait: Duration) -> Result<(LocalHold, Grant), Refused> {
         Claim::new(self, rules, need).within(wait).await
     }
@@ -245,21 +251,19 @@ impl Counters for Local {
         let (output, after) = self.refit(rules, need, Had { held: &held, spent })?;
         let named = |one: &Held| after.iter().any(|other| other.key == one.key);
         let (used, now) = (Used { cost: dollars(spent), ..Used::default() }, Now::of(&*self.clock));
-        held.iter().filter(|one| !named(one)).for_each(|one| self.settle_one(one, &used, now));
+        self.settle_all(held.iter().filter(|one| !named(one)), &used, now);
         *held = after;
         Ok(output)
     }
 
     fn settle(&self, hold: &LocalHold, used: Used) {
-        let now = Now::of(&*self.clock);
-        for held in std::mem::take(&mut *hold.0.lock()) {
-            self.settle_one(&held, &used, now);
-        }
+        let held = std::mem::take(&mut *hold.0.lock());
+        self.settle_all(held.iter(), &used, Now::of(&*self.clock));
     }
 
     fn reset(&self, reset: Reset) {
         let Reset { scope, id, period, spent, turn } = reset;
-        let Some(mut shard) = self.shard(self.place(scope, &id)) else { return };
+        let Some(mut shard) = self.shard(place(self.thing(scope, &id))) else { return };
         let mut waiting: SmallVec<[Waker; 4]> = SmallVec::new();
         for (span, budget) in shard.budgets_of(scope, &id) {
             let spent = nano(spent);
@@ -280,8 +284,33 @@ impl Locked<'_> {
     }
 }
 
+/// The shard of a thing: by bits that a map of one shard does not look at.
+fn place(thing: u64) -> usize {
+    (thing >> 32) as usize % SHARDS
+}
+
+/// Answers whom to wake.
+fn settle_one(shard: &mut Shard, held: &Held, used: &Used, now: Now) -> Option<Waker> {
+    match held.key.counter {
+        Counter::Requests => {}
+        Counter::Parallel => shard.known_count(&held.key, now)?.give(held.amount),
+        Counter::Tokens => {
+            shard.known_count(&held.key, now)?.put_right(held.amount, held.ends, used.tokens);
+        }
+        Counter::Money => {
+            let budget = shard.known_budget(&held.key)?;
+            budget.settle(held.amount, nano(used.cost).saturating_sub(held.since), used.output);
+            return budget.first();
+        }
+    }
+    None
+}
+
 /// A budget that is named twice was taken from once, and books what the call costs once.
 fn distinct(wanted: SmallVec<[Held; 4]>) -> SmallVec<[Held; 4]> {
+    if wanted.iter().filter(|held| held.key.counter == Counter::Money).count() < 2 {
+        return wanted;
+    }
     let mut kept: SmallVec<[Held; 4]> = SmallVec::new();
     for held in wanted {
         if held.key.counter != Counter::Money || kept.iter().all(|other| other.key != held.key) {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,21 @@ pub(crate) struct Key {
     pub(crate) span: Span,
 }
 
+/// A key with its hash, which is made once for all that a call does with it. Whoever may choose ids must not be able to
+/// choose hashes: they are made with a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    hash: u64,
+    key: Key,
+}
+
+/// Hands on the hash that a key has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ready(u64);
+
+/// Counts of some keys.
+type Map<T> = HashMap<Hashed, T, BuildHasherDefault<Ready>>;
+
 /// A window without its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Span {
@@ -41,8 +58,8 @@ pub(crate) struct Name<'a> {
 
 /// Counts of some scopes and ids.
 pub(crate) struct Shard {
-    counts: HashMap<Key, Count>,
-    budgets: HashMap<Key, Budget>,
+    counts: Map<Count>,
+    budgets: Map<Budget>,
     sweep_at: usize,
 }
 
@@ -77,6 +94,47 @@ pub(crate) fn index<'a>(namespace: &'a str, scope: &'a str, id: &'a str) -> Name
 /// A namespace as the hash tag of all its names: a cluster keeps them in one node, where one script sees all of them.
 pub(crate) fn tagged(namespace: &str) -> String {
     format!("{{{}}}", namespace.replace('}', "%7D"))
+}
+
+// === impl Hashed ===
+
+impl Hashed {
+    /// `thing` is the hash of scope and id. What is counted of one thing is told apart by the little that is hashed here,
+    /// its windows by the key alone.
+    pub(crate) fn new(thing: u64, rule: &Rule) -> Self {
+        Self {
+            hash: thing.wrapping_add((rule.counter as u64) << 56 | rule.counter as u64),
+            key: Key::of(rule),
+        }
+    }
+}
+
+impl Deref for Hashed {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.key
+    }
+}
+
+impl Hash for Hashed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hasher for Ready {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 // === impl Name ===
@@ -127,7 +185,7 @@ impl Span {
 
 impl Shard {
     pub(crate) fn new() -> Self {
-        Self { counts: HashMap::new(), budgets: HashMap::new(), sweep_at: SWEEP_AT }
+        Self { counts: Map::default(), budgets: Map::default(), sweep_at: SWEEP_AT }
     }
 
     /// How many counts are kept.
@@ -136,7 +194,7 @@ impl Shard {
     }
 
     /// The count of a rule, in a window that has not ended.
-    pub(crate) fn count(&mut self, key: &Key, window: &Window, now: Now) -> &mut Count {
+    pub(crate) fn count(&mut self, key: &Hashed, window: &Window, now: Now) -> &mut Count {
         self.sweep(now);
         let count = self.counts.entry(key.clone()).or_insert_with(|| Count::new(window, now));
         count.turn(window, now);
@@ -144,7 +202,7 @@ impl Shard {
     }
 
     /// The budget of a rule, in a period that has not ended.
-    pub(crate) fn budget(&mut self, key: &Key, rule: &Rule, now: Now) -> &mut Budget {
+    pub(crate) fn budget(&mut self, key: &Hashed, rule: &Rule, now: Now) -> &mut Budget {
         self.sweep(now);
         let budget = self.budgets.entry(key.clone()).or_insert_with(|| Budget::new(rule, now));
         budget.turn(rule, now);
@@ -152,12 +210,12 @@ impl Shard {
     }
 
     /// A budget that somebody holds of, or waits for.
-    pub(crate) fn known_budget(&mut self, key: &Key) -> Option<&mut Budget> {
+    pub(crate) fn known_budget(&mut self, key: &Hashed) -> Option<&mut Budget> {
         self.budgets.get_mut(key)
     }
 
     /// A count that somebody holds of. A window of the calendar is not turned: only a rule knows the next end.
-    pub(crate) fn known_count(&mut self, key: &Key, now: Now) -> Option<&mut Count> {
+    pub(crate) fn known_count(&mut self, key: &Hashed, now: Now) -> Option<&mut Count> {
         if let Span::Rolling(length) = key.span {
             return Some(self.count(key, &Window::Rolling(length), now));
         }
@@ -170,7 +228,7 @@ impl Shard {
         scope: &'a str,
         id: &'a str,
     ) -> impl Iterator<Item = (&'a Span, &'a mut Budget)> {
-        let ours = move |(key, _): &(&Key, &mut Budget)| key.scope == scope && &*key.id == id;
+        let ours = move |(key, _): &(&Hashed, &mut Budget)| key.scope == scope && &*key.id == id;
         self.budgets.iter_mut().filter(ours).map(|(key, budget)| (&key.span, budget))
     }
 

@@ -109,9 +109,12 @@ pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 // === impl Stage ===
 
 impl Stage {
-    /// Holds at once, or not at all.
+    /// Holds at once, or not at all, as calls do.
     pub(crate) async fn hold(&self, rules: &[Rule], need: &Need) -> Result<(CountsHold, Grant), Refused> {
-        self.counts.hold(rules, need, Duration::ZERO).await
+        match self.counts.hold_at_once(rules, need) {
+            Some(held) => held,
+            None => self.counts.hold(rules, need, Duration::ZERO).await,
+        }
     }
 
     pub(crate) async fn fit(
