@@ -1,6 +1,5 @@
 //! The bytes inside a record: varints, short texts, identities.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use gatewright_core::{Money, Usage};
@@ -9,12 +8,12 @@ use smallvec::SmallVec;
 /// Longer texts are cut: an id that long is not one that we made.
 pub(crate) const LONGEST_TEXT: usize = 160;
 
-/// Texts that are remembered; end users can be many.
-const MOST_TEXTS: usize = 4096;
+/// Places for texts that are remembered; end users can be many.
+const PLACES: usize = 1024;
 
-/// Texts that were read before, by their bytes: the same few come in every record.
-#[derive(Default)]
-pub(crate) struct Texts(HashMap<Box<[u8]>, Arc<str>>);
+/// Texts that were read before: the same few come in every record. Each has one place by its bytes, where the last one
+/// stays.
+pub(crate) struct Texts(Box<[Option<(Box<[u8]>, Arc<str>)>]>);
 
 /// Appends fields to a record.
 #[derive(Default)]
@@ -22,6 +21,14 @@ pub(crate) struct Writer(SmallVec<[u8; 320]>);
 
 /// Takes fields off a record; `None` means that the bytes are not what a writer wrote.
 pub(crate) struct Fields<'a>(&'a [u8]);
+
+// === impl Texts ===
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self(std::iter::repeat_with(|| None).take(PLACES).collect())
+    }
+}
 
 // === impl Writer ===
 
@@ -49,11 +56,16 @@ impl Writer {
     /// Ids are often hashes in hex: those take half the room.
     pub(crate) fn text(&mut self, text: &str) {
         let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
-        let hex = text.len() >= 8 && text.len().is_multiple_of(2) && text.bytes().all(is_hex);
-        self.number((text.len() as u64) << 1 | u64::from(hex));
-        match hex {
-            false => self.bytes(text.as_bytes()),
-            true => self.0.extend(text.as_bytes().chunks_exact(2).map(pack)),
+        let mut packed = [0; LONGEST_TEXT / 2];
+        match pack(text.as_bytes(), &mut packed) {
+            Some(packed) => {
+                self.number((text.len() as u64) << 1 | 1);
+                self.bytes(packed);
+            }
+            None => {
+                self.number((text.len() as u64) << 1);
+                self.bytes(text.as_bytes());
+            }
         }
     }
 
@@ -136,14 +148,12 @@ impl<'a> Fields<'a> {
         let from = self.0;
         self.packed()?;
         let packed = from.get(..from.len() - self.0.len())?;
-        if let Some(text) = known.0.get(packed) {
+        let place = known.0.get_mut(place(packed))?;
+        if let Some((_, text)) = place.as_ref().filter(|(bytes, _)| **bytes == *packed) {
             return Some(Arc::clone(text));
         }
         let text = Fields(packed).text()?;
-        if known.0.len() >= MOST_TEXTS {
-            known.0.clear();
-        }
-        known.0.insert(packed.into(), Arc::clone(&text));
+        *place = Some((packed.into(), Arc::clone(&text)));
         Some(text)
     }
 
@@ -170,13 +180,39 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn is_hex(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+/// The place of a text. Who chooses texts that share one makes them be read again, and nothing else.
+fn place(packed: &[u8]) -> usize {
+    let mix = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let (words, rest) = packed.as_chunks();
+    let sum = words.iter().fold(packed.len() as u64, |sum, word| mix(sum, u64::from_le_bytes(*word)));
+    let sum = rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)));
+    (sum >> 32) as usize % PLACES
 }
 
-fn pack(pair: &[u8]) -> u8 {
-    let digit = |byte: &u8| if *byte >= b'a' { byte - b'a' + 10 } else { byte - b'0' };
-    pair.iter().fold(0, |packed, byte| packed << 4 | digit(byte))
+/// Digits in hex, two in a byte; `None` where they are few, or where something else is among them.
+fn pack<'a>(digits: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let (pairs, []) = digits.as_chunks() else { return None };
+    let packed = room.get_mut(..pairs.len()).filter(|packed| packed.len() >= 4)?;
+    let mut wrong = 0;
+    for (packed, [high, low]) in packed.iter_mut().zip(pairs) {
+        let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+        wrong |= high | low;
+        *packed = high << 4 | low & 15;
+    }
+    (wrong < 16).then_some(packed)
+}
+
+/// What each byte is worth as a digit in hex; more than 15 where it is none.
+static DIGITS: [u8; 256] = digits();
+
+const fn digits() -> [u8; 256] {
+    let mut digits = [0xFF; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
 }
 
 /// The order is the format: new fields go to the end.

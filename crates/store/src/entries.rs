@@ -30,6 +30,13 @@ pub(crate) struct Numbered<'a> {
     pub(crate) error: i64,
 }
 
+/// How many names an entry may have, besides its tags.
+const NAMES: usize = 11;
+
+/// The name that stood last in one place of an entry, and its number. Entries share the names that they were read with, so
+/// that most are known without a look at their letters.
+type Last<'a> = Option<(&'a Arc<str>, i64)>;
+
 /// Finds the numbers of all names, most of which are known.
 pub(crate) async fn numbered<'a>(store: &Store, entries: &[&'a Entry]) -> Result<Vec<Numbered<'a>>> {
     let mut asked: HashMap<Arc<str>, i64> = HashMap::new();
@@ -43,7 +50,8 @@ pub(crate) async fn numbered<'a>(store: &Store, entries: &[&'a Entry]) -> Result
                     NOBODY
                 })
             };
-            entries.iter().map(|entry| Numbered::new(entry, &mut number)).collect()
+            let mut last: [Last<'a>; NAMES] = [None; NAMES];
+            entries.iter().map(|entry| Numbered::new(entry, &mut last, &mut number)).collect()
         });
         if missing.is_empty() {
             return Ok(numbered);
@@ -52,33 +60,35 @@ pub(crate) async fn numbered<'a>(store: &Store, entries: &[&'a Entry]) -> Result
     }
 }
 
-/// The names in an entry, in the order of [`Numbered`].
-fn names(entry: &Entry) -> [Option<Arc<str>>; 12] {
+/// The names in an entry besides its tags, in the order of [`Numbered`].
+fn names(entry: &Entry) -> [Option<&Arc<str>>; NAMES] {
     let (begin, tenant) = (&entry.begin, &entry.begin.tenant);
     let error = match &entry.state {
         State::Ended(Ending::Failed { kind, .. }) => Some(kind),
         State::Running | State::Ended(Ending::Complete | Ending::Abandoned | Ending::Interrupted) => None,
     };
-    let tags = (!tenant.tags.is_empty()).then(|| {
-        let list: Vec<Arc<str>> = tenant.tags.iter().map(clean).collect();
-        Arc::from(serde_json::json!(list.iter().map(|tag| &**tag).collect::<Vec<_>>()).to_string())
-    });
-    let name = |text: &Arc<str>| Some(clean(text));
-    let maybe = |text: &Option<Arc<str>>| text.as_ref().map(clean);
     [
-        name(&begin.caller),
-        name(&begin.group),
-        name(&begin.deployment),
-        name(&begin.provider),
-        name(&begin.model),
-        maybe(&tenant.team),
-        maybe(&tenant.user),
-        maybe(&tenant.organization),
-        maybe(&tenant.project),
-        maybe(&tenant.customer),
-        tags,
-        error.map(clean),
+        Some(&begin.caller),
+        Some(&begin.group),
+        Some(&begin.deployment),
+        Some(&begin.provider),
+        Some(&begin.model),
+        tenant.team.as_ref(),
+        tenant.user.as_ref(),
+        tenant.organization.as_ref(),
+        tenant.project.as_ref(),
+        tenant.customer.as_ref(),
+        error,
     ]
+}
+
+/// The tags of an entry as one name.
+fn tags(entry: &Entry) -> Option<Arc<str>> {
+    let tags = &entry.begin.tenant.tags;
+    (!tags.is_empty()).then(|| {
+        let list: Vec<Arc<str>> = tags.iter().map(clean).collect();
+        serde_json::json!(list.iter().map(|tag| &**tag).collect::<Vec<_>>()).to_string().into()
+    })
 }
 
 /// Inserts entries where none of them is there yet, which is nearly always so; else some may be in now, and the
@@ -108,21 +118,19 @@ fn rows<'a>(entries: &'a [Numbered<'_>], tail: &'a str) -> Rows<'a, { COLUMNS.le
 // === impl Numbered ===
 
 impl<'a> Numbered<'a> {
-    fn new(entry: &'a Entry, mut number: impl FnMut(Arc<str>) -> i64) -> Self {
-        let [
-            caller,
-            group,
-            deployment,
-            provider,
-            model,
-            team,
-            user,
-            organization,
-            project,
-            customer,
-            tags,
-            error,
-        ] = names(entry).map(|name| name.map_or(NOBODY, &mut number));
+    fn new(entry: &'a Entry, last: &mut [Last<'a>; NAMES], mut number: impl FnMut(Arc<str>) -> i64) -> Self {
+        let mut numbers = [NOBODY; NAMES];
+        for ((name, last), into) in names(entry).into_iter().zip(last).zip(&mut numbers) {
+            let Some(name) = name else { continue };
+            *into = match last {
+                Some((same, number)) if Arc::ptr_eq(same, name) => *number,
+                Some(_) | None => number(clean(name)),
+            };
+            *last = Some((name, *into));
+        }
+        let [caller, group, deployment, provider, model, team, user, organization, project, customer, error] =
+            numbers;
+        let tags = tags(entry).map_or(NOBODY, number);
         Self {
             entry,
             caller,

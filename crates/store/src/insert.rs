@@ -53,10 +53,17 @@ fn statement<const N: usize>(
     let names = columns.iter().zip(used).filter(|(_, used)| *used);
     let names: Vec<&str> = names.map(|(name, _)| *name).collect();
     let mut sql = format!("INSERT INTO {table} ({}) VALUES ", names.join(", "));
+    let mut one = String::new();
+    marks(&mut one, 0, names.len(), false);
+    sql.reserve(rows.len() * (one.len() + 4) + tail.len());
     let mut values = Vec::with_capacity(rows.len() * names.len());
     for (number, row) in rows.into_iter().enumerate() {
         sql.push_str(if number == 0 { "(" } else { "), (" });
-        marks(&mut sql, values.len(), names.len(), postgres);
+        match postgres {
+            true => marks(&mut sql, values.len(), names.len(), true),
+            // Without numbers they are the same in every row.
+            false => sql.push_str(&one),
+        }
         values.extend(row.into_iter().zip(used).filter(|(_, used)| *used).map(|(value, _)| value));
     }
     sql.push_str(") ");
