@@ -57,7 +57,7 @@ static PAIRS: [u16; 1 << 16] = pairs();
 const ENDS: u16 = 1 << 15;
 
 /// How many bytes are counted before it is asked whether one of them ended the run.
-const STEP: usize = 7;
+const STEP: usize = 8;
 
 // === impl Meter ===
 
@@ -85,11 +85,13 @@ impl Meter {
         at += 1;
         // What a text can have is far below what a word can.
         let mut weight: u64 = 0;
-        while let Some(bytes) = text.get(at - 1..).and_then(|rest| rest.first_chunk()) {
-            let word = u64::from_le_bytes(*bytes);
-            // The pairs that stand in a word.
-            let weights: [u16; STEP] =
-                std::array::from_fn(|place| PAIRS[usize::from((word >> (8 * place)) as u16)]);
+        while let Some((bytes, next)) = both(text, at) {
+            // Pairs that begin at even places and at odd ones: both are read as they stand.
+            let (even, odd) = (bytes.as_chunks().0, next.as_chunks().0);
+            let mut weights = [0; STEP];
+            for ((pairs, even), odd) in weights.as_chunks_mut().0.iter_mut().zip(even).zip(odd) {
+                *pairs = [even, odd].map(|pair| PAIRS[usize::from(u16::from_le_bytes(*pair))]);
+            }
             let sum: u32 = weights.iter().map(|weight| u32::from(*weight)).sum();
             if sum < u32::from(ENDS) {
                 weight += u64::from(sum);
@@ -151,6 +153,12 @@ impl Write for Meter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// As many bytes as a step takes from the one before `at` on, and from `at` on.
+fn both(text: &[u8], at: usize) -> Option<(&[u8; STEP], &[u8; STEP])> {
+    let bytes: &[u8; STEP + 1] = text.get(at - 1..)?.first_chunk()?;
+    Some((bytes.first_chunk()?, bytes.last_chunk()?))
 }
 
 const fn kind(byte: u8) -> u8 {
