@@ -13,7 +13,10 @@ const PLACES: usize = 1024;
 
 /// Texts that were read before: the same few come in every record. Each has one place by its bytes, where the last one
 /// stays.
-pub(crate) struct Texts(Box<[Option<(Box<[u8]>, Arc<str>)>]>);
+pub(crate) struct Texts(Box<[Option<Known>]>);
+
+/// A text and the bytes that it was read from.
+type Known = (Box<[u8]>, Arc<str>);
 
 /// Appends fields to a record.
 #[derive(Default)]
@@ -261,4 +264,40 @@ pub(crate) fn usage_fields_mut(usage: &mut Usage) -> [&mut u64; 15] {
         audio_millis,
         characters,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_share_a_place_are_not_taken_for_each_other() {
+        let mut known = Texts::default();
+        for n in 0..3 * PLACES {
+            for text in [format!("text-{n}"), format!("{n:016x}")] {
+                let mut out = Writer::default();
+                out.text(&text);
+                let read = Fields::new(out.as_mut_slice()).known_text(&mut known);
+                assert_eq!(read.as_deref(), Some(&*text));
+            }
+        }
+    }
+
+    #[test]
+    fn digits_in_hex_take_half_the_room() {
+        for (text, length) in [
+            ("0123456789abcdef", 9),
+            ("0123456789ABCDEF", 17),
+            ("0123456g", 9),
+            ("/0123456", 9),
+            ("0123456", 8),
+            ("012345", 7),
+            ("", 1),
+        ] {
+            let mut out = Writer::default();
+            out.text(text);
+            assert_eq!(out.as_mut_slice().len(), length, "{text}");
+            assert_eq!(Fields::new(out.as_mut_slice()).text().as_deref(), Some(text));
+        }
+    }
 }
