@@ -128,7 +128,7 @@ impl Health {
 
     /// Whether it surely neither rests nor is down; the quick answer where nothing happened lately.
     pub(crate) fn is_clear_at(&self, at: u64) -> bool {
-        self.slot.words().trouble_until().load(Relaxed) <= at
+        self.slot.words().is_clear_at(at)
     }
 
     pub(crate) fn is_cooling_at(&self, at: u64) -> bool {
@@ -169,7 +169,7 @@ impl Health {
             return true;
         }
         let (at, until) = (self.millis(now), self.down_until.load(Relaxed));
-        self.slot.words().trouble_until().fetch_max(at + millis(DOWN), Relaxed);
+        self.slot.words().raise_trouble(at + millis(DOWN));
         until <= at && self.down_until.compare_exchange(until, at + millis(DOWN), Relaxed, Relaxed).is_ok()
     }
 
@@ -278,7 +278,7 @@ impl Health {
     }
 
     fn raise(&self, time: &AtomicU64, until: u64) {
-        self.slot.words().trouble_until().fetch_max(until, Relaxed);
+        self.slot.words().raise_trouble(until);
         time.fetch_max(until, Relaxed);
     }
 

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::tally::Tally;
 
 /// Deployments that have their words together.
-const WIDTH: usize = 64;
+pub(crate) const WIDTH: usize = 64;
 
 /// The words of some deployments.
 pub(crate) struct Block {
+    /// Until when any of them may be in trouble: no earlier than the latest of theirs, so that one look tells of all.
+    trouble_until_any: AtomicU64,
     cooling_until: [AtomicU64; WIDTH],
     trouble_until: [AtomicU64; WIDTH],
     /// Attempts that are on their way: here in the lower half, at the other replicas in the upper one.
@@ -50,6 +52,7 @@ const HALF: u64 = u32::MAX as u64;
 impl Block {
     fn new() -> Self {
         Self {
+            trouble_until_any: AtomicU64::new(0),
             cooling_until: array::from_fn(|_| AtomicU64::new(0)),
             trouble_until: array::from_fn(|_| AtomicU64::new(0)),
             in_flight: array::from_fn(|_| AtomicU64::new(0)),
@@ -61,8 +64,14 @@ impl Block {
     }
 
     /// Those at this place.
+    #[inline]
     pub(crate) fn words(&self, at: usize) -> Words<'_> {
         Words { block: self, at }
+    }
+
+    /// Whether surely none of them rests or is down.
+    pub(crate) fn is_clear_at(&self, at: u64) -> bool {
+        self.trouble_until_any.load(Relaxed) <= at
     }
 }
 
@@ -98,9 +107,15 @@ impl<'a> Words<'a> {
         &self.block.cooling_until[self.at % WIDTH]
     }
 
-    /// Until when it may rest or be down: after it no further question is needed.
-    pub(crate) fn trouble_until(self) -> &'a AtomicU64 {
-        &self.block.trouble_until[self.at % WIDTH]
+    /// Whether it surely neither rests nor is down, so that no further question is needed.
+    pub(crate) fn is_clear_at(self, at: u64) -> bool {
+        self.block.trouble_until[self.at % WIDTH].load(Relaxed) <= at
+    }
+
+    /// It may rest or be down until then.
+    pub(crate) fn raise_trouble(self, until: u64) {
+        self.block.trouble_until[self.at % WIDTH].fetch_max(until, Relaxed);
+        self.block.trouble_until_any.fetch_max(until, Relaxed);
     }
 
     /// Attempts that are on their way, at all replicas.

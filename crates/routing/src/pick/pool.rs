@@ -12,7 +12,7 @@ use crate::abilities::{Know, Model};
 use crate::screen::Shortlist;
 use crate::seen::Seen;
 use crate::table::Group;
-use crate::words::{Slot, Words};
+use crate::words::{Slot, WIDTH, Words};
 use crate::{Deployment, Route};
 
 /// The deployments of one tier of a group, those that are not fit included: a strategy asks about those it looks at, so
@@ -202,13 +202,12 @@ impl<'a> Pool<'a> {
         let tier: &'a Tier = self.tier;
         for run in &tier.runs {
             let these = run.places.start.max(places.start)..run.places.end.min(places.end);
-            if nobody_is_out && run.is_well(these.clone(), at) {
-                these.for_each(|nth| show(nth, run.words(nth)));
+            if nobody_is_out && run.first.block.is_clear_at(at) {
+                run.words(these).for_each(|(nth, words)| show(nth, words));
                 continue;
             }
-            for nth in these {
-                let words = run.words(nth);
-                if !(nobody_is_out && words.trouble_until().load(Relaxed) <= at) {
+            for (nth, words) in run.words(these) {
+                if !(nobody_is_out && words.is_clear_at(at)) {
                     let rests = !resting && words.cooling_until().load(Relaxed) > at;
                     if rests || !self.is_fit(nth) {
                         continue;
@@ -235,20 +234,13 @@ impl Run {
         runs
     }
 
-    /// The words of the one at this place of the tier.
-    fn words(&self, nth: usize) -> Words<'_> {
-        self.first.block.words(self.first.at + (nth - self.places.start))
-    }
-
-    /// Whether none of those at these places of the tier rests or is down. They mostly are well, so that a few are looked at
-    /// without a way out of it: that takes less time than a look at each.
-    fn is_well(&self, places: Range<usize>, at: u64) -> bool {
-        const FEW: usize = 16;
-        let troubled = |nth| self.words(nth).trouble_until().load(Relaxed) > at;
-        places.clone().step_by(FEW).all(|first| {
-            let few = first..places.end.min(first + FEW);
-            !few.fold(false, |trouble, nth| trouble | troubled(nth))
-        })
+    /// The words of those at these places of the tier.
+    #[inline(always)]
+    fn words(&self, places: Range<usize>) -> impl Iterator<Item = (usize, Words<'_>)> {
+        let first = self.first.at + (places.start - self.places.start);
+        // To know that they lie in the block spares each of a thousand the question.
+        let end = (first + places.len()).min(WIDTH);
+        (first..end).map(move |at| (places.start + (at - first), self.first.block.words(at)))
     }
 
     fn leads_to(&self, slot: &Slot) -> bool {
