@@ -1,11 +1,11 @@
-//! What replicas tell each other of the deployments through Redis: how busy they are, and which of them rest.
+//! What replicas tell each other of the deployments through Redis: how busy and how fast they are, and which of them rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_limits::{Counts, Shared};
-use gatewright_routing::{LiveTable, Seen, Share};
+use gatewright_routing::{LiveTable, Pace, Seen, Share};
 use redis::{Pipeline, Value, from_redis_value};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -46,6 +46,12 @@ struct Load {
     rest: u64,
     /// The average time to its first content, in microseconds.
     average: u64,
+    /// What its last answers took on the average, in nanoseconds, and of how many: whole ones a token.
+    #[serde(skip_serializing_if = "is_none")]
+    whole: (u64, u32),
+    /// The same of streams until their first content.
+    #[serde(skip_serializing_if = "is_none")]
+    streams: (u64, u32),
 }
 
 /// What was heard so far.
@@ -180,27 +186,43 @@ impl Replicas {
 
 impl Load {
     fn of(seen: &Seen, now: Instant) -> Self {
-        let Share { in_flight, requests, tokens } = seen.share(now);
+        let Share { in_flight, requests, tokens, whole, streams } = seen.share(now);
         let average = if requests > 0 { seen.average() } else { 0 };
-        Self { in_flight, requests, tokens, rest: millis(seen.health.own_rest(now)), average }
+        let rest = millis(seen.health.own_rest(now));
+        let [whole, streams] = [whole, streams].map(|Pace { nanos, answers }| (nanos, answers));
+        Self { in_flight, requests, tokens, rest, average, whole, streams }
     }
 
     fn is_something(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Adds another replica's: loads are summed, of rests and averages the longest counts.
+    /// Adds another replica's: loads are summed, of rests and moving averages the longest counts, and the last answers count
+    /// by how many they are.
     fn add(&mut self, other: &Self) {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
         self.requests = self.requests.saturating_add(other.requests);
         self.tokens = self.tokens.saturating_add(other.tokens);
         self.rest = self.rest.max(other.rest);
         self.average = self.average.max(other.average);
+        for (all, more) in [(&mut self.whole, other.whole), (&mut self.streams, other.streams)] {
+            let Pace { nanos, answers } = pace(*all).with(pace(more));
+            *all = (nanos, answers);
+        }
     }
 
     fn share(&self) -> Share {
-        Share { in_flight: self.in_flight, requests: self.requests, tokens: self.tokens }
+        let Self { in_flight, requests, tokens, .. } = *self;
+        Share { in_flight, requests, tokens, whole: pace(self.whole), streams: pace(self.streams) }
     }
+}
+
+fn pace((nanos, answers): (u64, u32)) -> Pace {
+    Pace { nanos, answers }
+}
+
+fn is_none((_, answers): &(u64, u32)) -> bool {
+    *answers == 0
 }
 
 fn millis(time: Duration) -> u64 {
@@ -254,6 +276,23 @@ mod tests {
         assert_eq!(replicas.report(1, now), report(1, &[]), "what others told is not told on");
         replicas.take(&[], &mut heard, now);
         assert_eq!(seen(&replicas, "a", of), Some((0, (0, 0), 900)));
+    }
+
+    #[test]
+    fn what_answers_took_at_others_counts_by_how_many_they_were() {
+        let (replicas, mut heard, now) = (replicas(), Heard::default(), Instant::now());
+        let told = |whole, streams| Load { whole, streams, ..Load::default() };
+        let reports = [
+            ("x".to_owned(), report(0, &[("a", told((900, 1), (0, 0)))])),
+            ("y".to_owned(), report(0, &[("a", told((100, 7), (40, 2))), ("b", told((5, 1), (0, 0)))])),
+        ];
+        let merged = reports.iter().fold(Load::default(), |mut sum, (_, report)| {
+            report.deployments.get("a").into_iter().for_each(|load| sum.add(load));
+            sum
+        });
+        assert_eq!((merged.whole, merged.streams), ((200, 8), (40, 2)));
+        replicas.take(&reports, &mut heard, now);
+        assert_eq!(replicas.report(1, now), report(1, &[]), "what others told is not told on");
     }
 
     #[test]

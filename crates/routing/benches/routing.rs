@@ -80,8 +80,8 @@ fn choice(pick: &Arc<dyn Pick>, state: State) -> f64 {
     for (nth, (_, seen)) in (0u32..).zip(table.seen()) {
         if state != State::Idle {
             let in_flight = 1 + nth * 7 % 90;
-            let share =
-                Share { in_flight, requests: u64::from(nth % 50), tokens: u64::from(nth * 31 % 1009) };
+            let (requests, tokens) = (u64::from(nth % 50), u64::from(nth * 31 % 1009));
+            let share = Share { in_flight, requests, tokens, ..Share::default() };
             seen.put_elsewhere(share, now);
             (0..10).for_each(|more| pick.learn(seen, &trial(u64::from(nth * 17 % 997 + more)), now));
         }

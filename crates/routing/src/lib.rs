@@ -21,7 +21,7 @@ pub use abilities::{Abilities, Know, Model};
 mod pick;
 pub use pick::{
     Affinity, Candidate, Dice, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage,
-    MachineDice, Pick, Pool, RoundRobin, SimpleShuffle, TwoChoices,
+    MachineDice, Pace, Pick, Pool, RoundRobin, SimpleShuffle, TwoChoices,
 };
 
 mod mirror;

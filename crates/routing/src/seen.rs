@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::Health;
-use crate::pick::Latencies;
+use crate::pick::{Latencies, Pace};
 use crate::queue::{Lines, Room};
 use crate::tally::Tally;
 use crate::words::Slot;
@@ -50,7 +50,7 @@ pub struct Trial {
     pub timed_out: bool,
 }
 
-/// Load of a deployment, as replicas tell each other.
+/// Load and speed of a deployment, as replicas tell each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Attempts that are on their way.
@@ -59,6 +59,10 @@ pub struct Share {
     pub requests: u64,
     /// Tokens of the current minute.
     pub tokens: u64,
+    /// What its last whole answers took a token, where the strategy keeps that.
+    pub whole: Pace,
+    /// What the first content of its last streams took, likewise.
+    pub streams: Pace,
 }
 
 /// An attempt that is on its way, for as long as it is.
@@ -95,7 +99,8 @@ impl Seen {
     pub fn share(&self, now: Instant) -> Share {
         let words = self.slot.words();
         let (requests, tokens) = words.minute().read(self.minute(now));
-        Share { in_flight: words.own_in_flight(), requests, tokens }
+        let (whole, streams) = self.latencies.lock().own(self.health.millis(now));
+        Share { in_flight: words.own_in_flight(), requests, tokens, whole, streams }
     }
 
     /// What the other replicas have of it, all together.
@@ -103,6 +108,8 @@ impl Seen {
         let words = self.slot.words();
         words.put_in_flight_elsewhere(share.in_flight);
         words.minute_elsewhere().set(self.minute(now), (share.requests, share.tokens));
+        let paces = (share.whole, share.streams);
+        self.latencies.lock().put_elsewhere(paces, self.health.millis(now), words);
     }
 
     /// The moving average of the time to its first content, in microseconds; zero where it was not measured.

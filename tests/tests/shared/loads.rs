@@ -128,6 +128,42 @@ fn the_least_busy_is_so_at_all_replicas_until_one_is_gone() {
 }
 
 #[test]
+fn what_one_replica_found_slow_is_avoided_by_one_that_has_served_nothing() {
+    for streamed in [false, true] {
+        let (redis, [slow, fast, rests, stands_in]) = (Redis::start(), [(); 4].map(|()| Upstream::start()));
+        let models = [
+            ("m", &slow, ""),
+            ("m", &fast, ""),
+            ("sign", &rests, "order: 1"),
+            ("sign", &stands_in, "order: 2"),
+        ]
+        .map(|(group, upstream, of)| deployment(group, "openai/gpt-4o", upstream, of))
+        .concat();
+        let config = format!(
+            "router_settings: {{redis_host: 127.0.0.1, redis_port: {}, num_retries: 0, cooldown_time: 300, \
+             routing_strategy: latency-based-routing}}\nmodel_list:\n{models}",
+            redis.port()
+        );
+        let [one, other] = [(); 2].map(|()| Gateway::start(&config));
+        let ask = |gateway: &Gateway, model: &str| {
+            let body = chat(model, "hi", json!({"stream": streamed}));
+            Client::of(gateway).post("/v1/chat/completions", &body).status
+        };
+        // A machine that is busy with other things is not as slow in a row of answers.
+        slow.choose(|_| Some(Script { before_head: Pause::millis(1_500), ..used(1, 1) }));
+        fast.choose(|_| Some(used(1, 1)));
+        assert_eq!([ask(&one, "m"), ask(&one, "m")], [200, 200], "it measures both");
+        // What it tells of this rest, it tells together with what it measured before.
+        rests.push(Script::fails(429, "slow down"));
+        assert_eq!((ask(&one, "sign"), stands_in.count()), (200, 1));
+        let heard = || (ask(&other, "sign") == 200 && stands_in.count() > 1).then_some(());
+        assert!(poll(MOMENT, heard).is_some(), "the other replica hears nothing");
+        assert!((0..A_ROW).all(|_| ask(&other, "m") == 200));
+        assert_eq!((slow.count(), fast.count()), (1, 1 + A_ROW), "streams: {streamed}");
+    }
+}
+
+#[test]
 fn a_redis_that_is_gone_fails_no_call_and_what_it_said_is_forgotten() {
     let mut pair = Pair::start(["", ""], "routing_strategy: least-busy");
     let (busy, _running) = pair.occupy();

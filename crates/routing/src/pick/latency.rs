@@ -7,6 +7,7 @@ use std::time::Duration;
 use gatewright_core::Call;
 use tokio::time::Instant;
 
+use super::latencies::Average;
 use super::{Dice, Pick, Pool, one_of};
 use crate::seen::{Seen, Trial};
 use crate::words::Words;
@@ -27,18 +28,6 @@ pub struct LatencySettings {
     pub buffer: f64,
 }
 
-/// The last answers of one deployment: of whole answers and of streams, in seconds, and when each was, in milliseconds.
-#[derive(Default)]
-pub(crate) struct Latencies {
-    whole: Vec<(f64, u64)>,
-    streams: Vec<(f64, u64)>,
-}
-
-/// An average that is there for all to read; zero where there is none. Below it stands the second from which it must be taken
-/// anew, turned over: so what is not there is never stale, and one comparison tells.
-#[derive(Clone, Copy)]
-struct Average(u64);
-
 /// What an answer that did not come in time counts for, in seconds.
 const TIMED_OUT: f64 = 1000.0;
 
@@ -47,32 +36,6 @@ const TIMED_OUT: f64 = 1000.0;
 impl Default for LatencySettings {
     fn default() -> Self {
         Self { remembered: 10, fresh: Duration::from_secs(3600), buffer: 0.0 }
-    }
-}
-
-// === impl Average ===
-
-impl Average {
-    /// Of one that may not be chosen; larger than any other.
-    const NONE: Self = Self((u32::MAX as u64) << 32);
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an average need not be exact, and no gateway runs for a century"
-    )]
-    fn new(seconds: f64, stale_at: u64) -> Self {
-        Self(u64::from((seconds as f32).to_bits()) << 32 | u64::from(!((stale_at / 1000) as u32)))
-    }
-
-    /// Whether it must be taken anew at this time, in milliseconds.
-    #[expect(clippy::cast_possible_truncation, reason = "no gateway runs for a century")]
-    fn is_stale(self, at: u64) -> bool {
-        self.0 as u32 >= !((at / 1000) as u32)
-    }
-
-    /// Its bits, which compare as it does.
-    fn bits(self) -> u32 {
-        (self.0 >> 32) as u32
     }
 }
 
@@ -92,7 +55,7 @@ impl LowestLatency {
         if averages.iter().fold(false, |stale, average| stale | average.is_stale(at)) {
             for (nth, average) in averages.iter_mut().enumerate().filter(|(_, average)| average.is_stale(at))
             {
-                *average = self.renewed(pool, nth, stream);
+                *average = Self::renewed(pool, nth, stream);
             }
         }
         averages
@@ -110,35 +73,15 @@ impl LowestLatency {
         let at = pool.fit.at;
         pool.least(dice, |nth, words| {
             let average = Average(of(words).load(Relaxed));
-            if average.is_stale(at) { self.renewed(pool, nth, stream) } else { average }.bits()
+            if average.is_stale(at) { Self::renewed(pool, nth, stream) } else { average }.bits()
         })
     }
 
     #[cold]
-    fn renewed(&self, pool: &Pool<'_>, nth: usize, stream: bool) -> Average {
-        pool.seen(nth).map_or(Average::NONE, |seen| self.renew(seen, stream, pool.fit.at, None))
-    }
-
-    /// Takes an answer in and the average anew.
-    #[cold]
     #[inline(never)]
-    fn renew(&self, seen: &Seen, stream: bool, at: u64, answer: Option<f64>) -> Average {
-        let fresh = u64::try_from(self.0.fresh.as_millis()).unwrap_or(u64::MAX);
-        let mut latencies = seen.latencies.lock();
-        let all = if stream { &mut latencies.streams } else { &mut latencies.whole };
-        if let Some(seconds) = answer {
-            let many = (all.len() + 1).saturating_sub(self.0.remembered.max(1));
-            all.drain(..many);
-            all.push((seconds, at));
-        }
-        all.retain(|(_, then)| at < then.saturating_add(fresh));
-        let (sum, count) =
-            all.iter().fold((0.0, 0.0), |(sum, count), (seconds, _)| (sum + seconds, count + 1.0));
-        let average = all
-            .first()
-            .map_or(Average(0), |(_, oldest)| Average::new(sum / count, oldest.saturating_add(fresh)));
-        seen.slot.words().average(stream).store(average.0, Relaxed);
-        average
+    fn renewed(pool: &Pool<'_>, nth: usize, stream: bool) -> Average {
+        pool.seen(nth)
+            .map_or(Average::NONE, |seen| seen.latencies.lock().renew(stream, pool.fit.at, seen.slot.words()))
     }
 }
 
@@ -171,7 +114,11 @@ impl Pick for LowestLatency {
             (_, _, Some(output @ 1..)) => per_token(trial.whole, output),
             _ => trial.whole.as_secs_f64(),
         };
-        self.renew(seen, trial.stream, seen.health.millis(now), Some(seconds));
+        let at = seen.health.millis(now);
+        let until = at.saturating_add(u64::try_from(self.0.fresh.as_millis()).unwrap_or(u64::MAX));
+        let mut latencies = seen.latencies.lock();
+        latencies.learn(trial.stream, seconds, until, self.0.remembered);
+        latencies.renew(trial.stream, at, seen.slot.words());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Choosing one deployment among those that are fit: the strategies.
 
 mod cost;
+mod latencies;
 mod latency;
 mod least_busy;
 mod pool;
@@ -14,7 +15,8 @@ use gatewright_core::Call;
 use tokio::time::Instant;
 
 pub use self::cost::LowestCost;
-pub(crate) use self::latency::Latencies;
+pub(crate) use self::latencies::Latencies;
+pub use self::latencies::Pace;
 pub use self::latency::{LatencySettings, LowestLatency};
 pub use self::least_busy::LeastBusy;
 pub use self::pool::{Candidate, Pool};

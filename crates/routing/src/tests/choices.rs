@@ -11,7 +11,7 @@ use tokio::time::{Instant, advance};
 use super::fixture::{Seeded, Step, World, call, deployment, deployments, error, fail, frame};
 use crate::{
     Abilities, Deployment, Know, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage, Model,
-    Pick, RoundRobin, Settings, Share, TwoChoices,
+    Pace, Pick, RoundRobin, Settings, Share, TwoChoices,
 };
 
 const TRIO: [(&str, &str); 3] = [("m", "a"), ("m", "b"), ("m", "c")];
@@ -213,6 +213,75 @@ async fn lowest_latency_leaves_one_that_timed_out_alone() {
         }
         assert_eq!(answers(&world, || call("m"), 1).await, [expected]);
     }
+}
+
+/// Two of which nothing was seen here, and what others tell of them. Each takes a second.
+fn unseen(told: [Share; 2]) -> World {
+    let scripts = ["a", "b"].map(|id| (id, vec![Step::Slow(secs(1))]));
+    let world = World::new(deployments(&TRIO[..2]), picked_by(LowestLatency::default()), scripts);
+    tell(&world, told);
+    world
+}
+
+fn tell(world: &World, told: [Share; 2]) {
+    for ((_, seen), share) in world.table.load().seen().zip(told) {
+        seen.put_elsewhere(share, Instant::now());
+    }
+}
+
+fn pace(time: Duration, answers: u32) -> Pace {
+    Pace { nanos: u64::try_from(time.as_nanos()).unwrap(), answers }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lowest_latency_knows_what_other_replicas_measured() {
+    let whole = |time, answers| Share { whole: pace(time, answers), ..Share::default() };
+    let streams = |time, answers| Share { streams: pace(time, answers), ..Share::default() };
+    for (told, streamed, expected) in [
+        // Who was measured nowhere comes first.
+        ([whole(secs(1), 1), Share::default()], false, "b"),
+        ([whole(secs(2), 1), whole(secs(1), 1)], false, "b"),
+        ([whole(secs(1), 1), whole(secs(2), 1)], false, "a"),
+        ([streams(secs(2), 1), streams(secs(1), 1)], true, "b"),
+        // Streams say nothing of whole answers.
+        ([streams(secs(2), 1), Share::default()], false, "a"),
+    ] {
+        let one = || if streamed { stream("m") } else { call("m") };
+        assert_eq!(answers(&unseen(told), one, 1).await, [expected], "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn latencies_of_here_and_of_elsewhere_count_by_how_many_they_are() {
+    // One second here, and so much at others.
+    for (elsewhere, many, expected) in
+        [(secs(4), 1, "b"), (secs(2), 1, "a"), (secs(2), 9, "b"), (secs(4), 0, "a")]
+    {
+        let other = Share { whole: pace(millis(1_700), 1), ..Share::default() };
+        let world = unseen([Share::default(), other]);
+        world.ask("a").await.0.unwrap();
+        tell(&world, [Share { whole: pace(elsewhere, many), ..Share::default() }, other]);
+        assert_eq!(answers(&world, || call("m"), 1).await, [expected], "{elsewhere:?} of {many}");
+        // Others that are heard of no more are forgotten, and what was seen here stays.
+        tell(&world, [Share::default(), other]);
+        assert_eq!(answers(&world, || call("m"), 1).await, ["a"], "{elsewhere:?} of {many}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_latencies_is_what_was_seen_here_lately() {
+    let fresh = LatencySettings { fresh: secs(600), ..LatencySettings::default() };
+    let slow = [("a", vec![Step::Slow(secs(3)), Step::Slow(secs(1))])];
+    let world = World::new(deployments(&TRIO[..1]), picked_by(LowestLatency(fresh)), slow);
+    let own = || world.table.load().seen().map(|(_, seen)| seen.share(Instant::now()).whole).next().unwrap();
+    tell(&world, [Share { whole: pace(secs(9), 9), ..Share::default() }, Share::default()]);
+    assert_eq!(own().answers, 0);
+    answers(&world, || call("m"), 2).await;
+    assert_eq!(own(), pace(secs(2), 2));
+    advance(secs(599)).await;
+    assert_eq!(own(), pace(secs(1), 1));
+    advance(secs(1)).await;
+    assert_eq!(own().answers, 0);
 }
 
 #[tokio::test(start_paused = true)]
