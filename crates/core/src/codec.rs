@@ -364,6 +364,15 @@ pub trait Decode: Send {
 pub trait Encode: Send {
     /// Appends the bytes for one event.
     fn event(&mut self, event: &Event, out: &mut BytesMut);
+
+    /// Takes note of an event of this dialect that the client was given as its upstream wrote it, and of what it says, so as
+    /// to go on from there. Answers whether it can. Where a dialect numbers and names things, the upstream's numbers and names
+    /// count from now on.
+    fn follow(&mut self, _event: RawEvent<'_>, said: &[Event]) -> bool {
+        let mut thrown = BytesMut::new();
+        said.iter().for_each(|event| self.event(event, &mut thrown));
+        true
+    }
 }
 
 /// A relay from one dialect to another, through canonical events.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::{Error, Frames, Money, Notes, Usage};
+use crate::{Error, Frames, Money, Notes, SoFar, Usage};
 
 /// The answer to a call, already in the client's dialect.
 pub struct Reply {
@@ -46,6 +46,9 @@ pub struct Head {
     pub cached: Option<Arc<Cached>>,
     /// Whether the answer is the upstream's own, only edited: what it says of the upstream's state holds there.
     pub relayed: bool,
+    /// What the answer had said where it broke off; only where another attempt may go on with it, which then is not the
+    /// upstream's own any more.
+    pub so_far: Option<Arc<SoFar>>,
     /// What the upstream's dialect could not carry.
     pub dropped: Vec<Cow<'static, str>>,
     /// What the upstream says about its answer, as far as it has come; only where somebody asks.

@@ -1,13 +1,16 @@
 //! What a stream had said when it broke off, for the attempt that goes on from there.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Encode, Usage};
 
 /// Kept beside a call whose stream another attempt may go on with. Attempts follow one another, so that it is locked for
 /// a moment at the begin and at the end of one.
-#[derive(Default)]
-pub struct SoFar(Mutex<Stage>);
+pub struct SoFar {
+    stage: Mutex<Stage>,
+    most_text: usize,
+}
 
 /// What the client was told by a stream that broke off.
 pub struct Said {
@@ -37,6 +40,16 @@ enum Stage {
 // === impl SoFar ===
 
 impl SoFar {
+    /// Nothing yet. An answer with more bytes of text than `most_text` is not gone on with.
+    pub fn new(most_text: usize) -> Self {
+        Self { stage: Mutex::default(), most_text }
+    }
+
+    /// Bytes of text that are kept at most.
+    pub fn most_text(&self) -> usize {
+        self.most_text
+    }
+
     /// Leaves what was said to whoever goes on.
     pub fn leave(&self, said: Said) {
         *self.stage() = Stage::Left(said);
@@ -93,6 +106,13 @@ impl SoFar {
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SoFar {
+    /// What was said is nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SoFar").field("most_text", &self.most_text).finish_non_exhaustive()
     }
 }

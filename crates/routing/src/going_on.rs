@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gatewright_core::{Call, CallService, Error, Frame, Frames, Operation, Reply, Result, Shared, frames};
+use gatewright_core::{
+    Call, CallService, Error, Frame, Frames, Head, Operation, Reply, Result, Shared, frames,
+};
 use tracing::debug;
 
 use crate::trip::{Aides, Stand, Trip};
@@ -43,7 +45,11 @@ impl GoingOn {
     pub(crate) fn attend(&self, reply: Reply, trip: Trip, dice: Arc<dyn Dice>) -> Reply {
         match reply.frames.is_one() {
             true => reply,
-            false => Reply { frames: attended(reply.frames, self.0.clone(), trip, dice), ..reply },
+            false => {
+                let so_far = trip.call.as_ref().and_then(|call| call.so_far.clone());
+                let head = Head { so_far, ..reply.head };
+                Reply { head, frames: attended(reply.frames, self.0.clone(), trip, dice) }
+            }
         }
     }
 }

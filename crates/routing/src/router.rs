@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_core::{Call, CallService, Middleware, Reply, Result, Shared};
+use gatewright_core::{Call, CallService, Middleware, Reply, Result, Shared, SoFar};
 
 use crate::going_on::{self, GoingOn};
 use crate::mirror::{Means, Mirroring};
@@ -51,7 +51,7 @@ impl Middleware for Router {
         let table = self.table.load();
         let going_on = self.going_on.as_ref().filter(|_| going_on::is_wanted(&call, &table.settings));
         if going_on.is_some() {
-            call.so_far = Some(Arc::default());
+            call.so_far = Some(Arc::new(SoFar::new(table.settings.go_on_text)));
         }
         let (mut trip, route) = Trip::plan(table, call)?;
         let mirror = self.mirroring.as_ref().map(|mirroring| {

@@ -49,6 +49,8 @@ pub struct Settings {
     pub retry_billed: bool,
     /// Whether another attempt goes on with a conversation's stream that breaks off after its first content.
     pub go_on: bool,
+    /// Bytes of text that are kept of each such stream; a longer one does not go on.
+    pub go_on_text: usize,
     /// The least wait before an attempt at a deployment that has just failed.
     pub retry_after: Duration,
     /// Attempts of one call at all groups together: the bound that no combination of settings can exceed.
@@ -207,6 +209,7 @@ impl Default for Settings {
             retry_budget: 0.2,
             retry_billed: false,
             go_on: false,
+            go_on_text: 1 << 20,
             retry_after: Duration::ZERO,
             max_attempts: 20,
             queue: Queueing::default(),

@@ -64,11 +64,6 @@ impl Case {
         format!("{:?}-then-{:?}", self.wire, self.other)
     }
 
-    /// Numbered events that are only edited cannot be gone on with; OpenAI's own API has them for each of its models.
-    fn goes_on(self) -> bool {
-        self.client != Wire::Responses || !matches!(self.wire, Wire::Responses | Wire::OpenAi)
-    }
-
     /// Answers what the client read before the rest.
     fn run(self, number: usize, client: &Client) -> Result<String, String> {
         let client = client.clone().header("x-litellm-end-user-id", &format!("case-{number}"));
@@ -78,10 +73,6 @@ impl Case {
         let shown = response.text();
         if response.status != 200 || !response.whole {
             return Err(format!("no whole answer: {} {shown}", response.status));
-        }
-        if !self.goes_on() {
-            let told = !got.finished && got.errors == 1;
-            return told.then(String::new).ok_or_else(|| format!("it was not told: {shown}"));
         }
         if !got.finished || got.errors != 0 || !got.faults.is_empty() {
             return Err(format!(
@@ -100,9 +91,7 @@ impl Case {
 
     fn audit(self, entries: &[&Entry]) -> Result<(), String> {
         let ends: Vec<_> = entries.iter().map(|entry| (entry.ending(), entry.is_exact())).collect();
-        let expected = [("failed", false), ("complete", true)];
-        let expected = if self.goes_on() { &expected[..] } else { &expected[..1] };
-        if ends != expected {
+        if ends != [("failed", false), ("complete", true)] {
             return Err(format!("{ends:?}"));
         }
         let booked = entries[0].output() > 0 && entries[0].input() > 0;
@@ -178,9 +167,7 @@ fn whatever_breaks_off_goes_on_as_one_answer_in_the_clients_dialect() {
         let booked = by_customer.get(&*format!("case-{nth}")).map(Vec::as_slice).unwrap_or_default();
         let booked = case.audit(booked).map_err(|fault| format!("the ledger: {fault}"));
         let asked = match (&outcome, asked.get(&nth)) {
-            (Ok(said), Some(seen)) if case.goes_on() && !asks_with(seen, said) => {
-                Err("not asked to go on".to_owned())
-            }
+            (Ok(said), Some(seen)) if !asks_with(seen, said) => Err("not asked to go on".to_owned()),
             _ => Ok(()),
         };
         for fault in [outcome.map(drop).err(), booked.err(), asked.err()].into_iter().flatten() {
@@ -206,15 +193,15 @@ fn wherever_it_breaks_off_the_client_reads_one_answer() {
     good.choose(|_| Some(Script::says(Said::text(["and ", "so ", "on"]))));
     let caller = Client::of(&gateway);
     let outcomes = at_once(&cases, |number, (wire, client, after)| {
-        let case = Case { kind: Kind::Eof, wire, other: Wire::OpenAi, client };
-        let response = ask(&caller, client, &case.group(), &format!("case={number}. hi"), true).unwrap();
+        let group = Case { kind: Kind::Eof, wire, other: Wire::OpenAi, client }.group();
+        let response = ask(&caller, client, &group, &format!("case={number}. hi"), true).unwrap();
         let got = read(client, &response.body);
         let words: String = (0..20).map(|nth| format!("w{nth} ")).collect();
         let sound = got.finished && got.errors == 0 && got.faults.is_empty();
         let one = match got.text.strip_suffix(REST) {
             // It was whole, or so nearly that nothing more could be said; or it cannot go on.
             None => words.starts_with(&got.text) && (got.errors == 1 || (sound && got.text == words)),
-            Some(said) => sound && words.starts_with(said) && (said.is_empty() || case.goes_on()),
+            Some(said) => sound && words.starts_with(said),
         };
         let about = || format!("{wire:?} for {client:?} after {after}: {got:?}: {}", response.text());
         ((!one).then(about), sound && got.text.len() > REST.len() && got.text.ends_with(REST))

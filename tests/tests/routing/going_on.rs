@@ -1,6 +1,6 @@
 //! A stream that breaks off goes on elsewhere: what the next model is asked, what the client pays, and what cannot go on.
 
-use gatewright_tests::answer::{Got, anthropic, openai};
+use gatewright_tests::answer::{self, Got, anthropic, openai, responses};
 use gatewright_tests::client::{Client, Response, chat, message};
 use gatewright_tests::gateway::{Gateway, deployment};
 use gatewright_tests::journal::Entry;
@@ -231,4 +231,84 @@ fn an_answer_that_bears_our_name_keeps_it() {
     let response = scene.ask(json!({}));
     // An id that changes is a fault of the answer's form.
     assert_eq!(read(&response).text, "one two and so on");
+}
+
+#[test]
+fn an_answer_of_responses_goes_on_under_the_ids_and_numbers_that_its_client_has() {
+    let scene = Scene::of(OPENAI, OPENAI);
+    for after in 5..11 {
+        scene.breaks(Said::text(["Once ", "upon ", "a ", "time ", "there ", "was"]), after);
+        let client = Client::of(&scene.gateway);
+        let asked = json!({"model": "a", "input": "hi", "stream": true});
+        let response = client.post("/v1/responses", &asked);
+        let got = responses::stream(&response.body);
+        assert!(
+            got.faults.is_empty() && got.error.is_none(),
+            "{after}: {:?}: {}",
+            got.faults,
+            response.text()
+        );
+        assert!(got.text.ends_with("and so on"), "{after}: {}", got.text);
+        let events: Vec<Value> = answer::events(&response.body)
+            .iter()
+            .map(|(_, data)| serde_json::from_str(data).unwrap())
+            .collect();
+        let one = |found: Vec<&Value>| {
+            let mut found: Vec<&Value> = found.into_iter().filter(|value| value.is_string()).collect();
+            found.dedup();
+            assert_eq!(found.len(), 1, "{after}: {found:?} in {}", response.text());
+            found[0].as_str().unwrap().to_owned()
+        };
+        let id = one(events.iter().map(|event| &event["response"]["id"]).collect());
+        let last = events.last().unwrap();
+        let items = events.iter().flat_map(|event| [&event["item_id"], &event["item"]["id"]]);
+        one(items.chain([&last["response"]["output"][0]["id"]]).collect());
+        assert_eq!(last["response"]["output"].as_array().unwrap().len(), 1);
+        let of = |name: &str| events.iter().filter(|event| event["type"] == name).count();
+        for name in
+            ["created", "output_item.added", "content_part.added", "output_text.done", "output_item.done"]
+        {
+            assert_eq!(of(&format!("response.{name}")), 1, "{after}: {name}");
+        }
+
+        // Neither upstream has this answer: whoever goes on from it is given all of it.
+        scene.a.push(Script::says(Said::text(["Indeed"])));
+        let more = json!({"model": "a", "input": "and then?", "previous_response_id": id});
+        let answer = client.post("/v1/responses", &more);
+        assert_eq!(answer.status, 200, "{after}: {}", answer.text());
+        let told = scene.a.last().json();
+        assert!(
+            told["previous_response_id"].is_null() && told["input"].to_string().contains(got.text.trim()),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_its_upstream_alone_knows_does_not_go_on() {
+    let scene = Scene::of(OPENAI, OPENAI);
+    for more in [json!({"conversation": "conv_1"}), json!({"prompt": {"id": "pmpt_1"}})] {
+        scene.breaks(Said::words(9), 6);
+        let mut asked = json!({"model": "a", "input": "hi", "stream": true});
+        asked.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+        let got = responses::stream(&Client::of(&scene.gateway).post("/v1/responses", &asked).body);
+        assert!(got.error.is_some() && got.finish.is_none(), "{more}: {got:?}");
+    }
+    assert_eq!(scene.b.count(), 0);
+}
+
+#[test]
+fn more_text_than_is_kept_does_not_go_on() {
+    for (most, goes_on) in [(1, true), (0, false)] {
+        let (first, second) = (Upstream::start(), Upstream::start());
+        let list = [deployment("a", OPENAI, &first, ""), deployment("b", OPENAI, &second, "")].concat();
+        let gateway = Gateway::start(&format!(
+            "router_settings: {{num_retries: 0, enable_mid_stream_fallback_continuation: true, \
+             mid_stream_fallback_max_kb: {most}, fallbacks: [{{a: [b]}}]}}\nmodel_list:\n{list}"
+        ));
+        first.push(Script::says(Said::words(9)).stopping(5, Ends::Cut));
+        let response =
+            Client::of(&gateway).post("/v1/chat/completions", &chat("a", "hi", streamed(json!({}))));
+        assert_eq!(openai::stream(&response.body).error.is_none(), goes_on, "{most}: {}", response.text());
+    }
 }

@@ -7,5 +7,6 @@ mod queue;
 mod sticky;
 mod strategies;
 mod tags;
+mod times;
 mod told;
 mod window;

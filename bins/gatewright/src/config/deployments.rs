@@ -88,6 +88,9 @@ const ABOUT: [&str; 42] = [
     "configurable_clientside_auth_params",
 ];
 
+/// The key of `router_settings` for what every deployment has that does not say it itself.
+pub(super) const DEFAULTS: &str = "default_litellm_params";
+
 /// What LiteLLM reads of a deployment and takes for the request's.
 const WAYS: [&str; 2] = ["fallbacks", "context_window_fallbacks"];
 
@@ -97,6 +100,10 @@ pub struct Entries {
     catalogue: &'static Catalogue,
     /// `credential_list`: values that a deployment takes by name.
     pub credentials: Vec<Credential>,
+    /// `litellm_params` of every deployment that does not say them itself.
+    defaults: Map<String, Value>,
+    /// Calls at the same time of a deployment that says nothing of how much it takes.
+    pub(super) max_parallel: Option<u64>,
     /// Whether `rpm` and `tpm` are limits.
     pub(super) enforce_rates: bool,
     /// What is done with parameters that a provider does not know, where a deployment does not say.
@@ -132,9 +139,12 @@ impl Entries {
             })
         };
         let credentials = list.filter_map(named).collect();
+        let router = tree.get("router_settings").and_then(|router| router.get(DEFAULTS));
         Self {
             catalogue,
             credentials,
+            defaults: router.and_then(Value::as_object).cloned().unwrap_or_default(),
+            max_parallel: None,
             enforce_rates: false,
             drop_params: None,
             modify_params: None,
@@ -188,6 +198,9 @@ impl Entries {
     pub(super) fn settle(&self, mut deployment: Deployment) -> Deployment {
         deployment.enforce_rates = self.enforce_rates;
         let routing = &mut deployment.routing;
+        if routing.rpm.or(routing.tpm).is_none() {
+            deployment.max_parallel = deployment.max_parallel.or(self.max_parallel);
+        }
         let rates = self.enforce_rates && routing.rpm.or(routing.tpm).is_some();
         routing.limited = rates || deployment.max_parallel.is_some();
         deployment.params.machine_identity = self.machine_identity;
@@ -206,7 +219,8 @@ impl Entries {
         env: Env<'_>,
         problems: &mut Problems,
     ) -> Option<Deployment> {
-        Reader { path, catalogue: self.catalogue, env, credentials: &self.credentials }.entry(entry, problems)
+        let Self { catalogue, ref defaults, ref credentials, .. } = *self;
+        Reader { path, catalogue, env, defaults, credentials }.entry(entry, problems)
     }
 }
 
@@ -214,6 +228,7 @@ struct Reader<'a> {
     path: String,
     catalogue: &'static Catalogue,
     env: Env<'a>,
+    defaults: &'a Map<String, Value>,
     credentials: &'a [Credential],
 }
 
@@ -243,6 +258,9 @@ impl Reader<'_> {
         }
         self.check_info(&info, problems);
         let id = id_of(group.as_deref(), &params, &info);
+        for (key, value) in self.defaults {
+            params.entry(key).or_insert_with(|| value.clone());
+        }
         self.resolve_all(&mut params, &params_path, problems);
         self.resolve_all(&mut info, &top.at("model_info"), problems);
         self.take_credential(&mut params, &params_path, problems);

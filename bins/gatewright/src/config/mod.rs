@@ -184,12 +184,19 @@ impl Config {
         let catalogue = catalogue::read(&sections.general, &mut problems);
         let mut entries = Entries::new(tree, catalogue);
         let mut deployments = entries.read(tree, env, &mut problems);
+        if router.get(deployments::DEFAULTS).is_some_and(|defaults| !defaults.is_object()) {
+            problems.error(
+                sections.router.at(deployments::DEFAULTS),
+                "expected parameters as in `litellm_params`",
+            );
+        }
         match said.model {
             Some(model) => deployments.push(one_model(said, model, catalogue)),
             None if !has_file => deployments = without_file(catalogue, env),
             None => {}
         }
         entries.enforce_rates = enforces_rates(&sections.router, &mut problems);
+        entries.max_parallel = sections.router.count("default_max_parallel_requests", &mut problems);
         entries.instructions_mark = marks::automatic(&sections.litellm, &mut problems);
         let machine = sections.litellm.flag("enable_azure_ad_token_refresh", &mut problems);
         entries.machine_identity = machine.unwrap_or(false);
@@ -368,6 +375,33 @@ mod tests {
         assert_eq!(config.router.fallbacks.len(), 1);
         assert_eq!(config.gateway.max_body_bytes, 1 << 20);
         assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_a_deployment_does_not_say_the_defaults_say() {
+        let config = load(
+            "model_list:\n- {model_name: m, litellm_params: {model: openai/x, temperature: 0.5}}\n\
+             - {model_name: m, litellm_params: {model: openai/x, rpm: 9, timeout: 3}}\n\
+             - {model_name: m, litellm_params: {model: openai/x, max_parallel_requests: 2}}\n\
+             router_settings: {default_max_parallel_requests: 7, default_litellm_params: {timeout: 8, temperature: 1}}\n",
+        );
+        assert!(config.problems.is_empty(), "{:?}", config.problems.iter().collect::<Vec<_>>());
+        let of = |deployment: &Deployment| {
+            let temperature = deployment.params.defaults.iter().find(|(key, _)| key == "temperature");
+            let timeout = deployment.routing.timeout.map(|time| time.as_secs());
+            (temperature.map(|(_, value)| value.clone()), timeout, deployment.max_parallel)
+        };
+        let told: Vec<_> = config.deployments.iter().map(of).collect();
+        assert_eq!(
+            told,
+            [
+                (Some("0.5".into()), Some(8), Some(7)),
+                (Some("1".into()), Some(3), None),
+                (Some("1".into()), Some(8), Some(2)),
+            ]
+        );
+        let wrong = load("router_settings: {default_litellm_params: 3}\n");
+        assert!(wrong.problems.are_fatal());
     }
 
     #[test]

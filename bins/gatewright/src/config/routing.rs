@@ -70,6 +70,11 @@ impl Sections<'_> {
             retry_budget: share(router, "retry_budget", problems).unwrap_or(defaults.retry_budget),
             retry_billed: router.flag("retry_billed", problems).unwrap_or(defaults.retry_billed),
             go_on: router.flag("enable_mid_stream_fallback_continuation", problems).unwrap_or(defaults.go_on),
+            go_on_text: router
+                .count("mid_stream_fallback_max_kb", problems)
+                .map_or(defaults.go_on_text, |kilobytes| {
+                    usize::try_from(kilobytes << 10).unwrap_or(usize::MAX)
+                }),
             allowed_fails: self.allowed_fails(problems),
             affinity: affinity(router, "optional_pre_call_checks", problems),
             group_affinity: group_affinity(router, problems),

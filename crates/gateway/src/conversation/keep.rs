@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gatewright_core::{Frame, Frames, Framing, Reply, frames};
+use gatewright_core::{Frame, Frames, Framing, Reply, SoFar, frames};
 use gatewright_dialects::Splitter;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,6 +24,7 @@ struct Keeping {
     begun: Begun,
     deployment: Arc<str>,
     relayed: bool,
+    so_far: Option<Arc<SoFar>>,
     streams: bool,
     kept: Arc<dyn Conversations>,
 }
@@ -50,6 +51,7 @@ impl Begun {
             begun: self,
             deployment: by.deployment.clone(),
             relayed: head.relayed,
+            so_far: head.so_far.clone(),
             streams: head.streams,
             kept: kept.clone(),
         };
@@ -78,7 +80,9 @@ impl Keeping {
     async fn keep(self, last: &Frame) {
         let Some(response) = self.response(&last.data) else { return };
         let Ok(Named { id }) = serde_json::from_slice(&response) else { return };
-        let conversation = match self.relayed {
+        // An upstream that broke off keeps nothing, and the one that went on knows the answer by another name.
+        let went_on = self.so_far.as_ref().is_some_and(|so_far| so_far.is_begun());
+        let conversation = match self.relayed && !went_on {
             true => None,
             false => match items::listed(self.begun.asked.raw("input").unwrap_or_default()) {
                 Ok(input) => Some(Conversation { input, response: response.clone() }),

@@ -2,12 +2,12 @@
 
 use bytes::BytesMut;
 use gatewright_core::chat::Event;
-use gatewright_core::{Codec, Decode, Encode, Peek, RawEvent, Relay, Result};
+use gatewright_core::{Codec, Decode, Peek, RawEvent, Relay, Result};
 
 use super::teller::Teller;
 
-/// Relays a stream and follows what it says. What is written anew from its events is thrown away: it only brings the
-/// writer to where the client is, so that it can go on from there.
+/// Relays a stream and follows what it says, which brings the client's writer to where the client is, so that it can go on
+/// from there.
 pub(super) struct Followed {
     relay: Box<dyn Relay>,
     decoder: Box<dyn Decode>,
@@ -16,7 +16,6 @@ pub(super) struct Followed {
     /// Whether the answer has its upstream's name, once its first event was passed on; else it has ours.
     is_named: Option<bool>,
     events: Vec<Event>,
-    thrown: BytesMut,
 }
 
 // === impl Followed ===
@@ -24,25 +23,26 @@ pub(super) struct Followed {
 impl Followed {
     /// Follows `relay`, which edits streams of `codec`.
     pub(super) fn new(codec: &'static dyn Codec, relay: Box<dyn Relay>, teller: Teller) -> Self {
-        let (events, thrown) = (Vec::new(), BytesMut::new());
-        Self { relay, decoder: codec.decoder(), teller, codec, is_named: None, events, thrown }
+        Self { relay, decoder: codec.decoder(), teller, codec, is_named: None, events: Vec::new() }
     }
 
-    fn follow(&mut self, read: impl FnOnce(&mut dyn Decode, &mut Vec<Event>) -> Result<()>) {
+    fn follow(&mut self, event: RawEvent<'_>) {
         if self.teller.is_lost() {
             return;
         }
-        if read(&mut *self.decoder, &mut self.events).is_err() {
+        if self.decoder.event(event, &mut self.events).is_err() {
             // The client has what cannot be read here.
             self.teller.lose();
         }
-        for mut event in self.events.drain(..) {
-            if let (Event::Start { id, .. }, Some(false)) = (&mut event, self.is_named) {
-                id.clear();
-            }
-            self.teller.event(&event, &mut self.thrown);
-            self.thrown.clear();
+        if let Some(false) = self.is_named {
+            let ids = self.events.iter_mut().filter_map(|event| match event {
+                Event::Start { id, .. } => Some(id),
+                _ => None,
+            });
+            ids.for_each(String::clear);
         }
+        self.teller.follow(event, &self.events);
+        self.events.clear();
     }
 }
 
@@ -53,13 +53,14 @@ impl Relay for Followed {
         if self.is_named.is_none() && out.len() > before {
             self.is_named = Some(self.codec.facts(event.data).id.is_some_and(|id| !id.is_empty()));
         }
-        self.follow(|decoder, events| decoder.event(event, events));
+        self.follow(event);
         Ok(peek)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Peek> {
         let peek = self.relay.close(out)?;
-        self.follow(|decoder, events| decoder.close(events));
+        // What ends as it should is not gone on with.
+        self.teller.lose();
         Ok(peek)
     }
 }

@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use gatewright_catalogue::{Catalogue, Overrides, ProviderRow};
 use gatewright_core::chat::{Answer, Chat, Part, Role, Turn};
 use gatewright_core::{
-    Call, Codec, Dialect, Encode, Error, ErrorKind, Frame, Peek, Relay, ReplyStyle, Result, Said, Translate,
+    Body, Call, Codec, Dialect, Encode, Error, ErrorKind, Frame, Peek, Relay, ReplyStyle, Result, Said,
+    Translate,
 };
 
 use self::followed::Followed;
@@ -63,11 +64,12 @@ pub(crate) fn asked(call: &Call, chat: &Chat, endpoint: &Endpoint) -> Option<Cha
 /// Edits a stream in the client's own dialect, and keeps what it says where another attempt may go on with it.
 pub(crate) fn edited(call: &Call, theirs: &'static dyn Codec, style: &ReplyStyle) -> Box<dyn Relay> {
     let relay = theirs.relay(style);
-    // Its events are numbered and name their items, and an upstream's numbers and names are not those that we would write.
-    let is_told_apart = theirs.dialect() == Dialect::OpenAiResponses;
     match &call.so_far {
-        Some(_) if !is_told_apart => {
+        Some(_) if !is_kept_upstream(call) => {
             let teller = Teller::fresh(call, theirs.encoder(style));
+            // There the parts are the upstream's, by its own numbers.
+            let teller =
+                if theirs.dialect() == Dialect::OpenAiResponses { teller.numbered() } else { teller };
             Box::new(Followed::new(theirs, relay, teller))
         }
         _ => relay,
@@ -106,6 +108,14 @@ pub(crate) fn told(call: &Call, answer: &Answer) -> Result<Frame> {
 /// Refuses what has no way to go on with an answer.
 pub(crate) fn refused() -> Error {
     Error::new(ErrorKind::Unsupported, "this deployment cannot go on with an answer")
+}
+
+/// Whether a part of the conversation is known to its upstream alone, so that nobody else can go on with it.
+fn is_kept_upstream(call: &Call) -> bool {
+    let Body::Json(json) = &call.body else { return false };
+    let says = |key| json.raw(key).is_some_and(|value| value != b"null");
+    call.codec.dialect() == Dialect::OpenAiResponses
+        && ["previous_response_id", "conversation", "prompt"].into_iter().any(says)
 }
 
 fn append(chat: &mut Chat, said: &str) {

@@ -2,12 +2,9 @@
 
 use bytes::BytesMut;
 use gatewright_core::chat::{Delta, Event, Output, PartKind};
-use gatewright_core::{Call, Encode, Said, Usage};
+use gatewright_core::{Call, Encode, RawEvent, Said, Usage};
 
 use super::BYTES_PER_TOKEN;
-
-/// An answer with more text than that is not gone on with.
-const MOST_TEXT: usize = 1 << 20;
 
 /// An encoder that leaves what it has written when it is dropped before the answer is whole.
 pub(super) struct Teller {
@@ -26,6 +23,8 @@ pub(super) struct Teller {
     speaks: bool,
     whole: bool,
     lost: bool,
+    /// Whether parts have numbers of their own on the wire.
+    numbered: bool,
 }
 
 struct Open {
@@ -63,7 +62,22 @@ impl Teller {
             speaks: before.is_some(),
             whole: false,
             lost: false,
+            numbered: false,
             said: Some(said),
+        }
+    }
+
+    /// The same, of a stream whose parts have numbers of their own.
+    pub(super) fn numbered(mut self) -> Self {
+        self.numbered = true;
+        self
+    }
+
+    /// Takes note of an event that the client was given as its upstream wrote it, and of what it says.
+    pub(super) fn follow(&mut self, event: RawEvent<'_>, says: &[Event]) {
+        says.iter().for_each(|event| self.note(event));
+        if !self.said.as_mut().is_none_or(|said| said.encoder.follow(event, says)) {
+            self.lose();
         }
     }
 
@@ -121,7 +135,8 @@ impl Teller {
     fn text(&mut self, more: &str) {
         self.speaks = true;
         let Some(said) = &mut self.said else { return };
-        if said.text.len() + more.len() > MOST_TEXT {
+        let most = self.call.so_far.as_ref().map_or(0, |so_far| so_far.most_text());
+        if said.text.len() + more.len() > most {
             return self.lose();
         }
         said.text.push_str(more);
@@ -130,7 +145,7 @@ impl Teller {
     fn end(&mut self, index: u32) {
         let Some(at) = self.parts.iter().rposition(|part| part.index == index) else { return };
         // What was empty stands on one wire and not on another: where it was edited, we would count otherwise.
-        if self.parts.remove(at).is_empty {
+        if self.parts.remove(at).is_empty && !self.numbered {
             self.lose();
         }
     }

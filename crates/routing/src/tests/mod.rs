@@ -12,6 +12,7 @@ mod outage;
 mod policies;
 mod queue;
 mod retries;
+mod screens;
 mod shares;
 mod sticky;
 mod strategies;

@@ -30,6 +30,11 @@ pub(super) struct Said<'a> {
 // === impl Events ===
 
 impl Events {
+    /// The next one is numbered behind one that somebody else wrote.
+    pub(super) fn behind(&mut self, number: Option<u64>) {
+        self.next = number.unwrap_or(self.next).saturating_add(1);
+    }
+
     /// One that carries the response.
     pub(super) fn response(&mut self, name: &str, response: Map<String, Value>, out: &mut BytesMut) {
         self.write(name, out, |fields| put_object(fields.key("response"), &response));

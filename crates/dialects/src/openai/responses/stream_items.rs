@@ -81,6 +81,12 @@ impl Items {
         self.list.len() - 1
     }
 
+    /// Adds an item that somebody else named; `None` where another place is its own.
+    pub(super) fn take_over(&mut self, at: usize, id: &str, body: Body) -> Option<()> {
+        let item = Item { id: id.to_owned(), body, done: false };
+        (at == self.list.len()).then(|| self.list.push(item))
+    }
+
     pub(super) fn item(&self, at: usize) -> Option<&Item> {
         self.list.get(at)
     }

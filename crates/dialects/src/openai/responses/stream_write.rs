@@ -2,9 +2,11 @@
 //!
 //! Items may be open side by side, as canonical parts may. Texts that follow each other are pieces of one message.
 
+mod follow;
+
 use bytes::BytesMut;
 use gatewright_core::chat::{Delta, Event, Finish, PartKind, ToolCall};
-use gatewright_core::{Encode, ReplyStyle, Usage};
+use gatewright_core::{Encode, RawEvent, ReplyStyle, Usage};
 use serde_json::{Value, json};
 
 use super::object::{Response, response_id, seed};
@@ -67,6 +69,10 @@ impl Encode for Writer {
             | Event::Finish { .. }
             | Event::Ping => {}
         }
+    }
+
+    fn follow(&mut self, event: RawEvent<'_>, said: &[Event]) -> bool {
+        self.take_over(event.data.trim_ascii(), said).is_some()
     }
 }
 
