@@ -9,10 +9,13 @@ use std::time::Instant;
 use pin_project_lite::pin_project;
 use smallvec::SmallVec;
 
-use crate::{Error, Frame, Reply, Result, Usage};
+use crate::{Error, Frame, Head, Reply, Result, Usage};
 
 /// Sees every frame of a reply, may end it, and settles exactly once: however the call ended.
 pub trait Observer: Send {
+    /// The answer's head has come. Whatever fails before it has none.
+    fn head(&mut self, _head: &Head) {}
+
     /// One more frame is about to leave; breaking ends the reply with that error.
     fn frame(&mut self, _frame: &Frame) -> ControlFlow<Error> {
         ControlFlow::Continue(())
@@ -72,7 +75,10 @@ impl<F: Future<Output = Result<Reply>>> Future for Watch<F> {
         let this = self.project();
         let mut result = ready!(this.reply.poll(cx));
         match &mut result {
-            Ok(reply) => reply.frames.watchers().join(this.armed),
+            Ok(reply) => {
+                this.armed.head(&reply.head);
+                reply.frames.watchers().join(this.armed);
+            }
             Err(err) => this.armed.settle(End::Failed(err)),
         }
         Poll::Ready(result)
@@ -94,6 +100,10 @@ impl Watchers {
         let mut armed = Self::default();
         armed.list.push(Box::new(observer));
         armed
+    }
+
+    fn head(&mut self, head: &Head) {
+        self.list.iter_mut().for_each(|observer| observer.head(head));
     }
 
     /// Shows a frame to every observer, the innermost first.

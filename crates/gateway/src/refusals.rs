@@ -23,7 +23,7 @@ pub struct Refusal<'a> {
     /// The client's `User-Agent`.
     pub agent: Option<&'a HeaderValue>,
     /// Whose it was, where that is known.
-    pub caller: Option<&'a Caller>,
+    pub caller: Option<&'a Arc<Caller>>,
     /// Why it was refused.
     pub error: &'a Error,
 }
@@ -58,7 +58,7 @@ impl<'g> Refusable<'g> {
                 operation: self.operation,
                 dialect: self.dialect,
                 agent: self.agent.as_ref(),
-                caller: self.caller.as_deref(),
+                caller: self.caller.as_ref(),
                 error,
             });
         }

@@ -1,6 +1,6 @@
 //! Counts calls: the outermost layer, so that those which limits refuse are counted too.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
@@ -9,12 +9,11 @@ use gatewright_core::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::label::Label;
+use super::marks::{Failed, Marks};
 use super::meter::Kept;
 use super::series::Adding;
 use super::standing::{self, Left, Standing};
 use super::table::Metric;
-use super::words::{Words, exception_class};
 
 /// Counts every call once, when it has ended.
 #[derive(Clone)]
@@ -33,10 +32,10 @@ struct Ending {
     model: Arc<str>,
     headers: Arc<HeaderMap>,
     controls: Arc<Controls>,
-    route: &'static str,
+    route: (Operation, Dialect),
     received: Instant,
     began: Instant,
-    heard: Arc<OnceLock<Heard>>,
+    heard: Option<Heard>,
 }
 
 /// What the head of its answer says.
@@ -49,96 +48,61 @@ struct Heard {
     left: Left,
 }
 
-/// How it ended, for labels.
-struct Ended {
-    status: StatusCode,
-    class: Option<String>,
-}
-
 // === impl MeteredCalls ===
 
 impl Middleware for MeteredCalls {
     async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
+        if self.0.is_on() {
+            return watch(Ending::of(&self.0, &call), next.answer(call)).await;
+        }
         let received = call.received;
-        if !self.0.is_on() {
-            let reply = next.answer(call).await?;
-            if let Some(overhead) = overhead(&reply.head, received) {
-                self.0.note_overhead(overhead);
-            }
-            return Ok(reply);
-        }
-        let ending = Ending::of(&self.0, &call);
-        let (kept, heard) = (&self.0, ending.heard.clone());
-        let limited = !call.caller.allowances.is_empty();
-        let answer = async move {
-            let reply = next.answer(call).await?;
-            let overhead = overhead(&reply.head, received);
-            overhead.inspect(|time| kept.note_overhead(*time));
-            let left = if limited { standing::read(&reply.head.told) } else { Left::default() };
-            let _ = heard.set(Heard::of(&reply.head, overhead, left));
-            Ok(reply)
-        };
-        watch(ending, answer).await
-    }
-}
-
-// === impl Heard ===
-
-impl Heard {
-    fn of(head: &Head, overhead: Option<Duration>, left: Left) -> Self {
-        Self {
-            served_by: head.served_by.clone(),
-            cached: head.cached.clone(),
-            overcome: head.overcome.clone(),
-            fell_back: head.fallbacks > 0,
-            overhead,
-            left,
-        }
-    }
-}
-
-// === impl Ended ===
-
-impl Ended {
-    fn of(end: End<'_>) -> Self {
-        match end {
-            End::Complete => Self { status: StatusCode::OK, class: None },
-            End::Failed(err) => Self { status: err.status(), class: Some(exception_class(err)) },
-            End::Abandoned => {
-                let left = ErrorKind::ClientGone;
-                Self { status: left.status(), class: Some("CancelledError".to_owned()) }
-            }
-        }
+        let reply = next.answer(call).await?;
+        overhead(&reply.head, received).inspect(|time| self.0.note_overhead(*time));
+        Ok(reply)
     }
 }
 
 // === impl Ending ===
 
 impl Observer for Ending {
+    fn head(&mut self, head: &Head) {
+        let overhead = overhead(head, self.received);
+        overhead.inspect(|time| self.kept.note_overhead(*time));
+        let limited = !self.caller.allowances.is_empty();
+        self.heard = Some(Heard {
+            served_by: head.served_by.clone(),
+            cached: head.cached.clone(),
+            overcome: head.overcome.clone(),
+            fell_back: head.fallbacks > 0,
+            overhead,
+            left: if limited { standing::read(&head.told) } else { Left::default() },
+        });
+    }
+
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let (now, ended) = (Instant::now(), Ended::of(outcome.end));
-        let heard = self.heard.get();
-        let words = self.words(outcome.end, heard, &ended);
-        let adding = self.kept.series.of(&words);
+        let now = Instant::now();
+        let by = self.served_by(outcome.end);
+        let marks = self.marks(outcome.end, by.as_ref());
+        let adding = self.kept.series.of(&marks);
         ENDED.into_iter().for_each(|metric| adding.add(metric, 1));
         adding.took(Metric::CommonDuration, now.saturating_duration_since(self.received));
         adding.took(Metric::QueueTime, self.began.saturating_duration_since(self.received));
-        match &ended.class {
+        match marks.rest.failed {
             Some(_) => FAILED.into_iter().for_each(|metric| adding.add(metric, 1)),
             None => {
                 adding.add(Metric::Requests, 1);
                 adding.took(Metric::TotalLatency, now.saturating_duration_since(self.received));
             }
         }
-        if let Some(heard) = heard {
+        if let Some(heard) = &self.heard {
             for metric in [Metric::Overhead, Metric::SelfLatency] {
                 heard.overhead.inspect(|time| adding.took(metric, *time));
             }
             self.count_cached(heard, outcome, &adding);
-            self.count_fallback(heard, &words);
+            self.count_fallback(heard, &marks);
         }
         if !self.caller.allowances.is_empty() {
-            let left = heard.map(|heard| heard.left).unwrap_or_default();
+            let left = self.heard.as_ref().map(|heard| heard.left).unwrap_or_default();
             adding.stands(Standing { at: now, caller: self.caller, left });
         }
     }
@@ -152,36 +116,34 @@ impl Ending {
             model: call.model.clone(),
             headers: call.headers.clone(),
             controls: call.controls.clone(),
-            route: route(call.operation, call.codec.dialect()),
+            route: (call.operation, call.codec.dialect()),
             received: call.received,
             began: Instant::now(),
-            heard: Arc::default(),
+            heard: None,
         }
     }
 
-    fn words<'a>(&'a self, end: End<'a>, heard: Option<&'a Heard>, ended: &'a Ended) -> Words<'a> {
-        let mut words = self.kept.words();
-        words.caller(&self.caller);
-        words.client(&self.headers);
-        words.controls(&self.caller, &self.controls, &self.kept.settings);
-        words.put(Label::Route, self.route);
-        words.put(Label::StatusCode, ended.status.as_str());
-        let failed = match end {
-            End::Failed(err) => Some(err),
+    /// Who answered, or failed to.
+    fn served_by(&self, end: End<'_>) -> Option<Arc<ServedBy>> {
+        let answered = self.heard.as_ref().and_then(|heard| heard.served_by.clone());
+        answered.or_else(|| match end {
+            End::Failed(err) => err.served_by().cloned().map(Arc::new),
             End::Complete | End::Abandoned => None,
-        };
+        })
+    }
+
+    fn marks<'a>(&'a self, end: End<'_>, by: Option<&'a Arc<ServedBy>>) -> Marks<'a> {
+        let mut marks = self.kept.marks();
+        marks.origin(&self.caller, &self.headers, &self.controls, &self.kept.settings);
+        marks.served_by = by;
+        marks.rest.route = Some(self.route);
+        marks.rest.failed = Failed::at(end);
+        marks.rest.status = Some(marks.rest.failed.map_or(StatusCode::OK, |failed| failed.status));
         // Any text can be asked for as a model.
-        if failed.is_none_or(|err| err.kind() != ErrorKind::UnknownModel) {
-            words.put(Label::RequestedModel, &self.model);
+        if !matches!(end, End::Failed(err) if err.kind() == ErrorKind::UnknownModel) {
+            marks.asked(&self.model);
         }
-        let by = heard.and_then(|heard| heard.served_by.as_deref());
-        if let Some(by) = by.or_else(|| failed?.served_by()) {
-            words.served_by(by);
-        }
-        if let Some(class) = &ended.class {
-            words.exception(&ended.status, class);
-        }
-        words
+        marks
     }
 
     fn count_cached(&self, heard: &Heard, outcome: &Outcome<'_>, adding: &Adding<'_>) {
@@ -194,50 +156,19 @@ impl Ending {
         adding.add(Metric::CachedTokens, outcome.usage.map_or(0, |usage| usage.total()));
     }
 
-    /// A call that another group answered has words of its own: what had failed is told by nothing else of it.
-    fn count_fallback(&self, heard: &Heard, words: &Words<'_>) {
+    /// A call that another group answered has marks of its own: what had failed is told by nothing else of it.
+    fn count_fallback(&self, heard: &Heard, marks: &Marks<'_>) {
         let (true, Some(by)) = (heard.fell_back, heard.served_by.as_deref()) else { return };
-        let failed = heard.overcome.as_ref().map(|err| (err.status(), exception_class(err)));
-        let mut words: Words<'_> = *words;
-        words.put(Label::FallbackModel, &by.group);
-        if let Some((status, class)) = &failed {
-            words.exception(status, class);
+        let mut marks = *marks;
+        marks.fell_back(&by.group);
+        if let Some(err) = &heard.overcome {
+            marks.rest.failed = Some(Failed::of(err));
         }
-        self.kept.series.of(&words).add(Metric::SuccessfulFallbacks, 1);
+        self.kept.series.of(&marks).add(Metric::SuccessfulFallbacks, 1);
     }
 }
 
 /// Time until the head that was no wait for an upstream. Of a call with several attempts only the last one's wait is known.
 fn overhead(head: &Head, received: Instant) -> Option<Duration> {
     (head.retries == 0 && head.fallbacks == 0).then(|| received.elapsed().saturating_sub(head.waited))
-}
-
-/// The path of a call in its usual form, whichever of its forms was called.
-pub(super) fn route(operation: Operation, dialect: Dialect) -> &'static str {
-    match operation {
-        Operation::Chat => chat_route(dialect),
-        Operation::CountTokens => "/v1/messages/count_tokens",
-        Operation::Embeddings => "/v1/embeddings",
-        Operation::Rerank => "/v1/rerank",
-        Operation::Moderations => "/v1/moderations",
-        Operation::ImageGenerations => "/v1/images/generations",
-        Operation::ImageEdits => "/v1/images/edits",
-        Operation::ImageVariations => "/v1/images/variations",
-        Operation::Speech => "/v1/audio/speech",
-        Operation::Transcriptions => "/v1/audio/transcriptions",
-        Operation::Translations => "/v1/audio/translations",
-    }
-}
-
-fn chat_route(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenAiChat => "/v1/chat/completions",
-        Dialect::OpenAiCompletions => "/v1/completions",
-        Dialect::OpenAiResponses => "/v1/responses",
-        Dialect::AnthropicMessages => "/v1/messages",
-        Dialect::Gemini => "/v1beta/models/{model}:generateContent",
-        Dialect::BedrockConverse => "/model/{model}/converse",
-        Dialect::CohereChat => "/v2/chat",
-        Dialect::OllamaChat => "/api/chat",
-    }
 }

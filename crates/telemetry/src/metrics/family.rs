@@ -11,7 +11,7 @@ use super::series::Room;
 use super::settings::MetricSettings;
 use super::table::{Kind, Metric};
 use super::text::{Text, push_label};
-use super::words::{KeptWords, NONE, OTHER, Words};
+use super::words::{NONE, OTHER, Words};
 
 /// All series of one metric.
 pub(super) struct Family {
@@ -56,7 +56,7 @@ impl Family {
     }
 
     /// The series of these words, made where there is none yet; where there is no room, the one of all others.
-    pub(super) fn cell(&self, words: &KeptWords, room: &Room, bounds: &Arc<Bounds>) -> Arc<Cell> {
+    pub(super) fn cell(&self, words: &Words<'_>, room: &Room, bounds: &Arc<Bounds>) -> Arc<Cell> {
         let labels = self.text(|place| words.value(place), false);
         let mut cells = self.cells.lock();
         if let Some(cell) = cells.by_labels.get(&*labels) {

@@ -8,17 +8,18 @@ use std::time::{Duration, SystemTime};
 use gatewright_core::{Caller, Dialect, Error, Money, Operation, ServedBy, Target};
 
 use super::attempt::MeteredAttempts;
-use super::call::{self, MeteredCalls};
+use super::call::{ENDED, FAILED, MeteredCalls};
 use super::cell::{Bounds, Spread};
 use super::family::{Family, Sample};
 use super::figures::{DeploymentFigures, Figures, counter, gauge};
 use super::label::Label;
+use super::marks::{Failed, Marks};
 use super::series::AllSeries;
 use super::settings::MetricSettings;
 use super::standing::{self, number};
 use super::table::{Kind, Metric};
 use super::text::{Text, TextFormat};
-use super::words::{Words, exception_class};
+use super::words::Words;
 use crate::Pricing;
 
 /// Bounds of our own overhead, in seconds: it is far below what LiteLLM's buckets tell apart.
@@ -52,7 +53,7 @@ pub trait Balances: Send + Sync + 'static {
 /// A request that was refused before it became a call.
 pub struct Refusal<'a> {
     /// Whose it is, where that is known.
-    pub caller: Option<&'a Caller>,
+    pub caller: Option<&'a Arc<Caller>>,
     /// What was asked for.
     pub operation: Operation,
     /// In which dialect.
@@ -127,17 +128,14 @@ impl Meter {
         if !kept.is_on() {
             return;
         }
-        let (status, class) = (refusal.error.status(), exception_class(refusal.error));
-        let mut words = kept.words();
-        refusal.caller.inspect(|caller| words.caller(caller));
-        words.put(Label::UserAgent, refusal.agent.unwrap_or_default());
-        words.put(Label::Route, call::route(refusal.operation, refusal.dialect));
-        words.put(Label::StatusCode, status.as_str());
-        words.exception(&status, &class);
-        let adding = kept.series.of(&words);
-        for metric in call::ENDED.into_iter().chain(call::FAILED) {
-            adding.add(metric, 1);
-        }
+        let mut marks = kept.marks();
+        marks.caller = refusal.caller;
+        marks.agent(refusal.agent.unwrap_or_default());
+        marks.rest.route = Some((refusal.operation, refusal.dialect));
+        marks.rest.status = Some(refusal.error.status());
+        marks.rest.failed = Some(Failed::of(refusal.error));
+        let adding = kept.series.of(&marks);
+        ENDED.into_iter().chain(FAILED).for_each(|metric| adding.add(metric, 1));
     }
 
     /// All of it as text, with what is read elsewhere.
@@ -176,6 +174,10 @@ impl Kept {
 
     pub(super) fn words<'a>(&self) -> Words<'a> {
         Words::new(self.settings.longest_value)
+    }
+
+    pub(super) fn marks<'a>(&self) -> Marks<'a> {
+        Marks::new(self.settings.longest_value)
     }
 
     pub(super) fn note_overhead(&self, time: Duration) {

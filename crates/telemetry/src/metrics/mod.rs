@@ -31,6 +31,10 @@ mod series;
 
 mod words;
 
+mod route;
+
+mod marks;
+
 mod meter;
 pub use meter::{Balances, Meter, Refusal};
 

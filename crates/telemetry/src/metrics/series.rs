@@ -1,17 +1,18 @@
 //! The series that calls of one kind add to, found by one look-up.
 
 use std::collections::HashMap;
-use std::hash::RandomState;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
 use super::cell::{Bounds, Cell};
 use super::family::Family;
+use super::marks::{KeptMarks, Marks};
 use super::standing::Standing;
 use super::table::Metric;
-use super::words::{KeptWords, Words};
+use super::words::Words;
 
 /// A power of two: calls of different callers seldom share a lock, and nobody holds one for long.
 const SHARDS: usize = 64;
@@ -29,12 +30,12 @@ pub(super) struct AllSeries {
     most_kinds: usize,
 }
 
-/// By the hash of their words.
-type Kinds = HashMap<u64, Vec<Arc<Series>>>;
+/// By the hash of their marks.
+type Kinds = HashMap<u64, Vec<Arc<Series>>, RandomState>;
 
-/// What all calls have in common that have the same words.
+/// What all calls have in common that have the same marks.
 pub(super) struct Series {
-    words: KeptWords,
+    marks: KeptMarks,
     /// One for each metric, once something was counted in it.
     cells: Box<[OnceLock<Arc<Cell>>]>,
     /// Who called last, where something limits it.
@@ -62,19 +63,19 @@ impl AllSeries {
             families,
             bounds,
             room: Room { most, taken: AtomicUsize::new(0), refused: AtomicU64::new(0) },
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             most_kinds: (most / SHARDS).max(LEAST_KINDS),
         }
     }
 
-    /// The series of these words. A shard that knows too many kinds of calls forgets them; their series stay.
-    pub(super) fn of(&self, words: &Words<'_>) -> Adding<'_> {
-        let hash = words.hash(&self.hasher);
-        let found = |shard: &Kinds| shard.get(&hash)?.iter().find(|series| series.words.are(words)).cloned();
+    /// The series of these marks. A shard that knows too many kinds of calls forgets them; their series stay.
+    pub(super) fn of(&self, marks: &Marks<'_>) -> Adding<'_> {
+        let hash = marks.hash(&self.hasher);
+        let found = |shard: &Kinds| shard.get(&hash)?.iter().find(|series| series.marks.are(marks)).cloned();
         #[expect(clippy::cast_possible_truncation, reason = "the lowest bits choose the shard")]
         let Some(shard) = self.shards.get(hash as usize % SHARDS) else {
-            return Adding { all: self, series: Series::new(words) };
+            return Adding { all: self, series: Series::new(marks) };
         };
         let known = found(&shard.read());
         let series = known.unwrap_or_else(|| {
@@ -83,7 +84,7 @@ impl AllSeries {
                 shard.clear();
             }
             found(&shard).unwrap_or_else(|| {
-                let series = Series::new(words);
+                let series = Series::new(marks);
                 shard.entry(hash).or_default().push(series.clone());
                 series
             })
@@ -94,7 +95,7 @@ impl AllSeries {
     /// One series of one metric, found the long way.
     pub(super) fn cell(&self, metric: Metric, words: &Words<'_>) -> Option<Arc<Cell>> {
         let family = self.family(metric)?;
-        Some(family.cell(&words.kept(), &self.room, &self.bounds))
+        Some(family.cell(words, &self.room, &self.bounds))
     }
 
     /// Where those stand who called.
@@ -122,9 +123,9 @@ impl AllSeries {
 // === impl Series ===
 
 impl Series {
-    fn new(words: &Words<'_>) -> Arc<Self> {
+    fn new(marks: &Marks<'_>) -> Arc<Self> {
         let cells = Metric::ALL.iter().map(|_| OnceLock::new()).collect();
-        Arc::new(Self { words: words.kept(), cells, standing: Mutex::default() })
+        Arc::new(Self { marks: marks.kept(), cells, standing: Mutex::default() })
     }
 }
 
@@ -156,7 +157,7 @@ impl Adding<'_> {
     fn with(&self, metric: Metric, then: impl FnOnce(&Cell)) {
         let Some(family) = self.all.family(metric) else { return };
         let Some(cell) = self.series.cells.get(metric as usize) else { return };
-        then(cell.get_or_init(|| family.cell(&self.series.words, &self.all.room, &self.all.bounds)));
+        then(cell.get_or_init(|| family.cell(&self.series.marks.words(), &self.all.room, &self.all.bounds)));
     }
 }
 
