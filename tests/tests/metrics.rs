@@ -90,6 +90,11 @@ impl Sample {
 
 impl Stage {
     fn start() -> Self {
+        Self::with("")
+    }
+
+    /// The same with more settings of LiteLLM's, each with a comma before it.
+    fn with(more: &str) -> Self {
         let upstream = Upstream::start();
         let list = [
             deployment("a", "openai/gpt-4o", &upstream, ""),
@@ -98,7 +103,7 @@ impl Stage {
         ];
         let gateway = Gateway::start(&format!(
             "router_settings: {{num_retries: 1, retry_after: 0, disable_cooldowns: true, fallbacks: [{{a: [b]}}]}}\n\
-             litellm_settings: {{callbacks: [prometheus], service_callback: [prometheus_system]}}\nmodel_list:\n{}",
+             litellm_settings: {{callbacks: [prometheus], service_callback: [prometheus_system]{more}}}\nmodel_list:\n{}",
             list.concat()
         ));
         Self { upstream, gateway }
@@ -277,4 +282,67 @@ fn whoever_asks_for_open_metrics_gets_them() {
     let answer = stage.admin().header("accept", accept).get("/metrics");
     assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(answer.text().ends_with("# EOF\n"));
+}
+
+#[test]
+fn metadata_and_tags_of_keys_are_labels_where_somebody_wants_them() {
+    let stage = Stage::with(
+        ", custom_prometheus_metadata_labels: [metadata.cost.center, metadata.region], custom_prometheus_tags: [prod]",
+    );
+    let team =
+        stage.admin().made("/team/new", json!({"metadata": {"region": "eu", "cost": {"center": "1"}}}));
+    let said = json!({"cost": {"center": "42"}, "tags": ["prod"]});
+    let key = stage.key(json!({"team_id": team["team_id"], "metadata": said}));
+    assert_eq!(key.chat("b", "hi").status, 200);
+    stage.books(1);
+    let told = Told::by(&stage.admin());
+    for name in ["litellm_spend_metric_total", "litellm_proxy_total_requests_metric_total"] {
+        let sample = told.of(name).next().expect("a series");
+        let labels =
+            ["metadata_cost_center", "metadata_region", "tag_prod"].map(|label| &*sample.labels[label]);
+        assert_eq!(labels, ["42", "eu", "true"], "{name}: the key's own, else its team's");
+    }
+}
+
+#[test]
+fn a_series_that_nothing_is_added_to_ends() {
+    let ends = ", prometheus_metrics_ttl_seconds: 1, prometheus_metrics_cleanup_interval_seconds: 0";
+    let stage = Stage::with(ends);
+    let key = stage.key(json!({}));
+    assert_eq!(key.chat("b", "hi").status, 200);
+    let gone = || Told::by(&stage.admin()).of("litellm_spend_metric_total").next().is_none().then_some(());
+    poll(PATIENCE, gone).expect("a series that ends");
+    assert_eq!(key.chat("b", "hi").status, 200);
+    poll(PATIENCE, gone).expect("and ends again");
+}
+
+#[test]
+fn budgets_are_told_before_their_holders_call() {
+    let mut stage = Stage::with(", prometheus_initialize_budget_metrics: true");
+    let admin = stage.admin();
+    let team =
+        admin.made("/team/new", json!({"team_alias": "red", "max_budget": 9, "budget_duration": "30d"}));
+    admin.made("/key/generate", json!({"key_alias": "first", "max_budget": 5}));
+    admin.made("/key/generate", json!({"key_alias": "free"}));
+    admin.made("/user/new", json!({"user_id": "u1", "max_budget": 3, "auto_create_key": false}));
+    stage.gateway.kill();
+    stage.gateway.restart();
+    let told = |told: &Told, name: &str, label: &str| {
+        told.of(name)
+            .map(|sample| (sample.labels[label].clone(), sample.value.clone()))
+            .collect::<BTreeMap<String, String>>()
+    };
+    let one = |label: &str, value: &str| BTreeMap::from([(label.to_owned(), value.to_owned())]);
+    let all = poll(PATIENCE, || {
+        let all = Told::by(&stage.admin());
+        let is_read = all.of("litellm_user_max_budget_metric").next().is_some();
+        is_read.then_some(all)
+    });
+    let all = all.expect("budgets that nobody has spent of");
+    assert_eq!(told(&all, "litellm_api_key_max_budget_metric", "api_key_alias"), one("first", "5"));
+    assert_eq!(told(&all, "litellm_remaining_api_key_budget_metric", "api_key_alias"), one("first", "5"));
+    assert_eq!(told(&all, "litellm_team_max_budget_metric", "team_alias"), one("red", "9"));
+    assert_eq!(told(&all, "litellm_user_max_budget_metric", "user"), one("u1", "3"));
+    let hours = told(&all, "litellm_team_budget_remaining_hours_metric", "team");
+    assert!(hours.contains_key(team["team_id"].as_str().unwrap()), "{hours:?}");
 }

@@ -19,14 +19,14 @@ use gatewright_routing::{Mirrors, Router};
 use gatewright_sinks::{Recorded, Sinks};
 use gatewright_spend::{Journal, Ledgered};
 use gatewright_store::Store;
-use gatewright_telemetry::{Protocol, Traced};
+use gatewright_telemetry::{Meter, Protocol, Traced};
 use gatewright_transport::{Http2, Transport};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::adapters::{
-    CallRules, Counted, Forgetting, ForgettingParties, Hearers, Keepers, Known, Needs, Observed,
+    CallRules, Counted, Forgetting, ForgettingParties, Hearers, Holders, Keepers, Known, Needs, Observed,
     ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
 };
 use crate::alerts::{Alerting, Known as Told};
@@ -70,6 +70,7 @@ struct Seen {
     alerting: Alerting,
     answers: Option<Arc<gatewright_cache::Figures>>,
     sinks: Sinks,
+    meter: Meter,
 }
 
 /// Why the gateway did not start.
@@ -178,6 +179,7 @@ pub async fn serve(
     await_first(config.store_models.then_some(&changes), first_prices).await;
     ledger.settle_in(seeds).await;
     alerting.run(&Told { store: &store, journal: &journal, ledger: &ledger, config: &config });
+    let meter = metered(&config, &live, (&store, &counters), &ledger);
     let books = Books { store: store.clone(), journal, ledger: ledger.watched(), counters: counters.clone() };
     if let Some(settings) = config.rotation.clone() {
         ledger.beside(Rotation { settings, store, clock: clock.clone() }.run());
@@ -185,7 +187,8 @@ pub async fn serve(
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
     let wired = (&*live, call_rules, authenticator, joined, answers.policy);
-    let seen = Seen { findings: findings.clone(), alerting, answers: answers.figures, sinks: sinks.clone() };
+    let seen =
+        Seen { findings: findings.clone(), alerting, answers: answers.figures, sinks: sinks.clone(), meter };
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
@@ -320,6 +323,22 @@ fn authenticator(
     }
 }
 
+/// Counts calls, and where that is wanted knows of budgets before their holders call.
+fn metered(
+    config: &Config,
+    live: &Live,
+    (store, counters): (&Store, &Arc<Counts>),
+    ledger: &LiveLedger,
+) -> Meter {
+    let (meter, settings) = (meter(config, live, counters), &config.metrics);
+    if settings.litellm && settings.budgets_first {
+        let (calendar, most) = (config.money.calendar.clone(), settings.most_series);
+        let (store, clock) = (store.clone(), Arc::new(SystemClock));
+        ledger.beside(Holders { store, clock, calendar, meter: meter.clone(), most }.run());
+    }
+    meter
+}
+
 /// Knows the database's end users and tags.
 fn joined(config: &Config, store: &Store, clock: &Arc<SystemClock>) -> Joined {
     let customers = &config.money.customers;
@@ -342,8 +361,9 @@ fn assemble(
     ),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
-    (Books { store, journal, ledger, counters }, Seen { findings, alerting, answers, sinks }): (Books, Seen),
+    (Books { store, journal, ledger, counters }, seen): (Books, Seen),
 ) -> (pipeline::Policies, pipeline::AttemptPolicies, Ports) {
+    let Seen { findings, alerting, answers, sinks, meter } = seen;
     let clock = Arc::new(SystemClock);
     let (table, registry, prices) = (live.table.clone(), live.registry.clone(), live.prices.clone());
     let tracer = telemetry.tracer();
@@ -351,7 +371,6 @@ fn assemble(
         let prices = prices.clone();
         Arc::new(move |deployment, usage| prices.cost(deployment, usage))
     };
-    let meter = meter(config, live, &counters);
     let money = &config.money;
     let needs = Arc::new(Needs::new(table.clone(), prices.clone(), money.least_output));
     let limits = |rules: Arc<dyn Rules>| Limits::new(rules, counters.clone(), needs.clone(), clock.clone());

@@ -73,6 +73,15 @@ impl Grant {
         self
     }
 
+    /// The same with what the metadata of its key, else of its team, says under these paths.
+    pub(crate) fn showing(mut self, paths: &[String], holder: &Holder) -> Self {
+        let names = Arc::get_mut(&mut self.caller).and_then(|caller| Arc::get_mut(&mut caller.known_as));
+        if let Some(names) = names {
+            names.metadata = paths.iter().map(|path| said(path, holder)).collect();
+        }
+        self
+    }
+
     /// Whom it stands for, whatever it opens.
     pub(crate) fn caller(&self) -> &Arc<Caller> {
         &self.caller
@@ -141,6 +150,7 @@ fn names(holder: &Holder) -> Names {
         organization: said(&holder.organization, "organization_alias"),
         project: said(&holder.project, "project_alias"),
         email: said(&holder.user, "user_email"),
+        metadata: Vec::new(),
     }
 }
 
@@ -212,6 +222,17 @@ fn budget_fallbacks(fields: &Map<String, Value>) -> Vec<(Arc<str>, Vec<Arc<str>>
     listed.map(|(model, value)| (model.as_str().into(), cheaper(value))).collect()
 }
 
+/// A text under a path of names with dots between them, which LiteLLM lets begin with `metadata`.
+fn said(path: &str, holder: &Holder) -> Option<Arc<str>> {
+    let path = path.strip_prefix("metadata.").unwrap_or(path);
+    let records = [Some(&holder.key), holder.team.as_ref()];
+    records.into_iter().flatten().find_map(|record| {
+        let metadata = record.fields.get("metadata")?;
+        let value = path.split('.').try_fold(metadata, |value, name| value.get(name))?;
+        value.as_str().map(Into::into)
+    })
+}
+
 fn tags(holder: &Holder) -> Vec<Arc<str>> {
     let metadata = |record: &Record| match record.fields.get("metadata") {
         Some(Value::Object(metadata)) => list(metadata, "tags"),
@@ -261,6 +282,13 @@ pub(crate) fn allowance(scope: &'static str, record: &Record, now: SystemTime) -
         parallel: count("max_parallel_requests"),
         budgets: budgets(record, now),
         soft: dollars(record.fields.get("soft_budget")).map(|most| own_budget(record, most)),
+    }
+}
+
+impl Record {
+    /// How much it allows by itself, as it is at `now`: what a key, a team or a user says of its own.
+    pub fn allowance(&self, scope: &'static str, now: SystemTime) -> Allowance {
+        allowance(scope, self, now)
     }
 }
 

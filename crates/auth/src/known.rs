@@ -59,6 +59,7 @@ struct Memory {
     /// How often something was remembered or forgotten.
     turn: AtomicU64,
     recorded: bool,
+    shown_metadata: Vec<String>,
     /// When the port may be asked again, in microseconds since 1970; 0 as long as it answers.
     retry: AtomicU64,
     seats: Semaphore,
@@ -118,6 +119,7 @@ impl Known {
             epoch: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             recorded: settings.recorded,
+            shown_metadata: settings.shown_metadata.clone(),
             retry: AtomicU64::new(0),
             seats: Semaphore::new(SEATS),
             tasks: TaskTracker::new(),
@@ -202,11 +204,8 @@ impl Known {
     pub(crate) fn recall(&self, remembered: Vec<Remembered>) -> usize {
         let mut count = 0;
         for Remembered { key, looked, holder } in remembered {
-            let Some(grant) =
-                record::read(&holder).map(|holder| Arc::new(Grant::new(&holder, looked).of(key)))
-            else {
-                continue;
-            };
+            let Some(read) = record::read(&holder) else { continue };
+            let grant = self.0.grant(&read, looked, key);
             let entry = Entry { grant, looked, epoch: DOUBTED, holder: Some(holder) };
             if !matches!(self.0.worth(&entry), Worth::Nothing) {
                 self.0.grants.insert(key, entry);
@@ -264,6 +263,10 @@ impl Sought {
 // === impl Memory ===
 
 impl Memory {
+    fn grant(&self, holder: &Holder, looked: SystemTime, key: KeyHash) -> Arc<Grant> {
+        Arc::new(Grant::new(holder, looked).of(key).showing(&self.shown_metadata, holder))
+    }
+
     fn worth(&self, entry: &Entry) -> Worth {
         let age = self.clock.wall().duration_since(entry.looked).unwrap_or_default();
         match () {
@@ -325,7 +328,7 @@ impl Landing {
             let looked = memory.clock.wall();
             let found = found?;
             let written = found.as_ref().filter(|_| memory.recorded).map(record::write);
-            let grant = found.map(|holder| Arc::new(Grant::new(&holder, looked).of(self.key)));
+            let grant = found.map(|holder| memory.grant(&holder, looked, self.key));
             let mut state = memory.state.lock();
             let own = Part { kind: KEY, id: self.key.to_string().into() };
             let parts = grant.iter().flat_map(|grant| grant.parts()).chain([&own]);

@@ -20,6 +20,8 @@ pub struct Settings {
     pub admit_unknown: bool,
     /// Whether what is remembered will be written down.
     pub recorded: bool,
+    /// Paths in the metadata of keys and teams (`foo`, `metadata.foo.bar`) whose texts callers carry to be shown.
+    pub shown_metadata: Vec<String>,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
             keep: Duration::from_secs(86_400),
             admit_unknown: false,
             recorded: false,
+            shown_metadata: Vec::new(),
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct Names {
     pub project: Option<Arc<str>>,
     /// The user's e-mail address.
     pub email: Option<Arc<str>>,
+    /// What the key's metadata and its team's say under the paths that the operator wants shown, in their order.
+    pub metadata: Vec<Option<Arc<str>>>,
 }
 
 /// What every answer tells the holder of a virtual key of it.

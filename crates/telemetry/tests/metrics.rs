@@ -7,10 +7,11 @@ mod codec;
 mod metered;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use gatewright_core::{ErrorKind, Money, SinkFigures};
-use gatewright_telemetry::{Figures, Metric, MetricGroup, MetricSettings, OMITTED, TextFormat};
+use gatewright_telemetry::{Balances, Figures, Metric, MetricGroup, MetricSettings, OMITTED, TextFormat};
 use metered::{Stage, caller};
 
 const GOLDEN: &str = include_str!("golden/litellm_metrics.txt");
@@ -179,6 +180,123 @@ async fn series_that_there_is_no_room_for_are_told_together() {
 }
 
 #[tokio::test]
+async fn series_that_nothing_is_added_to_are_dropped_in_their_time() {
+    let stage = Stage::new(MetricSettings { ttl: Some(Duration::from_secs(600)), ..on() });
+    let begun = Instant::now();
+    let spend = |seconds| {
+        let text = stage.meter.text_at(
+            &Figures::default(),
+            TextFormat::Plain,
+            UNIX_EPOCH,
+            begun + Duration::from_secs(seconds),
+        );
+        text.lines().filter(|line| line.starts_with("litellm_spend_metric_total{")).count()
+    };
+    for key in ["k1", "k2"] {
+        stage.answered(&caller(key, "red"), Money(1), (1, 1)).await;
+    }
+    assert_eq!([spend(100), spend(500)], [2, 2]);
+    assert_eq!(spend(700), 0, "nothing was added for ten minutes");
+    assert_eq!(stage.samples("gatewright_metrics_series"), ["0"]);
+    stage.answered(&caller("k1", "red"), Money(5), (1, 1)).await;
+    assert_eq!(stage.samples("litellm_spend_metric_total"), ["0.000000005"], "it begins anew");
+}
+
+#[tokio::test]
+async fn a_series_whose_place_is_free_again_is_told_alone() {
+    let ttl = Some(Duration::from_secs(600));
+    let stage = Stage::new(MetricSettings { most_series: 40, ttl, ..on() });
+    for number in 0..10 {
+        stage.answered(&caller(&format!("k{number}"), "red"), Money(1), (1, 1)).await;
+    }
+    let spent_by = |text: &str, key: &str| {
+        let label = format!("hashed_api_key=\"{key}\"");
+        text.lines().any(|line| line.starts_with("litellm_spend_metric_total{") && line.contains(&label))
+    };
+    assert!(!spent_by(&stage.text(TextFormat::Plain), "k9"), "there was no room for it");
+    let later = Instant::now() + Duration::from_secs(700);
+    let text = stage.meter.text_at(&Figures::default(), TextFormat::Plain, UNIX_EPOCH, later);
+    assert!(!spent_by(&text, "k0") && spent_by(&text, "other"), "{text}");
+    stage.answered(&caller("k9", "red"), Money(1), (1, 1)).await;
+    assert!(spent_by(&stage.text(TextFormat::Plain), "k9"));
+}
+
+#[tokio::test]
+async fn a_metric_may_have_an_end_of_its_own() {
+    let stage = Stage::new(MetricSettings { most_of_metric: Some(3), ..on() });
+    for number in 0..5 {
+        stage.answered(&caller(&format!("k{number}"), "red"), Money(1), (1, 1)).await;
+    }
+    let spend = stage.samples("litellm_spend_metric_total");
+    assert_eq!(spend.len(), 4, "three and the others: {spend:?}");
+    assert_eq!(spend.last().unwrap(), "0.000000002");
+}
+
+#[tokio::test]
+async fn metadata_is_a_label_where_somebody_wants_it() {
+    let metadata = vec!["metadata.cost.center".into(), "none".into()];
+    let stage = Stage::new(MetricSettings { metadata, ..on() });
+    for center in ["42", "43"] {
+        let mut caller = caller("k1", "red");
+        Arc::make_mut(&mut caller.known_as).metadata = vec![Some(center.into()), None];
+        stage.answered(&caller, Money(1), (1, 1)).await;
+    }
+    let text = stage.text(TextFormat::Plain);
+    for center in ["42", "43"] {
+        let labels = format!("metadata_cost_center=\"{center}\",none=\"None\"}} 0.000000001");
+        assert!(text.contains(&labels), "{labels} is missing in {text}");
+    }
+}
+
+/// Balances that nobody gets until they are let go.
+struct Held {
+    asked: mpsc::Sender<()>,
+    go: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Balances for Held {
+    fn spent(&self, _: &str, _: &str, _: Option<&str>) -> Option<Money> {
+        let _ = self.asked.send(());
+        let _ = self.go.lock().unwrap().recv();
+        None
+    }
+}
+
+#[test]
+fn calls_are_counted_while_a_scrape_runs() {
+    let stage = Arc::new(Stage::new(on()));
+    let (asked, is_asked) = mpsc::channel();
+    let (go, goes) = mpsc::channel();
+    let _ = stage.meter.clone().with_balances(Arc::new(Held { asked, go: Mutex::new(goes) }));
+    let call = |stage: &Stage, key: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let caller = metered::limited(caller(key, "red"), UNIX_EPOCH + Duration::from_secs(7_200));
+        runtime.block_on(stage.answered(&caller, Money(1), (1, 1)));
+    };
+    call(&stage, "known");
+    let scrape = std::thread::spawn({
+        let stage = stage.clone();
+        move || stage.text(TextFormat::Plain)
+    });
+    is_asked.recv().unwrap();
+    let (done, is_done) = mpsc::channel();
+    let calls = std::thread::spawn({
+        let stage = stage.clone();
+        move || {
+            ["known", "new"].iter().for_each(|key| call(&stage, key));
+            let _ = done.send(());
+        }
+    });
+    let counted = is_done.recv_timeout(Duration::from_secs(60));
+    drop(go);
+    scrape.join().unwrap();
+    calls.join().unwrap();
+    counted.expect("a call waits for the scrape");
+    let spent = stage.samples("litellm_spend_metric_total");
+    assert_eq!(spent, ["0.000000002", "0.000000001"]);
+}
+
+#[tokio::test]
 async fn a_key_that_came_to_another_team_has_series_of_its_own() {
     let stage = Stage::new(on());
     for team in ["red", "tan"] {
@@ -216,6 +334,8 @@ async fn budgets_and_rates_are_told_of_whoever_called() {
     let stage = Stage::new(on());
     let limited = metered::limited(caller("k1", "red"), UNIX_EPOCH + Duration::from_secs(7_200));
     stage.answered(&limited, Money(1), (1, 1)).await;
+    // A call that fails is told nothing of what is left: what was told before holds.
+    stage.failed(&limited, ErrorKind::RateLimited, Money(0)).await;
     for (name, value) in [
         ("litellm_api_key_max_budget_metric", "5"),
         ("litellm_remaining_api_key_budget_metric", "3.5"),

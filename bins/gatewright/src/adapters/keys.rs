@@ -93,7 +93,7 @@ pub(super) fn obeyed(kind: Kind, object: &Object, budget: Option<&Object>) -> Ma
     fields
 }
 
-fn record((kind, row): (Kind, &Object), fields: Map<String, Value>, spent: Spent) -> Record {
+pub(super) fn record((kind, row): (Kind, &Object), fields: Map<String, Value>, spent: Spent) -> Record {
     let id = booked_as(kind, row).map_or_else(|| row.id.as_str().into(), |(_, id)| id);
     Record { id, fields, spent: spent.now, spent_in: spent.within, resets_at: spent.ends }
 }

@@ -13,6 +13,7 @@ const CALLBACKS: [&str; 5] =
 
 const GROUPS: &str = "prometheus_metrics_config";
 const BUCKETS: &str = "prometheus_latency_buckets";
+const METADATA: &str = "custom_prometheus_metadata_labels";
 
 impl Sections<'_> {
     /// Which metrics are told.
@@ -34,8 +35,18 @@ impl Sections<'_> {
             without: litellm.texts("prometheus_exclude_metrics", problems),
             without_labels: litellm.texts("prometheus_exclude_labels", problems),
             tags: litellm.texts("custom_prometheus_tags", problems),
+            metadata: litellm.texts(METADATA, problems),
             buckets: buckets(litellm, problems).unwrap_or(defaults.buckets),
             most_series: whole(litellm.count("max_metric_series", problems)).unwrap_or(defaults.most_series),
+            most_of_metric: whole(litellm.count("prometheus_metrics_max_series_per_metric", problems)),
+            ttl: litellm.seconds("prometheus_metrics_ttl_seconds", problems),
+            end_user_ttl: litellm
+                .seconds("prometheus_end_user_metrics_ttl_seconds", problems)
+                .unwrap_or(defaults.end_user_ttl),
+            budgets_first: litellm.flag("prometheus_initialize_budget_metrics", problems).unwrap_or(false),
+            cleanup: litellm
+                .seconds("prometheus_metrics_cleanup_interval_seconds", problems)
+                .unwrap_or(defaults.cleanup),
             longest_value: whole(litellm.count("max_metric_label_bytes", problems))
                 .unwrap_or(defaults.longest_value),
         };
@@ -101,18 +112,16 @@ fn check_names(litellm: &Section<'_>, settings: &MetricSettings, problems: &mut 
         let words = format!("only the first {} are labels", MetricSettings::MOST_TAGS);
         problems.warn(litellm.at("custom_prometheus_tags"), words);
     }
-    if !litellm.texts("custom_prometheus_metadata_labels", problems).is_empty() {
-        let words = "without effect: metadata of calls is no label here; use `custom_prometheus_tags`";
-        problems.warn(litellm.at("custom_prometheus_metadata_labels"), words);
-    }
-    if litellm.flag("prometheus_initialize_budget_metrics", problems) == Some(true) {
-        let words = "without effect: a budget is told once its holder has called";
-        problems.warn(litellm.at("prometheus_initialize_budget_metrics"), words);
+    if settings.metadata.len() > MetricSettings::MOST_METADATA {
+        let words = format!("only the first {} are labels", MetricSettings::MOST_METADATA);
+        problems.warn(litellm.at(METADATA), words);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Map, Value, json};
 
     use super::*;
@@ -144,6 +153,26 @@ mod tests {
             assert_eq!((settings.litellm, settings.services), wanted, "{litellm}");
             assert!(problems.is_empty(), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn series_have_the_end_that_is_set() {
+        let (settings, problems) = read(json!({
+            "prometheus_metrics_ttl_seconds": 90,
+            "prometheus_end_user_metrics_ttl_seconds": 30,
+            "prometheus_metrics_cleanup_interval_seconds": 5,
+            "prometheus_metrics_max_series_per_metric": 7,
+            "custom_prometheus_metadata_labels": ["metadata.a", "b.c"],
+        }));
+        assert!(problems.is_empty(), "{problems:?}");
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            (settings.ttl, settings.end_user_ttl, settings.cleanup),
+            (Some(seconds(90)), seconds(30), seconds(5))
+        );
+        assert_eq!((settings.most_of_metric, settings.metadata.len()), (Some(7), 2));
+        let (defaults, _) = read(json!({}));
+        assert_eq!((defaults.ttl, defaults.end_user_ttl), (None, seconds(3_600)));
     }
 
     #[test]

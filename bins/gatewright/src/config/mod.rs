@@ -220,6 +220,8 @@ impl Config {
         let salt = salt.or_else(|| access.master_key.clone());
         // A database in a file is there whenever the gateway is.
         access.recorded = salt.is_some() && matches!(database.place, Place::Postgres(_));
+        let metrics = sections.metrics(&mut problems);
+        access.shown_metadata = metrics.metadata.clone();
         Self {
             catalogue,
             cost_map: catalogue::cost_map(&sections.general, env, &mut problems),
@@ -247,7 +249,7 @@ impl Config {
             store_models: store_models.unwrap_or_else(|| is_on(env("STORE_MODEL_IN_DB"))),
             salt,
             access,
-            metrics: sections.metrics(&mut problems),
+            metrics,
             telemetry,
             sinks: sinks::read(tree, (&sections.litellm, &sections.general), env, &mut problems),
             fixed: digest(&[&general, &litellm]),

@@ -214,6 +214,7 @@ impl Sections<'_> {
                 .flag("allow_requests_on_db_unavailable", problems)
                 .unwrap_or(defaults.admit_unknown),
             recorded: defaults.recorded,
+            shown_metadata: defaults.shown_metadata,
         }
     }
 

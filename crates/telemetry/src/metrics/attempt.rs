@@ -87,14 +87,14 @@ impl Observer for Ending {
         let now = Instant::now();
         let by = self.served_by(outcome.end);
         let marks = self.marks(&by, outcome.end);
-        let adding = self.kept.series.of(&marks);
+        let adding = self.kept.series.of(&marks, now);
         let failed = marks.rest.failed.is_some();
         self.count_booked(booked, &adding);
         self.count_end(failed, &adding);
         if !failed {
             let took = now.saturating_duration_since(self.began);
             self.count_times(took, booked.usage.output, outcome, &adding);
-            self.count_free(booked, &marks);
+            self.count_free(booked, &marks, now);
         }
         if let Some(heard) = &self.heard {
             for (metric, left) in [
@@ -196,7 +196,7 @@ impl Ending {
     }
 
     /// An answer that cost nothing though it was used, because nobody said what it costs.
-    fn count_free(&self, booked: &Booked, marks: &Marks<'_>) {
+    fn count_free(&self, booked: &Booked, marks: &Marks<'_>, now: Instant) {
         if booked.cost.0 != 0 || booked.usage.total() == 0 {
             return;
         }
@@ -204,7 +204,7 @@ impl Ending {
         if pricing(&self.target.deployment, &booked.usage).is_none() {
             let mut marks = *marks;
             marks.rest.reason = "missing_pricing_key";
-            self.kept.series.of(&marks).add(Metric::ZeroCost, 1);
+            self.kept.series.of(&marks, now).add(Metric::ZeroCost, 1);
         }
     }
 }

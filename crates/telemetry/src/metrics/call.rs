@@ -83,7 +83,7 @@ impl Observer for Ending {
         let now = Instant::now();
         let by = self.served_by(outcome.end);
         let marks = self.marks(outcome.end, by.as_ref());
-        let adding = self.kept.series.of(&marks);
+        let adding = self.kept.series.of(&marks, now);
         ENDED.into_iter().for_each(|metric| adding.add(metric, 1));
         adding.took(Metric::CommonDuration, now.saturating_duration_since(self.received));
         adding.took(Metric::QueueTime, self.began.saturating_duration_since(self.received));
@@ -99,7 +99,7 @@ impl Observer for Ending {
                 heard.overhead.inspect(|time| adding.took(metric, *time));
             }
             self.count_cached(heard, outcome, &adding);
-            self.count_fallback(heard, &marks);
+            self.count_fallback(heard, &marks, now);
         }
         if !self.caller.allowances.is_empty() {
             let left = self.heard.as_ref().map(|heard| heard.left).unwrap_or_default();
@@ -157,14 +157,14 @@ impl Ending {
     }
 
     /// A call that another group answered has marks of its own: what had failed is told by nothing else of it.
-    fn count_fallback(&self, heard: &Heard, marks: &Marks<'_>) {
+    fn count_fallback(&self, heard: &Heard, marks: &Marks<'_>, now: Instant) {
         let (true, Some(by)) = (heard.fell_back, heard.served_by.as_deref()) else { return };
         let mut marks = *marks;
         marks.fell_back(&by.group);
         if let Some(err) = &heard.overcome {
             marks.rest.failed = Some(Failed::of(err));
         }
-        self.kept.series.of(&marks).add(Metric::SuccessfulFallbacks, 1);
+        self.kept.series.of(&marks, now).add(Metric::SuccessfulFallbacks, 1);
     }
 }
 

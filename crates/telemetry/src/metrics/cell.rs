@@ -11,6 +11,15 @@ use super::text::Text;
 pub(super) struct Cell {
     pub(super) labels: Arc<str>,
     figures: Figures,
+    /// Whether it stands for all that there was no room for.
+    pub(super) is_other: bool,
+    pub(super) life: Life,
+}
+
+/// When something was added last, in the meter's seconds, and for how many seconds it stays without.
+pub(super) struct Life {
+    touched: AtomicU64,
+    lasts: Option<u64>,
 }
 
 enum Figures {
@@ -42,14 +51,19 @@ struct Billionths(u64);
 // === impl Cell ===
 
 impl Cell {
-    pub(super) fn new(kind: Kind, labels: Arc<str>, bounds: &Arc<Bounds>) -> Self {
+    pub(super) fn new(kind: Kind, labels: Arc<str>, bounds: &Arc<Bounds>, life: Life) -> Self {
         let figures = match kind {
             Kind::Count => Figures::Count(AtomicU64::new(0)),
             Kind::Dollars => Figures::Dollars(AtomicU64::new(0)),
             Kind::Level => Figures::Level(AtomicU64::new(0)),
             Kind::Seconds => Figures::Seconds(Spread::new(bounds)),
         };
-        Self { labels, figures }
+        Self { labels, figures, is_other: false, life }
+    }
+
+    /// For all that there is no room for. It stays.
+    pub(super) fn of_others(self, labels: Arc<str>) -> Self {
+        Self { labels, is_other: true, life: Life::new(0, None), ..self }
     }
 
     /// Counts so much more: nanoseconds are one more observation.
@@ -85,6 +99,29 @@ impl Cell {
             Figures::Level(_) => text.sample(&self.labels, self.level()),
             Figures::Seconds(spread) => spread.write(&self.labels, text),
         }
+    }
+}
+
+// === impl Life ===
+
+impl Life {
+    pub(super) fn new(second: u64, lasts: Option<u64>) -> Self {
+        Self { touched: AtomicU64::new(second), lasts }
+    }
+
+    /// Something is added.
+    pub(super) fn touch(&self, second: u64) {
+        self.touched.store(second, Relaxed);
+    }
+
+    /// Whatever it is part of lives as long as this did.
+    pub(super) fn pass_on(&self, to: &Self) {
+        to.touched.fetch_max(self.touched.load(Relaxed), Relaxed);
+    }
+
+    pub(super) fn is_over(&self, second: u64) -> bool {
+        let idle = second.saturating_sub(self.touched.load(Relaxed));
+        self.lasts.is_some_and(|lasts| idle >= lasts)
     }
 }
 

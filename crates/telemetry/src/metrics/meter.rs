@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use gatewright_core::{Caller, Dialect, Error, Money, Operation, ServedBy, Target};
+
+use parking_lot::Mutex;
 
 use super::attempt::MeteredAttempts;
 use super::call::{ENDED, FAILED, MeteredCalls};
@@ -16,7 +18,7 @@ use super::label::Label;
 use super::marks::{Failed, Marks};
 use super::series::AllSeries;
 use super::settings::MetricSettings;
-use super::standing::{self, number};
+use super::standing::{self, Left, Standing, number};
 use super::table::{Kind, Metric};
 use super::text::{Text, TextFormat};
 use super::words::Words;
@@ -36,6 +38,9 @@ pub(super) struct Kept {
     pub(super) pricing: OnceLock<Pricing>,
     pub(super) upstreams: OnceLock<Upstreams>,
     balances: OnceLock<Arc<dyn Balances>>,
+    /// Who has a budget and may not have called yet.
+    expected: Mutex<Vec<Standing>>,
+    began: Instant,
     overhead: Spread,
     /// Bytes of the last text: the next one is about as long.
     last: AtomicUsize,
@@ -68,6 +73,7 @@ pub struct Refusal<'a> {
 pub(super) struct Reading<'m> {
     kept: &'m Kept,
     samples: HashMap<Metric, Vec<Sample>>,
+    at: Instant,
 }
 
 // === impl Meter ===
@@ -77,13 +83,15 @@ impl Meter {
     pub fn new(settings: MetricSettings) -> Self {
         let families = Metric::ALL.iter().map(|metric| Family::new(*metric, &settings)).collect();
         let bounds = Bounds::new(&settings.buckets);
-        let series = AllSeries::new(families, bounds, settings.most_series);
+        let series = AllSeries::new(families, bounds, &settings);
         Self(Arc::new(Kept {
             settings,
             series,
             pricing: OnceLock::new(),
             upstreams: OnceLock::new(),
             balances: OnceLock::new(),
+            expected: Mutex::default(),
+            began: Instant::now(),
             overhead: Spread::new(&Bounds::new(&OVERHEAD)),
             last: AtomicUsize::new(0),
         }))
@@ -105,6 +113,12 @@ impl Meter {
     pub fn with_balances(self, balances: Arc<dyn Balances>) -> Self {
         let _ = self.0.balances.set(balances);
         self
+    }
+
+    /// Tells the budgets of these too, as long as they have not called themselves; in place of those that were named before.
+    pub fn expect(&self, holders: Vec<Caller>) {
+        let stands = |caller| Standing { at: self.0.began, caller: Arc::new(caller), left: Left::default() };
+        *self.0.expected.lock() = holders.into_iter().map(stands).collect();
     }
 
     /// The outermost layer of a call.
@@ -134,13 +148,19 @@ impl Meter {
         marks.rest.route = Some((refusal.operation, refusal.dialect));
         marks.rest.status = Some(refusal.error.status());
         marks.rest.failed = Some(Failed::of(refusal.error));
-        let adding = kept.series.of(&marks);
+        let adding = kept.series.of(&marks, Instant::now());
         ENDED.into_iter().chain(FAILED).for_each(|metric| adding.add(metric, 1));
     }
 
     /// All of it as text, with what is read elsewhere.
     pub fn text(&self, figures: &Figures, format: TextFormat, now: SystemTime) -> String {
+        self.text_at(figures, format, now, Instant::now())
+    }
+
+    /// The same at this time of the clock that series live by.
+    pub fn text_at(&self, figures: &Figures, format: TextFormat, now: SystemTime, at: Instant) -> String {
         let kept = &self.0;
+        kept.series.sweep(at);
         let mut text = Text::new(format, kept.last.load(Relaxed) + 4096);
         figures.write(&mut text);
         let help = "Time of a call until its answer's head that it did not wait for its upstream";
@@ -150,7 +170,7 @@ impl Meter {
         gauge(&mut text, "gatewright_metrics_series", "Series of calls and attempts", series as u64);
         let help = "Series that there was no room for: they are told together";
         counter(&mut text, "gatewright_metrics_series_refused", help, refused);
-        let mut reading = Reading { kept, samples: HashMap::new() };
+        let mut reading = Reading { kept, samples: HashMap::new(), at };
         if kept.is_on() {
             reading.all(figures, now);
         }
@@ -212,13 +232,15 @@ impl<'m> Reading<'m> {
         }
         figures.deployments.iter().for_each(|one| self.deployment(one));
         let balances = self.kept.balances.get().map(|balances| &**balances);
-        standing::tell(self.kept.series.standings(), balances, now, self);
+        let mut standings = self.kept.series.standings();
+        standings.extend(self.kept.expected.lock().iter().cloned());
+        standing::tell(standings, balances, now, self);
     }
 
     fn deployment(&mut self, figures: &DeploymentFigures) {
         let mut words = self.words();
         words.served_by(&figures.served_by);
-        if let Some(state) = self.kept.series.cell(Metric::DeploymentState, &words) {
+        if let Some(state) = self.kept.series.cell(Metric::DeploymentState, &words, self.at) {
             // What is no longer out has failed last: nobody has tried it since.
             let level = if figures.is_out { 2.0 } else { state.level().min(1.0) };
             state.set(level);

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
-use super::cell::{Bounds, Cell};
+use super::cell::{Bounds, Cell, Life};
 use super::family::Family;
 use super::marks::{KeptMarks, Marks};
+use super::settings::MetricSettings;
 use super::standing::Standing;
 use super::table::Metric;
 use super::words::Words;
@@ -28,6 +30,18 @@ pub(super) struct AllSeries {
     hasher: RandomState,
     shards: Box<[RwLock<Kinds>]>,
     most_kinds: usize,
+    /// What its seconds are counted from.
+    began: Instant,
+    cleanup: Duration,
+    lasts: [Option<u64>; 2],
+    swept: Mutex<Swept>,
+}
+
+/// How it was when series were looked through last.
+#[derive(Default)]
+struct Swept {
+    second: u64,
+    refused: u64,
 }
 
 /// By the hash of their marks.
@@ -40,6 +54,7 @@ pub(super) struct Series {
     cells: Box<[OnceLock<Arc<Cell>>]>,
     /// Who called last, where something limits it.
     standing: Mutex<Option<Standing>>,
+    life: Life,
 }
 
 /// How many series there may be.
@@ -53,15 +68,21 @@ pub(super) struct Room {
 pub(super) struct Adding<'a> {
     all: &'a AllSeries,
     series: Arc<Series>,
+    second: u64,
 }
 
 // === impl AllSeries ===
 
 impl AllSeries {
-    pub(super) fn new(families: Vec<Family>, bounds: Arc<Bounds>, most: usize) -> Self {
+    pub(super) fn new(families: Vec<Family>, bounds: Arc<Bounds>, settings: &MetricSettings) -> Self {
+        let most = settings.most_series;
         Self {
             families,
             bounds,
+            began: Instant::now(),
+            cleanup: settings.cleanup,
+            lasts: [settings.lasts(false), settings.lasts(true)],
+            swept: Mutex::default(),
             room: Room { most, taken: AtomicUsize::new(0), refused: AtomicU64::new(0) },
             hasher: RandomState::default(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -70,12 +91,13 @@ impl AllSeries {
     }
 
     /// The series of these marks. A shard that knows too many kinds of calls forgets them; their series stay.
-    pub(super) fn of(&self, marks: &Marks<'_>) -> Adding<'_> {
+    pub(super) fn of(&self, marks: &Marks<'_>, now: Instant) -> Adding<'_> {
+        let second = self.second(now);
         let hash = marks.hash(&self.hasher);
         let found = |shard: &Kinds| shard.get(&hash)?.iter().find(|series| series.marks.are(marks)).cloned();
         #[expect(clippy::cast_possible_truncation, reason = "the lowest bits choose the shard")]
         let Some(shard) = self.shards.get(hash as usize % SHARDS) else {
-            return Adding { all: self, series: Series::new(marks) };
+            return Adding { all: self, series: self.made(marks, second), second };
         };
         let known = found(&shard.read());
         let series = known.unwrap_or_else(|| {
@@ -84,18 +106,57 @@ impl AllSeries {
                 shard.clear();
             }
             found(&shard).unwrap_or_else(|| {
-                let series = Series::new(marks);
+                let series = self.made(marks, second);
                 shard.entry(hash).or_default().push(series.clone());
                 series
             })
         });
-        Adding { all: self, series }
+        series.life.touch(second);
+        Adding { all: self, series, second }
+    }
+
+    fn made(&self, marks: &Marks<'_>, second: u64) -> Arc<Series> {
+        let [lasts, of_end_user] = self.lasts;
+        let lasts = if marks.end_user.is_empty() { lasts } else { of_end_user };
+        Series::new(marks, Life::new(second, lasts))
+    }
+
+    /// Drops what nothing was added to for its time, unless that was done lately and there is room.
+    pub(super) fn sweep(&self, now: Instant) {
+        let second = self.second(now);
+        let mut swept = self.swept.lock();
+        let lately = second.saturating_sub(swept.second) < self.cleanup.as_secs();
+        if self.lasts == [None, None] || lately && !self.room.is_scarce() {
+            return;
+        }
+        self.forget(|series| series.life.is_over(second) && Arc::strong_count(series) == 1);
+        let dropped = self.families.iter().map(|family| family.sweep(second)).sum();
+        self.room.give(dropped);
+        let (_, refused) = self.room.figures();
+        // Where there is room again, those have series of their own again that were told together.
+        if dropped > 0 && refused > swept.refused {
+            self.forget(|series| series.is_other());
+        }
+        *swept = Swept { second, refused };
+    }
+
+    fn forget(&self, goes: impl Fn(&Arc<Series>) -> bool) {
+        for shard in &self.shards {
+            shard.write().retain(|_, list| {
+                list.retain(|series| !goes(series));
+                !list.is_empty()
+            });
+        }
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_secs()
     }
 
     /// One series of one metric, found the long way.
-    pub(super) fn cell(&self, metric: Metric, words: &Words<'_>) -> Option<Arc<Cell>> {
+    pub(super) fn cell(&self, metric: Metric, words: &Words<'_>, now: Instant) -> Option<Arc<Cell>> {
         let family = self.family(metric)?;
-        Some(family.cell(words, &self.room, &self.bounds))
+        Some(family.cell(words, self.second(now), &self.room, &self.bounds))
     }
 
     /// Where those stand who called.
@@ -123,9 +184,20 @@ impl AllSeries {
 // === impl Series ===
 
 impl Series {
-    fn new(marks: &Marks<'_>) -> Arc<Self> {
+    fn new(marks: &Marks<'_>, life: Life) -> Arc<Self> {
         let cells = Metric::ALL.iter().map(|_| OnceLock::new()).collect();
-        Arc::new(Self { marks: marks.kept(), cells, standing: Mutex::default() })
+        Arc::new(Self { marks: marks.kept(), cells, standing: Mutex::default(), life })
+    }
+
+    /// Whether something of it is told together with others.
+    fn is_other(&self) -> bool {
+        self.cells.iter().filter_map(OnceLock::get).any(|cell| cell.is_other)
+    }
+}
+
+impl Drop for Series {
+    fn drop(&mut self) {
+        self.cells.iter().filter_map(OnceLock::get).for_each(|cell| self.life.pass_on(&cell.life));
     }
 }
 
@@ -157,21 +229,32 @@ impl Adding<'_> {
     fn with(&self, metric: Metric, then: impl FnOnce(&Cell)) {
         let Some(family) = self.all.family(metric) else { return };
         let Some(cell) = self.series.cells.get(metric as usize) else { return };
-        then(cell.get_or_init(|| family.cell(&self.series.marks.words(), &self.all.room, &self.all.bounds)));
+        let (all, marks) = (self.all, &self.series.marks);
+        then(cell.get_or_init(|| family.cell(&marks.words(), self.second, &all.room, &all.bounds)));
     }
 }
 
 // === impl Room ===
 
 impl Room {
-    /// Whether there is room for one more.
-    pub(super) fn take(&self) -> bool {
+    /// Whether there is room for one more, where its metric has some.
+    pub(super) fn take(&self, in_metric: bool) -> bool {
         let more = |taken: usize| (taken < self.most).then_some(taken + 1);
-        let taken = self.taken.fetch_update(Relaxed, Relaxed, more).is_ok();
+        let taken = in_metric && self.taken.fetch_update(Relaxed, Relaxed, more).is_ok();
         if !taken {
             self.refused.fetch_add(1, Relaxed);
         }
         taken
+    }
+
+    /// So many are gone.
+    fn give(&self, count: usize) {
+        self.taken.fetch_sub(count, Relaxed);
+    }
+
+    /// Whether less than an eighth is left.
+    fn is_scarce(&self) -> bool {
+        self.taken.load(Relaxed) > self.most - self.most / 8
     }
 
     /// Series that there are, and those that there was no room for.

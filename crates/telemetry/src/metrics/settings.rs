@@ -1,5 +1,7 @@
 //! Which metrics are told, by which labels, and how many series of them.
 
+use std::time::Duration;
+
 use super::label::Label;
 use super::table::Metric;
 
@@ -20,10 +22,22 @@ pub struct MetricSettings {
     pub without_labels: Vec<String>,
     /// Tags of calls that are labels of their own (`tag_…`), [`MetricSettings::MOST_TAGS`] at most.
     pub tags: Vec<String>,
+    /// Paths in the metadata of keys and teams that are labels of their own, [`MetricSettings::MOST_METADATA`] at most.
+    pub metadata: Vec<String>,
     /// Upper bounds of the histograms' buckets in seconds, from the lowest up.
     pub buckets: Vec<f64>,
     /// The most series, a histogram being one. Further ones are told together.
     pub most_series: usize,
+    /// The same of one metric, where that has an end of its own.
+    pub most_of_metric: Option<usize>,
+    /// How long a series is told that nothing is added to; for good where there is no time.
+    pub ttl: Option<Duration>,
+    /// The same of series that tell end users apart.
+    pub end_user_ttl: Duration,
+    /// Whether budgets are told before their holders call.
+    pub budgets_first: bool,
+    /// How long series are not looked through for those whose time is over.
+    pub cleanup: Duration,
     /// Bytes of a label's value; what is longer is cut.
     pub longest_value: usize,
 }
@@ -50,8 +64,14 @@ impl Default for MetricSettings {
             without: Vec::new(),
             without_labels: Vec::new(),
             tags: Vec::new(),
+            metadata: Vec::new(),
             buckets: BUCKETS.to_vec(),
             most_series: 10_000,
+            most_of_metric: None,
+            ttl: None,
+            end_user_ttl: Duration::from_secs(3_600),
+            budgets_first: false,
+            cleanup: Duration::from_secs(60),
             longest_value: 128,
         }
     }
@@ -62,6 +82,15 @@ impl Default for MetricSettings {
 impl MetricSettings {
     /// The most tags that can be labels.
     pub const MOST_TAGS: usize = 8;
+
+    /// The most paths in metadata that can be labels.
+    pub const MOST_METADATA: usize = 8;
+
+    /// How long a series stays that nothing is added to, in seconds.
+    pub(super) fn lasts(&self, of_end_user: bool) -> Option<u64> {
+        let own = (of_end_user && self.end_users).then_some(self.end_user_ttl);
+        self.ttl.into_iter().chain(own).min().map(|time| time.as_secs())
+    }
 
     /// Whether a metric is told.
     pub(super) fn tells(&self, metric: Metric) -> bool {

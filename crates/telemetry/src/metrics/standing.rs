@@ -1,6 +1,6 @@
 //! Where callers stand with their budgets and rates, told when somebody looks.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -18,6 +18,13 @@ pub(super) struct Standing {
     pub(super) at: Instant,
     pub(super) caller: Arc<Caller>,
     pub(super) left: Left,
+}
+
+/// What is told of a rate.
+#[derive(Clone, Copy)]
+enum Told {
+    Allowed,
+    Used,
 }
 
 /// What was left of the rates that the call was held against, in the order of [`RATES`]: requests, then tokens.
@@ -49,6 +56,20 @@ const fn left(requests: &'static str, tokens: &'static str) -> [HeaderName; 2] {
     [HeaderName::from_static(requests), HeaderName::from_static(tokens)]
 }
 
+// === impl Standing ===
+
+impl Standing {
+    /// What was left of this one's rates.
+    fn left_of(&self, scope: &str) -> [Option<u64>; 2] {
+        let place = RATES.iter().position(|(other, _)| *other == scope);
+        place.and_then(|place| self.left.get(place).copied()).unwrap_or_default()
+    }
+
+    fn knows(&self, scope: &str) -> bool {
+        self.left_of(scope) != [None, None]
+    }
+}
+
 /// What the limits told of a call.
 pub(super) fn read(told: &HeaderMap) -> Left {
     if told.is_empty() {
@@ -60,7 +81,8 @@ pub(super) fn read(told: &HeaderMap) -> Left {
     })
 }
 
-/// Tells where all of them stand; of several that tell of the same, the latest.
+/// Tells where all of them stand; of several that tell of the same, the latest that knows it: a call that failed was told
+/// nothing of what is left.
 pub(super) fn tell(
     mut standings: Vec<Standing>,
     balances: Option<&dyn Balances>,
@@ -68,13 +90,16 @@ pub(super) fn tell(
     reading: &mut Reading<'_>,
 ) {
     standings.sort_unstable_by_key(|standing| std::cmp::Reverse(standing.at));
-    let mut told: HashMap<(&str, &str, Option<&str>), ()> = HashMap::new();
+    let (mut told, mut used) = (HashSet::new(), HashSet::new());
     for standing in &standings {
         for allowance in &standing.caller.allowances {
             let name = (allowance.scope, &*allowance.id, allowance.model.as_deref());
-            if told.insert(name, ()).is_none() {
+            if told.insert(name) {
                 tell_budget(&standing.caller, allowance, (balances, now), reading);
-                tell_rates(standing, allowance, reading);
+                tell_rates(standing, allowance, Told::Allowed, reading);
+            }
+            if standing.knows(allowance.scope) && used.insert(name) {
+                tell_rates(standing, allowance, Told::Used, reading);
             }
         }
     }
@@ -101,31 +126,33 @@ fn tell_budget(
     }
 }
 
-fn tell_rates(standing: &Standing, allowance: &Allowance, reading: &mut Reading<'_>) {
-    let Some(place) = RATES.iter().position(|(scope, _)| *scope == allowance.scope) else { return };
+fn tell_rates(standing: &Standing, allowance: &Allowance, what: Told, reading: &mut Reading<'_>) {
+    let left = standing.left_of(allowance.scope);
     let mut words = reading.words();
     whose(&mut words, &standing.caller, allowance);
     let most = [allowance.requests, allowance.tokens];
-    let left = standing.left.get(place).copied().unwrap_or_default();
     for ((kind, most), left) in KINDS.into_iter().zip(most).zip(left) {
         let Some(most) = most else { continue };
         words.put(Label::RateLimitType, kind);
-        let [allowed, used] = match allowance.scope {
-            "api_key" => [Metric::KeyRateAllowed, Metric::KeyRateUsed],
-            "team" => [Metric::TeamRateAllowed, Metric::TeamRateUsed],
-            "project" => [Metric::ProjectRateAllowed, Metric::ProjectRateUsed],
-            _ => {
-                let rest = if kind == "requests" {
-                    Metric::KeyModelRequestsLeft
-                } else {
-                    Metric::KeyModelTokensLeft
-                };
-                left.inspect(|left| reading.tell(rest, &words, number(*left)));
+        let (allowed, used) = match (allowance.scope, kind) {
+            ("api_key", _) => (Metric::KeyRateAllowed, Metric::KeyRateUsed),
+            ("team", _) => (Metric::TeamRateAllowed, Metric::TeamRateUsed),
+            ("project", _) => (Metric::ProjectRateAllowed, Metric::ProjectRateUsed),
+            ("model_per_key", _) => {
+                let of_tokens = kind == "tokens";
+                let rest = if of_tokens { Metric::KeyModelTokensLeft } else { Metric::KeyModelRequestsLeft };
+                if let (Told::Used, Some(left)) = (what, left) {
+                    reading.tell(rest, &words, number(left));
+                }
                 continue;
             }
+            _ => continue,
         };
-        reading.tell(allowed, &words, number(most));
-        left.inspect(|left| reading.tell(used, &words, number(most.saturating_sub(*left))));
+        match (what, left) {
+            (Told::Allowed, _) => reading.tell(allowed, &words, number(most)),
+            (Told::Used, Some(left)) => reading.tell(used, &words, number(most.saturating_sub(left))),
+            (Told::Used, None) => {}
+        }
     }
 }
 

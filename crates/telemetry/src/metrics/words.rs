@@ -5,8 +5,14 @@ use gatewright_core::{Caller, ServedBy};
 use super::label::Label;
 use super::settings::MetricSettings;
 
-/// One place for each label, and one for each tag that is a label.
-const PLACES: usize = Label::ALL.len() + MetricSettings::MOST_TAGS;
+/// One place for each label, then one for each tag that is a label, then one for each path in metadata that is.
+const PLACES: usize = METADATA + MetricSettings::MOST_METADATA;
+
+/// The first place of tags.
+pub(super) const TAGS: usize = Label::ALL.len();
+
+/// The first place of metadata.
+pub(super) const METADATA: usize = TAGS + MetricSettings::MOST_TAGS;
 
 /// What LiteLLM's Python client writes for what is not known; its dashboards look for it.
 pub(super) const NONE: &str = "None";
@@ -35,7 +41,7 @@ impl<'a> Words<'a> {
 
     /// Whether a call has the tag of this place.
     pub(super) fn tag(&mut self, place: usize, is: bool) {
-        self.at(Label::ALL.len() + place, if is { "true" } else { "false" });
+        self.at(TAGS + place, if is { "true" } else { "false" });
     }
 
     /// Who called.
@@ -53,6 +59,9 @@ impl<'a> Words<'a> {
         ];
         for (label, value) in known {
             self.put(label, value.as_deref().unwrap_or_default());
+        }
+        for (place, value) in names.metadata.iter().take(MetricSettings::MOST_METADATA).enumerate() {
+            self.at(METADATA + place, value.as_deref().unwrap_or_default());
         }
     }
 
