@@ -274,7 +274,7 @@ async fn take_anew(reread: impl Stream<Item = Reread>, live: Arc<Live>, stored: 
 fn way_for_spans(config: &Config, shared: &Transport) -> Result<Transport, StartError> {
     match config.telemetry.traces.as_ref().map(|otlp| otlp.protocol) {
         Some(Protocol::Grpc) => transport(config, Http2::PriorKnowledge),
-        Some(Protocol::Http | Protocol::Console) | None => Ok(shared.clone()),
+        Some(Protocol::Http | Protocol::Json | Protocol::Console) | None => Ok(shared.clone()),
     }
 }
 

@@ -57,6 +57,42 @@ where
     Watch { reply, armed: Watchers::of(observer) }
 }
 
+/// The same where there may be nobody who watches: whoever does not costs the room of one pointer.
+pub fn watch_where<F>(observer: Option<Box<dyn Observer>>, reply: F) -> WatchWhere<F>
+where
+    F: Future<Output = Result<Reply>>,
+{
+    let armed = observer.map(|observer| {
+        let mut armed = Box::<Watchers>::default();
+        armed.list.push(observer);
+        armed
+    });
+    WatchWhere { reply, armed }
+}
+
+pin_project! {
+    /// A reply that may be watched.
+    #[must_use = "nothing is asked for until it is polled"]
+    pub struct WatchWhere<F> {
+        #[pin]
+        reply: F,
+        armed: Option<Box<Watchers>>,
+    }
+}
+
+impl<F: Future<Output = Result<Reply>>> Future for WatchWhere<F> {
+    type Output = Result<Reply>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut result = ready!(this.reply.poll(cx));
+        if let Some(armed) = this.armed {
+            armed.follow(&mut result);
+        }
+        Poll::Ready(result)
+    }
+}
+
 pin_project! {
     /// A reply that is watched. Not an `async fn`: those keep their arguments twice, and a stack of them doubles with
     /// every layer (110 KB a call, measured).
@@ -74,13 +110,7 @@ impl<F: Future<Output = Result<Reply>>> Future for Watch<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut result = ready!(this.reply.poll(cx));
-        match &mut result {
-            Ok(reply) => {
-                this.armed.head(&reply.head);
-                reply.frames.watchers().join(this.armed);
-            }
-            Err(err) => this.armed.settle(End::Failed(err)),
-        }
+        this.armed.follow(&mut result);
         Poll::Ready(result)
     }
 }
@@ -100,6 +130,17 @@ impl Watchers {
         let mut armed = Self::default();
         armed.list.push(Box::new(observer));
         armed
+    }
+
+    /// Joins those of the reply, or settles where there is none.
+    fn follow(&mut self, result: &mut Result<Reply>) {
+        match result {
+            Ok(reply) => {
+                self.head(&reply.head);
+                reply.frames.watchers().join(self);
+            }
+            Err(err) => self.settle(End::Failed(err)),
+        }
     }
 
     fn head(&mut self, head: &Head) {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::KeyValue;
 
+use crate::attributes::Attributes;
 use crate::environment::percent_decoded;
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
@@ -33,7 +33,7 @@ pub(crate) fn write(list: &HeaderValue, headers: &mut HeaderMap) {
 }
 
 /// The selected members as attributes `baggage.{name}`.
-pub(crate) fn told(headers: &HeaderMap, selected: &[Arc<str>], told: &mut Vec<KeyValue>) {
+pub(crate) fn told(headers: &HeaderMap, selected: &[Arc<str>], told: &mut Attributes) {
     if selected.is_empty() {
         return;
     }
@@ -41,8 +41,7 @@ pub(crate) fn told(headers: &HeaderMap, selected: &[Arc<str>], told: &mut Vec<Ke
     for (name, value) in list.split(',').take(MOST_MEMBERS).filter_map(member) {
         if let (true, Some(value)) = (selected.iter().any(|known| &**known == name), percent_decoded(value)) {
             let end = value.floor_char_boundary(LONGEST_VALUE);
-            let value = value.get(..end).unwrap_or_default().to_owned();
-            told.push(KeyValue::new(format!("baggage.{name}"), value));
+            told.put(&format!("baggage.{name}"), value.get(..end).unwrap_or_default());
         }
     }
 }
@@ -76,6 +75,7 @@ fn member(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attributes::Value;
 
     fn headers(lines: &[&str]) -> HeaderMap {
         lines.iter().map(|line| (BAGGAGE, HeaderValue::from_str(line).unwrap())).collect()
@@ -104,13 +104,12 @@ mod tests {
     fn only_selected_members_are_told() {
         let selected = ["tenant".into(), "long".into()];
         let said = headers(&[&format!("tenant=a%20b;p=1,secret=x,long={}", "y".repeat(999))]);
-        let mut attributes = Vec::new();
+        let mut attributes = Attributes::of_event();
+        told(&said, &[], &mut attributes);
+        assert_eq!(attributes.told().count(), 0);
         told(&said, &selected, &mut attributes);
         let long = "y".repeat(LONGEST_VALUE);
-        let expected = [KeyValue::new("baggage.tenant", "a b"), KeyValue::new("baggage.long", long)];
-        assert_eq!(attributes, expected);
-        attributes.clear();
-        told(&said, &[], &mut attributes);
-        assert!(attributes.is_empty());
+        let expected = [("baggage.tenant", Value::Text("a b")), ("baggage.long", Value::Text(&long))];
+        assert_eq!(attributes.told().collect::<Vec<_>>(), expected);
     }
 }

@@ -1,92 +1,84 @@
 //! Spans as lines of JSON on standard output, for whoever looks at a gateway without a receiver.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{SpanId, Status};
-use opentelemetry::{Array, KeyValue, Value};
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::SpanData;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
-/// Writes a batch, a span a line.
-pub(crate) fn write(batch: &[SpanData]) -> OTelSdkResult {
+use crate::attributes;
+use crate::span::{event, field};
+use crate::written::{self, Written, hex, text};
+
+/// Writes a batch, a span a line; tells whether that went well.
+pub(crate) fn write(batch: &[u8]) -> bool {
     let mut out = io::stdout().lock();
-    batch
-        .iter()
-        .try_for_each(|span| writeln!(out, "{}", line(span)))
-        .map_err(|err| OTelSdkError::InternalFailure(err.to_string()))
+    written::spans(batch).try_for_each(|span| writeln!(out, "{}", line(&span))).is_ok()
 }
 
-fn line(span: &SpanData) -> serde_json::Value {
-    let parent = (span.parent_span_id != SpanId::INVALID).then(|| span.parent_span_id.to_string());
+fn line(span: &Written<'_>) -> Value {
+    let parent = (!span.parent.is_empty()).then(|| hex(span.parent));
     let events: Vec<_> = span
-        .events
-        .iter()
-        .map(|event| json!({"name": event.name, "at": seconds(event.timestamp), "attributes": object(&event.attributes)}))
+        .events()
+        .map(|happened| {
+            json!({
+                "name": text(happened.name),
+                "at": seconds(happened.time),
+                "attributes": object(happened.message, event::ATTRIBUTES),
+            })
+        })
         .collect();
     json!({
-        "name": span.name,
-        "trace_id": span.span_context.trace_id().to_string(),
-        "span_id": span.span_context.span_id().to_string(),
+        "name": text(span.name),
+        "trace_id": hex(span.trace),
+        "span_id": hex(span.span),
         "parent_span_id": parent,
-        "start": seconds(span.start_time),
-        "end": seconds(span.end_time),
-        "failed": matches!(span.status, Status::Error { .. }),
-        "attributes": object(&span.attributes),
+        "start": seconds(span.start),
+        "end": seconds(span.end),
+        "failed": span.failed,
+        "attributes": object(span.message, field::ATTRIBUTES),
         "events": events,
     })
 }
 
-fn object(attributes: &[KeyValue]) -> Map<String, serde_json::Value> {
-    attributes.iter().map(|pair| (pair.key.to_string(), plain(&pair.value))).collect()
+fn object(message: &[u8], field: u64) -> Map<String, Value> {
+    attributes::read(message, field).map(|(key, value)| (key.to_owned(), value.json())).collect()
 }
 
-fn plain(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Bool(value) => json!(value),
-        Value::I64(value) => json!(value),
-        Value::F64(value) => json!(value),
-        Value::Array(Array::String(values)) => values.iter().map(|value| value.as_str()).collect(),
-        other => json!(other.as_str()),
-    }
-}
-
-fn seconds(at: SystemTime) -> f64 {
-    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+/// For people, who need no nanoseconds.
+#[expect(clippy::cast_precision_loss, reason = "microseconds are left")]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
 }
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::trace::{Span, Tracer, TracerProvider};
-    use opentelemetry_sdk::trace::{SdkTracerProvider, SimpleSpanProcessor, SpanExporter};
+    use std::time::Instant;
+
+    use gatewright_core::TraceContext;
 
     use super::*;
-
-    /// Looks at each line instead of writing it.
-    #[derive(Debug)]
-    struct Looks;
-
-    impl SpanExporter for Looks {
-        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            let line = line(&batch[0]);
-            assert_eq!(line["name"], "chat m");
-            assert_eq!(line["attributes"], json!({"a": "text", "n": 2, "list": ["x"]}));
-            assert_eq!((&line["parent_span_id"], &line["failed"]), (&json!(null), &json!(true)));
-            assert_eq!(line["events"][0]["attributes"], json!({"yes": true}));
-            Ok(())
-        }
-    }
+    use crate::queue::Queue;
+    use crate::span::{Beginning, Kind, Span};
+    use crate::{Batch, SpanLimits};
 
     #[test]
     fn a_span_is_one_object() {
-        let processor = SimpleSpanProcessor::new(Looks);
-        let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
-        let mut span = provider.tracer("test").start("chat m");
-        let list = Value::Array(Array::String(vec!["x".into()]));
-        span.set_attributes([KeyValue::new("a", "text"), KeyValue::new("n", 2), KeyValue::new("list", list)]);
-        span.add_event("e", vec![KeyValue::new("yes", true)]);
-        span.set_status(Status::error(""));
-        span.end();
+        let (queue, place) = (Queue::new(Batch::default()), TraceContext::new([10; 16], [11; 8], true, None));
+        let (kind, at) = (Kind::Internal, Instant::now());
+        let beginning = Beginning { place: &place, parent: None, kind, name: &["chat m"], at };
+        let mut span = Span::begin(&queue, SpanLimits::default(), &beginning);
+        span.told.put("a", "text");
+        span.told.put("n", 2_u64);
+        span.told.put_texts("list", ["x"]);
+        span.event("e", at, |told| told.put("yes", true));
+        span.fail("timeout");
+        span.end_at(at);
+        let batch = queue.take(true).unwrap().message;
+        let line = written::spans(&batch).map(|span| line(&span)).next().unwrap();
+        let attributes = json!({"a": "text", "n": 2, "list": ["x"], "error.type": "timeout"});
+        assert_eq!((&line["name"], &line["attributes"]), (&json!("chat m"), &attributes));
+        assert_eq!((&line["parent_span_id"], &line["failed"]), (&json!(null), &json!(true)));
+        assert_eq!(line["events"][0]["attributes"], json!({"yes": true}));
+        assert_eq!((&line["trace_id"], &line["span_id"]), (&json!("0a".repeat(16)), &json!("0b".repeat(8))));
+        assert_eq!(line["start"], line["end"]);
     }
 }

@@ -5,10 +5,9 @@ use gatewright_core::chat::{
 };
 use gatewright_core::{Call, Codec, End, Frame, Operation, Outcome};
 use gatewright_dialects::{Said, Transcript};
-use opentelemetry::KeyValue;
 use serde_json::{Value, json};
 
-use crate::tracer::Span;
+use crate::attributes::Attributes;
 use crate::{Detail, open_inference, semconv};
 
 /// What each part takes besides its text, so that there cannot be any number of empty ones.
@@ -36,19 +35,17 @@ pub(crate) struct Room {
 impl Captured {
     /// Tells what was asked, and will tell what is answered. Nothing where it is not to be told: not switched on, or taken
     /// back by the key, its team or the client.
-    pub(crate) fn of(call: &Call, detail: &Detail, span: &Span) -> Option<Self> {
+    pub(crate) fn of(call: &Call, detail: &Detail, told: &mut Attributes) -> Option<Self> {
         if !detail.content || call.operation != Operation::Chat || is_kept_quiet(call) {
             return None;
         }
         let chat = call.chat().ok()?;
         let mut room = Room::new(detail.content_bytes);
-        let mut told = Vec::new();
-        tell_question(chat, &mut room, &mut told);
+        tell_question(chat, &mut room, told);
         if detail.open_inference {
             let mut room = Room::new(detail.content_bytes);
-            open_inference::tell_question(chat, &mut room, &mut told);
+            open_inference::tell_question(chat, &mut room, told);
         }
-        span.recording()?.set_attributes(told);
         let (most, asked_too_much) = (detail.content_bytes, room.cut);
         Some(Self {
             transcript: Transcript::new(most.saturating_mul(WIRE)),
@@ -63,7 +60,7 @@ impl Captured {
     }
 
     /// Tells what was answered as far as it came.
-    pub(crate) fn read(&self, streams: bool, outcome: &Outcome<'_>, told: &mut Vec<KeyValue>) -> Answer {
+    pub(crate) fn read(&self, streams: bool, outcome: &Outcome<'_>, told: &mut Attributes) -> Answer {
         let read = self.transcript.read(self.codec, Operation::Chat, streams);
         let answer = match read.said {
             Said::Answer(answer) => *answer,
@@ -73,9 +70,9 @@ impl Captured {
         let whole = matches!(outcome.end, End::Complete);
         let messages: Vec<Value> =
             answer.choices.iter().map(|choice| message_of(choice, whole, &mut room)).collect();
-        told.push(KeyValue::new(semconv::OUTPUT_MESSAGES, Value::Array(messages).to_string()));
+        told.put(semconv::OUTPUT_MESSAGES, &Value::Array(messages).to_string());
         if room.cut || self.asked_too_much || self.transcript.is_truncated() {
-            told.push(KeyValue::new(semconv::CONTENT_CUT, true));
+            told.put(semconv::CONTENT_CUT, true);
         }
         answer
     }
@@ -111,7 +108,7 @@ fn is_kept_quiet(call: &Call) -> bool {
 }
 
 /// The newest turns have the room first: they are what the answer is about.
-fn tell_question(chat: &Chat, room: &mut Room, told: &mut Vec<KeyValue>) {
+fn tell_question(chat: &Chat, room: &mut Room, told: &mut Attributes) {
     let (instructions, turns): (Vec<&Turn>, Vec<&Turn>) =
         chat.turns.iter().partition(|turn| matches!(turn.role, Role::System | Role::Developer));
     let mut messages = Vec::new();
@@ -122,10 +119,10 @@ fn tell_question(chat: &Chat, room: &mut Room, told: &mut Vec<KeyValue>) {
         messages.push(json!({"role": role(turn), "parts": parts(&turn.parts, room)}));
     }
     messages.reverse();
-    told.push(KeyValue::new(semconv::INPUT_MESSAGES, Value::Array(messages).to_string()));
+    told.put(semconv::INPUT_MESSAGES, &Value::Array(messages).to_string());
     let instructions: Vec<Value> = instructions.iter().flat_map(|turn| parts(&turn.parts, room)).collect();
     if !instructions.is_empty() {
-        told.push(KeyValue::new(semconv::SYSTEM_INSTRUCTIONS, Value::Array(instructions).to_string()));
+        told.put(semconv::SYSTEM_INSTRUCTIONS, &Value::Array(instructions).to_string());
     }
     let mut tools = Vec::new();
     for tool in &chat.tools {
@@ -134,7 +131,7 @@ fn tell_question(chat: &Chat, room: &mut Room, told: &mut Vec<KeyValue>) {
         }
     }
     if !tools.is_empty() {
-        told.push(KeyValue::new(semconv::TOOL_DEFINITIONS, Value::Array(tools).to_string()));
+        told.put(semconv::TOOL_DEFINITIONS, &Value::Array(tools).to_string());
     }
 }
 

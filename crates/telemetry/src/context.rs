@@ -1,16 +1,17 @@
 //! W3C trace context: `traceparent` and `tracestate`, read from a client and written for an upstream.
 
-use std::fmt::Write;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use gatewright_core::TraceContext;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::trace::TraceState;
 
 const PARENT: HeaderName = HeaderName::from_static("traceparent");
 const STATE: HeaderName = HeaderName::from_static("tracestate");
 const SAMPLED: u8 = 1;
+
+/// What the specification asks everybody to carry; a longer list is not carried.
+const MOST_BYTES: usize = 512;
+const MOST_MEMBERS: usize = 32;
 
 /// What the client says; `None` where it says nothing or nothing valid, which starts a trace of our own.
 pub(crate) fn read(headers: &HeaderMap) -> Option<TraceContext> {
@@ -24,7 +25,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Option<TraceContext> {
 
 /// Writes it, in place of whatever the headers said before.
 pub(crate) fn write(context: &TraceContext, headers: &mut HeaderMap) {
-    let Ok(parent) = HeaderValue::try_from(parent(context)) else { return };
+    let Ok(parent) = HeaderValue::from_bytes(&parent(context)) else { return };
     headers.insert(PARENT, parent);
     match context.state.as_deref().map(HeaderValue::from_str) {
         Some(Ok(state)) => headers.insert(STATE, state),
@@ -32,18 +33,23 @@ pub(crate) fn write(context: &TraceContext, headers: &mut HeaderMap) {
     };
 }
 
-fn parent(context: &TraceContext) -> String {
-    let mut text = String::with_capacity(55);
-    text.push_str("00-");
-    for byte in context.trace {
-        let _ = write!(text, "{byte:02x}");
+/// `00-{trace}-{span}-{flags}` in hexadecimal digits.
+fn parent(context: &TraceContext) -> [u8; 55] {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    let (trace, rest) = text.split_at_mut(36);
+    write_hex(&context.trace, trace.get_mut(3..).unwrap_or_default());
+    write_hex(&context.span, rest);
+    if let (true, Some(flag)) = (context.sampled, rest.last_mut()) {
+        *flag = b'1';
     }
-    text.push('-');
-    for byte in context.span {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push_str(if context.sampled { "-01" } else { "-00" });
     text
+}
+
+fn write_hex(bytes: &[u8], digits: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(digits.as_chunks_mut::<2>().0) {
+        *pair = [byte >> 4, byte & 0xf].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or(b'0'));
+    }
 }
 
 /// A later version may append fields; the first four stay as they are. Version `ff` is forbidden.
@@ -74,8 +80,27 @@ fn state(headers: &HeaderMap) -> Option<Arc<str>> {
     let lists: Vec<_> =
         headers.get_all(STATE).iter().map(HeaderValue::to_str).collect::<Result<_, _>>().ok()?;
     let list = lists.join(",");
-    let valid = !list.is_empty() && list.len() <= 512 && TraceState::from_str(&list).is_ok();
+    let mut members = list.split(',').map(|member| member.trim_matches([' ', '\t']));
+    let valid = !list.is_empty()
+        && list.len() <= MOST_BYTES
+        && members.clone().count() <= MOST_MEMBERS
+        && members.all(|member| member.is_empty() || is_member(member));
     valid.then(|| list.into())
+}
+
+/// `key=value`, where a key may be a tenant's at a system: `tenant@system`.
+fn is_member(text: &str) -> bool {
+    let Some((key, value)) = text.split_once('=') else { return false };
+    let (tenant, system) = key.split_once('@').unwrap_or((key, "a"));
+    let begins =
+        |name: &str| name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
+    let is_letter =
+        |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b"_-*/".contains(&letter);
+    let is_visible = |letter: u8| matches!(letter, b' '..=b'~') && !matches!(letter, b',' | b'=');
+    key.len() <= 256
+        && value.len() <= 256
+        && [tenant, system].into_iter().all(|name| begins(name) && name.bytes().all(is_letter))
+        && value.bytes().all(is_visible)
 }
 
 #[cfg(test)]
@@ -130,5 +155,22 @@ mod tests {
         assert_eq!(read(&said).unwrap().state.as_deref(), Some("a=1,b=2"));
         said.append(STATE, HeaderValue::from_static("no pair"));
         assert_eq!(read(&said).unwrap().state, None);
+        let many = vec!["a=1"; MOST_MEMBERS + 1].join(",");
+        let long = format!("a={}", "x".repeat(257));
+        for (list, valid) in [
+            ("a=1, b=2 ,", true),
+            ("tenant@system=x;y", true),
+            ("0a_-*/=", true),
+            ("A=1", false),
+            ("_a=1", false),
+            ("a@b@c=1", false),
+            ("a=1=2", false),
+            ("=1", false),
+            (&many, false),
+            (&long, false),
+        ] {
+            let said = headers(&[(PARENT, VALID), (STATE, list)]);
+            assert_eq!(read(&said).unwrap().state.is_some(), valid, "{list}");
+        }
     }
 }

@@ -1,82 +1,88 @@
 //! What was decided on a call's way: the router's steps as events of its span, the limits' as a span, an attempt's reason.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatewright_core::{Call, Decision, Decisions, ErrorKind, Holding, Limit, TraceContext};
-use opentelemetry::trace::SpanRef;
-use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use crate::Tracer;
+use crate::attributes::Attributes;
 use crate::described::dollars;
 use crate::semconv::{
     ATTEMPT_AFTER, ATTEMPT_REASON, DEPLOYMENT_ID, ERROR_TYPE, GROUP, HTTP_STATUS, LIMITS_HELD, LIMITS_MONEY,
     LIMITS_REFUSED_BY, LIMITS_TOKENS, LIMITS_WAITED, REASON, WAITED,
 };
-use crate::tracer::{Past, wall};
+use crate::span::Span;
+use crate::tracer::Past;
 
 /// One event for each of the router's steps, at its time.
-pub(crate) fn tell(span: &SpanRef<'_>, decisions: &Decisions) {
-    let (steps, more) = decisions.look(|steps, more| (steps.to_vec(), more));
-    for (at, step) in steps {
-        if let Some((name, attributes)) = event(step) {
-            span.add_event_with_timestamp(name, wall(at), attributes);
+pub(crate) fn tell(span: &mut Span, decisions: &Decisions) {
+    decisions.look(|steps, more| {
+        for (at, step) in steps {
+            if let Some(name) = name_of(step) {
+                span.event(name, *at, |told| describe(step, told));
+            }
         }
-    }
-    if more > 0 {
-        span.add_event("gatewright.route.more", vec![number("gatewright.route.steps", more as u64)]);
-    }
+        if more > 0 {
+            span.event("gatewright.route.more", Instant::now(), |told| {
+                told.put("gatewright.route.steps", more as u64);
+            });
+        }
+    });
 }
 
 /// A span for each time that limits were asked for what a call needs: what was held or which one refused it, and how long
 /// that took.
 pub(crate) fn tell_limits(tracer: &Tracer, above: &TraceContext, decisions: &Decisions) {
-    let asked = |step: &Decision| matches!(step, Decision::Held(_) | Decision::Refused { .. });
-    let asked =
-        decisions.look(|steps, _| steps.iter().filter(|(_, step)| asked(step)).cloned().collect::<Vec<_>>());
-    for (ended, step) in asked {
-        let (waited, attributes, failed) = match step {
-            Decision::Held(holding) => (holding.waited, held(&holding), None),
-            Decision::Refused { limit, waited } => {
-                let kind = if limit.counter == "budget" {
-                    ErrorKind::BudgetExceeded
-                } else {
-                    ErrorKind::LimitReached
-                };
-                let attributes = vec![millis(waited), KeyValue::new(LIMITS_REFUSED_BY, name(&limit))];
-                (waited, attributes, Some(kind.word()))
-            }
-            _ => continue,
-        };
-        let began = ended.checked_sub(waited).unwrap_or(ended);
-        tracer.tell(above, Past { name: "limits", began, ended, attributes, failed });
-    }
+    decisions.look(|steps, _| {
+        for (ended, step) in steps {
+            let (waited, kind) = match step {
+                Decision::Held(holding) => (holding.waited, None),
+                Decision::Refused { limit, waited } if limit.counter == "budget" => {
+                    (*waited, Some(ErrorKind::BudgetExceeded))
+                }
+                Decision::Refused { waited, .. } => (*waited, Some(ErrorKind::LimitReached)),
+                _ => continue,
+            };
+            let (began, reason) = (ended.checked_sub(waited).unwrap_or(*ended), kind.map(ErrorKind::word));
+            let past = Past { name: "limits", began, ended: *ended, failed: reason.as_deref() };
+            tracer.tell(above, &past, |told| match step {
+                Decision::Held(holding) => tell_held(holding, told),
+                Decision::Refused { limit, waited } => {
+                    tell_wait(*waited, told);
+                    told.put(LIMITS_REFUSED_BY, &name(limit));
+                }
+                _ => {}
+            });
+        }
+    });
 }
 
-fn held(holding: &Holding) -> Vec<KeyValue> {
-    let limits = holding.limits.iter().map(|limit| StringValue::from(name(limit))).collect();
-    let mut told =
-        vec![KeyValue::new(LIMITS_HELD, Value::Array(Array::String(limits))), millis(holding.waited)];
+fn tell_held(holding: &Holding, told: &mut Attributes) {
+    told.put_texts(LIMITS_HELD, holding.limits.iter().map(name));
+    tell_wait(holding.waited, told);
     if holding.tokens > 0 {
-        told.push(number(LIMITS_TOKENS, holding.tokens));
+        told.put(LIMITS_TOKENS, holding.tokens);
     }
-    told.extend(holding.money.map(|money| KeyValue::new(LIMITS_MONEY, dollars(money))));
-    told
+    if let Some(money) = holding.money {
+        told.put(LIMITS_MONEY, dollars(money));
+    }
 }
 
 fn name(limit: &Limit) -> String {
     format!("{} {}", limit.scope, limit.counter)
 }
 
-fn millis(waited: Duration) -> KeyValue {
-    number(LIMITS_WAITED, u64::try_from(waited.as_millis()).unwrap_or(u64::MAX))
+fn tell_wait(waited: Duration, told: &mut Attributes) {
+    told.put(LIMITS_WAITED, u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
 }
 
 /// Why there is an attempt that is about to go out: what went wrong before it, and whether its group is another since.
-pub(crate) fn reason(call: &Call) -> Vec<KeyValue> {
+pub(crate) fn tell_reason(call: &Call, told: &mut Attributes) {
     if call.mirror_of.is_some() {
-        return vec![KeyValue::new(ATTEMPT_REASON, "mirror")];
+        told.put(ATTEMPT_REASON, "mirror");
+        return;
     }
-    let Some(decisions) = &call.decisions else { return Vec::new() };
+    let Some(decisions) = &call.decisions else { return };
     decisions.look(|steps, _| {
         let (mut failed, mut groups) = (None, 0);
         for (_, step) in steps {
@@ -92,38 +98,47 @@ pub(crate) fn reason(call: &Call) -> Vec<KeyValue> {
             // A group without anybody to ask is left without an attempt.
             (None | Some(_), _) => "fallback",
         };
-        let after = failed.map(|kind| KeyValue::new(ATTEMPT_AFTER, kind.word()));
-        [KeyValue::new(ATTEMPT_REASON, reason)].into_iter().chain(after).collect()
-    })
+        told.put(ATTEMPT_REASON, reason);
+        if let Some(kind) = failed {
+            told.put(ATTEMPT_AFTER, &kind.word());
+        }
+    });
 }
 
 /// Nothing of what is no step of the router's.
-fn event(step: Decision) -> Option<(&'static str, Vec<KeyValue>)> {
+fn name_of(step: &Decision) -> Option<&'static str> {
     Some(match step {
-        Decision::Group { name, deployments } => (
-            "gatewright.route.group",
-            vec![KeyValue::new(GROUP, name), number("gatewright.route.deployments", deployments as u64)],
-        ),
-        Decision::LeftOut { deployment, why } => (
-            "gatewright.route.left_out",
-            vec![KeyValue::new(DEPLOYMENT_ID, deployment), KeyValue::new(REASON, why)],
-        ),
-        Decision::Attempt { deployment } => {
-            ("gatewright.route.attempt", vec![KeyValue::new(DEPLOYMENT_ID, deployment)])
-        }
-        Decision::Failed { kind, status } => (
-            "gatewright.route.failed",
-            vec![KeyValue::new(ERROR_TYPE, kind.word()), KeyValue::new(HTTP_STATUS, i64::from(status))],
-        ),
-        Decision::Waited { millis, what } => {
-            ("gatewright.route.waited", vec![number(WAITED, millis), KeyValue::new(REASON, what)])
-        }
-        Decision::GivenUp { why } => ("gatewright.route.given_up", vec![KeyValue::new(REASON, why)]),
-        Decision::Answered => ("gatewright.route.answered", Vec::new()),
+        Decision::Group { .. } => "gatewright.route.group",
+        Decision::LeftOut { .. } => "gatewright.route.left_out",
+        Decision::Attempt { .. } => "gatewright.route.attempt",
+        Decision::Failed { .. } => "gatewright.route.failed",
+        Decision::Waited { .. } => "gatewright.route.waited",
+        Decision::GivenUp { .. } => "gatewright.route.given_up",
+        Decision::Answered => "gatewright.route.answered",
         Decision::Held(_) | Decision::Refused { .. } => return None,
     })
 }
 
-fn number(name: &'static str, value: u64) -> KeyValue {
-    KeyValue::new(name, i64::try_from(value).unwrap_or(i64::MAX))
+fn describe(step: &Decision, told: &mut Attributes) {
+    match step {
+        Decision::Group { name, deployments } => {
+            told.put(GROUP, name);
+            told.put("gatewright.route.deployments", *deployments as u64);
+        }
+        Decision::LeftOut { deployment, why } => {
+            told.put(DEPLOYMENT_ID, deployment);
+            told.put(REASON, *why);
+        }
+        Decision::Attempt { deployment } => told.put(DEPLOYMENT_ID, deployment),
+        Decision::Failed { kind, status } => {
+            told.put(ERROR_TYPE, &kind.word());
+            told.put(HTTP_STATUS, u64::from(*status));
+        }
+        Decision::Waited { millis, what } => {
+            told.put(WAITED, *millis);
+            told.put(REASON, *what);
+        }
+        Decision::GivenUp { why } => told.put(REASON, *why),
+        Decision::Answered | Decision::Held(_) | Decision::Refused { .. } => {}
+    }
 }

@@ -1,137 +1,164 @@
-//! The end of a span: how the call ended, what was used, what it cost.
+//! The end of a span: what the reply's head told, how the call ended, what was used, what it cost.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use gatewright_core::{
-    Decisions, End, Error, Frame, Head, Money, Notes, Observer, Operation, Outcome, ReplyFacts, ServedBy,
-    TraceContext, Usage,
+    Cached, Decisions, End, Error, Frame, Head, Money, Notes, Observer, Operation, Outcome, ReplyFacts,
+    ServedBy, TraceContext, Usage,
 };
-use opentelemetry::trace::SpanRef;
-use opentelemetry::{Array, KeyValue, StringValue, Value};
+use http::StatusCode;
 
+use crate::attributes::Attributes;
 use crate::content::Captured;
-use crate::described::dollars;
+use crate::described::{self, dollars};
 use crate::open_inference::Asked;
+use crate::span::Span;
 use crate::traced::{Level, Pricing};
-use crate::tracer::{Span, wall};
-use crate::upstream::fail;
 use crate::{Tracer, decided, open_inference, semconv};
 
 /// Ends the span with what is known at the end.
 pub(crate) struct Ending {
     pub(crate) span: Span,
     pub(crate) level: Level,
-    pub(crate) tracer: Tracer,
-    /// The place of the span, below which limits are told.
-    pub(crate) above: Option<Arc<TraceContext>>,
-    pub(crate) pricing: Option<Pricing>,
-    pub(crate) started: Instant,
-    pub(crate) operation: Operation,
-    pub(crate) model: Arc<str>,
     pub(crate) stream: bool,
+    pub(crate) pricing: Option<Pricing>,
     pub(crate) known: Arc<Known>,
     /// What is decided on the call's way, where the span tells of it.
     pub(crate) decisions: Option<Arc<Decisions>>,
+    /// What only the call's own span tells.
+    pub(crate) whole: Option<Box<Whole>>,
+}
+
+/// What only the call's own span tells.
+pub(crate) struct Whole {
+    pub(crate) tracer: Tracer,
+    /// The place of the span, below which limits are told.
+    pub(crate) above: Option<Arc<TraceContext>>,
+    pub(crate) started: Instant,
+    pub(crate) operation: Operation,
+    pub(crate) model: Arc<str>,
     /// What is said, where somebody asked for it.
     pub(crate) captured: Option<Captured>,
 }
 
 /// What the reply's head tells the observer, which was armed before there was one.
 #[derive(Default)]
-pub(crate) struct Known {
-    served_by: OnceLock<Arc<ServedBy>>,
-    notes: OnceLock<Notes>,
-    cost: OnceLock<Money>,
-    streams: OnceLock<bool>,
+pub(crate) struct Known(OnceLock<Facts>);
+
+struct Facts {
+    status: StatusCode,
+    streams: bool,
+    served_by: Option<Arc<ServedBy>>,
+    notes: Option<Notes>,
+    cost: Option<Money>,
+    cached: Option<Arc<Cached>>,
+    retries: u32,
+    fallbacks: u32,
 }
 
 // === impl Ending ===
 
 impl Observer for Ending {
     fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
-        if let Some(captured) = &mut self.captured {
+        if let Some(captured) = self.whole.as_mut().and_then(|whole| whole.captured.as_mut()) {
             captured.take(frame);
         }
         ControlFlow::Continue(())
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let Some(span) = self.span.recording() else { return };
+        let Self { mut span, level, stream, pricing, known, decisions, whole } = *self;
+        let facts = known.0.get();
+        if let Some(facts) = facts {
+            facts.tell(level, &mut span.told);
+        }
         let end = match outcome.end {
             End::Complete => "complete",
             End::Abandoned => "abandoned",
             End::Failed(err) => {
-                fail(&span, err.kind().word());
+                span.fail(&err.kind().word());
                 "failed"
             }
         };
-        span.set_attribute(KeyValue::new(semconv::END, end));
-        if let Some(first) = outcome.first_content.filter(|_| self.stream && self.level != Level::Route) {
-            span.add_event_with_timestamp(semconv::FIRST_CONTENT, wall(first), Vec::new());
+        span.told.put(semconv::END, end);
+        let first = outcome.first_content.filter(|_| stream);
+        if let Some(first) = first.filter(|_| level != Level::Route) {
+            span.event(semconv::FIRST_CONTENT, first, |_| {});
         }
-        match self.level {
-            Level::Call => self.describe_whole(&span, outcome),
-            Level::Attempt => self.describe_try(&span, outcome),
-            Level::Route => self.decisions.iter().for_each(|decisions| decided::tell(&span, decisions)),
-            Level::Cache => {}
+        let cost = facts.zip(outcome.usage.as_ref()).and_then(|(facts, usage)| {
+            let priced = || pricing.as_ref()?(&facts.served_by.as_ref()?.deployment, usage);
+            facts.cost.or_else(priced).map(dollars)
+        });
+        match (level, whole) {
+            (Level::Attempt, _) => tell_try(&mut span.told, outcome, cost),
+            (Level::Route, _) => decisions.iter().for_each(|decisions| decided::tell(&mut span, decisions)),
+            (_, Some(whole)) => {
+                if let (Some(above), Some(decisions)) = (&whole.above, &decisions) {
+                    decided::tell_limits(&whole.tracer, above, decisions);
+                }
+                if let Some(first) = first {
+                    let wait = first.saturating_duration_since(whole.started).as_secs_f64();
+                    span.told.put(semconv::TIME_TO_FIRST_CHUNK, wait);
+                }
+                let streams = facts.map_or(stream, |facts| facts.streams);
+                whole.tell(&mut span.told, (outcome, streams), facts, cost);
+            }
+            (Level::Call | Level::Cache, None) => {}
         }
-        span.end();
     }
 }
 
-impl Ending {
-    fn describe_whole(&self, span: &SpanRef<'_>, outcome: &Outcome<'_>) {
-        if let (Some(above), Some(decisions)) = (&self.above, &self.decisions) {
-            decided::tell_limits(&self.tracer, above, decisions);
+impl Whole {
+    fn tell(
+        &self,
+        told: &mut Attributes,
+        (outcome, streams): (&Outcome<'_>, bool),
+        facts: Option<&Facts>,
+        cost: Option<f64>,
+    ) {
+        if let Some(facts) = facts {
+            facts.tell_answer(told);
         }
-        let mut told = Vec::with_capacity(16);
-        if let Some(first) = outcome.first_content.filter(|_| self.stream) {
-            let wait = first.saturating_duration_since(self.started).as_secs_f64();
-            told.push(KeyValue::new(semconv::TIME_TO_FIRST_CHUNK, wait));
-        }
-        self.tell_answer(&mut told);
         let detail = self.tracer.detail();
         if let Some(usage) = &outcome.usage {
-            tell_usage(usage, detail.is_some_and(|detail| detail.latest), &mut told);
-            told.extend(self.cost(usage).map(|cost| KeyValue::new(semconv::COST, cost)));
+            tell_usage(usage, detail.is_some_and(|detail| detail.latest), told);
+            if let Some(cost) = cost {
+                told.put(semconv::COST, cost);
+            }
         }
-        let streams = self.known.streams.get().copied().unwrap_or(self.stream);
-        let answer = self.captured.as_ref().map(|captured| captured.read(streams, outcome, &mut told));
+        let answer = self.captured.as_ref().map(|captured| captured.read(streams, outcome, told));
         if detail.is_some_and(|detail| detail.open_inference) {
-            let provider = self.known.served_by.get().map(|served_by| served_by.provider.clone());
+            let served_by = facts.and_then(|facts| facts.served_by.as_ref());
+            let provider = served_by.map(|served_by| &served_by.provider);
             let asked = Asked { operation: self.operation, model: &self.model, provider };
-            open_inference::tell_end(asked, outcome.usage.as_ref(), answer.as_ref(), &mut told);
-        }
-        span.set_attributes(told);
-    }
-
-    fn tell_answer(&self, told: &mut Vec<KeyValue>) {
-        let ReplyFacts { id, model, finish } = self.known.notes.get().map(Notes::facts).unwrap_or_default();
-        let asked_for = || self.known.served_by.get().map(|served_by| upstream_model(served_by));
-        told.extend(model.or_else(asked_for).map(|model| KeyValue::new(semconv::RESPONSE_MODEL, model)));
-        told.extend(id.map(|id| KeyValue::new(semconv::RESPONSE_ID, id)));
-        if !finish.is_empty() {
-            let reasons = finish.into_values().map(StringValue::from).collect();
-            told.push(KeyValue::new(semconv::FINISH_REASONS, Value::Array(Array::String(reasons))));
+            open_inference::tell_end(&asked, outcome.usage.as_ref(), answer.as_ref(), told);
         }
     }
+}
 
-    fn describe_try(&self, span: &SpanRef<'_>, outcome: &Outcome<'_>) {
-        let Some(usage) = &outcome.usage else { return };
-        span.set_attributes([
-            count(semconv::ATTEMPT_INPUT_TOKENS, usage.total_input()),
-            count(semconv::ATTEMPT_OUTPUT_TOKENS, usage.output),
-        ]);
-        if let Some(cost) = self.cost(usage) {
-            span.set_attribute(KeyValue::new(semconv::ATTEMPT_COST, cost));
-        }
+fn tell_try(told: &mut Attributes, outcome: &Outcome<'_>, cost: Option<f64>) {
+    let Some(usage) = &outcome.usage else { return };
+    told.put(semconv::ATTEMPT_INPUT_TOKENS, usage.total_input());
+    told.put(semconv::ATTEMPT_OUTPUT_TOKENS, usage.output);
+    if let Some(cost) = cost {
+        told.put(semconv::ATTEMPT_COST, cost);
     }
+}
 
-    fn cost(&self, usage: &Usage) -> Option<f64> {
-        let priced = || (self.pricing.as_ref()?)(&self.known.served_by.get()?.deployment, usage);
-        self.known.cost.get().copied().or_else(priced).map(dollars)
+fn tell_usage(usage: &Usage, latest: bool, told: &mut Attributes) {
+    let written = if latest { semconv::CACHE_WRITE_TOKENS } else { semconv::CACHE_CREATION_TOKENS };
+    told.put(semconv::INPUT_TOKENS, usage.total_input());
+    told.put(semconv::OUTPUT_TOKENS, usage.output);
+    for (name, tokens) in [
+        (semconv::CACHE_READ_TOKENS, usage.cache_read),
+        (written, usage.cache_write()),
+        (semconv::REASONING_TOKENS, usage.reasoning),
+    ] {
+        if tokens > 0 {
+            told.put(name, tokens);
+        }
     }
 }
 
@@ -139,38 +166,58 @@ impl Ending {
 
 impl Known {
     pub(crate) fn learn(&self, head: &Head) {
-        if let Some(served_by) = &head.served_by {
-            let _ = self.served_by.set(served_by.clone());
-        }
-        if let Some(notes) = &head.notes {
-            let _ = self.notes.set(notes.clone());
-        }
-        if let Some(cost) = head.cost {
-            let _ = self.cost.set(cost);
-        }
-        let _ = self.streams.set(head.streams);
+        // There is one head.
+        let _ = self.0.set(Facts {
+            status: head.status,
+            streams: head.streams,
+            served_by: head.served_by.clone(),
+            notes: head.notes.clone(),
+            cost: head.cost,
+            cached: head.cached.clone(),
+            retries: head.retries,
+            fallbacks: head.fallbacks,
+        });
     }
 }
 
-fn tell_usage(usage: &Usage, latest: bool, told: &mut Vec<KeyValue>) {
-    let written = if latest { semconv::CACHE_WRITE_TOKENS } else { semconv::CACHE_CREATION_TOKENS };
-    told.push(count(semconv::INPUT_TOKENS, usage.total_input()));
-    told.push(count(semconv::OUTPUT_TOKENS, usage.output));
-    let parts = [
-        (semconv::CACHE_READ_TOKENS, usage.cache_read),
-        (written, usage.cache_write()),
-        (semconv::REASONING_TOKENS, usage.reasoning),
-    ];
-    told.extend(
-        parts.into_iter().filter(|(_, tokens)| *tokens > 0).map(|(name, tokens)| count(name, tokens)),
-    );
+impl Facts {
+    fn tell(&self, level: Level, told: &mut Attributes) {
+        match level {
+            Level::Call => self.cached.iter().for_each(|cached| described::cached(cached, told)),
+            Level::Cache => {}
+            Level::Route => {
+                told.put(semconv::RETRIES, u64::from(self.retries));
+                told.put(semconv::FALLBACKS, u64::from(self.fallbacks));
+            }
+            Level::Attempt => told.put(semconv::HTTP_STATUS, u64::from(self.status.as_u16())),
+        }
+        let Some(served_by) = &self.served_by else { return };
+        told.put(semconv::PROVIDER_NAME, semconv::provider_name(&served_by.provider));
+        // An attempt knew its deployment from the start, and its model is the one that it asks for.
+        match level {
+            Level::Attempt => told.put(semconv::REQUEST_MODEL, upstream_model(served_by)),
+            Level::Call | Level::Cache | Level::Route => {
+                told.put(semconv::DEPLOYMENT_ID, &served_by.deployment);
+            }
+        }
+    }
+
+    fn tell_answer(&self, told: &mut Attributes) {
+        let ReplyFacts { id, model, finish } = self.notes.as_ref().map(Notes::facts).unwrap_or_default();
+        let asked_for = || self.served_by.as_ref().map(|served_by| upstream_model(served_by));
+        if let Some(model) = model.as_deref().or_else(asked_for) {
+            told.put(semconv::RESPONSE_MODEL, model);
+        }
+        if let Some(id) = &id {
+            told.put(semconv::RESPONSE_ID, &**id);
+        }
+        if !finish.is_empty() {
+            told.put_texts(semconv::FINISH_REASONS, finish.values());
+        }
+    }
 }
 
 /// The model's name at the provider.
-pub(crate) fn upstream_model(served_by: &ServedBy) -> String {
-    served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model).to_owned()
-}
-
-pub(crate) fn count(name: &'static str, tokens: u64) -> KeyValue {
-    KeyValue::new(name, i64::try_from(tokens).unwrap_or(i64::MAX))
+pub(crate) fn upstream_model(served_by: &ServedBy) -> &str {
+    served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model)
 }

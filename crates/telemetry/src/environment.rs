@@ -7,7 +7,7 @@ use std::time::Duration;
 use gatewright_core::Secret;
 use http::{HeaderName, HeaderValue, Uri};
 
-use crate::{Batch, Detail, Format, Logs, Otlp, Protocol, Sampler, Settings};
+use crate::{Batch, Compression, Detail, Format, Logs, Otlp, Protocol, Sampler, Settings, SpanLimits};
 
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 const DEFAULT_GRPC_ENDPOINT: &str = "http://localhost:4317";
@@ -111,7 +111,7 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         };
         let endpoint = match protocol {
             Protocol::Console => Uri::default(),
-            Protocol::Http | Protocol::Grpc => self.endpoint(wanted, protocol)?,
+            Protocol::Http | Protocol::Json | Protocol::Grpc => self.endpoint(wanted, protocol)?,
         };
         if let Some(name) = self.text("OTEL_ENVIRONMENT_NAME") {
             let names = ["deployment.environment", "deployment.environment.name"];
@@ -124,6 +124,8 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
             batch: self.batch(),
             resource: resource.into_iter().filter(|(key, _)| key != "service.name").collect(),
             sampler: self.sampler(),
+            limits: self.limits(),
+            compression: self.compression(),
             ..Otlp::new(endpoint)
         })
     }
@@ -139,6 +141,7 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
             "" => Some((false, None)),
             "otlp" => Some((true, None)),
             "otlp_http" | "http/protobuf" => Some((true, Some(Protocol::Http))),
+            "http/json" => Some((true, Some(Protocol::Json))),
             "otlp_grpc" | "grpc" => Some((true, Some(Protocol::Grpc))),
             "console" => Some((true, Some(Protocol::Console))),
             "none" => None,
@@ -182,11 +185,38 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         let (variable, said) = variables.into_iter().find_map(|name| Some((name, self.text(name)?)))?;
         match said.as_str() {
             "http/protobuf" => Some(Protocol::Http),
+            "http/json" => Some(Protocol::Json),
             "grpc" => Some(Protocol::Grpc),
             _ => {
-                self.problem(variable, "only grpc and http/protobuf are supported");
+                self.problem(variable, "expected grpc, http/protobuf or http/json");
                 None
             }
+        }
+    }
+
+    fn compression(&mut self) -> Compression {
+        let variables = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
+        let said = variables.into_iter().find_map(|name| Some((name, self.text(name)?)));
+        match said {
+            None => Compression::None,
+            Some((variable, said)) => match said.as_str() {
+                "none" => Compression::None,
+                "gzip" => Compression::Gzip,
+                _ => {
+                    self.problem(variable, "expected gzip or none");
+                    Compression::None
+                }
+            },
+        }
+    }
+
+    /// What is said of spans counts before what is said of everything.
+    fn limits(&mut self) -> SpanLimits {
+        let SpanLimits { attributes, events } = SpanLimits::default();
+        let attributes = self.number("OTEL_ATTRIBUTE_COUNT_LIMIT", attributes);
+        SpanLimits {
+            attributes: self.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", attributes),
+            events: self.number("OTEL_SPAN_EVENT_COUNT_LIMIT", events),
         }
     }
 
@@ -350,6 +380,9 @@ mod tests {
             ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,deployment.environment.name=lab"),
             ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+            ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
+            ("OTEL_SPAN_EVENT_COUNT_LIMIT", "8"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ])
         .unwrap();
         let otlp = settings.traces.unwrap();
@@ -363,6 +396,8 @@ mod tests {
         assert_eq!(otlp.batch, batch);
         assert_eq!(otlp.resource, [("deployment.environment.name".into(), "lab".into())]);
         assert_eq!(otlp.sampler, Sampler::Parent(0.25));
+        assert_eq!(otlp.limits, SpanLimits { attributes: 9, events: 8 });
+        assert_eq!(otlp.compression, Compression::Gzip);
         assert_eq!(read(&[("OTEL_SERVICE_NAME", "mine")]).unwrap().service_name, "mine");
     }
 
@@ -383,6 +418,11 @@ mod tests {
             (
                 &[base, grpc, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")],
                 Protocol::Http,
+                "http://c:4317/v1/traces",
+            ),
+            (
+                &[base, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")],
+                Protocol::Json,
                 "http://c:4317/v1/traces",
             ),
             (&[("OTEL_EXPORTER", "console")], Protocol::Console, "/"),
@@ -440,7 +480,8 @@ mod tests {
     fn all_problems_are_told_at_once_and_no_value_is_repeated() {
         let problems = read(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "sk-secret"),
             ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
             ("OTEL_TRACES_SAMPLER", "coin"),
@@ -449,7 +490,7 @@ mod tests {
         ])
         .err()
         .unwrap();
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 7, "{problems:?}");
         assert!(problems.iter().all(|problem| !problem.to_string().contains("sk-secret")));
     }
 }

@@ -1,182 +1,241 @@
 //! The way out for spans: OTLP over the gateway's own HTTP client, or lines on standard output.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use gatewright_transport::{Request, Transport};
-use opentelemetry::KeyValue;
-use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{
-    Protocol as Encoding, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig,
-};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler as SdkSampler, SdkTracerProvider, SpanData, SpanExporter,
-};
-use tokio::runtime::Handle;
+use gatewright_transport::{Failure, Request, Transport};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::warn;
 
-use crate::queue::{Bounded, Counting, SpanCounts};
-use crate::{InitError, Otlp, Protocol, Sampler, Settings, console, grpc};
+use crate::queue::{Queue, Spans};
+use crate::{Compression, InitError, Otlp, Protocol, Settings, console, envelope, grpc, json};
 
 /// A receiver's answer says little; more than this is not read.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
-/// A conversation in OpenInference's form has some attributes a message.
-const MOST_ATTRIBUTES: u32 = 1024;
+/// What does not arrive is tried so often again, after waits that double, each a little longer than that by chance.
+const RETRIES: u32 = 3;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_millis(1600);
+const CHANCE_MILLIS: u64 = 100;
 
-/// Everything from a span to the wire. What becomes of spans is counted in `counts`.
-pub(crate) fn provider(
-    settings: &Settings,
-    otlp: &Otlp,
-    (transport, counts): (Transport, SpanCounts),
-) -> Result<SdkTracerProvider, InitError> {
-    let exporter = match otlp.protocol {
-        Protocol::Console => Exporter::Console,
-        Protocol::Http | Protocol::Grpc => {
-            let runtime = Handle::try_current().map_err(|_| InitError::new("spans need a tokio runtime"))?;
-            let is_grpc = otlp.protocol == Protocol::Grpc;
-            let client = OnOurRuntime { runtime, transport, timeout: otlp.timeout, is_grpc };
-            Exporter::Otlp(Box::new(exporter(otlp, client)?))
-        }
-    };
-    // One more than are let in, so that none is lost where nobody counts it.
-    let batch = BatchConfigBuilder::default()
-        .with_scheduled_delay(otlp.batch.schedule_delay)
-        .with_max_queue_size(otlp.batch.queue + 1)
-        .with_max_export_batch_size(otlp.batch.size)
-        .build();
-    let exporter = Counting::new(exporter, counts.clone());
-    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(Bounded::new(processor, counts, otlp.batch))
-        .with_sampler(sampler(otlp.sampler))
-        .with_resource(resource(settings, otlp));
-    let provider = match settings.detail.open_inference {
-        true => provider.with_max_attributes_per_span(MOST_ATTRIBUTES),
-        false => provider,
-    };
-    Ok(provider.build())
+/// Sends what is in the queue, until that is closed.
+pub(crate) struct Exporter {
+    queue: Queue,
+    delay: Duration,
+    way: Way,
 }
 
 /// Where spans go in the end.
-#[derive(Debug)]
-enum Exporter {
-    Otlp(Box<OtlpExporter>),
+enum Way {
+    Receiver(Box<Receiver>),
     Console,
 }
 
-impl SpanExporter for Exporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        match self {
-            Self::Otlp(otlp) => otlp.export(batch).await,
-            Self::Console => console::write(&batch),
-        }
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        match self {
-            Self::Otlp(otlp) => otlp.shutdown_with_timeout(timeout),
-            Self::Console => Ok(()),
-        }
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        if let Self::Otlp(otlp) = self {
-            otlp.set_resource(resource);
-        }
-    }
-}
-
-fn exporter(otlp: &Otlp, client: OnOurRuntime) -> Result<OtlpExporter, InitError> {
-    let headers: HashMap<_, _> =
-        otlp.headers.iter().map(|(name, value)| (name.to_string(), value.reveal().to_owned())).collect();
-    let endpoint = match otlp.protocol {
-        Protocol::Grpc => grpc::method_at(&otlp.endpoint),
-        Protocol::Http | Protocol::Console => otlp.endpoint.to_string(),
-    };
-    OtlpExporter::builder()
-        .with_http()
-        .with_http_client(client)
-        .with_headers(headers)
-        .with_endpoint(endpoint)
-        .with_protocol(Encoding::HttpBinary)
-        .with_timeout(otlp.timeout)
-        .build()
-        .map_err(|err| InitError::new(format!("spans cannot be exported: {err}")))
-}
-
-fn sampler(sampler: Sampler) -> SdkSampler {
-    match sampler {
-        Sampler::Always => SdkSampler::AlwaysOn,
-        Sampler::Never => SdkSampler::AlwaysOff,
-        Sampler::Ratio(share) => SdkSampler::TraceIdRatioBased(share),
-        Sampler::Parent(share) => SdkSampler::ParentBased(Box::new(SdkSampler::TraceIdRatioBased(share))),
-    }
-}
-
-fn resource(settings: &Settings, otlp: &Otlp) -> Resource {
-    let pairs = otlp.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    Resource::builder_empty()
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attributes(pairs)
-        .with_service_name(settings.service_name.clone())
-        .build()
-}
-
-/// The batch processor exports from a thread of its own, which has no reactor: the exchange runs on our runtime.
-#[derive(Debug)]
-struct OnOurRuntime {
-    runtime: Handle,
+struct Receiver {
     transport: Transport,
+    uri: Uri,
+    headers: HeaderMap,
+    protocol: Protocol,
+    compression: Compression,
     timeout: Duration,
-    /// Whether the exchange is one of gRPC, whose message is the same.
-    is_grpc: bool,
+    /// What every span says about this process, as OTLP's `Resource`.
+    resource: Vec<u8>,
 }
 
-#[async_trait]
-impl HttpClient for OnOurRuntime {
-    async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        let (transport, timeout, is_grpc) = (self.transport.clone(), self.timeout, self.is_grpc);
-        let exchange = async move {
-            match is_grpc {
-                true => unary(transport, request, timeout).await,
-                false => exchange(transport, request).await,
+/// Why a batch did not arrive, and when it may be tried again, if at all.
+enum Lost {
+    ForGood(&'static str),
+    ForNow(Option<Duration>),
+}
+
+// === impl Exporter ===
+
+impl Exporter {
+    pub(crate) fn new(
+        settings: &Settings,
+        otlp: &Otlp,
+        (transport, queue): (Transport, Queue),
+    ) -> Result<Self, InitError> {
+        let way = match otlp.protocol {
+            Protocol::Console => Way::Console,
+            Protocol::Http | Protocol::Grpc | Protocol::Json => {
+                Way::Receiver(Box::new(Receiver::new(settings, otlp, transport)?))
             }
         };
-        self.runtime.spawn(async move { tokio::time::timeout(timeout, exchange).await }).await??
+        Ok(Self { queue, delay: otlp.batch.schedule_delay, way })
+    }
+
+    /// Sends whole batches as they come, and whatever there is every now and then and where somebody asks; tells at the end
+    /// whether the last of it arrived.
+    pub(crate) async fn run(self) -> bool {
+        loop {
+            let is_time = tokio::select! {
+                () = sleep(self.delay) => true,
+                () = self.queue.due() => false,
+            };
+            let due = self.queue.asked();
+            let any = is_time || due.closed || !due.asked.is_empty();
+            let mut arrived = true;
+            while let Some(spans) = self.queue.take(any) {
+                arrived &= self.send(spans).await;
+            }
+            for asked in due.asked {
+                // Nobody may wait any more.
+                let _ = asked.send(arrived);
+            }
+            if due.closed {
+                return arrived;
+            }
+        }
+    }
+
+    async fn send(&self, spans: Spans) -> bool {
+        let (count, bytes) = (spans.count, spans.bytes);
+        let lost = match &self.way {
+            Way::Console => {
+                if console::write(&spans.message) {
+                    0
+                } else {
+                    count as u64
+                }
+            }
+            Way::Receiver(receiver) => receiver.send(spans).await,
+        };
+        self.queue.settle((count, bytes), lost);
+        lost == 0
     }
 }
 
-async fn exchange(
-    transport: Transport,
-    request: http::Request<Bytes>,
-) -> Result<http::Response<Bytes>, HttpError> {
-    let answer = transport.send(sent(request)).await?;
-    let mut response = http::Response::new(answer.body.collect(ANSWER_LIMIT).await?);
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    Ok(response)
+// === impl Receiver ===
+
+impl Receiver {
+    fn new(settings: &Settings, otlp: &Otlp, transport: Transport) -> Result<Self, InitError> {
+        let not_a_header = |_| InitError::new("spans cannot be exported: not a header");
+        let mut headers = HeaderMap::new();
+        headers
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("gatewright/", env!("CARGO_PKG_VERSION"))));
+        for (name, value) in &otlp.headers {
+            headers.insert(name, HeaderValue::from_str(value.reveal()).map_err(not_a_header)?);
+        }
+        let kind = match otlp.protocol {
+            Protocol::Json => "application/json",
+            Protocol::Http | Protocol::Grpc | Protocol::Console => "application/x-protobuf",
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let is_grpc = otlp.protocol == Protocol::Grpc;
+        let uri = if is_grpc { grpc::method_at(&otlp.endpoint).parse().ok() } else { None };
+        Ok(Self {
+            transport,
+            uri: uri.unwrap_or_else(|| otlp.endpoint.clone()),
+            headers,
+            protocol: otlp.protocol,
+            compression: otlp.compression,
+            timeout: otlp.timeout,
+            resource: envelope::resource(settings, otlp),
+        })
+    }
+
+    /// How many of them did not arrive.
+    async fn send(&self, spans: Spans) -> u64 {
+        let count = spans.count as u64;
+        let request = self.request(spans);
+        let deadline = Instant::now() + self.timeout;
+        let (mut wait, mut tries) = (FIRST_WAIT, 0);
+        loop {
+            let answer = timeout_at(deadline, self.exchange(request.clone())).await;
+            let again = match answer {
+                Ok(Ok(answer)) => {
+                    let rejected = self.rejected(&answer);
+                    if rejected > 0 {
+                        warn!(rejected, "the receiver of spans did not take all of them");
+                    }
+                    return rejected;
+                }
+                Ok(Err(Lost::ForNow(after))) => after,
+                Ok(Err(Lost::ForGood(why))) => {
+                    warn!(spans = count, why, "spans were not taken by their receiver");
+                    return count;
+                }
+                Err(_) => None,
+            };
+            wait = wait.max(again.unwrap_or_default());
+            let chance = Duration::from_millis(rand::random_range(0..=CHANCE_MILLIS));
+            let at = Instant::now() + wait + chance;
+            if tries == RETRIES || at >= deadline {
+                warn!(spans = count, tries = tries + 1, "spans did not reach their receiver in time");
+                return count;
+            }
+            tries += 1;
+            tokio::time::sleep_until(at).await;
+            // A receiver that says when is believed, however long that is.
+            wait = (wait * 2).min(LONGEST_WAIT.max(wait));
+        }
+    }
+
+    fn request(&self, spans: Spans) -> Request {
+        let mut headers = self.headers.clone();
+        let message = match self.protocol {
+            Protocol::Json => vec![json::request(&self.resource, &spans.message).into()],
+            Protocol::Http | Protocol::Grpc | Protocol::Console => {
+                vec![envelope::front(&self.resource, spans.message.len()).into(), spans.message.into()]
+            }
+        };
+        let packed = match self.compression {
+            Compression::None => None,
+            Compression::Gzip => envelope::gzip(&message),
+        };
+        let is_packed = packed.is_some();
+        let mut body = packed.map_or(message, |packed| vec![packed]);
+        match self.protocol {
+            Protocol::Grpc => {
+                let length = body.iter().map(Bytes::len).sum();
+                body.insert(0, grpc::request((length, is_packed), &mut headers, self.timeout));
+            }
+            _ if is_packed => drop(headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"))),
+            _ => {}
+        }
+        let mut request = Request::new(Method::POST, self.uri.clone(), body.into_iter().collect());
+        request.headers = headers;
+        request
+    }
+
+    /// The message of an answer that says that spans were taken.
+    async fn exchange(&self, request: Request) -> Result<Bytes, Lost> {
+        let passing = |_: Failure| Lost::ForNow(None);
+        let answer = self.transport.send(request).await.map_err(passing)?;
+        let (status, mut headers) = (answer.status, answer.headers);
+        let (mut body, trailers) = answer.body.collect_with_trailers(ANSWER_LIMIT).await.map_err(passing)?;
+        let mut said = status;
+        if self.protocol == Protocol::Grpc {
+            let answer = grpc::response(status, (&headers, &trailers), &body);
+            said = answer.status();
+            let (head, message) = answer.into_parts();
+            (headers, body) = (head.headers, message);
+        }
+        match said {
+            status if status.is_success() => Ok(body),
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Err(Lost::ForNow(retry_after(&headers))),
+            status => Err(Lost::ForGood(status.canonical_reason().unwrap_or("an unknown status"))),
+        }
+    }
+
+    /// How many spans the receiver's answer says that it did not take.
+    fn rejected(&self, answer: &[u8]) -> u64 {
+        match self.protocol {
+            Protocol::Json => json::rejected(answer),
+            Protocol::Http | Protocol::Grpc | Protocol::Console => envelope::rejected(answer),
+        }
+    }
 }
 
-async fn unary(
-    transport: Transport,
-    request: http::Request<Bytes>,
-    timeout: Duration,
-) -> Result<http::Response<Bytes>, HttpError> {
-    let mut request = request;
-    let message = std::mem::take(request.body_mut());
-    *request.body_mut() = grpc::request(&message, request.headers_mut(), timeout);
-    let answer = transport.send(sent(request)).await?;
-    let (body, trailers) = answer.body.collect_with_trailers(ANSWER_LIMIT).await?;
-    Ok(grpc::response(answer.status, (&answer.headers, &trailers), &body))
-}
-
-fn sent(request: http::Request<Bytes>) -> Request {
-    let (head, body) = request.into_parts();
-    let mut request = Request::new(head.method, head.uri, std::iter::once(body).collect());
-    request.headers = head.headers;
-    request
+/// In whole seconds; dates are not asked for by receivers of spans.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
+    Some(Duration::from_secs(seconds))
 }

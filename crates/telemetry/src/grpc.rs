@@ -5,15 +5,18 @@ use std::time::Duration;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+
+use crate::wire::fields;
 
 /// The method that takes spans.
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A message has a byte in front that says whether it is compressed, and four with its length.
@@ -30,18 +33,23 @@ pub(crate) fn method_at(endpoint: &Uri) -> String {
     format!("{}{EXPORT}", endpoint.to_string().trim_end_matches('/'))
 }
 
-/// The message as a body, and the headers that make the request one of gRPC.
-pub(crate) fn request(message: &[u8], headers: &mut HeaderMap, timeout: Duration) -> Bytes {
+/// What stands in front of a message of so many bytes, and the headers that make the request one of gRPC.
+pub(crate) fn request(
+    (length, is_packed): (usize, bool),
+    headers: &mut HeaderMap,
+    timeout: Duration,
+) -> Bytes {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
+    if is_packed {
+        headers.insert(ENCODING, HeaderValue::from_static("gzip"));
+    }
     // No more than eight digits.
     let millis = timeout.as_millis().min(99_999_999);
     headers.extend(HeaderValue::try_from(format!("{millis}m")).ok().map(|value| (TIMEOUT, value)));
-    let mut body = BytesMut::with_capacity(PREFIX + message.len());
-    body.extend_from_slice(&[0]);
-    body.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
-    body.extend_from_slice(message);
-    body.freeze()
+    let mut front = vec![u8::from(is_packed)];
+    front.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    front.into()
 }
 
 /// The answer as OTLP over HTTP would give it: the message, or a status that says whether it may be tried again.
@@ -105,47 +113,9 @@ fn retry_delay(status: &[u8]) -> Option<Duration> {
         return Some(Duration::ZERO);
     };
     let part =
-        |number| fields(delay.bytes).find(|field| field.number == number).map_or(0, |field| field.varint);
+        |number| fields(delay.bytes).find(|field| field.number == number).map_or(0, |field| field.value);
     let nanos = u32::try_from(part(2)).ok().filter(|nanos| *nanos < 1_000_000_000).unwrap_or(0);
     Some(Duration::new(part(1).min(u64::from(u32::MAX)), nanos))
-}
-
-/// One field of a protobuf message: a number where it is one, else bytes.
-struct Field<'a> {
-    number: u64,
-    varint: u64,
-    bytes: &'a [u8],
-}
-
-/// The fields of a message, up to the first that cannot be read.
-fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
-    std::iter::from_fn(move || {
-        let tag = varint(&mut rest)?;
-        let (number, kind) = (tag >> 3, tag & 7);
-        match kind {
-            0 => Some(Field { number, varint: varint(&mut rest)?, bytes: &[] }),
-            2 => {
-                let length = usize::try_from(varint(&mut rest)?).ok()?;
-                let (bytes, more) = rest.split_at_checked(length)?;
-                rest = more;
-                Some(Field { number, varint: 0, bytes })
-            }
-            _ => None,
-        }
-    })
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, more) = rest.split_first()?;
-        *rest = more;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -175,12 +145,16 @@ mod tests {
     #[test]
     fn a_message_is_framed_and_unframed() {
         let mut headers = HeaderMap::new();
-        let body = request(b"abc", &mut headers, Duration::from_secs(10));
+        let front = request((3, false), &mut headers, Duration::from_secs(10));
+        let body = Bytes::from([&front[..], b"abc"].concat());
         assert_eq!(body, &b"\0\0\0\0\x03abc"[..]);
         assert_eq!(
             (&headers["te"], &headers["grpc-timeout"]),
             (&"trailers".parse().unwrap(), &"10000m".parse().unwrap())
         );
+        assert!(!headers.contains_key("grpc-encoding"));
+        assert_eq!(request((3, true), &mut headers, Duration::ZERO), &b"\x01\0\0\0\x03"[..]);
+        assert_eq!(headers["grpc-encoding"], "gzip");
         let trailers = fields_of(&[(STATUS, "0")]);
         let answer = response(StatusCode::OK, (&HeaderMap::new(), &trailers), &body);
         assert_eq!((answer.status(), &answer.body()[..]), (StatusCode::OK, &b"abc"[..]));

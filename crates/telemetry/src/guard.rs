@@ -5,24 +5,28 @@ use std::fmt;
 use std::time::Duration;
 
 use gatewright_transport::Transport;
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
-use crate::queue::SpanCounts;
-use crate::{Settings, Tracer, export, logs};
-
-/// How long a guard that is merely dropped waits for its receiver.
-const HASTY: Duration = Duration::from_secs(1);
+use crate::export::Exporter;
+use crate::queue::{Queue, SpanCounts};
+use crate::{Settings, Tracer, logs};
 
 /// Why telemetry cannot start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitError(Cow<'static, str>);
 
-/// Keeps telemetry running. Shut it down to send what is still queued.
+/// Keeps telemetry running. Shut it down to send what is still queued; what is merely dropped sends it as long as the runtime
+/// lives.
 pub struct Guard {
     tracer: Tracer,
-    provider: Option<SdkTracerProvider>,
-    counts: SpanCounts,
+    spans: Option<Spans>,
+}
+
+struct Spans {
+    queue: Queue,
+    /// Ends when the queue is closed and empty.
+    exporter: Option<JoinHandle<bool>>,
 }
 
 /// Starts the log of this process and the export of spans. Needs a tokio runtime where spans are exported, and for gRPC a
@@ -37,18 +41,20 @@ pub fn init(settings: &Settings, transport: Transport) -> Result<Guard, InitErro
 impl Guard {
     /// Starts the export of spans alone, for a program that has a log of its own.
     pub fn spans(settings: &Settings, transport: Transport) -> Result<Self, InitError> {
-        let counts = SpanCounts::default();
         let Some(otlp) = &settings.traces else {
-            return Ok(Self { tracer: Tracer::new(None, settings), provider: None, counts });
+            return Ok(Self { tracer: Tracer::new(None, settings), spans: None });
         };
-        let provider = export::provider(settings, otlp, (transport, counts.clone()))?;
-        let tracer = Tracer::new(Some(provider.tracer("gatewright")), settings);
-        Ok(Self { tracer, provider: Some(provider), counts })
+        let queue = Queue::new(otlp.batch);
+        let runtime = Handle::try_current().map_err(|_| InitError::new("spans need a tokio runtime"))?;
+        let exporter = Exporter::new(settings, otlp, (transport, queue.clone()))?;
+        let exporter = Some(runtime.spawn(exporter.run()));
+        let tracer = Tracer::new(Some((otlp, &queue)), settings);
+        Ok(Self { tracer, spans: Some(Spans { queue, exporter }) })
     }
 
     /// What becomes of spans, for whoever looks now and then; nothing where none are made.
     pub fn counts(&self) -> Option<SpanCounts> {
-        self.provider.is_some().then(|| self.counts.clone())
+        self.spans.as_ref().map(|spans| SpanCounts(spans.queue.clone()))
     }
 
     /// What makes spans.
@@ -56,28 +62,26 @@ impl Guard {
         &self.tracer
     }
 
-    /// Sends what is queued now.
+    /// Sends what is queued now; tells whether all of it left.
     pub async fn flush(&self) -> bool {
-        let Some(provider) = self.provider.clone() else { return true };
-        // The SDK blocks its thread, as below.
-        matches!(tokio::task::spawn_blocking(move || provider.force_flush().is_ok()).await, Ok(true))
+        match &self.spans {
+            Some(spans) => matches!(spans.queue.flush().await, Ok(true)),
+            None => true,
+        }
     }
 
     /// Sends what is still queued, for at most `deadline`; tells whether all of it left.
     pub async fn shutdown(mut self, deadline: Duration) -> bool {
-        let Some(provider) = self.provider.take() else { return true };
-        // The SDK blocks its thread until the export is through, and the export needs the async threads.
-        let flush = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(deadline).is_ok());
-        matches!(tokio::time::timeout(deadline, flush).await, Ok(Ok(true)))
+        let Some(spans) = &mut self.spans else { return true };
+        spans.queue.close();
+        let Some(exporter) = spans.exporter.take() else { return true };
+        matches!(tokio::time::timeout(deadline, exporter).await, Ok(Ok(true)))
     }
 }
 
-impl Drop for Guard {
-    /// A guard that nobody shut down must not block an async thread on an export that needs it.
+impl Drop for Spans {
     fn drop(&mut self) {
-        if let Some(provider) = self.provider.take() {
-            std::thread::spawn(move || provider.shutdown_with_timeout(HASTY));
-        }
+        self.queue.close();
     }
 }
 

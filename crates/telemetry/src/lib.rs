@@ -1,13 +1,22 @@
 #![doc = include_str!("../README.md")]
 
 mod settings;
-pub use settings::{Batch, Detail, Format, Logs, Otlp, Protocol, Sampler, Settings};
+pub use settings::{Batch, Compression, Detail, Format, Logs, Otlp, Protocol, Settings};
+
+mod sampling;
+pub use sampling::Sampler;
 
 mod environment;
 pub use environment::Problem;
 
 mod tracer;
 pub use tracer::Tracer;
+
+mod attributes;
+mod span;
+mod times;
+mod wire;
+pub use span::SpanLimits;
 
 mod decided;
 mod described;
@@ -30,9 +39,12 @@ mod guard;
 pub use guard::{Guard, InitError, init};
 
 mod console;
+mod envelope;
 mod export;
 mod grpc;
+mod json;
 mod queue;
+mod written;
 pub use queue::{SpanCounts, SpanFigures};
 
 mod metrics;

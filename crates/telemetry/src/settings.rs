@@ -6,6 +6,8 @@ use std::time::Duration;
 use gatewright_core::Secret;
 use http::{HeaderName, Uri};
 
+use crate::{Sampler, SpanLimits};
+
 /// Everything that [`init`](crate::init) needs to know.
 #[derive(Clone)]
 pub struct Settings {
@@ -77,6 +79,10 @@ pub struct Otlp {
     pub resource: Vec<(String, String)>,
     /// Which traces are recorded.
     pub sampler: Sampler,
+    /// How much there may be in one span.
+    pub limits: SpanLimits,
+    /// Whether exports are packed.
+    pub compression: Compression,
 }
 
 /// What a receiver of spans speaks.
@@ -85,10 +91,22 @@ pub enum Protocol {
     /// OTLP over HTTP with protobuf bodies.
     #[default]
     Http,
+    /// The same with bodies of JSON.
+    Json,
     /// OTLP over gRPC: the transport must speak HTTP/2 without asking.
     Grpc,
     /// None: each span is a line of JSON on standard output.
     Console,
+}
+
+/// Whether exports are packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// They go out as they are.
+    #[default]
+    None,
+    /// They take a tenth of the way and some time of a core.
+    Gzip,
 }
 
 /// How spans are gathered before they leave.
@@ -98,23 +116,10 @@ pub struct Batch {
     pub schedule_delay: Duration,
     /// Spans that may wait or be on their way; more are dropped.
     pub queue: usize,
-    /// Bytes of text that they may hold; more are dropped.
+    /// Bytes that they may take; what comes when there is no room is dropped.
     pub queue_bytes: usize,
     /// The most spans in one export.
     pub size: usize,
-}
-
-/// Which traces are recorded.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sampler {
-    /// All of them.
-    Always,
-    /// None: contexts still travel.
-    Never,
-    /// This share, chosen by the trace's id.
-    Ratio(f64),
-    /// As the client says; what has no client's word, in this share.
-    Parent(f64),
 }
 
 // === impl Settings ===
@@ -164,6 +169,8 @@ impl Otlp {
             batch: Batch::default(),
             resource: Vec::new(),
             sampler: Sampler::Parent(1.0),
+            limits: SpanLimits::default(),
+            compression: Compression::default(),
         }
     }
 }

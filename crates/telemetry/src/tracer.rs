@@ -1,49 +1,37 @@
-//! The handle that makes spans, and the span that a layer and its observer share.
+//! The handle that makes spans.
 
-use std::borrow::Cow;
-use std::str::FromStr;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Instant;
 
-use gatewright_core::{Call, Clock, SystemClock, TraceContext};
-use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind, SpanRef, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer as _,
-};
-use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::SdkTracer;
+use gatewright_core::{Call, TraceContext};
 
-use crate::upstream::fail;
-use crate::{Detail, Settings, open_inference};
-
-/// Clocks that are so far apart were not slowed or hurried: one of them was set.
-const WAS_SET: Duration = Duration::from_millis(100);
+use crate::attributes::Attributes;
+use crate::queue::Queue;
+use crate::span::{Beginning, Kind, Span};
+use crate::{Detail, Otlp, Sampler, Settings, SpanLimits, open_inference, times};
 
 /// Makes spans, or none at all: a clone of an idle one is free, and so is asking it for a span.
 #[derive(Clone, Default)]
 pub struct Tracer {
-    recorder: Option<Recorder>,
+    recorder: Option<Arc<Recorder>>,
     propagate: bool,
     baggage: bool,
 }
 
-#[derive(Clone)]
 struct Recorder {
-    spans: SdkTracer,
-    detail: Arc<Detail>,
+    queue: Queue,
+    sampler: Sampler,
+    limits: SpanLimits,
+    detail: Detail,
 }
 
-/// One span, shared between the layer that opened it and the observer that ends it. It ends with its last holder.
-#[derive(Clone)]
-pub(crate) struct Span(Context);
-
 /// Something that is over, to be told as a span.
-pub(crate) struct Past {
+pub(crate) struct Past<'a> {
     pub(crate) name: &'static str,
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
-    pub(crate) attributes: Vec<KeyValue>,
     /// Why it failed, if it did.
-    pub(crate) failed: Option<String>,
+    pub(crate) failed: Option<&'a str>,
 }
 
 // === impl Tracer ===
@@ -69,121 +57,103 @@ impl Tracer {
         self.baggage
     }
 
-    pub(crate) fn new(spans: Option<SdkTracer>, settings: &Settings) -> Self {
-        let detail = || Arc::new(settings.detail.clone());
-        let recorder = spans.map(|spans| Recorder { spans, detail: detail() });
+    /// One whose spans come into `queue`, where there is one.
+    pub(crate) fn new(spans: Option<(&Otlp, &Queue)>, settings: &Settings) -> Self {
+        times::compare();
+        let recorder = spans.map(|(otlp, queue)| {
+            let (detail, queue) = (settings.detail.clone(), queue.clone());
+            Arc::new(Recorder { queue, sampler: otlp.sampler, limits: limits(otlp, &detail), detail })
+        });
         Self { recorder, propagate: settings.propagate, baggage: settings.baggage }
     }
 
     /// What spans tell; nothing where there are none.
-    pub(crate) fn detail(&self) -> Option<&Arc<Detail>> {
+    pub(crate) fn detail(&self) -> Option<&Detail> {
         self.recorder.as_ref().map(|recorder| &recorder.detail)
     }
 
-    /// What OpenInference calls a span that is no model's own.
-    pub(crate) fn link(&self) -> Option<KeyValue> {
-        let wanted = self.detail().is_some_and(|detail| detail.open_inference);
-        wanted.then(|| KeyValue::new(open_inference::KIND, "CHAIN"))
-    }
-
-    /// Opens a span below the call's and puts it in its place. `None` where nothing traces. It began when the call came, if
-    /// it is the call's own.
-    pub(crate) fn descend(
-        &self,
-        call: &mut Call,
-        kind: SpanKind,
-        name: impl FnOnce(&Call) -> Cow<'static, str>,
-    ) -> Option<Span> {
-        let Recorder { spans, .. } = self.recorder.as_ref()?;
-        // Only a server's span has its parent in another process.
-        let remote = matches!(kind, SpanKind::Server);
-        let parent = call.trace.as_deref().map(|context| span_context(context, remote));
-        let span = Span::start(spans, parent, kind, name(call), remote.then(|| wall(call.received)));
-        // A provider that was shut down hands out spans without an identity: whoever is below keeps the old parent.
-        if let Some(context) = span.context() {
-            call.trace = Some(Arc::new(context));
+    /// Tells what OpenInference calls a span that is no model's own.
+    pub(crate) fn link(&self, told: &mut Attributes) {
+        if self.detail().is_some_and(|detail| detail.open_inference) {
+            told.put(open_inference::KIND, "CHAIN");
         }
-        Some(span)
     }
 
-    /// Opens a span below the call's and leaves the call as it is.
-    pub(crate) fn child(&self, call: &Call, kind: SpanKind, name: Cow<'static, str>) -> Option<Span> {
-        let parent = call.trace.as_deref().map(|context| span_context(context, false));
-        Some(Span::start(&self.recorder.as_ref()?.spans, parent, kind, name, None))
+    /// Opens a span below the call's and puts it in its place. `None` where nobody will see it.
+    pub(crate) fn descend(&self, call: &mut Call, kind: Kind, name: &[&str]) -> Option<Span> {
+        let (place, span) = self.open(call, kind, name)?;
+        call.trace = Some(Arc::new(place));
+        span
+    }
+
+    /// A span below the call's with its place, which is left to the caller. It began when the call came, if it is the call's
+    /// own. `None` where nothing is to be told: whoever is below keeps the old place.
+    pub(crate) fn open(
+        &self,
+        call: &Call,
+        kind: Kind,
+        name: &[&str],
+    ) -> Option<(TraceContext, Option<Span>)> {
+        let recorder = self.recorder.as_deref()?;
+        let (above, is_call) = (call.trace.as_deref(), kind == Kind::Server);
+        if !is_call && above.is_some_and(|above| !above.sampled) {
+            return None;
+        }
+        let trace = above.map_or_else(fresh_trace, |above| above.trace);
+        let sampled = recorder.sampler.takes(above.map(|above| above.sampled), trace);
+        let state = above.and_then(|above| above.state.clone());
+        let place = TraceContext::new(trace, fresh_span(), sampled, state);
+        let span = sampled.then(|| {
+            let at = if is_call { call.received } else { Instant::now() };
+            recorder.begin(&Beginning {
+                place: &place,
+                parent: above.map(|above| above.span),
+                kind,
+                name,
+                at,
+            })
+        });
+        Some((place, span))
     }
 
     /// Tells something that is over as a span below `above`, if that is recorded.
-    pub(crate) fn tell(&self, above: &TraceContext, past: Past) {
-        let Some(Recorder { spans, .. }) = self.recorder.as_ref().filter(|_| above.sampled) else { return };
-        let parent = Some(span_context(above, false));
-        let span = Span::start(spans, parent, SpanKind::Internal, past.name.into(), Some(wall(past.began)));
-        let Some(span) = span.recording() else { return };
-        span.set_attributes(past.attributes.into_iter().chain(self.link()));
+    pub(crate) fn tell(&self, above: &TraceContext, past: &Past<'_>, tell: impl FnOnce(&mut Attributes)) {
+        let Some(recorder) = self.recorder.as_deref().filter(|_| above.sampled) else { return };
+        let place = TraceContext::new(above.trace, fresh_span(), true, above.state.clone());
+        let (parent, kind) = (Some(above.span), Kind::Internal);
+        let beginning = Beginning { place: &place, parent, kind, name: &[past.name], at: past.began };
+        let mut span = recorder.begin(&beginning);
+        tell(&mut span.told);
+        self.link(&mut span.told);
         if let Some(reason) = past.failed {
-            fail(&span, reason);
+            span.fail(reason);
         }
-        span.end_with_timestamp(wall(past.ended));
+        span.end_at(past.ended);
     }
 }
 
-// === impl Span ===
+// === impl Recorder ===
 
-impl Span {
-    fn start(
-        spans: &SdkTracer,
-        parent: Option<SpanContext>,
-        kind: SpanKind,
-        name: Cow<'static, str>,
-        began: Option<SystemTime>,
-    ) -> Self {
-        let above = match parent {
-            Some(parent) => Context::new().with_remote_span_context(parent),
-            None => Context::new(),
-        };
-        let mut builder = spans.span_builder(name).with_kind(kind);
-        builder.start_time = began;
-        Self(Context::new().with_span(spans.build_with_context(builder, &above)))
-    }
-
-    /// Its place in the trace; `None` where it has none.
-    pub(crate) fn context(&self) -> Option<TraceContext> {
-        let span = self.0.span();
-        let own = span.span_context();
-        let state = Some(own.trace_state().header()).filter(|list| !list.is_empty());
-        own.is_valid().then(|| {
-            let (trace, span) = (own.trace_id().to_bytes(), own.span_id().to_bytes());
-            TraceContext::new(trace, span, own.is_sampled(), state.map(Arc::from))
-        })
-    }
-
-    /// The span, where it is recorded: what nobody will see is not even built.
-    pub(crate) fn recording(&self) -> Option<SpanRef<'_>> {
-        Some(self.0.span()).filter(SpanRef::is_recording)
+impl Recorder {
+    fn begin(&self, beginning: &Beginning<'_>) -> Span {
+        Span::begin(&self.queue, self.limits, beginning)
     }
 }
 
-/// The wall clock's time of a moment that is over. One moment is one time, whenever it is asked for: the two clocks are
-/// compared once, unless the wall clock was set since.
-pub(crate) fn wall(moment: Instant) -> SystemTime {
-    static COMPARED: OnceLock<(Instant, SystemTime)> = OnceLock::new();
-    let (then, its_time) = *COMPARED.get_or_init(|| (Instant::now(), SystemClock.wall()));
-    let compared = match moment.checked_duration_since(then) {
-        Some(later) => its_time + later,
-        None => its_time - (then - moment),
-    };
-    let now = SystemClock.wall();
-    let fresh = now.checked_sub(moment.elapsed()).unwrap_or(now);
-    let apart = compared.duration_since(fresh).or_else(|_| fresh.duration_since(compared));
-    if apart.is_ok_and(|apart| apart < WAS_SET) { compared } else { fresh }
+/// A conversation in OpenInference's form has some attributes a message.
+fn limits(otlp: &Otlp, detail: &Detail) -> SpanLimits {
+    const MOST_ATTRIBUTES: u32 = 1024;
+    match detail.open_inference {
+        true => SpanLimits { attributes: otlp.limits.attributes.max(MOST_ATTRIBUTES), ..otlp.limits },
+        false => otlp.limits,
+    }
 }
 
-fn span_context(context: &TraceContext, remote: bool) -> SpanContext {
-    let state = context.state.as_deref().and_then(|list| TraceState::from_str(list).ok());
-    SpanContext::new(
-        TraceId::from_bytes(context.trace),
-        SpanId::from_bytes(context.span),
-        if context.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED },
-        remote,
-        state.unwrap_or_default(),
-    )
+/// Names that nobody else has: random, and never all zero, which would be none.
+fn fresh_trace() -> [u8; 16] {
+    rand::random::<u128>().max(1).to_be_bytes()
+}
+
+fn fresh_span() -> [u8; 8] {
+    rand::random::<u64>().max(1).to_be_bytes()
 }

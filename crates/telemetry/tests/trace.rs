@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
     AttemptId, Body, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Money, Notes, Operation,
     Reply, ReplyFacts, Result, ServedBy, Target, Usage, layer,
 };
 use gatewright_telemetry::{
-    Batch, Guard, Logs, Otlp, Pricing, Protocol, Sampler, Settings, SpanFigures, Traced, Tracer, init,
+    Batch, Compression, Guard, Logs, Otlp, Pricing, Protocol, Sampler, Settings, SpanFigures, Traced, Tracer,
+    init,
 };
 use gatewright_transport::Transport;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -38,6 +39,7 @@ enum Act {
     Refuses,
     Streams,
     Breaks,
+    Hangs,
 }
 
 /// The upstream: plays its acts in turn and keeps the headers that it was sent.
@@ -78,6 +80,12 @@ impl Service<Call> for Stage {
                 return Box::pin(async { Err(err) });
             }
             Act::Streams => vec![Ok(content()), Ok(last())],
+            Act::Hangs => {
+                return Box::pin(async move {
+                    let _alive = span;
+                    std::future::pending().await
+                });
+            }
             Act::Breaks => vec![Ok(content()), Err(Error::new(ErrorKind::Connection, "broken"))],
         };
         span.answered(StatusCode::OK);
@@ -239,27 +247,84 @@ async fn exports_carry_the_headers_and_the_resource_that_were_set() {
 }
 
 #[tokio::test]
-async fn spans_leave_over_grpc_too_and_what_may_pass_is_tried_again() {
+async fn spans_leave_in_every_protocol_and_what_may_pass_is_tried_again() {
+    const HTTP: &str = "/v1/traces";
+    const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
     // Unavailable; then an argument that no other attempt makes better.
-    for (refusals, exports, arrives) in [(&[][..], 1, true), (&[14], 2, true), (&[3], 1, false)] {
-        let receiver = Receiver::start().await;
-        receiver.refuse(refusals.iter().copied());
-        let otlp = Otlp { protocol: Protocol::Grpc, ..Otlp::new(receiver.base().parse().unwrap()) };
-        let settings = gatewright_transport::Settings {
-            http2: gatewright_transport::Http2::PriorKnowledge,
-            ..Default::default()
-        };
-        let settings = (Settings { traces: Some(otlp), ..Settings::default() }, settings);
-        let guard = Guard::spans(&settings.0, Transport::new(settings.1).unwrap()).unwrap();
-        let stage = Stage::new(guard.tracer().clone(), &[Act::Streams]);
-        drain(stage.stack().answer(call()).await).await;
-        guard.flush().await;
-        let (seen, figures) = (receiver.seen(), guard.counts().unwrap().figures());
-        assert_eq!(seen.path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-        assert_eq!(seen.exports, exports, "{refusals:?}");
-        let (exported, failed) = if arrives { (4, 0) } else { (0, 4) };
-        assert_eq!(figures, SpanFigures { exported, failed, ..SpanFigures::default() }, "{refusals:?}");
-        assert_eq!(seen.spans.len(), if arrives { 4 } else { 0 });
+    for (protocol, refusals, exports, arrives) in [
+        (Protocol::Grpc, &[][..], 1, true),
+        (Protocol::Grpc, &[14], 2, true),
+        (Protocol::Grpc, &[3], 1, false),
+        (Protocol::Http, &[], 1, true),
+        (Protocol::Http, &[503], 2, true),
+        (Protocol::Http, &[400], 1, false),
+    ] {
+        for compression in [Compression::None, Compression::Gzip] {
+            let receiver = Receiver::start().await;
+            receiver.refuse(refusals.iter().copied());
+            let is_grpc = protocol == Protocol::Grpc;
+            let endpoint = if is_grpc { receiver.base() } else { &receiver.url };
+            let otlp = Otlp { protocol, compression, ..Otlp::new(endpoint.parse().unwrap()) };
+            let http2 = gatewright_transport::Http2::PriorKnowledge;
+            let settings = gatewright_transport::Settings::default();
+            let way = if is_grpc { gatewright_transport::Settings { http2, ..settings } } else { settings };
+            let settings = Settings { traces: Some(otlp), ..Settings::default() };
+            let guard = Guard::spans(&settings, Transport::new(way).unwrap()).unwrap();
+            let stage = Stage::new(guard.tracer().clone(), &[Act::Streams]);
+            drain(stage.stack().answer(call()).await).await;
+            assert_eq!(guard.flush().await, arrives);
+            let (seen, figures) = (receiver.seen(), guard.counts().unwrap().figures());
+            assert_eq!(seen.path, if is_grpc { GRPC } else { HTTP });
+            assert_eq!(seen.exports, exports, "{refusals:?}");
+            let (exported, failed) = if arrives { (4, 0) } else { (0, 4) };
+            assert_eq!(figures, SpanFigures { exported, failed, ..SpanFigures::default() }, "{refusals:?}");
+            assert_eq!(seen.spans.len(), if arrives { 4 } else { 0 });
+            let header = if is_grpc { "grpc-encoding" } else { "content-encoding" };
+            assert_eq!(seen.headers.contains_key(header), compression == Compression::Gzip);
+        }
+    }
+}
+
+#[tokio::test]
+async fn spans_leave_as_json_where_that_is_spoken() {
+    for compression in [Compression::None, Compression::Gzip] {
+        let set = |otlp| Otlp { protocol: Protocol::Json, compression, ..otlp };
+        let run = run(&[Act::Streams], set, drain).await;
+        let seen = run.receiver.seen();
+        let spans = seen.json["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
+        let mut names: Vec<_> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["POST", "attempt", "chat gpt", "route"]);
+        assert!(spans.iter().all(|span| span["traceId"] == TRACE));
+    }
+}
+
+#[tokio::test]
+async fn a_whole_batch_waits_for_nobody() {
+    let receiver = Receiver::start().await;
+    let batch = Batch { size: 2, schedule_delay: Duration::from_secs(3600), ..Batch::default() };
+    let guard = guard(Otlp { batch, ..Otlp::new(receiver.url.parse().unwrap()) }, true);
+    let stage = Stage::new(guard.tracer().clone(), &[Act::Streams]);
+    drain(stage.stack().answer(call()).await).await;
+    while receiver.seen().spans.len() < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(receiver.seen().exports, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_is_left_before_its_answer_begins_is_told_as_abandoned() {
+    let receiver = Receiver::start().await;
+    let guard = guard(Otlp::new(receiver.url.parse().unwrap()), true);
+    let stage = Stage::new(guard.tracer().clone(), &[Act::Hangs]);
+    let stack = stage.stack();
+    let mut answer = Box::pin(stack.answer(call()));
+    assert!((&mut answer).now_or_never().is_none());
+    drop(answer);
+    assert!(guard.shutdown(PATIENCE).await);
+    let seen = receiver.seen();
+    for name in ["chat gpt", "route", "attempt"] {
+        check(seen.span(name), &[("gatewright.end", "abandoned"), ("error.type", "")]);
     }
 }
 

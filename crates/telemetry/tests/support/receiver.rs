@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -36,6 +38,8 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     /// How often it was asked.
     pub(crate) exports: usize,
+    /// The last body that was JSON.
+    pub(crate) json: serde_json::Value,
 }
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
@@ -123,10 +127,16 @@ async fn receive(
     let is_grpc = head.headers["content-type"] == "application/grpc";
     let mut body = body.collect().await.unwrap().to_bytes();
     if is_grpc {
-        assert_eq!((body[0], head.method.as_str()), (0, "POST"));
+        let packed = u8::from(head.headers.contains_key("grpc-encoding"));
+        assert_eq!((body[0], head.method.as_str()), (packed, "POST"));
         let length = u32::from_be_bytes(body[1..5].try_into().unwrap());
         body = body.slice(5..);
         assert_eq!(length as usize, body.len());
+    }
+    if ["grpc-encoding", "content-encoding"].iter().any(|name| head.headers.contains_key(*name)) {
+        let mut whole = Vec::new();
+        GzDecoder::new(&*body).read_to_end(&mut whole).unwrap();
+        body = whole.into();
     }
     let mut seen = seen.lock().unwrap();
     seen.exports += 1;
@@ -135,7 +145,12 @@ async fn receive(
     if let Some(code) = refusal {
         return Ok(if is_grpc { unary(code) } else { answered(code) });
     }
-    let export = ExportTraceServiceRequest::decode(body).unwrap();
+    if seen.headers["content-type"] == "application/json" {
+        seen.json = serde_json::from_slice(&body).unwrap();
+        return Ok(answered(200));
+    }
+    let export = ExportTraceServiceRequest::decode(body.clone()).unwrap();
+    assert_eq!(export.encoded_len(), body.len(), "nothing stands in it that is not in the schema");
     for resource in export.resource_spans {
         let attributes = resource.resource.unwrap().attributes;
         seen.resource.extend(attributes.iter().map(|pair| (pair.key.clone(), text(pair))));
