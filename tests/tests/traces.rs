@@ -141,6 +141,55 @@ fn what_a_budget_refuses_goes_no_further_and_says_which_one() {
 }
 
 #[test]
+fn an_answer_that_was_kept_has_a_look_up_and_no_route() {
+    let config = |upstream: &Upstream| {
+        let cache = "litellm_settings: {cache: true, cache_params: {type: local}}\n";
+        format!("{cache}{}", one(upstream))
+    };
+    let scene = Scene::start(config, &[]);
+    let client = scene.client();
+    for _ in 0..2 {
+        assert_eq!(client.chat("m", "hi").status, 200);
+    }
+    let spans = scene.spans();
+    let asked = ["chat m", "  auth", "  cache", "  route", "    attempt", "      POST"];
+    assert_eq!(tree(&spans), [&asked[..], &["chat m", "  auth", "  cache"]].concat());
+    let hits =
+        |name| named(&spans, name).iter().map(|span| span.get("gatewright.cache.hit")).collect::<Vec<_>>();
+    assert_eq!((hits("cache"), hits("chat m")), (vec!["false", "true"], vec!["false", "true"]));
+    let [kept, again] = named(&spans, "cache")[..] else { panic!("{spans:?}") };
+    assert_eq!(kept.get("gatewright.cache.key"), again.get("gatewright.cache.key"));
+    assert!(again.get("gatewright.cache.saved").parse::<f64>().unwrap() > 0.0, "{again:?}");
+    assert_eq!(roots(&spans)[1].get("gatewright.end"), "complete");
+}
+
+#[test]
+fn what_is_refused_before_it_is_a_call_is_one_span_that_says_why() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let scene = Scene::start(one, &[]);
+    let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let stranger = Client::with_key(&scene.gateway, "sk-my-secret").header("traceparent", &parent);
+    assert_eq!(stranger.chat("m", "my secret").status, 401);
+    let known = scene.client().header("traceparent", &parent);
+    assert_eq!(known.post("/v1/chat/completions", &json!({"messages": "my secret"})).status, 400);
+    let spans = scene.spans();
+    let told: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let of = ["error.type", "http.response.status_code", "gatewright.caller.id", "gatewright.end"];
+            (&*span.name, of.map(|name| span.get(name)), span.trace == TRACE, span.failed)
+        })
+        .collect();
+    let expected = [
+        ("chat", ["unauthenticated", "401", "", "failed"], false, true),
+        ("chat", ["invalid_request", "400", "master", "failed"], true, true),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((&*spans[0].parent, &*spans[1].parent), ("", "b7ad6b7169203331"));
+    assert!(!format!("{spans:?}").contains("secret"));
+}
+
+#[test]
 fn what_was_said_is_told_where_it_is_on_and_neither_key_nor_client_takes_it_back() {
     let scene = Scene::start(|upstream| format!("{CONTENT}{}", one(upstream)), &[]);
     let admin = scene.client();

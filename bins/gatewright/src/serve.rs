@@ -403,7 +403,7 @@ fn assemble(
         authenticator,
         credentials: config.access.clone(),
         directory: live.models.clone(),
-        refusals: Uncalled::of(&meter),
+        refusals: Uncalled::of(&meter, tracer),
         health: Arc::new(Observed {
             table,
             registry,

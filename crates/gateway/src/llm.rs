@@ -58,7 +58,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
 ) -> Response {
     let received = Instant::now();
     let (parts, body) = request.into_parts();
-    let mut refusable = Refusable::new(gateway.ports.refusals.as_ref(), &way, &parts);
+    let mut refusable = Refusable::new(gateway.ports.refusals.as_ref(), &way, (&parts, received));
     let Way { operation, dialect, model, streams, peer } = way;
     let codec = gatewright_dialects::of(dialect);
     let said = call_name::said(&parts.headers);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gatewright_core::TraceContext;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const PARENT: HeaderName = HeaderName::from_static("traceparent");
-const STATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) const PARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const STATE: HeaderName = HeaderName::from_static("tracestate");
 const SAMPLED: u8 = 1;
 
 /// What the specification asks everybody to carry; a longer list is not carried.

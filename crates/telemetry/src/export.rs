@@ -1,12 +1,14 @@
 //! The way out for spans: OTLP over the gateway's own HTTP client, or lines on standard output.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gatewright_transport::{Failure, Request, Transport};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::warn;
 
 use crate::queue::{Queue, Spans};
@@ -14,6 +16,9 @@ use crate::{Compression, InitError, Otlp, Protocol, Settings, console, envelope,
 
 /// A receiver's answer says little; more than this is not read.
 const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// The shortest that a span waits for company: whoever looks all the time does nothing else.
+const SHORTEST_DELAY: Duration = Duration::from_millis(1);
 
 /// What does not arrive is tried so often again, after waits that double, each a little longer than that by chance.
 const RETRIES: u32 = 3;
@@ -30,7 +35,7 @@ pub(crate) struct Exporter {
 
 /// Where spans go in the end.
 enum Way {
-    Receiver(Box<Receiver>),
+    Receiver(Arc<Receiver>),
     Console,
 }
 
@@ -62,10 +67,10 @@ impl Exporter {
         let way = match otlp.protocol {
             Protocol::Console => Way::Console,
             Protocol::Http | Protocol::Grpc | Protocol::Json => {
-                Way::Receiver(Box::new(Receiver::new(settings, otlp, transport)?))
+                Way::Receiver(Arc::new(Receiver::new(settings, otlp, transport)?))
             }
         };
-        Ok(Self { queue, delay: otlp.batch.schedule_delay, way })
+        Ok(Self { queue, delay: otlp.batch.schedule_delay.max(SHORTEST_DELAY), way })
     }
 
     /// Sends whole batches as they come, and whatever there is every now and then and where somebody asks; tells at the end
@@ -79,8 +84,11 @@ impl Exporter {
             let due = self.queue.asked();
             let any = is_time || due.closed || !due.asked.is_empty();
             let mut arrived = true;
-            while let Some(spans) = self.queue.take(any) {
-                arrived &= self.send(spans).await;
+            // No more than there are now: what comes meanwhile waits for company again.
+            for _ in 0..due.batches {
+                if let Some(spans) = self.queue.take(any) {
+                    arrived &= self.send(spans).await;
+                }
             }
             for asked in due.asked {
                 // Nobody may wait any more.
@@ -95,14 +103,15 @@ impl Exporter {
     async fn send(&self, spans: Spans) -> bool {
         let (count, bytes) = (spans.count, spans.bytes);
         let lost = match &self.way {
-            Way::Console => {
-                if console::write(&spans.message) {
-                    0
-                } else {
-                    count as u64
-                }
-            }
-            Way::Receiver(receiver) => receiver.send(spans).await,
+            // Whoever reads standard output may be slow.
+            Way::Console => match spawn_blocking(move || console::write(&spans.message)).await {
+                Ok(true) => 0,
+                Ok(false) | Err(_) => count as u64,
+            },
+            Way::Receiver(receiver) => match receiver.clone().prepared(spans).await {
+                Some(request) => receiver.send(count as u64, &request).await,
+                None => count as u64,
+            },
         };
         self.queue.settle((count, bytes), lost);
         lost == 0
@@ -138,10 +147,16 @@ impl Receiver {
         })
     }
 
-    /// How many of them did not arrive.
-    async fn send(&self, spans: Spans) -> u64 {
-        let count = spans.count as u64;
-        let request = self.request(spans);
+    /// The request for a batch. What takes a while is done where nobody waits behind it.
+    async fn prepared(self: Arc<Self>, spans: Spans) -> Option<Request> {
+        match (self.protocol, self.compression) {
+            (Protocol::Http | Protocol::Grpc, Compression::None) => Some(self.request(spans)),
+            _ => spawn_blocking(move || self.request(spans)).await.ok(),
+        }
+    }
+
+    /// How many of so many spans did not arrive.
+    async fn send(&self, count: u64, request: &Request) -> u64 {
         let deadline = Instant::now() + self.timeout;
         let (mut wait, mut tries) = (FIRST_WAIT, 0);
         loop {
@@ -169,7 +184,7 @@ impl Receiver {
                 return count;
             }
             tries += 1;
-            tokio::time::sleep_until(at).await;
+            sleep_until(at).await;
             // A receiver that says when is believed, however long that is.
             wait = (wait * 2).min(LONGEST_WAIT.max(wait));
         }

@@ -27,6 +27,9 @@ pub use traced::{Pricing, Traced};
 mod content;
 mod open_inference;
 
+mod refused;
+pub use refused::RefusedRequest;
+
 mod upstream;
 pub use upstream::UpstreamSpan;
 

@@ -66,6 +66,8 @@ pub(crate) struct Spans {
 pub(crate) struct Due {
     pub(crate) asked: Vec<oneshot::Sender<bool>>,
     pub(crate) closed: bool,
+    /// How many batches there are.
+    pub(crate) batches: usize,
 }
 
 // === impl Queue ===
@@ -104,6 +106,16 @@ impl Queue {
         }
     }
 
+    /// Whether half of its room is free; where it is not, a span is counted as dropped that is not even made.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        let Shared { waiting, bounds, .. } = &*self.0;
+        let mut waiting = waiting.lock();
+        let half = waiting.figures.waiting.saturating_mul(2) < bounds.queue as u64
+            && waiting.bytes.saturating_mul(2) < bounds.queue_bytes;
+        waiting.figures.dropped += u64::from(!half);
+        half
+    }
+
     /// Waits until there is a whole batch or somebody asks.
     pub(crate) async fn due(&self) {
         self.0.due.notified().await;
@@ -112,7 +124,8 @@ impl Queue {
     /// What is asked for since it was looked at last.
     pub(crate) fn asked(&self) -> Due {
         let mut waiting = self.0.waiting.lock();
-        Due { asked: std::mem::take(&mut waiting.asked), closed: waiting.closed }
+        let asked = std::mem::take(&mut waiting.asked);
+        Due { asked, closed: waiting.closed, batches: waiting.batches.len() }
     }
 
     /// The oldest batch; one that is not whole only where `any` will do.
@@ -195,6 +208,20 @@ mod tests {
         queue.close();
         queue.push(b"late");
         assert_eq!(figures(&queue), (1, 1, 4, 1));
+    }
+
+    #[test]
+    fn what_anybody_may_cause_has_half_of_the_room() {
+        for (bounds, most) in
+            [(Batch { queue: 4, ..Batch::default() }, 2), (Batch { queue_bytes: 40, ..Batch::default() }, 2)]
+        {
+            let queue = queue(bounds);
+            for pushed in 0..4 {
+                assert_eq!(queue.is_half_empty(), pushed < most, "{bounds:?}");
+                queue.push(b"10  bytes.");
+            }
+            assert_eq!(figures(&queue), (4, 0, 2, 0));
+        }
     }
 
     #[test]

@@ -81,30 +81,32 @@ impl Tracer {
 
     /// Opens a span below the call's and puts it in its place. `None` where nobody will see it.
     pub(crate) fn descend(&self, call: &mut Call, kind: Kind, name: &[&str]) -> Option<Span> {
-        let (place, span) = self.open(call, kind, name)?;
+        let (place, span) = self.open((call.trace.as_deref(), call.received), kind, name)?;
         call.trace = Some(Arc::new(place));
         span
     }
 
-    /// A span below the call's with its place, which is left to the caller. It began when the call came, if it is the call's
-    /// own. `None` where nothing is to be told: whoever is below keeps the old place.
+    /// A span below `above` with its place, which is left to the caller. What came from a client began when it was received.
+    /// `None` where nothing is to be told: whoever is below keeps the old place.
     pub(crate) fn open(
         &self,
-        call: &Call,
+        (above, received): (Option<&TraceContext>, Instant),
         kind: Kind,
         name: &[&str],
     ) -> Option<(TraceContext, Option<Span>)> {
         let recorder = self.recorder.as_deref()?;
-        let (above, is_call) = (call.trace.as_deref(), kind == Kind::Server);
-        if !is_call && above.is_some_and(|above| !above.sampled) {
-            return None;
+        let is_call = kind == Kind::Server;
+        match is_call {
+            true => times::compare(),
+            false if above.is_some_and(|above| !above.sampled) => return None,
+            false => {}
         }
         let trace = above.map_or_else(fresh_trace, |above| above.trace);
         let sampled = recorder.sampler.takes(above.map(|above| above.sampled), trace);
         let state = above.and_then(|above| above.state.clone());
         let place = TraceContext::new(trace, fresh_span(), sampled, state);
         let span = sampled.then(|| {
-            let at = if is_call { call.received } else { Instant::now() };
+            let at = if is_call { received } else { Instant::now() };
             recorder.begin(&Beginning {
                 place: &place,
                 parent: above.map(|above| above.span),
@@ -114,6 +116,11 @@ impl Tracer {
             })
         });
         Some((place, span))
+    }
+
+    /// Whether there is room for what anybody may cause; counted where there is none.
+    pub(crate) fn has_room_for_refusals(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.queue.is_half_empty())
     }
 
     /// Tells something that is over as a span below `above`, if that is recorded.

@@ -22,7 +22,7 @@ pub struct UpstreamSpan {
 impl Tracer {
     /// Opens the span of an exchange below the call's.
     pub fn upstream(&self, call: &Call, method: &Method, uri: &Uri) -> UpstreamSpan {
-        let opened = self.open(call, Kind::Client, &[method.as_str()]);
+        let opened = self.open((call.trace.as_deref(), call.received), Kind::Client, &[method.as_str()]);
         let (own, mut span) = opened.map_or((None, None), |(place, span)| (Some(place), span));
         if let Some(span) = &mut span {
             describe(&mut span.told, method, uri);

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    AttemptId, Body, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Money, Notes, Operation,
-    Reply, ReplyFacts, Result, ServedBy, Target, Usage, layer,
+    AttemptId, Body, Call, CallService, Caller, Dialect, Error, ErrorKind, Frame, Frames, Head, Money, Notes,
+    Operation, Reply, ReplyFacts, Result, ServedBy, Target, Usage, layer,
 };
 use gatewright_telemetry::{
-    Batch, Compression, Guard, Logs, Otlp, Pricing, Protocol, Sampler, Settings, SpanFigures, Traced, Tracer,
-    init,
+    Batch, Compression, Guard, Logs, Otlp, Pricing, Protocol, RefusedRequest, Sampler, Settings, SpanFigures,
+    Traced, Tracer, init,
 };
 use gatewright_transport::Transport;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -325,6 +325,43 @@ async fn a_call_that_is_left_before_its_answer_begins_is_told_as_abandoned() {
     let seen = receiver.seen();
     for name in ["chat gpt", "route", "attempt"] {
         check(seen.span(name), &[("gatewright.end", "abandoned"), ("error.type", "")]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_is_one_span_and_a_stranger_writes_into_no_trace_but_his_own() {
+    for (caller, continues) in [(None, false), (Some(Caller::new("hash")), true)] {
+        let receiver = Receiver::start().await;
+        let guard = guard(Otlp::new(receiver.url.parse().unwrap()), true);
+        let error = Error::new(ErrorKind::Forbidden, "my secret");
+        guard.tracer().refused(&RefusedRequest {
+            operation: Operation::Chat,
+            dialect: Dialect::OpenAiChat,
+            caller: caller.as_ref(),
+            headers: &call().headers,
+            received: Instant::now(),
+            error: &error,
+        });
+        assert!(guard.shutdown(PATIENCE).await);
+        let seen = receiver.seen();
+        let span = seen.span("chat");
+        assert_eq!((seen.spans.len(), span.kind), (1, SpanKind::Server as i32));
+        assert_eq!(
+            (hex(&span.trace_id) == TRACE, hex(&span.parent_span_id) == CLIENT),
+            (continues, continues)
+        );
+        let caller = if continues { "hash" } else { "" };
+        check(
+            span,
+            &[
+                ("gen_ai.operation.name", "chat"),
+                ("error.type", "forbidden"),
+                ("http.response.status_code", "403"),
+                ("gatewright.caller.id", caller),
+                ("gatewright.end", "failed"),
+            ],
+        );
+        assert!(!format!("{:?}", seen.spans).contains("secret"));
     }
 }
 

@@ -6,14 +6,18 @@ use gatewright_core::Money;
 use gatewright_gateway::{Refusal, Refusals};
 use gatewright_limits::Counts;
 use gatewright_routing::LiveTable;
-use gatewright_telemetry::{Balances, DeploymentFigures, Meter};
+use gatewright_telemetry::{Balances, DeploymentFigures, Meter, RefusedRequest, Tracer};
+use http::HeaderName;
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::live::Live;
 
-/// Counts requests that never became calls.
-pub(crate) struct Uncalled(Meter);
+/// Counts and traces requests that never became calls.
+pub(crate) struct Uncalled {
+    meter: Meter,
+    tracer: Tracer,
+}
 
 /// Budgets as they are counted in this process. Replicas that share their counts tell what was spent when a key was looked up.
 struct Counted(Arc<Counts>);
@@ -49,17 +53,25 @@ pub(crate) fn deployments(
 // === impl Uncalled ===
 
 impl Uncalled {
-    /// Nothing where nobody counts them.
-    pub(crate) fn of(meter: &Meter) -> Option<Arc<dyn Refusals>> {
-        meter.counts_refusals().then(|| Arc::new(Self(meter.clone())) as Arc<dyn Refusals>)
+    /// Nothing where nobody is told of them.
+    pub(crate) fn of(meter: &Meter, tracer: &Tracer) -> Option<Arc<dyn Refusals>> {
+        let wanted = meter.counts_refusals() || tracer.is_on();
+        wanted.then(|| Arc::new(Self { meter: meter.clone(), tracer: tracer.clone() }) as Arc<dyn Refusals>)
     }
 }
 
 impl Refusals for Uncalled {
+    fn reads(&self) -> &[HeaderName] {
+        self.tracer.reads()
+    }
+
     fn refused(&self, refusal: &Refusal<'_>) {
-        let Refusal { operation, dialect, agent, caller, error } = *refusal;
+        let Refusal { operation, dialect, agent, headers, received, caller, error } = *refusal;
         let agent = agent.and_then(|agent| agent.to_str().ok());
-        self.0.refused(&gatewright_telemetry::Refusal { caller, operation, dialect, agent, error });
+        if self.meter.counts_refusals() {
+            self.meter.refused(&gatewright_telemetry::Refusal { caller, operation, dialect, agent, error });
+        }
+        self.tracer.refused(&RefusedRequest { operation, dialect, caller, headers, received, error });
     }
 }
 
