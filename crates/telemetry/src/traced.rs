@@ -1,11 +1,12 @@
 //! The spans of a call as layers: around the call, the cache, the router, and each attempt.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, Decisions, Middleware, Money, Observer, Reply, Result, TraceContext, Usage,
-    watch_where,
+    Call, CallService, Decisions, End, Middleware, Money, Observer, Outcome, Reply, Result, TraceContext,
+    Usage, watch_where,
 };
 
 use crate::content::Captured;
@@ -41,6 +42,9 @@ enum Opened {
     /// Only how it was looked for.
     LookUp(Box<LookUp>),
 }
+
+/// What will see the answer's frames, until there is an answer: whoever leaves before settles it.
+struct Armed(Option<Box<dyn Observer>>);
 
 /// A look-up that may be told as a span.
 struct LookUp {
@@ -169,21 +173,34 @@ impl Traced {
         Box::new(Ending { span, level, stream, pricing, known, decisions, whole })
     }
 
-    fn head(&self, opened: Opened, reply: &Reply) {
-        match opened {
+    /// Takes from the reply's head what is told of it.
+    fn seen(&self, opened: Opened, reply: Result<Reply>) -> Result<Reply> {
+        reply.inspect(|reply| match opened {
             Opened::Nothing => {}
             Opened::Span(known) => known.learn(&reply.head),
             Opened::LookUp(look_up) => look_up.tell(&self.tracer, reply),
-        }
+        })
     }
 }
 
 impl Middleware for Traced {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         let (observer, opened) = self.open(&mut call);
-        let reply = watch_where(observer, next.answer(call)).await?;
-        self.head(opened, &reply);
-        Ok(reply)
+        // Armed here and not by a future around the reply's: to move that one is to copy the rest of the stack, traced or not.
+        let mut armed = Armed(observer);
+        let reply = next.answer(call).await;
+        let Some(observer) = armed.0.take() else { return self.seen(opened, reply) };
+        self.seen(opened, watch_where(Some(observer), ready(reply)).await)
+    }
+}
+
+// === impl Armed ===
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if let Some(observer) = self.0.take() {
+            observer.settle(&Outcome { end: End::Abandoned, usage: None, content: 0, first_content: None });
+        }
     }
 }
 
