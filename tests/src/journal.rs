@@ -17,6 +17,11 @@ impl Entry {
         self.0["exact"] == true
     }
 
+    /// `hit` where the cache gave the answer, `part` where it gave some of it.
+    pub fn cache(&self) -> Option<&str> {
+        self.0["cache"].as_str()
+    }
+
     /// The attempt's id.
     pub fn attempt(&self) -> &str {
         self.text("attempt")

@@ -238,6 +238,48 @@ fn what_is_told_is_what_the_ledger_has() {
 }
 
 #[test]
+fn what_the_cache_answers_is_told_as_the_ledger_has_it() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&format!(
+        "litellm_settings: {{cache: true, cache_params: {{type: local}}, callbacks: [prometheus]}}\nmodel_list:\n{}",
+        deployment("a", "openai/gpt-4o", &upstream, "")
+            + &deployment("b", "anthropic/claude-sonnet-4-5", &upstream, "")
+    ));
+    let stage = Stage { upstream, gateway };
+    let clients = [stage.key(json!({})), stage.key(json!({}))];
+    for client in &clients {
+        for body in [
+            chat("a", "hi", json!({})),
+            chat("b", "hi", json!({"stream": true, "stream_options": {"include_usage": true}})),
+        ] {
+            (0..3).for_each(|_| assert_eq!(client.post("/v1/chat/completions", &body).status, 200));
+        }
+    }
+    let books = stage.books(2 * 2 * 3);
+    assert_eq!(stage.upstream.count(), 4, "eight of them are hits");
+    let told = Told::by(&stage.admin());
+    let billion = 1_000_000_000;
+    for (name, of) in [
+        ("litellm_spend_metric_total", (|entry| entry.cost) as fn(&Booked) -> i64),
+        ("litellm_input_tokens_metric_total", |entry| entry.input * 1_000_000_000),
+        ("litellm_output_tokens_metric_total", |entry| entry.output * 1_000_000_000),
+        ("litellm_total_tokens_metric_total", |entry| (entry.input + entry.output) * 1_000_000_000),
+        ("litellm_requests_metric_total", |_| 1_000_000_000),
+        ("litellm_cache_hits_metric_total", |entry| i64::from(entry.cost == 0) * 1_000_000_000),
+        ("litellm_cache_misses_metric_total", |entry| i64::from(entry.cost != 0) * 1_000_000_000),
+        ("litellm_cached_tokens_metric_total", |entry| match entry.cost {
+            0 => (entry.input + entry.output) * 1_000_000_000,
+            _ => 0,
+        }),
+    ] {
+        assert_eq!(told.by_label(name, "hashed_api_key"), by_name(&books, CALLER, of), "{name}");
+    }
+    let hits = by_name(&books, GROUP, |entry| i64::from(entry.cost == 0) * billion);
+    assert_eq!(told.by_label("litellm_cache_hits_total", "requested_model"), hits);
+    assert_eq!(told.count("litellm_tokens_total"), told.count("litellm_total_tokens_metric_total"));
+}
+
+#[test]
 fn every_request_is_told_once_by_how_it_ended() {
     let stage = Stage::start();
     let team = stage.admin().made("/team/new", json!({"team_alias": "red"}));

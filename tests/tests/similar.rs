@@ -174,11 +174,15 @@ fn an_embedding_is_an_attempt_on_the_account_of_whoever_asks() {
     let client = Client::with_key(&gateway, key);
     ask(&client, QUESTION, json!({}));
     hit(&client, PARAPHRASE, &json!({}));
-    let entries = gateway.journal_when("two kinds of attempts", |entries| {
+    let entries = gateway.journal_when("two kinds of attempts and a hit", |entries| {
         entries.iter().any(|entry| entry.group() == "m")
             && entries.iter().filter(|entry| entry.group() == "embedder").count() >= 2
+            && entries.iter().any(|entry| entry.cache() == Some("hit"))
     });
+    let given = entries.iter().find(|entry| entry.cache() == Some("hit")).unwrap();
+    assert_eq!((given.group(), given.0["cost"].as_f64()), ("m", Some(0.0)), "the answer to the paraphrase");
     let of = |group: &str| entries.iter().find(|entry| entry.group() == group).unwrap();
+    assert_eq!(given.caller(), of("embedder").caller());
     assert_eq!(of("embedder").caller(), of("m").caller());
     assert!(of("embedder").is_exact());
     assert_eq!(of("embedder").input(), 1000);

@@ -9,7 +9,7 @@ use gatewright_limits::{Counts, Fitted, Limits, SoftBudgets};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_sinks::Recorded;
-use gatewright_spend::Ledgered;
+use gatewright_spend::{Hits, Ledgered};
 use gatewright_telemetry::{MeteredAttempts, MeteredCalls, Traced};
 use tower::ServiceBuilder;
 
@@ -23,6 +23,7 @@ pub(crate) struct Policies {
     pub(crate) soft_budgets: SoftBudgets,
     pub(crate) call_limits: Limits<Counts>,
     pub(crate) cache_trace: Traced,
+    pub(crate) hits: Hits,
     pub(crate) cache: Cache<Alike<Tiers>>,
     pub(crate) route_trace: Traced,
     pub(crate) router: Router,
@@ -77,6 +78,8 @@ pub(crate) fn calls<S: CallService>(policies: Policies, attempts: Shared<S>) -> 
         .layer(layer(policies.call_limits))
         // The span of the look-up; none where no cache is asked.
         .layer(layer(policies.cache_trace))
+        // Right above the cache: what that answers is in the journal too, though no attempt is made and nothing spent.
+        .layer(layer(policies.hits))
         // Below the limits, for a call that is answered here is a call all the same; above the router, for it is none of
         // its attempts.
         .layer(layer(policies.cache))

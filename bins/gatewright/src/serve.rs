@@ -17,7 +17,7 @@ use gatewright_limits::{Counts, Limits, Rules};
 use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_sinks::{Recorded, Sinks};
-use gatewright_spend::{Journal, Ledgered};
+use gatewright_spend::{Hits, Journal, Ledgered};
 use gatewright_store::Store;
 use gatewright_telemetry::{Meter, Protocol, Traced};
 use gatewright_transport::{Http2, Transport};
@@ -378,6 +378,7 @@ fn assemble(
     let mirrors = Mirrors::default();
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), config.upstream)
         .with_links(config.links.clone());
+    let hits = config.cache.as_ref().map_or_else(Hits::none, |_| Hits::new(journal.clone(), clock.clone()));
     let policies = pipeline::Policies {
         recorded: Recorded::new(sinks.clone()),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
@@ -387,6 +388,7 @@ fn assemble(
         soft_budgets,
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         cache_trace: Traced::cache(tracer),
+        hits,
         cache,
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),

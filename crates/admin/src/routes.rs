@@ -166,6 +166,7 @@ pub static ROUTES: &[Route] = &[
     get("/global/spend/report", WATCH, |ask| Box::pin(reports::report(ask))),
     get("/global/activity", WATCH, |ask| Box::pin(reports::activity(ask))),
     get("/global/activity/model", WATCH, |ask| Box::pin(reports::activity_of_models(ask))),
+    get("/global/activity/cache_hits", WATCH, |ask| Box::pin(reports::cache_hits(ask))),
     get("/spend/logs", LOOK, |ask| Box::pin(reports::logs(ask))),
     get("/spend/logs/v2", LOOK, |ask| Box::pin(reports::pages(ask))),
     post("/spend/calculate", LOOK, |ask| Box::pin(reports::calculate(ask))),

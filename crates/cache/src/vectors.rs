@@ -175,20 +175,24 @@ impl<S: Shelf> Kept<S> {
         known: &Vectors,
         (call, next): (&Call, &impl CallService),
     ) -> Option<Reply> {
-        let rest = inputs.rest(call, known)?;
+        let old = known.iter().flatten();
+        let saved = Money(old.clone().map(|entry| entry.cost.0).sum());
+        let cached =
+            Cached { key: question.key.text.clone(), hit: false, similarity: None, saved: Some(saved) };
+        let mut rest = inputs.rest(call, known)?;
+        rest.spared = Some(Arc::new(cached));
         let missing: Vec<usize> =
             (0..known.len()).filter(|at| known.get(*at).is_some_and(Option::is_none)).collect();
         let Ok((fresh, None)) = taken(rest, next, missing.len()).await else { return None };
         let mut new = self.keep_vectors(question, inputs, &missing, &fresh).into_iter();
         let all: Vec<Arc<Entry>> =
             known.iter().filter_map(|entry| entry.clone().or_else(|| new.next())).collect();
-        let old = known.iter().flatten();
-        self.figures.save(Money(old.clone().map(|entry| entry.cost.0).sum()));
+        self.figures.save(saved);
         let usage = old.fold(fresh.frame.usage.unwrap_or_default(), |sum, entry| plus(sum, entry.usage));
         let data = written(all.iter().map(|entry| &entry.body), &call.model, &usage);
         // The body tells what all of it takes; what is counted is what was asked for.
         let frame = Frame { data, ..fresh.frame };
-        Some(self.miss(question, fresh.head, frame))
+        Some(self.miss(question, (fresh.head, frame), Some(saved)))
     }
 
     async fn whole(
@@ -205,15 +209,16 @@ impl<S: Shelf> Kept<S> {
             let all: Vec<usize> = (0..inputs.keys.len()).collect();
             self.keep_vectors(question, inputs, &all, &fresh);
         }
-        Ok(self.miss(question, fresh.head, fresh.frame))
+        Ok(self.miss(question, (fresh.head, fresh.frame), None))
     }
 
-    fn miss(&self, question: &Question, mut head: Head, frame: Frame) -> Reply {
+    /// An answer of an upstream, or one that was kept in part.
+    fn miss(&self, question: &Question, (mut head, frame): (Head, Frame), saved: Option<Money>) -> Reply {
         if question.reads {
             Figures::one_more(&self.figures.misses);
         }
         let key = question.key.text.clone();
-        head.cached = Some(Arc::new(Cached { key, hit: false, similarity: None, saved: None }));
+        head.cached = Some(Arc::new(Cached { key, hit: false, similarity: None, saved }));
         Reply { head: head.into(), frames: Frames::one(frame) }
     }
 

@@ -9,8 +9,8 @@ use http::HeaderMap;
 
 use crate::chat::Chat;
 use crate::{
-    AttemptId, Body, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result, Slip,
-    SoFar, Tab, TraceContext,
+    AttemptId, Body, Cached, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result,
+    Slip, SoFar, Tab, TraceContext,
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.
@@ -60,6 +60,8 @@ pub struct Facts {
     pub so_far: Option<Arc<SoFar>>,
     /// Whether its client has left, where it goes on without: nothing new is begun for it then.
     pub left: Option<Arc<AtomicBool>>,
+    /// What the cache gave of its answer already; `None` where it asks for all of it.
+    pub spared: Option<Arc<Cached>>,
     /// The span that what is done next belongs under; `None` where nothing traces.
     pub trace: Option<Arc<TraceContext>>,
     /// How it was routed so far; `None` where nobody asks.
@@ -342,6 +344,7 @@ impl Call {
             turn: None,
             so_far: None,
             left: None,
+            spared: None,
             trace: None,
             decisions: None,
             mirror_of: None,
@@ -381,6 +384,7 @@ impl Call {
             hold: None,
             so_far: None,
             left: None,
+            spared: None,
             trace: self.trace.as_deref().map(|trace| Arc::new(trace.apart())),
             decisions: None,
             mirror_of: Some(self.id),

@@ -64,7 +64,7 @@ pub struct Cached {
     pub hit: bool,
     /// How alike the questions are, from 0 to 1, where answers to similar ones count too.
     pub similarity: Option<f32>,
-    /// What the answer cost when it was made, and costs nobody now.
+    /// What the answer cost when it was made, and costs nobody now; without a hit, what a part of it cost that was kept.
     pub saved: Option<Money>,
 }
 

@@ -49,6 +49,7 @@ fn run(journal: &Journal, attempts: u32) {
         output_cap: 16_384,
         floor: Money(180_000),
         bound: Money(10_010_400),
+        spared: None,
     };
     for _ in 0..attempts {
         begin.attempt = AttemptId::fresh();

@@ -1,4 +1,5 @@
-//! Entries: what the journal says of each attempt, joined; exactly one an attempt, ordered by start.
+//! Entries: what the journal says of each attempt, joined; exactly one an attempt, ordered by start. Answers of the cache
+//! stand among them where they ended.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -11,10 +12,10 @@ use gatewright_core::{AttemptId, Money, Usage};
 
 use crate::instance;
 use crate::reader::{Damage, Reader};
-use crate::record::{Begin, Certainty, Ending, Line, Mark, Settle};
+use crate::record::{Begin, Certainty, Ending, Hit, Line, Mark, Settle};
 use crate::recovery::Unsettled;
 
-/// One attempt in the ledger.
+/// One attempt in the ledger, or an answer of the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// How it began.
@@ -63,9 +64,9 @@ struct Joined {
     read: bool,
 }
 
-struct Slot {
-    unsettled: Unsettled,
-    settle: Option<Settle>,
+enum Slot {
+    Attempt(Unsettled, Option<Box<Settle>>),
+    Hit(Box<Hit>),
 }
 
 /// Reads a journal's directory, whether or not someone writes to it.
@@ -136,6 +137,14 @@ impl Iterator for Entries {
     }
 }
 
+// === impl Slot ===
+
+impl Slot {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Hit(_) | Self::Attempt(_, Some(_)))
+    }
+}
+
 // === impl Joined ===
 
 impl Joined {
@@ -151,9 +160,12 @@ impl Joined {
         }
     }
 
-    fn slot(&mut self, attempt: &AttemptId) -> Option<&mut Slot> {
+    fn attempt(&mut self, attempt: &AttemptId) -> Option<(&mut Unsettled, &mut Option<Box<Settle>>)> {
         let place = self.places.get(attempt)?;
-        self.window.get_mut(usize::try_from(place - self.first).ok()?)
+        match self.window.get_mut(usize::try_from(place - self.first).ok()?)? {
+            Slot::Attempt(unsettled, settle) => Some((unsettled, settle)),
+            Slot::Hit(_) => None,
+        }
     }
 
     fn take(&mut self, line: Line) -> Option<Damage> {
@@ -162,19 +174,20 @@ impl Joined {
             Line::Begin(begin) => {
                 let place = self.first + self.window.len() as u64;
                 self.places.insert(begin.attempt, place);
-                self.window.push_back(Slot { unsettled: Unsettled::new(begin), settle: None });
+                self.window.push_back(Slot::Attempt(Unsettled::new(begin), None));
             }
             Line::Checkpoint(checkpoint) => {
-                if let Some(slot) = self.slot(&checkpoint.attempt) {
-                    slot.unsettled.checkpoint = Some(Box::new(checkpoint));
+                if let Some((unsettled, _)) = self.attempt(&checkpoint.attempt) {
+                    unsettled.checkpoint = Some(Box::new(checkpoint));
                 }
             }
+            Line::Hit(hit) => self.window.push_back(Slot::Hit(hit)),
             Line::Settle(settle) if !self.places.contains_key(&settle.attempt) => {
                 let removed = settle.began_by(self.trimmed);
                 return (!removed).then(|| Damage::Orphan(Box::new(settle)));
             }
-            Line::Settle(settle) => match self.slot(&settle.attempt) {
-                Some(slot) if slot.settle.is_none() => slot.settle = Some(settle),
+            Line::Settle(settle) => match self.attempt(&settle.attempt) {
+                Some((_, end)) if end.is_none() => *end = Some(Box::new(settle)),
                 Some(_) | None => return Some(Damage::Orphan(Box::new(settle))),
             },
             Line::Mark(Mark { takeover: true, .. }) => self.interrupt(),
@@ -186,16 +199,22 @@ impl Joined {
     /// Nobody is left who could end what is open.
     fn interrupt(&mut self) {
         for slot in &mut self.window {
-            slot.settle.get_or_insert_with(|| slot.unsettled.interrupted());
+            if let Slot::Attempt(unsettled, settle) = slot {
+                settle.get_or_insert_with(|| Box::new(unsettled.interrupted()));
+            }
         }
     }
 
     fn pop(&mut self) -> Option<Entry> {
-        let Slot { unsettled, settle } = self.window.pop_front()?;
+        let slot = self.window.pop_front()?;
         self.first += 1;
+        let (unsettled, settle) = match slot {
+            Slot::Attempt(unsettled, settle) => (unsettled, settle),
+            Slot::Hit(hit) => return Some(hit.entry()),
+        };
         self.places.remove(&unsettled.begin.attempt);
         Some(match settle {
-            Some(settle) => Entry::settled(*unsettled.begin, settle),
+            Some(settle) => Entry::settled(*unsettled.begin, *settle),
             None if self.held => Entry::running(unsettled),
             None => Entry::settled(*unsettled.begin.clone(), unsettled.interrupted()),
         })
@@ -207,7 +226,7 @@ impl Iterator for Joined {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let ended = self.window.front().is_some_and(|slot| slot.settle.is_some());
+            let ended = self.window.front().is_some_and(Slot::is_over);
             if ended || self.read {
                 return self.pop().map(Ok);
             }

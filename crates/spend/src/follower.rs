@@ -152,6 +152,7 @@ impl Follower {
                 None if known || settle.began_by(self.trimmed) => {}
                 None => self.damage(&Damage::Orphan(Box::new(settle))),
             },
+            Line::Hit(hit) => entries.extend((!known).then(|| hit.entry())),
             Line::Mark(mark) => {
                 let interrupted = if mark.takeover { self.interrupt() } else { Vec::new() };
                 entries.extend(interrupted.into_iter().filter(|_| !known));

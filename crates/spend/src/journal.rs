@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::disk::{Disk, RealDisk};
 use crate::instance::{self, Instance, InstanceId};
-use crate::record::{Begin, Checkpoint, Settle};
+use crate::record::{Begin, Checkpoint, Hit, Settle};
 use crate::segment::frame;
 use crate::tail::Tail;
 use crate::{flusher, recovery};
@@ -80,7 +80,7 @@ pub struct Health {
     pub open: u64,
     /// Ends that the disk did not take yet.
     pub waiting: u64,
-    /// Attempts that passed and were not written down.
+    /// Attempts, and answers of the cache, that passed and were not written down.
     pub unjournalled: u64,
     /// What those cost.
     pub unjournalled_cost: Money,
@@ -199,6 +199,16 @@ impl Journal {
         let kept = shared.write(shared.tail.lock(), |tail| Ok(tail.settle(record, segment)));
         if !matches!(kept, Ok(true)) {
             shared.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes that the cache answered. That cost nothing, so what is not taken passes, and is counted.
+    pub fn hit(&self, hit: &Hit) {
+        let mut record = frame(|out| hit.encode(out));
+        let (lane, tail) = self.free_lane();
+        let shared = &self.lane(lane).shared;
+        if shared.write(tail, |tail| tail.hit(&mut record, shared.now_micros())).is_err() {
+            shared.unjournalled.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -5,15 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Booked, Call, CallService, Clock, End, Error, ErrorKind, Frame, Middleware, Money, Notes,
-    Observer, Outcome, Reply, Result, Slip, Tab, Usage, watch,
+    AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, End, Error, ErrorKind, Frame,
+    Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage, watch,
 };
 
 use serde_json::json;
 
 use crate::bill::{Bill, believable, believable_cost, bill, so_far};
 use crate::journal::{Journal, Ticket};
-use crate::record::{Begin, Certainty, Checkpoint, Ending, MOST_TAGS, Settle, Tenant};
+use crate::record::{Begin, Certainty, Checkpoint, Ending, MOST_TAGS, Settle, Spared, Tenant};
 use crate::wire::LONGEST_TEXT;
 
 /// A stream is noted again after so much output.
@@ -22,7 +22,7 @@ const CHECKPOINT_BYTES: u64 = 32 << 10;
 /// And after so long.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
 
-/// Bytes of all tags of an attempt as a list in JSON. What is beyond is left out: a record takes 4,096 bytes with all that it
+/// Bytes of all tags of an attempt as a list in JSON. What is beyond is left out: a record takes 4,608 bytes with all that it
 /// names, and PostgreSQL's indexes take 2,700.
 const MOST_TAG_BYTES: usize = 2_000;
 
@@ -108,6 +108,7 @@ impl Ledgered {
             output_cap: quote.output_cap,
             floor,
             bound: quote.bound.max(floor),
+            spared: call.spared.as_deref().map(spared),
         };
         let ticket = self.journal.begin(&begin).map_err(|err| {
             Error::new(ErrorKind::Unavailable, "the spend journal takes no more calls")
@@ -217,25 +218,40 @@ impl Observer for Attempt {
     }
 }
 
+/// What the cache gave of an answer whose rest is asked for.
+fn spared(cached: &Cached) -> Spared {
+    let saved = believable_cost(cached.saved.unwrap_or(Money::ZERO));
+    Spared { key: Arc::clone(&cached.key), saved, whole: false }
+}
+
 /// On whose account the call goes.
 fn tenant(call: &Call) -> Tenant {
-    let (caller, controls) = (&call.caller, &call.controls);
-    let own = controls.tags.iter().filter(|tag| !caller.tags.contains(tag));
-    let traced =
-        || call.trace.as_ref().map(|trace| format!("{:032x}", u128::from_be_bytes(trace.trace)).into());
+    let (controls, traced) = (&call.controls, call.trace.as_deref());
     if let Some(copied) = call.mirror_of {
-        let trace = controls.trace_id.clone().or_else(traced).or_else(|| Some(copied.to_string().into()));
+        let trace = trace(controls, traced).or_else(|| Some(copied.to_string().into()));
         return Tenant { trace, tags: vec![MIRROR_TAG.into()], ..Tenant::default() };
     }
+    account(&call.caller, controls, traced)
+}
+
+/// On whose account a call of this caller goes.
+pub(crate) fn account(caller: &Caller, controls: &Controls, traced: Option<&TraceContext>) -> Tenant {
+    let own = controls.tags.iter().filter(|tag| !caller.tags.contains(tag));
     Tenant {
         team: caller.team.clone(),
         user: caller.user.clone(),
         organization: caller.organization.clone(),
         project: caller.project.clone(),
         customer: controls.end_user.clone(),
-        trace: controls.trace_id.clone().or_else(traced),
+        trace: trace(controls, traced),
         tags: kept_tags(caller.tags.iter().chain(own)),
     }
+}
+
+/// The client's name for the trace, else its own.
+fn trace(controls: &Controls, traced: Option<&TraceContext>) -> Option<Arc<str>> {
+    let own = || traced.map(|trace| format!("{:032x}", u128::from_be_bytes(trace.trace)).into());
+    controls.trace_id.clone().or_else(own)
 }
 
 /// As many tags as a database can keep together in an index.
@@ -255,8 +271,9 @@ mod tests {
     use gatewright_core::CallId;
 
     use super::*;
+    use crate::record::Hit;
     use crate::segment::LONGEST_PAYLOAD;
-    use crate::wire::Writer;
+    use crate::wire::{Writer, usage_fields_mut};
 
     #[test]
     fn the_longest_record_of_an_attempt_can_be_read() {
@@ -286,11 +303,27 @@ mod tests {
                 output_cap: u64::MAX,
                 floor: Money::MAX,
                 bound: Money::MAX,
+                spared: Some(Spared { key: text.clone(), saved: Money::MAX, whole: true }),
             };
-            let mut out = Writer::default();
-            begin.encode(&mut out);
-            let written = out.as_mut_slice().len();
-            assert!(written <= LONGEST_PAYLOAD, "{length}: {written}");
+            let most = u64::MAX;
+            let mut usage = Usage { reported_cost: Some(Money::MAX), ..Usage::default() };
+            usage_fields_mut(&mut usage).into_iter().for_each(|count| *count = most);
+            let settle = Settle {
+                attempt: begin.attempt,
+                ending: Ending::Failed { kind: text.clone(), status: u16::MAX },
+                certainty: Certainty::Exact,
+                usage,
+                cost: Money::ZERO,
+                first_content: Some(Duration::MAX),
+                duration: Duration::MAX,
+                response: None,
+            };
+            for encode in [|hit: &Hit, out: &mut Writer| hit.begin.encode(out), Hit::encode] {
+                let mut out = Writer::default();
+                encode(&Hit { begin: begin.clone(), settle: settle.clone() }, &mut out);
+                let written = out.as_mut_slice().len();
+                assert!(written <= LONGEST_PAYLOAD, "{length}: {written}");
+            }
         }
     }
 }

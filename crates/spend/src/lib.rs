@@ -3,7 +3,7 @@
 mod wire;
 
 mod record;
-pub use record::{Begin, Certainty, Checkpoint, Ending, Settle, Tenant};
+pub use record::{Begin, Certainty, Checkpoint, Ending, Hit, Settle, Spared, Tenant};
 
 mod segment;
 
@@ -43,6 +43,9 @@ mod bill;
 
 mod ledgered;
 pub use ledgered::{Ledgered, Quote, Tariff};
+
+mod hits;
+pub use hits::Hits;
 
 mod report;
 pub use report::{Report, Totals};

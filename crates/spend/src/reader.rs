@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, vec};
 
 use crate::instance;
-use crate::record::{Begin, Checkpoint, Line, Mark, Settle};
+use crate::record::{Begin, Checkpoint, Hit, Line, Mark, Settle};
 use crate::segment::{Name, Piece, Scan};
 use crate::wire::Texts;
 
@@ -31,6 +31,8 @@ pub enum Record {
     Checkpoint(Checkpoint),
     /// An attempt ended.
     Settle(Settle),
+    /// The cache gave an answer.
+    Hit(Box<Hit>),
 }
 
 /// Something in the journal that could not be read. What stands before and behind it is not touched by that.
@@ -155,6 +157,7 @@ impl Iterator for Reader {
                 Ok(Line::Begin(begin)) => Ok(Record::Begin(begin)),
                 Ok(Line::Checkpoint(checkpoint)) => Ok(Record::Checkpoint(checkpoint)),
                 Ok(Line::Settle(settle)) => Ok(Record::Settle(settle)),
+                Ok(Line::Hit(hit)) => Ok(Record::Hit(hit)),
                 Err(damage) => Err(damage),
             });
         }

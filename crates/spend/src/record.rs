@@ -1,10 +1,11 @@
-//! What the journal says of an attempt: that it began, how far it is, how it ended.
+//! What the journal says of an attempt: that it began, how far it is, how it ended; and of an answer of the cache, at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Error, Money, Usage};
 
+use crate::entry::Entry;
 use crate::wire::{Fields, Texts, Writer};
 
 /// An attempt is about to be sent.
@@ -36,6 +37,29 @@ pub struct Begin {
     pub floor: Money,
     /// The most that it can cost.
     pub bound: Money,
+    /// What the cache gave of its answer.
+    pub spared: Option<Spared>,
+}
+
+/// What the cache gave, so that nobody was asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spared {
+    /// Names what was kept.
+    pub key: Arc<str>,
+    /// What it had cost when it was made.
+    pub saved: Money,
+    /// Whether that is the whole answer, and there was no attempt; else the attempt asked for the rest.
+    pub whole: bool,
+}
+
+/// The cache gave a whole answer. One record, for it is over when it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// What it was asked for, on whose account, and who gave the answer first. The journal sets `started` to when the
+    /// answer ended; see [`Hit::entry`].
+    pub begin: Begin,
+    /// How it ended: at no cost.
+    pub settle: Settle,
 }
 
 /// On whose account an attempt goes, besides the caller's.
@@ -133,6 +157,7 @@ pub(crate) enum Line {
     Begin(Box<Begin>),
     Checkpoint(Checkpoint),
     Settle(Settle),
+    Hit(Box<Hit>),
     Mark(Mark),
 }
 
@@ -143,29 +168,54 @@ const BEGIN: u8 = 1;
 const CHECKPOINT: u8 = 2;
 const SETTLE: u8 = 3;
 const MARK: u8 = 4;
+const HIT: u8 = 5;
 
-/// Where `started` stands in an encoded [`Begin`].
+/// The bit of a tenant's mask that says that the cache gave something.
+const SPARED: u8 = 6;
+
+/// Where `started` stands in an encoded [`Begin`] or [`Hit`].
 pub(crate) const STARTED_AT: std::ops::Range<usize> = 33..41;
 
 // === impl Begin ===
 
 impl Begin {
     pub(crate) fn encode(&self, out: &mut Writer) {
-        out.byte(BEGIN);
+        self.encode_names(BEGIN, out);
+        out.number(self.input_estimate);
+        out.number(self.output_cap);
+        out.money(self.floor);
+        out.money(self.bound);
+        self.encode_tail(out);
+    }
+
+    fn encode_names(&self, kind: u8, out: &mut Writer) {
+        out.byte(kind);
         out.bytes(&self.attempt.to_bytes());
         out.bytes(&self.call.to_bytes());
         out.bytes(&self.started.to_le_bytes());
         for text in [&self.caller, &self.group, &self.deployment, &self.provider, &self.model] {
             out.text(text);
         }
-        out.number(self.input_estimate);
-        out.number(self.output_cap);
-        out.money(self.floor);
-        out.money(self.bound);
-        self.tenant.encode(out);
+    }
+
+    /// On whose account it goes, and what the cache gave; nothing at all where there is nothing.
+    fn encode_tail(&self, out: &mut Writer) {
+        if self.spared.is_some() || self.tenant != Tenant::default() {
+            self.tenant.encode(self.spared.as_ref(), out);
+        }
     }
 
     fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
+        let mut begin = Self::decode_names(from, known)?;
+        begin.input_estimate = from.number()?;
+        begin.output_cap = from.number()?;
+        begin.floor = from.money()?;
+        begin.bound = from.money()?;
+        (begin.tenant, begin.spared) = Tenant::decode(from, known)?;
+        Some(begin)
+    }
+
+    fn decode_names(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
         Some(Self {
             attempt: AttemptId::from_bytes(from.array()?),
             call: CallId::from_bytes(from.array()?),
@@ -175,34 +225,75 @@ impl Begin {
             deployment: from.known_text(known)?,
             provider: from.known_text(known)?,
             model: from.known_text(known)?,
-            input_estimate: from.number()?,
-            output_cap: from.number()?,
-            floor: from.money()?,
-            bound: from.money()?,
-            tenant: Tenant::decode(from, known)?,
+            input_estimate: 0,
+            output_cap: 0,
+            floor: Money::ZERO,
+            bound: Money::ZERO,
+            tenant: Tenant::default(),
+            spared: None,
         })
+    }
+}
+
+// === impl Hit ===
+
+impl Hit {
+    pub(crate) fn encode(&self, out: &mut Writer) {
+        let Self { begin, settle } = self;
+        begin.encode_names(HIT, out);
+        settle.ending.encode(out);
+        out.usage(&settle.usage);
+        out.number(after(settle.first_content));
+        out.number(millis(settle.duration));
+        begin.encode_tail(out);
+    }
+
+    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
+        let mut begin = Begin::decode_names(from, known)?;
+        let settle = Settle {
+            attempt: begin.attempt,
+            ending: Ending::decode(from, known)?,
+            certainty: Certainty::Exact,
+            usage: from.usage()?,
+            cost: Money::ZERO,
+            first_content: from.number()?.checked_sub(1).map(Duration::from_millis),
+            duration: Duration::from_millis(from.number()?),
+            response: None,
+        };
+        let (tenant, spared) = Tenant::decode(from, known)?;
+        (begin.tenant, begin.spared) = (tenant, Some(Spared { whole: true, ..spared? }));
+        Some(Self { begin, settle })
+    }
+
+    /// The entry. It is written at its end, so that the journal's times never run backwards; it began before.
+    pub(crate) fn entry(self) -> Entry {
+        let Self { mut begin, settle } = self;
+        let took = settle.duration.as_micros().try_into().unwrap_or(u64::MAX);
+        begin.started = begin.started.saturating_sub(took);
+        Entry::settled(begin, settle)
     }
 }
 
 // === impl Tenant ===
 
 impl Tenant {
-    /// A mask of what there is, then that, then the tags; nothing at all where there is nothing.
-    fn encode(&self, out: &mut Writer) {
-        if *self == Self::default() {
-            return;
-        }
+    /// A mask of what there is, then that, then the tags, then what the cache gave.
+    fn encode(&self, spared: Option<&Spared>, out: &mut Writer) {
         let texts = [&self.team, &self.user, &self.organization, &self.project, &self.customer, &self.trace];
         let mask = texts.iter().enumerate().map(|(bit, text)| u8::from(text.is_some()) << bit);
-        out.byte(mask.sum());
+        out.byte(mask.sum::<u8>() | u8::from(spared.is_some()) << SPARED);
         texts.into_iter().flatten().for_each(|text| out.text(text));
         out.number(self.tags.len().min(MOST_TAGS) as u64);
         self.tags.iter().take(MOST_TAGS).for_each(|tag| out.text(tag));
+        if let Some(Spared { key, saved, .. }) = spared {
+            out.text(key);
+            out.money(*saved);
+        }
     }
 
-    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<Self> {
+    fn decode(from: &mut Fields<'_>, known: &mut Texts) -> Option<(Self, Option<Spared>)> {
         if from.is_empty() {
-            return Some(Self::default());
+            return Some((Self::default(), None));
         }
         let mask = from.byte()?;
         let mut next = |bit: u8| -> Option<Option<Arc<str>>> {
@@ -213,7 +304,12 @@ impl Tenant {
         let trace = if mask >> 5 & 1 == 0 { None } else { Some(from.text()?) };
         let count = usize::try_from(from.number()?).ok().filter(|count| *count <= MOST_TAGS)?;
         let tags = (0..count).map(|_| from.known_text(known)).collect::<Option<_>>()?;
-        Some(Self { team, user, organization, project, customer, trace, tags })
+        let tenant = Self { team, user, organization, project, customer, trace, tags };
+        let spared = match mask >> SPARED & 1 {
+            0 => None,
+            _ => Some(Spared { key: from.text()?, saved: from.money()?, whole: false }),
+        };
+        Some((tenant, spared))
     }
 }
 
@@ -251,8 +347,7 @@ impl Settle {
         out.byte(u8::from(self.certainty == Certainty::Estimated));
         out.usage(&self.usage);
         out.money(self.cost);
-        // Zero is "never"; everything else is one more than it is.
-        out.number(self.first_content.map_or(0, |after| millis(after).saturating_add(1)));
+        out.number(after(self.first_content));
         out.number(millis(self.duration));
         if let Some(response) = &self.response {
             out.text(response);
@@ -336,6 +431,7 @@ impl Line {
             BEGIN => Self::Begin(Box::new(Begin::decode(&mut from, known)?)),
             CHECKPOINT => Self::Checkpoint(Checkpoint::decode(&mut from)?),
             SETTLE => Self::Settle(Settle::decode(&mut from, known)?),
+            HIT => Self::Hit(Box::new(Hit::decode(&mut from, known)?)),
             MARK => Self::Mark(Mark {
                 oldest_open: from.number()?,
                 started: from.number()?,
@@ -345,6 +441,11 @@ impl Line {
         };
         from.is_empty().then_some(line)
     }
+}
+
+/// Zero is "never"; everything else is one more than it is.
+fn after(wait: Option<Duration>) -> u64 {
+    wait.map_or(0, |wait| millis(wait).saturating_add(1))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -156,6 +156,7 @@ fn unsettled(dir: &Path, newest: Name, last_started: &mut u64) -> io::Result<Vec
             Ok(Line::Settle(settle)) => {
                 open.remove(&settle.attempt);
             }
+            Ok(Line::Hit(hit)) => *last_started = hit.begin.started.max(*last_started),
             Ok(Line::Mark(_)) => {}
             Err(damage) => tracing::error!(%damage, "the journal is damaged"),
         }

@@ -9,12 +9,12 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::entry::{Entry, State};
-use crate::record::{Certainty, Ending, Tenant};
+use crate::record::{Certainty, Ending, Spared, Tenant};
 
 /// What a set of attempts comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// How many attempts.
+    /// How many attempts, and answers of the cache.
     pub attempts: u64,
     /// Of them, those that were whole.
     pub complete: u64,
@@ -26,6 +26,8 @@ pub struct Totals {
     pub interrupted: u64,
     /// Those that still run.
     pub running: u64,
+    /// Those that were none: the cache answered.
+    pub hits: u64,
     /// Those whose cost is estimated.
     pub estimated: u64,
     /// Input tokens, cached ones included.
@@ -38,6 +40,9 @@ pub struct Totals {
     /// The most that they can have cost.
     #[serde(serialize_with = "dollars")]
     pub bound: Money,
+    /// What the answers had cost that the cache gave.
+    #[serde(serialize_with = "dollars")]
+    pub saved: Money,
 }
 
 /// Totals over a journal, and by model and caller. Prints as a table.
@@ -56,6 +61,9 @@ pub struct Report {
 impl Totals {
     /// Adds one attempt.
     pub fn add(&mut self, entry: &Entry) {
+        let spared = entry.begin.spared.as_ref();
+        self.hits += u64::from(spared.is_some_and(|spared| spared.whole));
+        self.saved += spared.map_or(Money::ZERO, |spared| spared.saved);
         self.attempts += 1;
         *match &entry.state {
             State::Running => &mut self.running,
@@ -97,30 +105,34 @@ impl fmt::Display for Report {
             let width = rows.keys().map(|key| key.chars().count()).max().unwrap_or(0).max(24);
             writeln!(
                 f,
-                "{title:<width$} {:>9} {:>9} {:>7} {:>9} {:>9} {:>12} {:>12} {:>14} {:>14}",
+                "{title:<width$} {:>9} {:>9} {:>7} {:>9} {:>9} {:>9} {:>12} {:>12} {:>14} {:>14} {:>14}",
                 "attempts",
                 "complete",
                 "failed",
                 "abandoned",
+                "cached",
                 "estimated",
                 "input",
                 "output",
                 "cost $",
-                "at most $"
+                "at most $",
+                "saved $"
             )?;
             for (key, row) in rows {
                 writeln!(
                     f,
-                    "{key:<width$} {:>9} {:>9} {:>7} {:>9} {:>9} {:>12} {:>12} {:>14} {:>14}",
+                    "{key:<width$} {:>9} {:>9} {:>7} {:>9} {:>9} {:>9} {:>12} {:>12} {:>14} {:>14} {:>14}",
                     row.attempts,
                     row.complete,
                     row.failed,
                     row.abandoned,
+                    row.hits,
                     row.estimated,
                     row.input,
                     row.output,
                     row.cost.to_string(),
-                    row.bound.to_string()
+                    row.bound.to_string(),
+                    row.saved.to_string()
                 )?;
             }
             writeln!(f)?;
@@ -165,6 +177,16 @@ struct EntryLine<'a> {
     duration_ms: Option<u128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<&'a str>,
+    #[serde(flatten)]
+    spared: Option<SparedLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct SparedLine<'a> {
+    cache: &'static str,
+    cache_key: &'a str,
+    #[serde(serialize_with = "dollars")]
+    saved: Money,
 }
 
 #[derive(Serialize)]
@@ -199,6 +221,13 @@ impl<'a> From<&'a Tenant> for TenantLine<'a> {
     }
 }
 
+impl<'a> From<&'a Spared> for SparedLine<'a> {
+    fn from(spared: &'a Spared) -> Self {
+        let cache = if spared.whole { "hit" } else { "part" };
+        Self { cache, cache_key: &spared.key, saved: spared.saved }
+    }
+}
+
 impl<'a> From<&'a Entry> for EntryLine<'a> {
     fn from(entry: &'a Entry) -> Self {
         let begin = &entry.begin;
@@ -229,6 +258,7 @@ impl<'a> From<&'a Entry> for EntryLine<'a> {
             first_content_ms: entry.first_content.map(|after| after.as_millis()),
             duration_ms: entry.duration.map(|after| after.as_millis()),
             response: entry.response.as_deref(),
+            spared: begin.spared.as_ref().map(SparedLine::from),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::Writer;
 pub(crate) const HEAD: usize = 8;
 
 /// No payload is longer; a longer length is damage.
-pub(crate) const LONGEST_PAYLOAD: usize = 4096;
+pub(crate) const LONGEST_PAYLOAD: usize = 4608;
 
 /// The format's version is the extension, because a version inside the file could be damaged with it.
 const EXTENSION: &str = "gwj1";

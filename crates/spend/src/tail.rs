@@ -85,12 +85,7 @@ impl Tail {
             return Err(io::Error::new(io::ErrorKind::NotFound, why.clone()));
         }
         self.make_unpromised_room(record.as_mut_slice().len() as u64, self.open_attempts() + 1)?;
-        self.last_started = self.last_started.max(now_micros);
-        if let Some(started) =
-            record.as_mut_slice().get_mut(HEAD..).and_then(|payload| payload.get_mut(STARTED_AT))
-        {
-            started.copy_from_slice(&self.last_started.to_le_bytes());
-        }
+        self.stamp(record, now_micros);
         self.write(record)?;
         let segment = self.name.number;
         match self.open.back_mut() {
@@ -98,6 +93,16 @@ impl Tail {
             _ => self.open.push_back((segment, 1)),
         }
         Ok(segment)
+    }
+
+    /// Writes that the cache answered, where there is room that is not promised.
+    pub(crate) fn hit(&mut self, record: &mut Writer, now_micros: u64) -> io::Result<()> {
+        if let Some(why) = &self.gone {
+            return Err(io::Error::new(io::ErrorKind::NotFound, why.clone()));
+        }
+        self.make_unpromised_room(record.as_mut_slice().len() as u64, self.open_attempts())?;
+        self.stamp(record, now_micros);
+        self.write(record)
     }
 
     /// Writes how far an attempt is, where there is room that is not promised.
@@ -224,6 +229,16 @@ impl Tail {
         self.mark(false)
     }
 
+    /// Sets when it began, no earlier than what was written before.
+    fn stamp(&mut self, record: &mut Writer, now_micros: u64) {
+        self.last_started = self.last_started.max(now_micros);
+        if let Some(started) =
+            record.as_mut_slice().get_mut(HEAD..).and_then(|payload| payload.get_mut(STARTED_AT))
+        {
+            started.copy_from_slice(&self.last_started.to_le_bytes());
+        }
+    }
+
     /// One `write`. What a failed one left behind is written over by the next.
     fn write(&mut self, record: &mut Writer) -> io::Result<()> {
         let bytes = record.as_mut_slice();
@@ -269,7 +284,9 @@ mod tests {
 
     use super::*;
     use crate::disk::RealDisk;
-    use crate::{Begin, Certainty, Ending, Journal, OnFull, Settings, Settle, State, Sync, Tenant, entries};
+    use crate::{
+        Begin, Certainty, Ending, Hit, Journal, OnFull, Settings, Settle, State, Sync, Tenant, entries,
+    };
 
     /// Has room for so many more segments.
     struct Small(AtomicU32);
@@ -303,6 +320,7 @@ mod tests {
             output_cap: 1,
             floor: Money(1),
             bound: Money(2),
+            spared: None,
         }
     }
 
@@ -404,6 +422,31 @@ mod tests {
         let (health, listed) = (journal.health(), entries(dir.path()).unwrap().count() as u64);
         assert_eq!((listed + health.unjournalled, health.lost), (100, 0));
         assert_eq!(health.unjournalled_cost, Money(3 * health.unjournalled as i64));
+        assert!(health.unjournalled > 50, "{health:?}");
+    }
+
+    /// Nothing is spent by them, so nothing is refused; and what is left of the disk belongs to those that end.
+    #[test]
+    fn on_a_full_disk_answers_of_the_cache_pass_and_take_no_room_that_is_promised() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { segment_bytes: 4096, ..Settings::at(dir.path()) };
+        let disk = Arc::new(Small(AtomicU32::new(1)));
+        let journal = Journal::open_on(disk, settings, Arc::new(SystemClock)).unwrap();
+        let running = [(); 4].map(|()| {
+            let begin = begin();
+            (journal.begin(&begin).unwrap(), begin.attempt)
+        });
+        let ended = |attempt| Settle { ending: Ending::Complete, ..settle(attempt) };
+        for _ in 0..100 {
+            let begin = begin();
+            journal.hit(&Hit { settle: ended(begin.attempt), begin });
+        }
+        assert!(journal.begin(&begin()).is_err(), "it is full");
+        for (ticket, attempt) in running {
+            journal.settle(ticket, &ended(attempt));
+        }
+        let (health, listed) = (journal.health(), entries(dir.path()).unwrap().count() as u64);
+        assert_eq!((listed + health.unjournalled, health.lost, health.waiting), (104, 0, 0));
         assert!(health.unjournalled > 50, "{health:?}");
     }
 

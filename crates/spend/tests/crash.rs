@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
 use gatewright_spend::{
-    Begin, Certainty, Checkpoint, Ending, Entry, Journal, Settings, Settle, State, Tenant, entries,
+    Begin, Certainty, Checkpoint, Ending, Entry, Hit, Journal, Settings, Settle, Spared, State, Tenant,
+    entries,
 };
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -32,6 +33,7 @@ fn begin(n: i64) -> Begin {
         output_cap: 100,
         floor: Money(n),
         bound: Money(1_000_000_000),
+        spared: None,
     }
 }
 
@@ -62,22 +64,32 @@ fn append(journal: &Journal, thread: i64) {
             let usage = Usage { output: 9, ..Usage::default() };
             journal.checkpoint(&ticket, &Checkpoint { attempt: id, usage, cost: Money(n + 1) });
         }
+        if n % 6 == 0 {
+            let spared = Some(Spared { key: "k".into(), saved: Money(n), whole: true });
+            let begin = Begin { spared, ..self::begin(n) };
+            let attempt = begin.attempt;
+            journal.hit(&Hit { begin, settle: settle(attempt, Money::ZERO) });
+            tell(format!("@begin {attempt}\n@settle {attempt} 0\n"));
+        }
         open.push((ticket, id, n));
         if (n + thread) % 4 != 0 {
             let (ticket, attempt, n) = open.swap_remove(open.len() / 2);
-            let settle = Settle {
-                attempt,
-                ending: Ending::Complete,
-                certainty: Certainty::Exact,
-                usage: Usage { output: 100, ..Usage::default() },
-                cost: Money(n + 2),
-                first_content: None,
-                duration: Duration::from_millis(1),
-                response: None,
-            };
-            journal.settle(ticket, &settle);
+            journal.settle(ticket, &settle(attempt, Money(n + 2)));
             tell(format!("@settle {attempt} {}\n", n + 2));
         }
+    }
+}
+
+fn settle(attempt: AttemptId, cost: Money) -> Settle {
+    Settle {
+        attempt,
+        ending: Ending::Complete,
+        certainty: Certainty::Exact,
+        usage: Usage { output: 100, ..Usage::default() },
+        cost,
+        first_content: None,
+        duration: Duration::from_millis(1),
+        response: None,
     }
 }
 
@@ -128,8 +140,11 @@ fn what_a_killed_process_acknowledged_is_found_exactly_once() {
         let mut last = 0;
         for entry in entries(dir.path()).unwrap() {
             let entry = entry.unwrap();
-            assert!(entry.begin.started >= last, "in order of start");
-            last = entry.begin.started;
+            // An answer of the cache is written at its end.
+            let hit = entry.begin.spared.is_some().then_some(entry.duration).flatten().unwrap_or_default();
+            let written = entry.begin.started + u64::try_from(hit.as_micros()).unwrap();
+            assert!(written >= last, "in order of start");
+            last = written;
             let twice = found.insert(entry.begin.attempt.to_string(), entry);
             assert!(twice.is_none(), "{twice:?}");
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
 use gatewright_spend::{
-    Begin, Certainty, Checkpoint, Damage, Ending, Journal, Position, Reader, Record, Settings, Settle, State,
-    Sync, Tenant, entries,
+    Begin, Certainty, Checkpoint, Damage, Ending, Hit, Journal, Position, Reader, Record, Settings, Settle,
+    Spared, State, Sync, Tenant, entries,
 };
 use proptest::prelude::*;
 
@@ -35,7 +35,23 @@ fn begin(n: u64) -> Begin {
         output_cap: 1000,
         floor: Money(n as i64),
         bound: Money(1_000_000 + n as i64),
+        spared: n.is_multiple_of(7).then(|| spared(n, false)),
     }
+}
+
+/// What the cache gave of an answer.
+fn spared(n: u64, whole: bool) -> Spared {
+    Spared { key: format!("ns:{n:064x}").into(), saved: Money(n as i64), whole }
+}
+
+/// An answer of the cache.
+fn hit(n: u64) -> Hit {
+    let asked =
+        Begin { input_estimate: 0, output_cap: 0, floor: Money::ZERO, bound: Money::ZERO, ..begin(n) };
+    let begin = Begin { spared: Some(spared(n, true)), ..asked };
+    let settle =
+        Settle { cost: Money::ZERO, certainty: Certainty::Exact, response: None, ..settle(&begin, n) };
+    Hit { begin, settle }
 }
 
 /// All, some or none of it.
@@ -91,6 +107,9 @@ fn fill_as(settings: Settings, attempts: u64) -> Vec<Record> {
             let usage = Usage { output: n, ..Usage::default() };
             journal.checkpoint(&ticket, &Checkpoint { attempt: begin.attempt, usage, cost: Money(n as i64) });
         }
+        if n.is_multiple_of(5) {
+            journal.hit(&hit(n));
+        }
         running.push_back((ticket, settle(&begin, n)));
         if running.len() > 4 {
             let (ticket, settle) = running.pop_front().unwrap();
@@ -131,7 +150,9 @@ fn records_are_read_as_they_were_written() {
     for (record, (_, place, _)) in records.iter().zip(places.iter().filter(|(_, _, mark)| !mark)) {
         match record {
             Record::Begin(begin) => {
-                longest.0 = place.len().max(longest.0);
+                if begin.spared.is_none() {
+                    longest.0 = place.len().max(longest.0);
+                }
                 seen.insert(begin.attempt, begin.input_estimate);
                 let want = Begin {
                     attempt: begin.attempt,
@@ -140,6 +161,13 @@ fn records_are_read_as_they_were_written() {
                     ..self::begin(begin.input_estimate)
                 };
                 assert_eq!(**begin, want);
+            }
+            Record::Hit(got) => {
+                let want = hit(got.settle.usage.input);
+                let (attempt, started) = (got.begin.attempt, got.begin.started);
+                assert!(started > 0);
+                let begin = Begin { attempt, call: got.begin.call, started, ..want.begin };
+                assert_eq!(**got, Hit { begin, settle: Settle { attempt, ..want.settle } });
             }
             Record::Checkpoint(checkpoint) => assert_eq!(checkpoint.cost.0 as u64, seen[&checkpoint.attempt]),
             Record::Settle(got) => {
@@ -251,7 +279,11 @@ fn a_successor_closes_the_books_once() {
         let all: Vec<_> = entries(dir.path()).unwrap().map(Result::unwrap).collect();
         let interrupted: Vec<_> =
             all.iter().filter(|entry| entry.state == State::Ended(Ending::Interrupted)).collect();
-        assert_eq!((all.len(), interrupted.len()), (40, 4));
+        assert_eq!(
+            (all.len(), interrupted.len()),
+            (40 + 8, 4),
+            "of forty attempts and eight answers of the cache"
+        );
         let closed = Reader::open(&dir.path().join("instance-0")).unwrap().filter(
             |record| matches!(record, Ok(Record::Settle(settle)) if settle.ending == Ending::Interrupted),
         );
@@ -376,6 +408,7 @@ proptest! {
         for record in &now {
             match record {
                 Record::Begin(begin) => prop_assert!(begun.insert(begin.attempt)),
+                Record::Hit(hit) => prop_assert!(begun.insert(hit.begin.attempt)),
                 Record::Settle(settle) if !begun.contains(&settle.attempt) => {
                     prop_assert!(lost_begins.insert(settle.attempt));
                 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Money, SystemClock, Usage};
 use gatewright_spend::{
-    Applied, Batch, Begin, Certainty, Ending, Entry, InstanceId, Journal, Ledger, LedgerError, Receipt,
-    Settings, Settle, Shipper, Shipping, State, Tenant, Ticket, entries,
+    Applied, Batch, Begin, Certainty, Ending, Entry, Hit, InstanceId, Journal, Ledger, LedgerError, Receipt,
+    Settings, Settle, Shipper, Shipping, Spared, State, Tenant, Ticket, entries,
 };
 use parking_lot::Mutex;
 
@@ -81,7 +81,12 @@ fn open(dir: &Path) -> Journal {
 }
 
 fn begin(journal: &Journal) -> (Ticket, AttemptId) {
-    let begin = Begin {
+    let begin = first();
+    (journal.begin(&begin).unwrap(), begin.attempt)
+}
+
+fn first() -> Begin {
+    Begin {
         attempt: AttemptId::fresh(),
         call: CallId::fresh(),
         caller: "master".into(),
@@ -95,12 +100,16 @@ fn begin(journal: &Journal) -> (Ticket, AttemptId) {
         output_cap: 1,
         floor: Money(1),
         bound: Money(2),
-    };
-    (journal.begin(&begin).unwrap(), begin.attempt)
+        spared: None,
+    }
 }
 
 fn end(journal: &Journal, (ticket, attempt): (Ticket, AttemptId)) {
-    let settle = Settle {
+    journal.settle(ticket, &last(attempt));
+}
+
+fn last(attempt: AttemptId) -> Settle {
+    Settle {
         attempt,
         ending: Ending::Complete,
         certainty: Certainty::Exact,
@@ -109,8 +118,19 @@ fn end(journal: &Journal, (ticket, attempt): (Ticket, AttemptId)) {
         first_content: None,
         duration: Duration::from_millis(1),
         response: None,
+    }
+}
+
+/// The cache answers.
+fn hit(journal: &Journal) {
+    let begin = Begin {
+        floor: Money::ZERO,
+        bound: Money::ZERO,
+        spared: Some(Spared { key: "k".into(), saved: Money(5), whole: true }),
+        ..first()
     };
-    journal.settle(ticket, &settle);
+    let settle = Settle { cost: Money::ZERO, ..last(begin.attempt) };
+    journal.hit(&Hit { begin, settle });
 }
 
 /// Ships what there is now, and stops.
@@ -151,6 +171,28 @@ async fn what_ended_is_shipped_and_what_runs_is_not() {
     ship(&journal, &memory).await;
     assert_eq!(memory.0.lock().entries.len(), 101);
     assert_eq!(memory.0.lock().known, 0, "what the ledger has is not sent again");
+}
+
+#[tokio::test]
+async fn answers_of_the_cache_are_shipped_once_among_attempts_that_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, memory) = (open(dir.path()), Memory::default());
+    let long = begin(&journal);
+    for round in 1..=3 {
+        (0..40).for_each(|_| hit(&journal));
+        // The attempt that runs lets the ledger's position stay behind: they are read again each time.
+        ship(&journal, &memory).await;
+        assert_eq!((memory.0.lock().entries.len(), memory.0.lock().known), (40 * round, 0));
+    }
+    memory.0.lock().deaf = 1;
+    hit(&journal);
+    end(&journal, long);
+    ship(&journal, &memory).await;
+    same(&memory, ended(dir.path()));
+    let book = memory.0.lock();
+    let hits = book.entries.values().filter(|entry| entry.begin.spared.is_some());
+    assert!(hits.clone().all(|entry| entry.cost == Money::ZERO && entry.bound == Money::ZERO));
+    assert_eq!((hits.count(), book.entries.len()), (121, 122));
 }
 
 #[tokio::test]

@@ -55,6 +55,7 @@ fn write(journal: &Journal, n: u64) {
         output_cap: 16_384,
         floor: Money(180_000),
         bound: Money(10_010_400),
+        spared: None,
     };
     let settle = Settle {
         attempt: begin.attempt,

@@ -171,7 +171,7 @@ pub(crate) async fn set(transaction: &Transaction, (scope, id): (Scope, &str), s
 /// Books entries to everybody that they concern: to each time that a row counts by when the attempt began.
 pub(crate) async fn book(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<()> {
     // Those of the same people and model are booked to the same, which is found once.
-    let mut alike: HashMap<[i64; 8], (&Entry, Vec<Cost>)> = HashMap::new();
+    let mut alike: HashMap<[i64; 10], (&Entry, Vec<Cost>)> = HashMap::new();
     for numbered in entries.iter().filter(|numbered| numbered.entry.cost != Money::ZERO) {
         let entry = numbered.entry;
         let (_, costs) = alike.entry(numbered.whose()).or_insert_with(|| (entry, Vec::new()));

@@ -148,9 +148,10 @@ impl<'a> Numbered<'a> {
         }
     }
 
-    /// Everybody that it is booked to, and for which model group.
-    pub(crate) fn whose(&self) -> [i64; 8] {
-        let Self { caller, group, team, user, organization, project, customer, tags, .. } = *self;
-        [caller, group, team, user, organization, project, customer, tags]
+    /// Everybody and everything that it is booked to, and for which model group.
+    pub(crate) fn whose(&self) -> [i64; 10] {
+        let Self { caller, group, deployment, provider, team, user, .. } = *self;
+        let Self { organization, project, customer, tags, .. } = *self;
+        [caller, group, deployment, provider, team, user, organization, project, customer, tags]
     }
 }

@@ -60,7 +60,7 @@ mod recall;
 pub use recall::EntryQuery;
 
 mod pages;
-pub use pages::EntryPage;
+pub use pages::{EntryPage, PageQuery};
 
 mod sums;
 pub use sums::{Dimension, Sums};

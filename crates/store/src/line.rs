@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Money, Usage};
-use gatewright_spend::{Begin, Certainty, Ending, Entry, State, Tenant};
+use gatewright_spend::{Begin, Certainty, Ending, Entry, Spared, State, Tenant};
 use sea_orm::Value;
 use uuid::Uuid;
 
@@ -94,12 +94,16 @@ line! {
     reported_cost: Option<i64>,
     trace: Option<String>,
     response: Option<String>,
+    cache_hit: Option<bool>,
+    cache_key: Option<String>,
+    saved: Option<i64>,
 }
 
 // === impl Kept ===
 
 impl Kept for Uuid {}
 impl Kept for bool {}
+impl Kept for Option<bool> {}
 impl Kept for Option<String> {}
 
 impl Kept for i64 {
@@ -119,7 +123,7 @@ impl Kept for Option<i64> {
 impl Line {
     pub(crate) fn of(numbered: &Numbered<'_>) -> Self {
         let Numbered { entry, .. } = numbered;
-        let (begin, tenant) = (&entry.begin, &entry.begin.tenant);
+        let (begin, tenant, spared) = (&entry.begin, &entry.begin.tenant, entry.begin.spared.as_ref());
         let Usage {
             input,
             output,
@@ -183,6 +187,9 @@ impl Line {
             reported_cost: reported_cost.map(|cost| cost.0),
             trace: tenant.trace.as_ref().map(|text| clean(text).to_string()),
             response: entry.response.as_ref().map(|text| clean(text).to_string()),
+            cache_hit: spared.map(|spared| spared.whole),
+            cache_key: spared.map(|spared| clean(&spared.key).to_string()),
+            saved: spared.map(|spared| spared.saved.0),
         }
     }
 
@@ -242,6 +249,11 @@ impl Line {
             output_cap: 0,
             floor: Money::ZERO,
             bound,
+            spared: self.cache_hit.map(|whole| Spared {
+                key: self.cache_key.unwrap_or_default().into(),
+                saved: Money(self.saved.unwrap_or_default()),
+                whole,
+            }),
         };
         let usage = Usage {
             input: count(self.input),

@@ -41,6 +41,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0008-activity", Runs::Everywhere),
     migration!("0009-responses", Runs::Everywhere),
     migration!("0010-claims", Runs::Everywhere),
+    migration!("0011-cache", Runs::Everywhere),
+    migration!("0012-cache-sheets", Runs::Everywhere),
 ];
 
 /// Any number will do, as long as all replicas take the same.

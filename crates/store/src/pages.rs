@@ -15,15 +15,25 @@ pub struct EntryPage {
     pub total: u64,
 }
 
+/// Which page.
+#[derive(Clone, Debug)]
+pub struct PageQuery {
+    /// The days, in days since 1970 (UTC).
+    pub days: RangeInclusive<u32>,
+    /// Only where these have these names.
+    pub filters: Vec<(Dimension, String)>,
+    /// Only answers of the cache, or only attempts.
+    pub hit: Option<bool>,
+    /// So many are left out first.
+    pub skip: u64,
+    /// The most that are wanted.
+    pub limit: u64,
+}
+
 impl Store {
     /// A page of the entries of some days, the latest first.
-    pub async fn entry_page(
-        &self,
-        days: RangeInclusive<u32>,
-        filters: Vec<(Dimension, String)>,
-        mut skip: u64,
-        limit: u64,
-    ) -> Result<EntryPage> {
+    pub async fn entry_page(&self, query: PageQuery) -> Result<EntryPage> {
+        let PageQuery { days, filters, hit, mut skip, limit } = query;
         let first = u32::try_from(self.first_day()).unwrap_or(u32::MAX).max(*days.start());
         let sums = ReportQuery {
             days: first..=*days.end(),
@@ -35,7 +45,12 @@ impl Store {
         };
         let mut page = EntryPage::default();
         for row in self.report(&sums).await?.into_iter().rev() {
-            let (attempts, wanted) = (row.sums.attempts().unsigned_abs(), limit - page.entries.len() as u64);
+            let counted = match hit {
+                Some(true) => row.sums.hits,
+                Some(false) => row.sums.attempts() - row.sums.hits,
+                None => row.sums.attempts(),
+            };
+            let (attempts, wanted) = (counted.unsigned_abs(), limit - page.entries.len() as u64);
             page.total += attempts;
             if skip >= attempts {
                 skip -= attempts;
@@ -45,6 +60,7 @@ impl Store {
                     since: Some(recall::begin(day)),
                     until: Some(recall::begin(day + 1)),
                     filters: filters.clone(),
+                    hit,
                     skip,
                     limit: wanted,
                     ..EntryQuery::default()

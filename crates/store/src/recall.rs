@@ -25,6 +25,8 @@ pub struct EntryQuery {
     pub call: Option<CallId>,
     /// Only where these have these names.
     pub filters: Vec<(Dimension, String)>,
+    /// Only answers of the cache, or only attempts.
+    pub hit: Option<bool>,
     /// Only before this one: the last one of the page before.
     pub before: Option<AttemptId>,
     /// So many are left out first. They are read all the same: pages far back are found by their time.
@@ -98,6 +100,11 @@ impl Store {
         }
         if let Some(call) = query.call {
             condition.push("call = ?", [Uuid::from_bytes(call.to_bytes()).into()]);
+        }
+        match query.hit {
+            Some(true) => condition.push("cache_hit", []),
+            Some(false) => condition.push("COALESCE(cache_hit, FALSE) = FALSE", []),
+            None => {}
         }
         for (dimension, name) in &query.filters {
             if name.is_empty() {

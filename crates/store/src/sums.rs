@@ -41,7 +41,7 @@ pub enum Dimension {
 /// What attempts come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// Attempts that were whole.
+    /// Attempts that were whole, and answers of the cache that were.
     pub succeeded: i64,
     /// The others.
     pub failed: i64,
@@ -57,11 +57,28 @@ pub struct Sums {
     pub reasoning: i64,
     /// What they cost.
     pub cost: Money,
+    /// Of all of them, those that were no attempts: the cache answered.
+    pub hits: i64,
+    /// Of the output tokens, those of its answers.
+    pub hit_output: i64,
+    /// What its answers had cost when they were made.
+    pub saved: Money,
 }
 
 /// The columns of [`Sums`].
-pub(crate) const SUMMED: [&str; 8] =
-    ["succeeded", "failed", "input", "output", "cache_read", "cache_write", "reasoning", "cost"];
+pub(crate) const SUMMED: [&str; 11] = [
+    "succeeded",
+    "failed",
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "reasoning",
+    "cost",
+    "hits",
+    "hit_output",
+    "saved",
+];
 
 // === impl Dimension ===
 
@@ -88,6 +105,10 @@ impl Dimension {
 impl Sums {
     pub(crate) fn of(entry: &Entry) -> Self {
         let (usage, complete) = (&entry.usage, matches!(entry.state, State::Ended(Ending::Complete)));
+        let spared = entry.begin.spared.as_ref();
+        let hit = spared.is_some_and(|spared| spared.whole);
+        // Of several attempts at what is missing, one ends the call.
+        let saved = spared.filter(|_| complete).map_or(Money::ZERO, |spared| spared.saved);
         Self {
             succeeded: i64::from(complete),
             failed: i64::from(!complete),
@@ -97,10 +118,13 @@ impl Sums {
             cache_write: whole(usage.cache_write()),
             reasoning: whole(usage.reasoning),
             cost: entry.cost,
+            hits: i64::from(hit),
+            hit_output: if hit { whole(usage.output) } else { 0 },
+            saved,
         }
     }
 
-    /// All attempts.
+    /// All attempts, and the cache's answers.
     pub fn attempts(&self) -> i64 {
         self.succeeded.saturating_add(self.failed)
     }
@@ -112,15 +136,41 @@ impl Sums {
 
     /// In the order of [`SUMMED`].
     pub(crate) fn numbers(self) -> [i64; SUMMED.len()] {
-        let Self { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost } = self;
-        [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost.0]
+        let Self {
+            succeeded,
+            failed,
+            input,
+            output,
+            cache_read,
+            cache_write,
+            reasoning,
+            cost,
+            hits,
+            hit_output,
+            saved,
+        } = self;
+        let (cost, saved) = (cost.0, saved.0);
+        [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost, hits, hit_output, saved]
     }
 
     /// Takes them in the order of [`SUMMED`].
     pub(crate) fn of_numbers(numbers: [i64; SUMMED.len()]) -> Self {
-        let [succeeded, failed, input, output, cache_read, cache_write, reasoning, cost] = numbers;
-        let cost = Money(cost);
-        Self { succeeded, failed, input, output, cache_read, cache_write, reasoning, cost }
+        let [succeeded, failed, tokens @ .., cost, hits, hit_output, saved] = numbers;
+        let [input, output, cache_read, cache_write, reasoning] = tokens;
+        let (cost, saved) = (Money(cost), Money(saved));
+        Self {
+            succeeded,
+            failed,
+            input,
+            output,
+            cache_read,
+            cache_write,
+            reasoning,
+            cost,
+            hits,
+            hit_output,
+            saved,
+        }
     }
 
     /// Reads them behind so many other columns.
@@ -143,10 +193,13 @@ impl AddAssign for Sums {
             (&mut self.cache_read, more.cache_read),
             (&mut self.cache_write, more.cache_write),
             (&mut self.reasoning, more.reasoning),
+            (&mut self.hits, more.hits),
+            (&mut self.hit_output, more.hit_output),
         ] {
             *sum = sum.saturating_add(number);
         }
         self.cost += more.cost;
+        self.saved += more.saved;
     }
 }
 

@@ -10,10 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use gatewright_core::{AttemptId, CallId, Clock, Money, SystemClock, Usage};
 use gatewright_spend::{
-    Applied, Batch, Begin, Certainty, Ending, Entry, InstanceId, Ledger, Position, Receipt, State, Tenant,
+    Applied, Batch, Begin, Certainty, Ending, Entry, InstanceId, Ledger, Position, Receipt, Spared, State,
+    Tenant,
 };
 use gatewright_store::{
-    Dimension, EntryQuery, Rank, ReportQuery, RollupQuery, Scope, Settings, Step, Store, Sums, member_id,
+    Dimension, EntryQuery, PageQuery, Rank, ReportQuery, RollupQuery, Scope, Settings, Step, Store, Sums,
+    member_id,
 };
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use support::{Base, on_all};
@@ -89,6 +91,11 @@ fn entry(random: &mut Random, ago: u64) -> Entry {
             output_cap: 0,
             floor: Money::ZERO,
             bound,
+            spared: random.name("spared", 2).map(|key| Spared {
+                key,
+                saved: Money(i64::try_from(random.below(1_000)).unwrap()),
+                whole: random.below(2) == 0,
+            }),
         },
         state: State::Ended(state),
         certainty: if exact { Certainty::Exact } else { Certainty::Estimated },
@@ -162,6 +169,15 @@ fn summed(entries: &[Entry]) -> Sums {
         sums.cache_write += i64::try_from(entry.usage.cache_write()).unwrap();
         sums.reasoning += i64::try_from(entry.usage.reasoning).unwrap();
         sums.cost += entry.cost;
+        if let Some(spared) = &entry.begin.spared {
+            if spared.whole {
+                sums.hits += 1;
+                sums.hit_output += i64::try_from(entry.usage.output).unwrap();
+            }
+            if entry.state == State::Ended(Ending::Complete) {
+                sums.saved += spared.saved;
+            }
+        }
     }
     sums
 }
@@ -452,14 +468,16 @@ async fn every_sheet_says_what_the_rollups_say(base: Base) {
     let store = base.open().await;
     let mut random = Random(10);
     for _ in 0..4 {
-        let all: Vec<Entry> = (0..120).map(|n| entry(&mut random, n * 1000)).collect();
+        let mut all: Vec<Entry> = (0..120).map(|n| entry(&mut random, n * 1000)).collect();
+        // What the cache gave was not told yet when there were no sheets.
+        all.iter_mut().for_each(|entry| entry.begin.spared = None);
         store.apply(&batch(&all)).await.unwrap();
     }
     sheets_agree(&store).await;
     // A database that was filled before there were sheets is given them when it is opened.
     assert!(store.is_made().await.unwrap());
     run(&base, "DROP TABLE sheets").await;
-    run(&base, "DELETE FROM migrations WHERE name = '0006-sheets'").await;
+    run(&base, "DELETE FROM migrations WHERE name IN ('0006-sheets', '0012-cache-sheets')").await;
     assert!(!store.is_made().await.unwrap(), "one change is missing");
     let store = base.open().await;
     sheets_agree(&store).await;
@@ -518,23 +536,28 @@ async fn a_page_of_entries_is_found_by_the_sums_of_its_days(base: Base) {
     for filters in
         [vec![], vec![(Dimension::Caller, "key-2".to_owned())], vec![(Dimension::Team, String::new())]]
     {
-        let query = EntryQuery { filters: filters.clone(), limit: 999, ..EntryQuery::default() };
-        let want = store.entries(&query).await.unwrap();
-        for size in [1, 7, 50] {
-            let mut paged = Vec::new();
-            loop {
-                let skip = paged.len() as u64;
-                let page = store.entry_page(0..=u32::MAX, filters.clone(), skip, size).await.unwrap();
-                assert_eq!(page.total, want.len() as u64);
-                if page.entries.is_empty() {
-                    break;
+        for hit in [None, Some(true), Some(false)] {
+            let query = EntryQuery { filters: filters.clone(), hit, limit: 999, ..EntryQuery::default() };
+            let want = store.entries(&query).await.unwrap();
+            for size in [1, 7, 50] {
+                let mut paged = Vec::new();
+                loop {
+                    let skip = paged.len() as u64;
+                    let query =
+                        PageQuery { days: 0..=u32::MAX, filters: filters.clone(), hit, skip, limit: size };
+                    let page = store.entry_page(query).await.unwrap();
+                    assert_eq!(page.total, want.len() as u64);
+                    if page.entries.is_empty() {
+                        break;
+                    }
+                    paged.extend(page.entries);
                 }
-                paged.extend(page.entries);
+                assert!(!want.is_empty() && paged == want, "{filters:?} {hit:?} by {size}");
             }
-            assert!(paged == want, "{filters:?} by {size}");
         }
     }
-    let nothing = store.entry_page(0..=1, vec![], 0, 9).await.unwrap();
+    let query = PageQuery { days: 0..=1, filters: vec![], hit: None, skip: 0, limit: 9 };
+    let nothing = store.entry_page(query).await.unwrap();
     assert_eq!((nothing.entries.len(), nothing.total), (0, 0));
 }
 
@@ -573,6 +596,7 @@ fn typical(random: &mut Random, ago: u64, n: u64) -> Entry {
                 trace: Some("0af7651916cd43dd8448eb211c80319c".into()),
                 tags: vec!["production".into()],
             },
+            spared: None,
             ..plain.begin
         },
         state: State::Ended(Ending::Complete),

@@ -38,6 +38,7 @@ fn write(journal: &Journal, count: u64) {
             output_cap: 10,
             floor: Money(3),
             bound: Money(9),
+            spared: None,
         };
         let attempt = begin.attempt;
         let ticket = journal.begin(&begin).unwrap();

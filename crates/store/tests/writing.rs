@@ -45,6 +45,7 @@ fn entry(n: u64) -> Entry {
             output_cap: 1,
             floor: Money(1),
             bound: Money(6_000_000),
+            spared: None,
         },
         state: State::Ended(Ending::Complete),
         certainty: Certainty::Exact,

@@ -22,8 +22,9 @@ fn a_repeated_call_costs_nothing_and_goes_nowhere() {
     }
     assert_ne!(again.header("x-litellm-call-id"), first.header("x-litellm-call-id"));
     assert!(!is_hit(&client.chat("fast", "something else")));
-    let entries = gateway.journal_when("two attempts", |entries| entries.len() == 2);
-    assert_eq!(entries.len(), 2, "a hit is no attempt");
+    let entries = gateway.journal_when("two attempts and a hit", |entries| entries.len() == 3);
+    let hits = entries.iter().filter(|entry| entry.cache() == Some("hit"));
+    assert_eq!(hits.count(), 1, "a hit is no attempt");
     let told = client.get("/cache/ping").json();
     let figure = |name: &str| told["figures"][name].as_u64();
     assert_eq!((figure("hits"), figure("misses"), figure("kept")), (Some(1), Some(2), Some(2)), "{told}");
@@ -89,8 +90,13 @@ fn a_stampede_of_streams_is_one_call() {
         assert!(got.text().contains("[DONE]"), "{}", got.text());
     }
     assert_eq!(upstream.count(), 1);
-    let entries = gateway.journal_when("one attempt", |entries| entries.len() == 1);
-    assert_eq!(entries.len(), 1, "it is billed once");
+    let entries = gateway.journal_when("one attempt and thirty hits", |entries| entries.len() == 31);
+    assert_eq!(
+        entries.iter().filter(|entry| entry.0["cost"].as_f64() > Some(0.0)).count(),
+        1,
+        "it is billed once"
+    );
+    assert_eq!(entries.iter().filter(|entry| entry.cache() == Some("hit")).count(), 30);
 }
 
 #[test]

@@ -119,6 +119,7 @@ impl Import {
                 self.report.trouble("sums of days whose amount is none", &source);
                 Money::ZERO
             }),
+            ..Sums::default()
         };
         Some(CarriedDay { source, day: u32::try_from(since / SECONDS_A_DAY).ok()?, names, sums })
     }

@@ -1,8 +1,9 @@
 //! `/global/activity` and `/{whose}/daily/activity`: requests, tokens and money by day.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gatewright_store::{Dimension, Report, RollupQuery, Sums};
+use gatewright_store::{Dimension, Kind, Report, RollupQuery, Sums};
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
@@ -52,6 +53,30 @@ pub(crate) async fn activity_of_models(ask: &mut Ask) -> Result<Value> {
         Value::Object(told)
     };
     Ok(groups.into_iter().map(one).collect())
+}
+
+/// `GET /global/activity/cache_hits`: what the cache answered, by key and model.
+pub(crate) async fn cache_hits(ask: &mut Ask) -> Result<Value> {
+    let by = [Dimension::Caller, Dimension::Provider, Dimension::Model];
+    let rows = days::sums(ask, days::required(ask)?, &by).await?;
+    let ids: BTreeSet<String> = rows.iter().map(|row| days::name(row, 0).to_string()).collect();
+    let known = ask.store().objects(Kind::Key).find_many(&Vec::from_iter(ids)).await?;
+    let one = |row: &Report| {
+        let (id, sums) = (days::name(row, 0), &row.sums);
+        let alias = known.iter().find(|key| *key.id == *id).and_then(|key| key.draft.alias.as_deref());
+        json!({
+            "api_key": alias.unwrap_or("Unnamed Key"),
+            "call_type": "acompletion",
+            "model": format!("{}/{}", days::name(row, 1), days::name(row, 2)),
+            "total_rows": sums.attempts(),
+            "cache_hit_true_rows": sums.hits,
+            "failed_rows": sums.failed,
+            "cached_completion_tokens": sums.hit_output,
+            "generated_completion_tokens": sums.output - sums.hit_output,
+            "saved_spend": dollars(sums.saved),
+        })
+    };
+    Ok(rows.iter().map(one).collect())
 }
 
 /// `GET /user/daily/activity`: of all, of one user, or of oneself.

@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatewright_core::Money;
-use gatewright_spend::{Ending, Entry, State};
-use gatewright_store::{Dimension, EntryPage, EntryQuery, Report};
+use gatewright_spend::{Ending, Entry, Spared, State};
+use gatewright_store::{Dimension, EntryPage, EntryQuery, PageQuery, Report};
 use serde_json::{Map, Value, json};
 
 use super::days;
 use crate::ask::Ask;
 use crate::calendar;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::objects::dollars;
 use crate::page::Page;
 
@@ -46,7 +46,14 @@ pub(crate) async fn pages(ask: &mut Ask) -> Result<Value> {
         }
         None => {
             let days = dated(ask)?.unwrap_or_else(days::all);
-            ask.store().entry_page(days, narrowed(ask), page.skip(), page.size).await?
+            let query = PageQuery {
+                days,
+                filters: narrowed(ask),
+                hit: hit(ask)?,
+                skip: page.skip(),
+                limit: page.size,
+            };
+            ask.store().entry_page(query).await?
         }
     };
     Ok(json!({
@@ -97,7 +104,17 @@ fn query(ask: &Ask, limit: u64) -> Result<EntryQuery> {
     let days = dated(ask)?;
     let since = days.as_ref().map(|days| days::begin(*days.start()));
     let until = days.as_ref().map(|days| days::begin(days.end().saturating_add(1)));
-    Ok(EntryQuery { since, until, filters: narrowed(ask), limit, ..EntryQuery::default() })
+    Ok(EntryQuery { since, until, filters: narrowed(ask), hit: hit(ask)?, limit, ..EntryQuery::default() })
+}
+
+/// Whether the cache's answers are asked for, or the attempts; nothing where it is both.
+fn hit(ask: &Ask) -> Result<Option<bool>> {
+    match ask.param("cache_hit_filter") {
+        None => Ok(None),
+        Some("hit") => Ok(Some(true)),
+        Some("miss") => Ok(Some(false)),
+        Some(_) => Err(Failure::bad("cache_hit_filter", "cache_hit_filter is one of hit, miss")),
+    }
 }
 
 /// The days that are asked for, where any are.
@@ -121,6 +138,7 @@ fn narrowed(ask: &Ask) -> Vec<(Dimension, String)> {
 
 fn shown(entry: &Entry) -> Value {
     let (begin, tenant, usage) = (&entry.begin, &entry.begin.tenant, &entry.usage);
+    let spared = begin.spared.as_ref();
     let start = UNIX_EPOCH + Duration::from_micros(begin.started);
     let after = |wait: Option<Duration>| -> Option<SystemTime> { start.checked_add(wait?) };
     let end = after(entry.duration).unwrap_or(start);
@@ -159,9 +177,15 @@ fn shown(entry: &Entry) -> Value {
         "metadata": {
             "user_api_key": begin.caller, "user_api_key_team_id": tenant.team, "error_information": error,
             "response_id": entry.response, "estimated": entry.certainty != gatewright_spend::Certainty::Exact,
+            "saved_cache_cost": spared.map(|spared| dollars(spared.saved)),
+            "cache_partial_hit": spared.is_some_and(|spared| !spared.whole),
         },
-        "cache_hit": "None",
-        "cache_key": "Cache OFF",
+        "cache_hit": match spared {
+            Some(Spared { whole: true, .. }) => "True",
+            Some(Spared { whole: false, .. }) => "False",
+            None => "None",
+        },
+        "cache_key": spared.map_or("Cache OFF", |spared| &*spared.key),
         "session_id": tenant.trace,
         "status": if succeeded { "success" } else { "failure" },
         "messages": {},

@@ -8,7 +8,7 @@ mod logs;
 mod tags;
 
 pub(crate) use activity::{
-    activity, activity_of_models, by_customer, by_organization, by_tag, by_team, by_user,
+    activity, activity_of_models, by_customer, by_organization, by_tag, by_team, by_user, cache_hits,
 };
 pub(crate) use cost::calculate;
 pub(crate) use global::{end_users, keys, models, providers, report, spend, spend_by_day, teams};

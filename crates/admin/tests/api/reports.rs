@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use gatewright_admin::{Times, document, spent, table};
 use gatewright_core::{AttemptId, CallId, Clock, Money, SystemClock, Usage};
 use gatewright_limits::Calendar;
-use gatewright_spend::{Batch, Begin, Certainty, Ending, Entry, Ledger, State, Tenant};
+use gatewright_spend::{Batch, Begin, Certainty, Ending, Entry, Ledger, Spared, State, Tenant};
 use gatewright_store::{Kind, Scope};
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ fn entry(key: &str, tenant: Tenant, cost: i64) -> Entry {
         output_cap: 0,
         floor: Money::ZERO,
         bound: Money(cost),
+        spared: None,
     };
     Entry {
         begin,
@@ -122,6 +123,52 @@ async fn reports_are_the_sums_of_what_was_booked() {
     let (status, _) =
         world.ask(MASTER, "GET", "/spend/logs?start_date=soon&end_date=later", Value::Null).await;
     assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn what_the_cache_gave_is_told_as_litellm_tells_it() {
+    let world = World::new().await;
+    let key = world.told("POST", "/key/generate", json!({"key_alias": "ci"})).await;
+    let hash = text(&key, "token");
+    let spared = |mut entry: Entry, whole: bool| {
+        entry.begin.spared = Some(Spared { key: "ns:ab".into(), saved: Money(700), whole });
+        entry
+    };
+    let asked = entry(&hash, tenant(None, None, &[]), 30_000);
+    let part = spared(entry(&hash, tenant(None, None, &[]), 500), false);
+    let hit = spared(entry(&hash, tenant(None, None, &[]), 0), true);
+    booked(&world, vec![asked, part, hit]).await;
+    for (path, pointer, expected) in [
+        ("/spend/logs/v2?cache_hit_filter=hit", "/total", json!(1)),
+        ("/spend/logs/v2?cache_hit_filter=hit", "/data/0/cache_hit", json!("True")),
+        ("/spend/logs/v2?cache_hit_filter=hit", "/data/0/cache_key", json!("ns:ab")),
+        ("/spend/logs/v2?cache_hit_filter=hit", "/data/0/spend", json!(0.0)),
+        ("/spend/logs/v2?cache_hit_filter=hit", "/data/0/prompt_tokens", json!(5)),
+        ("/spend/logs/v2?cache_hit_filter=hit", "/data/0/metadata/saved_cache_cost", json!(0.0000007)),
+        ("/spend/logs/v2?cache_hit_filter=miss", "/total", json!(2)),
+        ("/spend/logs/v2?cache_hit_filter=miss", "/data/0/cache_hit", json!("False")),
+        ("/spend/logs/v2?cache_hit_filter=miss", "/data/0/metadata/cache_partial_hit", json!(true)),
+        ("/spend/logs/v2?cache_hit_filter=miss", "/data/1/cache_hit", json!("None")),
+        ("/spend/logs/v2?cache_hit_filter=miss", "/data/1/cache_key", json!("Cache OFF")),
+        ("/global/activity?{dates}", "/sum_api_requests", json!(3)),
+        ("/user/daily/activity?{dates}", "/metadata/total_spend", json!(0.0000305)),
+        (
+            "/global/activity/cache_hits?{dates}",
+            "",
+            json!([{
+                "api_key": "ci", "call_type": "acompletion", "model": "openai/gpt-4o", "total_rows": 3,
+                "cache_hit_true_rows": 1, "failed_rows": 0, "cached_completion_tokens": 2,
+                "generated_completion_tokens": 4, "saved_spend": 0.0000014,
+            }]),
+        ),
+    ] {
+        let answer = told(&world, path).await;
+        assert_eq!(answer.pointer(pointer), Some(&expected), "{path}: {answer}");
+    }
+    for path in ["/spend/logs/v2?cache_hit_filter=maybe", "/global/activity/cache_hits"] {
+        let (status, _) = world.ask(MASTER, "GET", path, Value::Null).await;
+        assert_eq!(status, 400, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -153,7 +153,17 @@ impl Ending {
         }
         adding.add(Metric::CacheHits, 1);
         adding.add(Metric::CommonCacheHits, 1);
-        adding.add(Metric::CachedTokens, outcome.usage.map_or(0, |usage| usage.total()));
+        // The ledger has them too, and no attempt is counted by its own.
+        let usage = outcome.usage.unwrap_or_default();
+        for (metric, tokens) in [
+            (Metric::CachedTokens, usage.total()),
+            (Metric::TotalTokens, usage.total()),
+            (Metric::CommonTokens, usage.total()),
+            (Metric::InputTokens, usage.total_input()),
+            (Metric::OutputTokens, usage.output),
+        ] {
+            adding.add(metric, tokens);
+        }
     }
 
     /// A call that another group answered has marks of its own: what had failed is told by nothing else of it.
