@@ -146,6 +146,79 @@ impl Drop for Redis {
     }
 }
 
+/// A master, a copy of it, and a sentinel that makes the copy the master when that dies. They end with the test.
+pub struct RedisFailover {
+    /// The server that is the master first.
+    pub master: Redis,
+    /// The other one.
+    pub copy: Redis,
+    port: u16,
+    sentinel: Child,
+    _dir: TempDir,
+}
+
+/// The name that the sentinel knows the master by.
+pub const SERVICE: &str = "mymaster";
+
+// === impl RedisFailover ===
+
+impl RedisFailover {
+    /// Starts all three, and waits until the sentinel knows both servers.
+    pub fn start() -> Self {
+        let master = Redis::start();
+        let copy = Redis::start_as(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+        let (dir, port) = (TempDir::with_prefix("gatewright-sentinel-").unwrap(), free_port());
+        let config = dir.path().join("sentinel.conf");
+        let lines = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {SERVICE} 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds {SERVICE} 500\nsentinel failover-timeout {SERVICE} 5000\n",
+            master.port()
+        );
+        std::fs::write(&config, lines).unwrap();
+        let sentinel = Command::new("setpriv")
+            .args(["--pdeathsig=KILL", "redis-server"])
+            .arg(&config)
+            .arg("--sentinel")
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let this = Self { master, copy, port, sentinel, _dir: dir };
+        let known =
+            || this.told(&["SENTINEL", "REPLICAS", SERVICE]).contains("master-link-status\nok").then_some(());
+        poll(PATIENCE, known).expect("the sentinel knows no copy");
+        this
+    }
+
+    /// Where the sentinel listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits until the copy is the master.
+    pub fn wait_for_failover(&self) {
+        let port = self.copy.port().to_string();
+        let master = || {
+            let told = self.told(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE]);
+            (told.ends_with(&port) && self.copy.ask(&["ROLE"]).starts_with("master")).then_some(())
+        };
+        poll(PATIENCE, master).expect("the copy is never the master");
+    }
+
+    fn told(&self, command: &[&str]) -> String {
+        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(command).output();
+        String::from_utf8_lossy(&output.unwrap().stdout).trim().to_owned()
+    }
+}
+
+impl Drop for RedisFailover {
+    fn drop(&mut self) {
+        // One that has died already is what is wanted.
+        let _ = self.sentinel.kill();
+        let _ = self.sentinel.wait();
+    }
+}
+
 /// Several that are one cluster, without copies of each other. They end with the test.
 pub struct RedisCluster {
     /// Each has a third of the slots, in their order.

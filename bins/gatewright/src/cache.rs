@@ -69,6 +69,9 @@ pub(crate) fn open(
 fn server(redis: &CacheRedis) -> Result<Server, StartError> {
     let place = &redis.place;
     let unusable = |err| StartError::new("cannot use this redis", &err);
+    if let Some(asked) = &place.sentinels {
+        return Ok(Server::Sentinels(counts::sentinels(place, asked)?));
+    }
     match place.servers.as_slice() {
         [one] if !place.cluster => Ok(Server::One(Box::new(counts::client(one, &place.certificates)?))),
         nodes => {

@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatewright_core::Clock;
-use gatewright_limits::{Counts, Local, Shared, SharedSettings};
+use gatewright_limits::{Counts, Local, Place, Shared, SharedSettings};
 use gatewright_spend::{InstanceId, Journal};
-use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates, TlsMode};
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::StartError;
-use crate::config::{Certificates, Config};
+use crate::config::{Certificates, Config, RedisSettings, Sentinels};
 
 /// Opens what the configuration names.
 pub(crate) fn open(
@@ -21,12 +24,51 @@ pub(crate) fn open(
     let Some(redis) = &config.redis else {
         return Ok(Arc::new(Counts::Local(Local::new(clock).holding(mode))));
     };
-    let servers = redis.servers.iter().map(|server| client(server, &redis.certificates));
-    let servers = servers.collect::<Result<_, _>>()?;
+    let places = match &redis.sentinels {
+        Some(asked) => vec![Place::Sentinels(sentinels(redis, asked)?)],
+        None => {
+            let each = redis.servers.iter().map(|one| client(one, &redis.certificates).map(Place::from));
+            each.collect::<Result<_, _>>()?
+        }
+    };
     // A process that is started again on the same journal is the same replica.
     let replica = journal.instance().unwrap_or_else(InstanceId::fresh).to_string();
     let settings = SharedSettings { replica, mode, ..redis.sharing.clone() };
-    Ok(Arc::new(Counts::Shared(Shared::start(servers, settings, clock))))
+    Ok(Arc::new(Counts::Shared(Shared::start(places, settings, clock))))
+}
+
+/// Whoever asks sentinels for the master of a service, and that. Their own TLS is as the master's.
+pub(crate) fn sentinels(
+    redis: &RedisSettings,
+    asked: &Sentinels,
+) -> Result<Arc<AsyncMutex<SentinelClient>>, StartError> {
+    let unusable = |err| StartError::new("cannot use these sentinels", &err);
+    let addresses = redis.servers.iter().map(|server| server.addr().clone());
+    let master = SentinelServerType::Master;
+    let mut builder = SentinelClientBuilder::new(addresses, &asked.service, master).map_err(unusable)?;
+    if let Some(first) = redis.servers.first() {
+        let access = first.redis_settings();
+        let tcp = TcpSettings::default().set_nodelay(true);
+        builder = builder.set_client_to_redis_db(access.db()).set_client_to_redis_tcp_settings(tcp);
+        if let Some(username) = access.username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = access.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if let ConnectionAddr::TcpTls { .. } = first.addr() {
+            let trusted = tls(&redis.certificates)?;
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+                .set_client_to_redis_certificates(trusted.clone())
+                .set_client_to_sentinel_certificates(trusted);
+        }
+    }
+    if let Some(password) = &asked.password {
+        builder = builder.set_client_to_sentinel_password(password.reveal());
+    }
+    Ok(Arc::new(AsyncMutex::new(builder.build().map_err(unusable)?)))
 }
 
 /// Whoever asks a server, as the configuration says.

@@ -49,6 +49,11 @@ fn neighbours(
             Arc::new(opened.map_err(|err| StartError::new("cannot use this qdrant", &err))?)
         }
         SimilarPlace::Redis { server, index, usual } => {
+            if server.sentinels.is_some() {
+                let words =
+                    "sentinels are not asked for the semantic cache; name the `host` that follows a failover";
+                return Err(StartError::new("cannot use this redis", &words));
+            }
             let [first, others @ ..] = &server.servers[..] else {
                 return Err(StartError::new("cannot use this redis", &"no server is named"));
             };

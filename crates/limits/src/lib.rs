@@ -13,7 +13,7 @@ mod local;
 pub use local::{Local, LocalHold, Spent};
 
 mod redis;
-pub use redis::{Shared, SharedHold, SharedSettings, Sharing};
+pub use redis::{Place, Shared, SharedHold, SharedSettings, Sharing};
 
 mod counts;
 pub use counts::{Counts, CountsHold};

@@ -1,6 +1,7 @@
 //! The cache of answers, through the whole gateway.
 
 mod clients;
+mod failover;
 mod ledger;
 mod outage;
 mod wishes;

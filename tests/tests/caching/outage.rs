@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use gatewright_tests::client::{Client, Response};
+use gatewright_tests::client::{Client, Response, message};
 use gatewright_tests::gateway::{Gateway, Setup, poll};
 use gatewright_tests::redis::Redis;
-use gatewright_tests::upstream::Upstream;
+use gatewright_tests::upstream::{Said, Script, Upstream};
 use serde_json::json;
 
 use crate::{PATIENCE, config, is_hit};
@@ -64,15 +64,40 @@ fn a_redis_that_is_away_costs_no_call_more_than_a_moment() {
     until_hit(&client, "hi");
 }
 
+/// What somebody else made of an entry in Redis.
 #[test]
-fn garbage_in_redis_is_asked_for_again() {
+fn a_poisoned_entry_is_never_the_answer_to_another_call() {
     let (upstream, redis) = (Upstream::start(), Redis::start());
+    upstream.choose(|seen| Some(Script::says(Said::text([format!("answer {}", seen.number)]))));
     let gateway = replica(&upstream, &redis, ", memory_in_front: false");
-    let client = Client::of(&gateway);
-    let first = client.chat("fast", "hi");
-    until_hit(&client, "hi");
-    let key = format!("gatewright:answer:{}", first.header("x-litellm-cache-key"));
-    redis.ask(&["SET", &key, "GWA1 garbage"]);
-    assert!(!is_hit(&client.chat("fast", "hi")));
-    until_hit(&client, "hi");
+    let admin = Client::of(&gateway);
+    let stranger = admin.made("/key/generate", json!({}));
+    let stranger = Client::with_key(&gateway, stranger["key"].as_str().unwrap());
+    let name = |answer: &Response| format!("gatewright:answer:{}", answer.header("x-litellm-cache-key"));
+    // Of another tenant, of another question, and of another dialect.
+    let theirs = name(&until_hit(&stranger, "hi"));
+    let others = name(&until_hit(&admin, "other"));
+    let body = message("fast", "hi", json!({}));
+    let kept = || Some(admin.post("/v1/messages", &body)).filter(is_hit);
+    let messages = name(&poll(PATIENCE, kept).expect("it is never kept"));
+    let mine = name(&until_hit(&admin, "hi"));
+    let poisons: [&[&str]; 8] = [
+        &["SET", &mine, "GWA1 garbage"],
+        &["SET", &mine, ""],
+        &["COPY", &theirs, &mine, "REPLACE"],
+        &["COPY", &others, &mine, "REPLACE"],
+        &["COPY", &messages, &mine, "REPLACE"],
+        &["SETRANGE", &mine, "200", "another word"],
+        &["APPEND", &mine, "and more"],
+        &["SETRANGE", &mine, "30000000", "huge"],
+    ];
+    for poison in poisons {
+        let before = upstream.count();
+        assert!(!["", "0"].contains(&&*redis.ask(poison)) || poison[2].is_empty(), "{poison:?}");
+        let answer = admin.chat("fast", "hi");
+        assert!(!is_hit(&answer), "{poison:?}: {}", answer.text());
+        let said = answer.json()["choices"][0]["message"]["content"].clone();
+        assert_eq!((upstream.count(), said), (before + 1, json!(format!("answer {before}"))), "{poison:?}");
+        assert_eq!(name(&until_hit(&admin, "hi")), mine, "it is kept anew");
+    }
 }

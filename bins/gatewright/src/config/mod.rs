@@ -46,7 +46,7 @@ pub use file::{Env, Environment};
 pub use money::{CustomerDefaults, MoneySettings, Purse};
 pub use network::Authorities;
 pub use problem::{Problem, Problems, Severity};
-pub use redis::{Certificates, RedisSettings};
+pub use redis::{Certificates, RedisSettings, Sentinels};
 pub use rotation::RotationSettings;
 pub use settings::{JournalSettings, ProxyLimits};
 pub use similar::{SimilarCache, SimilarPlace};

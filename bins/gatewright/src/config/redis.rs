@@ -1,8 +1,10 @@
 //! The Redis that replicas share their counts in.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gatewright_core::Secret;
 use gatewright_limits::SharedSettings;
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
@@ -16,14 +18,25 @@ use super::settings::Sections;
 /// Where it is, and how counts are shared in it.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
-    /// Where it is; or nodes of the cluster that it is, any of which names the others.
+    /// Where it is; or nodes of the cluster that it is, any of which names the others; or the sentinels that name it.
     pub servers: Vec<ConnectionInfo>,
     /// Whether they are nodes of a cluster.
     pub cluster: bool,
+    /// What sentinels are asked for, where the servers are such.
+    pub sentinels: Option<Sentinels>,
     /// What TLS trusts and shows.
     pub certificates: Certificates,
     /// How counts are shared.
     pub sharing: SharedSettings,
+}
+
+/// What sentinels are asked for.
+#[derive(Clone)]
+pub struct Sentinels {
+    /// The name that they know the master by.
+    pub service: String,
+    /// What they want to hear first.
+    pub password: Option<Secret>,
 }
 
 /// Files of certificates, in PEM.
@@ -50,14 +63,18 @@ struct Address {
     key: Option<String>,
     /// Hosts and ports of nodes of a cluster.
     nodes: Vec<(String, u64)>,
-    /// What names sentinels, which are not used.
-    sentinels: Option<&'static str>,
+    /// Hosts and ports of sentinels.
+    sentinels: Vec<(String, u64)>,
+    /// The name that they know the master by, and their password.
+    service: Option<String>,
+    sentinel_password: Option<String>,
 }
 
 /// What nodes of a cluster are called.
 const NODES: [&str; 2] = ["redis_startup_nodes", "startup_nodes"];
 
-const SENTINELS: &str = "sentinels are not asked; name the `host` that follows a failover";
+/// Where a sentinel listens that nobody says more of.
+const SENTINEL_PORT: u64 = 26_379;
 
 /// Where a server listens that nobody says more of.
 const PORT: u64 = 6379;
@@ -76,15 +93,13 @@ impl Sections<'_> {
         let environment = Address::in_environment(env, problems);
         let said = places.into_iter().find(Address::is_somewhere).unwrap_or_default();
         let said = said.or(environment);
-        if let Some(sentinels) = said.sentinels {
-            problems.error(sentinels, SENTINELS);
-        }
         let certificates = said.certificates(problems);
-        let cluster = !said.nodes.is_empty();
+        let (sentinels, cluster) = (said.sentinels(problems), said.is_cluster());
         let servers = said.into_servers(problems)?;
         Some(RedisSettings {
             servers,
             cluster,
+            sentinels,
             certificates,
             sharing: self.sharing(cache.as_ref(), problems),
         })
@@ -102,13 +117,11 @@ impl Sections<'_> {
         let said = params.map(|params| Address::in_section(params, "", &mut own)).unwrap_or_default();
         let said = said.or(Address::in_environment(env, &mut own));
         let certificates = said.certificates(&mut own);
-        if let Some(sentinels) = said.sentinels {
-            own.error(sentinels, SENTINELS);
-        }
-        let cluster = !said.nodes.is_empty();
+        let (sentinels, cluster) = (said.sentinels(&mut own), said.is_cluster());
         let servers = said.into_servers(&mut own);
         problems.add_new(own);
-        Some(RedisSettings { servers: servers?, cluster, certificates, sharing: SharedSettings::default() })
+        let (servers, sharing) = (servers?, SharedSettings::default());
+        Some(RedisSettings { servers, cluster, sentinels, certificates, sharing })
     }
 
     fn sharing(&self, cache: Option<&Section<'_>>, problems: &mut Problems) -> SharedSettings {
@@ -129,6 +142,14 @@ impl Sections<'_> {
     }
 }
 
+// === impl Sentinels ===
+
+impl fmt::Debug for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sentinels").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
 // === impl Address ===
 
 impl Address {
@@ -143,8 +164,24 @@ impl Address {
         let (authorities, certificate, key) = (text("ca_certs"), text("certfile"), text("keyfile"));
         let nodes = NODES.into_iter().find_map(|key| Some((section.at(key), section.value(key)?)));
         let nodes = nodes.map(|(place, list)| nodes_of(place, list, problems)).unwrap_or_default();
-        let sentinels = section.value("sentinel_nodes").map(|_| "sentinel_nodes");
-        Self { url, host, port, db, username, password, tls, authorities, certificate, key, nodes, sentinels }
+        let list = section.value("sentinel_nodes");
+        let sentinels = list.map(|list| sentinels_of(section.at("sentinel_nodes"), list, problems));
+        Self {
+            url,
+            host,
+            port,
+            db,
+            username,
+            password,
+            tls,
+            authorities,
+            certificate,
+            key,
+            nodes,
+            sentinels: sentinels.unwrap_or_default(),
+            service: section.text("service_name", problems),
+            sentinel_password: section.text("sentinel_password", problems),
+        }
     }
 
     fn in_environment(env: Env<'_>, problems: &mut Problems) -> Self {
@@ -165,12 +202,17 @@ impl Address {
                 .map(|list| serde_json::from_str(&list).unwrap_or(Value::String(list)))
                 .map(|list| nodes_of("REDIS_CLUSTER_NODES".to_owned(), &list, problems))
                 .unwrap_or_default(),
-            sentinels: text("REDIS_SENTINEL_NODES").map(|_| "REDIS_SENTINEL_NODES"),
+            sentinels: text("REDIS_SENTINEL_NODES")
+                .map(|list| serde_json::from_str(&list).unwrap_or(Value::String(list)))
+                .map(|list| sentinels_of("REDIS_SENTINEL_NODES".to_owned(), &list, problems))
+                .unwrap_or_default(),
+            service: text("REDIS_SERVICE_NAME"),
+            sentinel_password: text("REDIS_SENTINEL_PASSWORD"),
         }
     }
 
     fn is_somewhere(&self) -> bool {
-        self.url.is_some() || self.host.is_some() || !self.nodes.is_empty() || self.sentinels.is_some()
+        self.url.is_some() || self.host.is_some() || !self.nodes.is_empty() || !self.sentinels.is_empty()
     }
 
     /// What it leaves out is as `other` says. A place is taken whole: the host of one and the URL of another do not mix.
@@ -184,6 +226,8 @@ impl Address {
             host,
             nodes,
             sentinels,
+            service: self.service.or(other.service),
+            sentinel_password: self.sentinel_password.or(other.sentinel_password),
             port: self.port.or(other.port),
             db: self.db.or(other.db),
             username: self.username.or(other.username),
@@ -206,9 +250,30 @@ impl Address {
         }
     }
 
-    /// Nodes before a URL, and that before a host; nothing where none is named.
+    /// Nodes go before sentinels.
+    fn is_cluster(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
+    fn sentinels(&self, problems: &mut Problems) -> Option<Sentinels> {
+        if self.is_cluster() || self.sentinels.is_empty() {
+            return None;
+        }
+        let Some(service) = self.service.clone() else {
+            problems
+                .error("service_name", "sentinels are asked for a master by its name: set `service_name`");
+            return None;
+        };
+        Some(Sentinels { service, password: self.sentinel_password.clone().map(Secret::from) })
+    }
+
+    /// Nodes before sentinels, those before a URL, and that before a host; nothing where none is named.
     fn into_servers(mut self, problems: &mut Problems) -> Option<Vec<ConnectionInfo>> {
-        let nodes = match (std::mem::take(&mut self.nodes), self.url.take(), self.host.take()) {
+        let mut nodes = std::mem::take(&mut self.nodes);
+        if nodes.is_empty() {
+            nodes = std::mem::take(&mut self.sentinels);
+        }
+        let nodes = match (nodes, self.url.take(), self.host.take()) {
             (nodes, ..) if !nodes.is_empty() => nodes,
             (_, Some(url), _) => {
                 let server = url.as_str().into_connection_info().ok();
@@ -261,6 +326,29 @@ fn nodes_of(place: String, list: &Value, problems: &mut Problems) -> Vec<(String
     let nodes: Option<Vec<_>> = nodes.and_then(|nodes| nodes.into_iter().enumerate().map(node).collect());
     nodes.unwrap_or_else(|| {
         problems.error(place, "expected a list of nodes, each with its `host` and `port`");
+        Vec::new()
+    })
+}
+
+/// Sentinels, as LiteLLM lists them: `[["a", 26379]]`; or as nodes of a cluster are.
+fn sentinels_of(place: String, list: &Value, problems: &mut Problems) -> Vec<(String, u64)> {
+    let port = |port: &Value| port.as_u64().or_else(|| port.as_str()?.parse().ok());
+    let one = |item: &Value| match item {
+        Value::Array(pair) => match &pair[..] {
+            [host, number] => Some((host.as_str()?.to_owned(), port(number)?)),
+            [host] => Some((host.as_str()?.to_owned(), SENTINEL_PORT)),
+            _ => None,
+        },
+        Value::Object(node) => {
+            let number = node.get("port").map_or(Some(SENTINEL_PORT), port)?;
+            Some((node.get("host")?.as_str()?.to_owned(), number))
+        }
+        _ => None,
+    };
+    let all: Option<Vec<_>> = list.as_array().and_then(|list| list.iter().map(one).collect());
+    all.unwrap_or_else(|| {
+        problems
+            .error(place, "expected a list of sentinels, each with its host and port: `[[\"a\", 26379]]`");
         Vec::new()
     })
 }
@@ -356,11 +444,25 @@ mod tests {
     }
 
     #[test]
-    fn sentinels_are_refused() {
-        let cache = json!({"cache_params": {"type": "redis", "sentinel_nodes": [["a", 1]]}});
-        assert_eq!(read(Value::Null, cache, Value::Null, &[]).1, 1);
-        let env = [("REDIS_SENTINEL_NODES", r#"[["a", 1]]"#)];
-        assert_eq!(read(Value::Null, Value::Null, Value::Null, &env).1, 1);
+    fn sentinels_are_asked_for_the_master_of_a_service() {
+        let of = |params: Value| json!({"cache_params": params});
+        let listed = json!([["a", 7000], ["b", "7001"], ["c"], {"host": "d"}]);
+        let told = |password: &str| {
+            (format!("a:7000,b:7001,c:26379,d:26379 db=0 user=- password={password} in=gatewright"), 0)
+        };
+        let said =
+            of(json!({"type": "redis", "sentinel_nodes": listed, "service_name": "m", "password": "p"}));
+        assert_eq!(read(Value::Null, said, Value::Null, &[]), told("p"));
+        let listed = listed.to_string();
+        let env = [("REDIS_SENTINEL_NODES", &*listed), ("REDIS_SERVICE_NAME", "m"), ("REDIS_PASSWORD", "s")];
+        assert_eq!(read(Value::Null, Value::Null, Value::Null, &env), told("s"));
+        // Nobody knows which master is meant, or which sentinel.
+        let nameless = of(json!({"type": "redis", "sentinel_nodes": [["a", 1]]}));
+        assert_eq!(read(Value::Null, nameless, Value::Null, &[]).1, 1);
+        for nonsense in [json!("a:1"), json!(["a:1"]), json!([["a", 1, 2]]), json!([["a", "x"]])] {
+            let said = of(json!({"type": "redis", "sentinel_nodes": nonsense, "service_name": "m"}));
+            assert_eq!(read(Value::Null, said, Value::Null, &[]).1, 1, "{nonsense}");
+        }
     }
 
     #[test]

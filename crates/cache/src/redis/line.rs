@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 use tokio::runtime::{Handle, Id};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio_util::task::TaskTracker;
 
 /// Where Redis is, as whoever reads the configuration opened it.
@@ -19,6 +20,8 @@ pub enum Server {
     One(Box<Client>),
     /// Nodes of a cluster.
     Cluster(Box<ClusterClient>),
+    /// Sentinels, which are asked for the master whenever a connection is opened.
+    Sentinels(Arc<AsyncMutex<SentinelClient>>),
 }
 
 /// One connection. Clones share it.
@@ -86,14 +89,21 @@ impl Lines {
 impl Server {
     async fn open(&self) -> RedisResult<Line> {
         match self {
-            Self::One(client) => {
-                // Deadlines are ours.
-                let config = AsyncConnectionConfig::new().set_response_timeout(None);
-                client.get_multiplexed_async_connection_with_config(&config).await.map(Line::One)
+            Self::One(client) => one(client).await,
+            Self::Sentinels(sentinels) => {
+                let master = sentinels.lock().await.async_get_client().await?;
+                one(&master).await
             }
             Self::Cluster(client) => client.get_async_connection().await.map(Line::Cluster),
         }
     }
+}
+
+/// One server's connection.
+async fn one(client: &Client) -> RedisResult<Line> {
+    // Deadlines are ours.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await.map(Line::One)
 }
 
 // === impl Line ===

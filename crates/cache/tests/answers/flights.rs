@@ -177,3 +177,19 @@ async fn a_stream_that_is_too_large_to_be_shared_is_each_callers_own() {
     assert_eq!(asked(stage, call("k", HI_STREAM)).await.unwrap(), ("aaaabbbbcccc".into(), false));
     assert_eq!((stage.up.count(), read(first.frames).await), (2, "cccc".into()));
 }
+
+/// What is too large to be kept lands for nobody: those who wait ask for themselves, and none waits for ever.
+#[tokio::test]
+async fn when_nothing_lands_those_who_wait_ask_one_after_the_other() {
+    let gate = Arc::new(Semaphore::new(0));
+    let up = Upstream::saying([Say::Pieces(vec!["abcd", "efgh"])]).behind(&gate);
+    let settings = Settings { max_entry_bytes: 6, ..Settings::default() };
+    let stage = Stage::local(settings, up).leak();
+    let crowd = crowd(stage, 5, HI).await;
+    assert_eq!(stage.up.count(), 1);
+    gate.add_permits(5);
+    let got = tokio::time::timeout(std::time::Duration::from_secs(60), crowd.join_all()).await;
+    let got = got.expect("somebody waits for what never comes");
+    assert!(got.iter().all(|got| got.as_ref().unwrap() == &("abcdefgh".to_owned(), false)), "{got:?}");
+    assert_eq!(stage.up.count(), 5);
+}

@@ -66,6 +66,37 @@ fn no_two_tenants_have_a_key_in_common() {
     }
 }
 
+/// A million pairs by chance of some thousand calls, a quarter in each scope: they have a key in common where, and only where,
+/// they ask the same within one boundary.
+#[test]
+fn of_a_million_random_pairs_none_meets_across_a_boundary() {
+    const PAIRS: usize = 1_000_000;
+    const CALLS: usize = 8_000;
+    let mut random = StdRng::seed_from_u64(11);
+    let scopes = [Scope::Key, Scope::Team, Scope::Organization, Scope::Global];
+    let bodies = [r#"{"messages":[]}"#, r#"{"messages":[1]}"#].map(|body| call("", body));
+    let (mut pairs, mut shared) = (0, 0);
+    for scope in scopes {
+        let settings = Settings { scope, ..Settings::default() };
+        let calls: Vec<_> = (0..CALLS)
+            .map(|_| {
+                let (caller, which) = (somebody(&mut random), random.random_range(0..bodies.len()));
+                let owner = (boundary(&caller, scope), which);
+                let asked = with(bodies[which].clone(), |call| call.caller = Arc::new(caller));
+                (owner, Key::of(&asked, &settings).digest)
+            })
+            .collect();
+        for _ in 0..PAIRS / scopes.len() {
+            let [one, other] = [(); 2].map(|()| &calls[random.random_range(0..CALLS)]);
+            assert_eq!(one.0 == other.0, one.1 == other.1, "{scope:?}: {:?} {:?}", one.0, other.0);
+            pairs += 1;
+            shared += usize::from(one.1 == other.1);
+        }
+    }
+    println!("{pairs} pairs, of which {shared} share an answer as they may");
+    assert!(pairs == PAIRS && shared > PAIRS / 100, "{pairs} {shared}");
+}
+
 #[test]
 fn a_key_tells_apart_what_answers_differ_by() {
     let chat = |body| call("k", body);

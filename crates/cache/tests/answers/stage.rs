@@ -22,6 +22,8 @@ pub(crate) enum Say {
     Whole(&'static str),
     /// These events, and whether the last of them is the end.
     Events(Vec<&'static str>, bool),
+    /// A body in several pieces.
+    Pieces(Vec<&'static str>),
     /// It fails.
     Fail(Error),
     /// It fails after these events.
@@ -134,6 +136,10 @@ impl CallService for Upstream {
         match self.say() {
             Say::Whole(text) => one(text.into(), usage),
             Say::Events(events, whole) => Ok(self.events(events, Ok(whole))),
+            Say::Pieces(pieces) => {
+                let Reply { frames, .. } = self.events(pieces, Ok(true));
+                Ok(Reply { head: head(), frames })
+            }
             Say::Break(events, err) => Ok(self.events(events, Err(err))),
             Say::Fail(err) => Err(err),
             Say::Fallback(text) => {

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use redis::sentinel::SentinelClient;
 use redis::{Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
@@ -24,10 +25,19 @@ const FIRST_EPOCH: u64 = 1;
 /// A wait counts only what this process saw of it, in so many looks: where it got no processor itself, nobody is late.
 const LOOKS: u32 = 10;
 
+/// Where Redis is, as whoever reads the configuration opened it.
+#[derive(Clone)]
+pub enum Place {
+    /// One server.
+    Server(Box<Client>),
+    /// Sentinels, which are asked for the master whenever a connection is opened.
+    Sentinels(Arc<AsyncMutex<SentinelClient>>),
+}
+
 /// The way to Redis.
 pub(super) struct Link {
     /// Where to look for it.
-    servers: Vec<Client>,
+    places: Vec<Place>,
     born: String,
     deadline: Duration,
     up: RwLock<Option<Arc<Up>>>,
@@ -40,9 +50,9 @@ pub(super) struct Link {
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new(servers: Vec<Client>, settings: &SharedSettings) -> Self {
+    pub(super) fn new(places: Vec<Place>, settings: &SharedSettings) -> Self {
         Self {
-            servers,
+            places,
             born: format!("{}:born", settings.namespace),
             deadline: settings.deadline,
             up: RwLock::default(),
@@ -126,10 +136,10 @@ impl Link {
     /// Connects, now and after every loss: to the same server first, then to one after the other.
     pub(super) async fn keep(&self) {
         let mut told = false;
-        let mut turns = self.servers.iter().cycle();
+        let mut turns = self.places.iter().cycle();
         let mut turn = turns.next();
-        while let Some(server) = turn {
-            match timeout(CONNECT, self.connect(server)).await {
+        while let Some(place) = turn {
+            match timeout(CONNECT, self.connect(place)).await {
                 Ok(Ok(up)) => {
                     info!("redis answers");
                     *self.up.write() = Some(Arc::new(up));
@@ -148,12 +158,24 @@ impl Link {
         }
     }
 
-    async fn connect(&self, client: &Client) -> RedisResult<Up> {
-        let (server, mut connection) = Server::find(client, &self.born).await?;
+    async fn connect(&self, place: &Place) -> RedisResult<Up> {
+        let client = match place {
+            Place::Server(client) => Client::clone(client),
+            Place::Sentinels(sentinels) => sentinels.lock().await.async_get_client().await?,
+        };
+        let (server, mut connection) = Server::find(&client, &self.born).await?;
         let greeting = server.greet(&mut connection, &self.born).await?;
         let epoch = self.epoch.load(Ordering::Acquire);
         *self.greeted.write() = Some((Instant::now(), greeting.now));
         Ok(Up::new(server, connection, epoch, greeting.ready))
+    }
+}
+
+// === impl Place ===
+
+impl From<Client> for Place {
+    fn from(client: Client) -> Self {
+        Self::Server(Box::new(client))
     }
 }
 

@@ -30,6 +30,7 @@ use crate::rule::{Rule, nano};
 use crate::shard::{Key, Name, tagged};
 pub use hold::SharedHold;
 use link::Link;
+pub use link::Place;
 use ours::Books;
 use up::Up;
 
@@ -102,11 +103,15 @@ impl Default for SharedSettings {
 
 impl Shared {
     /// Begins to share counts through the server that is found at the first of these addresses that answers; where that
-    /// is a node of a cluster, through the node of it that keeps them. Whether one answers already does not matter.
-    pub fn start(servers: Vec<redis::Client>, settings: SharedSettings, clock: Arc<dyn Clock>) -> Self {
+    /// is a node of a cluster, through the node of it that keeps them, and where it is a sentinel, through its master. Whether one answers already does not matter.
+    pub fn start(
+        places: impl IntoIterator<Item: Into<Place>>,
+        settings: SharedSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let settings = SharedSettings { namespace: tagged(&settings.namespace), ..settings };
         let replica = Arc::new(Replica {
-            link: Link::new(servers, &settings),
+            link: Link::new(places.into_iter().map(Into::into).collect(), &settings),
             books: Mutex::default(),
             local: Local::new(Arc::clone(&clock)),
             news: Notify::new(),

@@ -68,7 +68,7 @@ async fn in_redis(servers: &[&Redis], namespace: &str) -> Stage {
             ..SharedSettings::default()
         };
         let servers = servers.iter().map(|redis| redis::Client::open(redis.url()).unwrap());
-        Counts::Shared(Shared::start(servers.collect(), settings, Arc::new(SystemClock)))
+        Counts::Shared(Shared::start(servers, settings, Arc::new(SystemClock)))
     };
     let stage =
         Stage { counts: counts(Mode::Strict, "strict"), expected: counts(Mode::Expected, "expected") };
