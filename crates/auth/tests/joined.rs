@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use gatewright_auth::{Finding, Joined, JoinedSettings, Parties, Party, Record};
 use gatewright_core::{
-    Call, CallService, Controls, Error, ErrorKind, Frame, Frames, Head, Middleware, Reply, Result,
-    SystemClock,
+    Call, CallService, Controls, Error, ErrorKind, Frame, Frames, Middleware, Reply, Result, SystemClock,
 };
 use serde_json::json;
 use tokio::time::Instant;

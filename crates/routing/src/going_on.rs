@@ -4,9 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use gatewright_core::{
-    Call, CallService, Error, Frame, Frames, Head, Operation, Reply, Result, Shared, frames,
-};
+use gatewright_core::{Call, CallService, Error, Frame, Frames, Operation, Reply, Result, Shared, frames};
 use tracing::debug;
 
 use crate::trip::{Aides, Stand, Trip};
@@ -42,13 +40,12 @@ impl GoingOn {
     }
 
     /// The reply, which goes on where it breaks off.
-    pub(crate) fn attend(&self, reply: Reply, trip: Trip, dice: Arc<dyn Dice>) -> Reply {
+    pub(crate) fn attend(&self, mut reply: Reply, trip: Trip, dice: Arc<dyn Dice>) -> Reply {
         match reply.frames.is_one() {
             true => reply,
             false => {
-                let so_far = trip.call.as_ref().and_then(|call| call.so_far.clone());
-                let head = Head { so_far, ..reply.head };
-                Reply { head, frames: attended(reply.frames, self.0.clone(), trip, dice) }
+                reply.head.so_far = trip.call.as_ref().and_then(|call| call.so_far.clone());
+                Reply { head: reply.head, frames: attended(reply.frames, self.0.clone(), trip, dice) }
             }
         }
     }

@@ -65,11 +65,11 @@ fn frame(last: bool) -> Result<Frame> {
 }
 
 fn whole() -> Reply {
-    Reply { head: head(true), frames: Frames::one(frame(true).unwrap()) }
+    Reply { head: Box::new(head(true)), frames: Frames::one(frame(true).unwrap()) }
 }
 
 fn streamed(frames: Vec<Result<Frame>>) -> Reply {
-    Reply { head: Head { streams: true, ..head(true) }, frames: Frames::many(stream::iter(frames)) }
+    Reply { head: Box::new(Head { streams: true, ..head(true) }), frames: Frames::many(stream::iter(frames)) }
 }
 
 fn all(dir: &Path) -> Vec<Entry> {
@@ -148,7 +148,7 @@ fn it_began_before_it_was_written() {
 fn what_is_no_hit_is_somebody_elses_entry() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
     let hits = Hits::new(journal(Settings::at(dir.path()), &clock), clock);
-    give(&hits, Reply { head: head(false), frames: Frames::one(frame(true).unwrap()) }, 1);
-    give(&hits, Reply { head: Head::default(), frames: Frames::one(frame(true).unwrap()) }, 1);
+    give(&hits, Reply { head: Box::new(head(false)), frames: Frames::one(frame(true).unwrap()) }, 1);
+    give(&hits, Reply { head: Box::default(), frames: Frames::one(frame(true).unwrap()) }, 1);
     assert_eq!(all(dir.path()), []);
 }

@@ -62,7 +62,7 @@ impl tower_service::Service<Call> for Upstream {
         let usage = Some(Usage { input: 10, output: 5, ..Usage::default() });
         let frame = Frame { data: Bytes::from_static(b"{}"), usage, content: 2, last: true };
         let head = Head { served_by: Some(self.1.clone()), ..Head::default() };
-        std::future::ready(Ok(Reply { head, frames: Frames::one(frame) }))
+        std::future::ready(Ok(Reply { head: head.into(), frames: Frames::one(frame) }))
     }
 }
 

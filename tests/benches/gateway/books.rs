@@ -51,6 +51,7 @@ impl Books {
             call: CallId::fresh(),
             caller: "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b".into(),
             tenant: Tenant::default(),
+            spared: None,
             group: "plain".into(),
             deployment: "2f7c1b0f9e6d4c8a8b1d3e5f7a9b0c1d".into(),
             provider: "openai".into(),

@@ -71,6 +71,7 @@ impl Refusals for Uncalled {
         if self.meter.counts_refusals() {
             self.meter.refused(&gatewright_telemetry::Refusal { caller, operation, dialect, agent, error });
         }
+        let caller = caller.map(AsRef::as_ref);
         self.tracer.refused(&RefusedRequest { operation, dialect, caller, headers, received, error });
     }
 }

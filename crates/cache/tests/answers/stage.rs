@@ -110,7 +110,7 @@ impl Upstream {
                 Some((rest.next()?, (rest, open)))
             }
         });
-        Reply { head: Head { streams: true, ..head() }, frames: Frames::many(frames) }
+        Reply { head: Box::new(Head { streams: true, ..head() }), frames: Frames::many(frames) }
     }
 }
 
@@ -130,7 +130,10 @@ impl CallService for Upstream {
             tab.add(Money(1000));
         }
         let one = |data: Bytes, usage| {
-            Ok(Reply { head: head(), frames: Frames::one(Frame { data, usage, content: 1, last: true }) })
+            Ok(Reply {
+                head: Box::new(head()),
+                frames: Frames::one(Frame { data, usage, content: 1, last: true }),
+            })
         };
         let usage = Some(Usage { input: 3, output: 2, ..Usage::default() });
         match self.say() {
@@ -138,7 +141,7 @@ impl CallService for Upstream {
             Say::Events(events, whole) => Ok(self.events(events, Ok(whole))),
             Say::Pieces(pieces) => {
                 let Reply { frames, .. } = self.events(pieces, Ok(true));
-                Ok(Reply { head: head(), frames })
+                Ok(Reply { head: Box::new(head()), frames })
             }
             Say::Break(events, err) => Ok(self.events(events, Err(err))),
             Say::Fail(err) => Err(err),

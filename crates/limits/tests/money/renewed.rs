@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, SystemClock,
+    Call, CallService, Error, ErrorKind, Frame, Frames, Middleware, Money, Reply, Result, SystemClock,
 };
 use gatewright_limits::{Foresee, Limits, Local, Need, Renewed, Rule, Rules, Ruling, Wanted, Window};
 use tokio::time::{Instant, advance};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gatewright_core::{
-    Call, CallService, Clock, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result,
+    Call, CallService, Clock, Error, ErrorKind, Frame, Frames, Middleware, Money, Reply, Result,
 };
 use gatewright_limits::{Foresee, Limits, Local, Need, Rule, Rules, Ruling, Wanted, Window};
 use http::StatusCode;

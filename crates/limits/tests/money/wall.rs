@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gatewright_core::{
-    Call, CallService, End, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Observer, Outcome,
-    Price, Reply, Result, SystemClock, Tab, Usage, watch,
+    Call, CallService, End, Error, ErrorKind, Frame, Frames, Middleware, Money, Observer, Outcome, Price,
+    Reply, Result, SystemClock, Tab, Usage, watch,
 };
 use gatewright_limits::{Foresee, Limits, Local, Need, Rule, Rules, Ruling, Wanted, Window};
 use proptest::test_runner::{RngAlgorithm, TestRng};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gatewright_core::{
-    Body, Call, Dialect, Error, Frame, Frames, Head, Json, JsonLimits, Middleware, Operation, Reply, Result,
+    Body, Call, Dialect, Error, Frame, Frames, Json, JsonLimits, Middleware, Operation, Reply, Result,
     SystemClock, Usage,
 };
 use gatewright_sinks::{
