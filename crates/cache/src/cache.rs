@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gatewright_core::frames::{Missed, share};
-use gatewright_core::{Cached, Call, CallService, Clock, Middleware, Reply, Result, Tab, watch};
+use gatewright_core::{Cached, Call, CallService, Clock, Middleware, Reply, Result, Tab, arm};
 use tokio::task::yield_now;
 
 use crate::entry::Entry;
@@ -201,12 +201,9 @@ impl<S: Shelf> Kept<S> {
             told: Arc::clone(&told),
             seen: Seen::default(),
         };
-        let answer = async {
-            let reply = next.answer(call).await?;
-            let _ = told.set(Told::of(&reply.head));
-            Ok(reply)
-        };
-        let Reply { mut head, mut frames } = watch(fill, answer).await?;
+        let armed = arm(fill);
+        let reply = next.answer(call).await.inspect(|reply| drop(told.set(Told::of(&reply.head))));
+        let Reply { mut head, mut frames } = armed.follow(reply)?;
         if let Some(lead) = lead.filter(|_| head.streams && !frames.is_one()) {
             let (own, sharing) = share(frames, self.settings.max_entry_bytes);
             lead.land(Landing::Streams(crate::EntryHead::of(&head), sharing));

@@ -36,7 +36,7 @@ pub use frames::Frames;
 mod share;
 
 mod watch;
-pub use watch::{End, Observer, Outcome, Watch, WatchWhere, watch, watch_where};
+pub use watch::{Armed, End, Observer, Outcome, arm};
 
 pub mod chat;
 

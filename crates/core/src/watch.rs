@@ -1,12 +1,8 @@
 //! Observers of a reply, and the promise that each settles exactly once, however the call ended.
 
-use std::future::Future;
 use std::ops::ControlFlow;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use pin_project_lite::pin_project;
 use smallvec::SmallVec;
 
 use crate::{Error, Frame, Head, Reply, Result, Usage};
@@ -48,70 +44,49 @@ pub enum End<'a> {
     Abandoned,
 }
 
-/// Arms `observer` before `reply` is asked for: a future that is dropped, an error, a finished and an abandoned
-/// stream each settle it once.
-pub fn watch<F>(observer: impl Observer + 'static, reply: F) -> Watch<F>
-where
-    F: Future<Output = Result<Reply>>,
-{
-    Watch { reply, armed: Watchers::of(observer) }
+/// Arms `observer` before a reply is asked for: a future that is dropped, an error, a finished and an abandoned stream each
+/// settle it once. `arm(observer).follow(next.answer(call).await)` is all that a policy does.
+pub fn arm(observer: impl Observer + 'static) -> Armed {
+    Armed(Some(Box::new(observer)))
 }
 
-/// The same where there may be nobody who watches: whoever does not costs the room of one pointer.
-pub fn watch_where<F>(observer: Option<Box<dyn Observer>>, reply: F) -> WatchWhere<F>
-where
-    F: Future<Output = Result<Reply>>,
-{
-    let armed = observer.map(|observer| {
-        let mut armed = Box::<Watchers>::default();
-        armed.list.push(observer);
-        armed
-    });
-    WatchWhere { reply, armed }
-}
+/// An observer of a reply that has not come. It stands beside the future of the reply: one around it would move that, and the
+/// rest of the stack with it, for every call.
+#[derive(Default)]
+#[must_use = "dropped, it settles"]
+pub struct Armed(Option<Box<dyn Observer>>);
 
-pin_project! {
-    /// A reply that may be watched.
-    #[must_use = "nothing is asked for until it is polled"]
-    pub struct WatchWhere<F> {
-        #[pin]
-        reply: F,
-        armed: Option<Box<Watchers>>,
-    }
-}
+// === impl Armed ===
 
-impl<F: Future<Output = Result<Reply>>> Future for WatchWhere<F> {
-    type Output = Result<Reply>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut result = ready!(this.reply.poll(cx));
-        if let Some(armed) = this.armed {
-            armed.follow(&mut result);
+impl Armed {
+    /// Joins those who watch the reply, or settles where there is none.
+    pub fn follow(mut self, mut result: Result<Reply>) -> Result<Reply> {
+        if let Some(mut observer) = self.0.take() {
+            match &mut result {
+                Ok(reply) => {
+                    observer.head(&reply.head);
+                    reply.frames.watchers().add(observer);
+                }
+                Err(err) => observer.settle(&Outcome::without_frames(End::Failed(err))),
+            }
         }
-        Poll::Ready(result)
+        result
     }
 }
 
-pin_project! {
-    /// A reply that is watched. Not an `async fn`: those keep their arguments twice, and a stack of them doubles with
-    /// every layer (110 KB a call, measured).
-    #[must_use = "nothing is asked for until it is polled"]
-    pub struct Watch<F> {
-        #[pin]
-        reply: F,
-        armed: Watchers,
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if let Some(observer) = self.0.take() {
+            observer.settle(&Outcome::without_frames(End::Abandoned));
+        }
     }
 }
 
-impl<F: Future<Output = Result<Reply>>> Future for Watch<F> {
-    type Output = Result<Reply>;
+// === impl Outcome ===
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut result = ready!(this.reply.poll(cx));
-        this.armed.follow(&mut result);
-        Poll::Ready(result)
+impl<'a> Outcome<'a> {
+    fn without_frames(end: End<'a>) -> Self {
+        Self { end, usage: None, content: 0, first_content: None }
     }
 }
 
@@ -125,26 +100,9 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    /// One observer, armed.
-    pub(crate) fn of(observer: impl Observer + 'static) -> Self {
-        let mut armed = Self::default();
-        armed.list.push(Box::new(observer));
-        armed
-    }
-
-    /// Joins those of the reply, or settles where there is none.
-    fn follow(&mut self, result: &mut Result<Reply>) {
-        match result {
-            Ok(reply) => {
-                self.head(&reply.head);
-                reply.frames.watchers().join(self);
-            }
-            Err(err) => self.settle(End::Failed(err)),
-        }
-    }
-
-    fn head(&mut self, head: &Head) {
-        self.list.iter_mut().for_each(|observer| observer.head(head));
+    /// One more, outside of those that there are.
+    pub(crate) fn add(&mut self, observer: Box<dyn Observer>) {
+        self.list.push(observer);
     }
 
     /// Shows a frame to every observer, the innermost first.
@@ -171,10 +129,6 @@ impl Watchers {
         for observer in std::mem::take(&mut self.list) {
             observer.settle(&outcome);
         }
-    }
-
-    pub(crate) fn join(&mut self, outer: &mut Self) {
-        self.list.append(&mut outer.list);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Middleware, Observer, Outcome, Reply, Result, watch,
+    Call, CallService, Error, ErrorKind, Frame, Middleware, Observer, Outcome, Reply, Result, arm,
 };
 
 use crate::told::tell_cap;
@@ -33,7 +33,7 @@ impl Middleware for Fitted {
         let covered = hold.fit(&mut call).await?;
         let cap = call.output_cap.filter(|cap| Some(*cap) != before);
         let mut reply = match covered {
-            Some(tokens) => watch(Covered { tokens, reported: 0, bytes: 0 }, next.answer(call)).await?,
+            Some(tokens) => arm(Covered { tokens, reported: 0, bytes: 0 }).follow(next.answer(call).await)?,
             None => next.answer(call).await?,
         };
         if let Some(cap) = cap {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::poll;
 use gatewright_core::{
-    Call, CallService, Clock, Decisions, Error, ErrorKind, Middleware, Reply, Result, Tab, watch,
+    Call, CallService, Clock, Decisions, Error, ErrorKind, Middleware, Reply, Result, Tab, arm,
 };
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
@@ -254,7 +254,7 @@ impl<C: Counters> Middleware for Limits<C> {
         };
         take_turn(&mut call);
         let Admitted { held, grant, capped } = admitted;
-        let mut reply = watch(Holding(held.clone()), next.answer(call)).await?;
+        let mut reply = arm(Holding(held.clone())).follow(next.answer(call).await)?;
         if reply.head.cached.as_ref().is_some_and(|cached| cached.hit) {
             held.is_given();
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gatewright_core::{
-    Call, CallService, Caller, Clock, Middleware, Money, Observer, Outcome, Reply, Result, Tab, watch,
+    Call, CallService, Caller, Clock, Middleware, Money, Observer, Outcome, Reply, Result, Tab, arm,
 };
 use parking_lot::Mutex;
 
@@ -147,7 +147,7 @@ impl SoftBudgets {
 impl Middleware for SoftBudgets {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         match self.arm(&mut call) {
-            Some(spending) => watch(spending, next.answer(call)).await,
+            Some(spending) => arm(spending).follow(next.answer(call).await),
             None => next.answer(call).await,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    Call, CallService, End, ErrorKind, Middleware, Money, Observer, Outcome, Reply, Result, Usage, watch,
+    Call, CallService, End, ErrorKind, Middleware, Money, Observer, Outcome, Reply, Result, Usage, arm,
 };
 
 use crate::builder::Prices;
@@ -59,7 +59,7 @@ impl Middleware for Told {
             model: target.model.clone(),
             since: Instant::now(),
         };
-        watch(watching, next.answer(call)).await
+        arm(watching).follow(next.answer(call).await)
     }
 }
 

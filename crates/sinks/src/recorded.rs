@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gatewright_core::{
     Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
-    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, watch,
+    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, arm,
 };
 use gatewright_dialects::Transcript;
 use http::HeaderValue;
@@ -89,12 +89,8 @@ impl Recorded {
     async fn follow(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
         let recorder = self.arm(&mut call);
         let known = Arc::clone(&recorder.known);
-        let answer = async move {
-            let reply = next.answer(call).await?;
-            let _ = known.set(Known::of(&reply.head));
-            Ok(reply)
-        };
-        watch(recorder, answer).await
+        let armed = arm(recorder);
+        armed.follow(next.answer(call).await.inspect(|reply| drop(known.set(Known::of(&reply.head)))))
     }
 }
 

@@ -1,12 +1,11 @@
 //! The policy that journals the answers of the cache: they are nobody's attempt, and cost nothing.
 
-use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
     AttemptId, Cached, Call, CallId, CallService, Caller, Clock, Controls, End, Head, Middleware, Money,
-    Observer, Outcome, Reply, Result, ServedBy, TraceContext, Usage, watch,
+    Observer, Outcome, Reply, Result, ServedBy, TraceContext, Usage, arm,
 };
 
 use crate::bill::believable;
@@ -59,7 +58,7 @@ impl Middleware for Hits {
         let reply = next.answer(call).await?;
         let Some(cached) = reply.head.cached.as_ref().filter(|cached| cached.hit) else { return Ok(reply) };
         let given = Given::of(asked, &reply.head, Arc::clone(cached), (journal, clock));
-        watch(given, ready(Ok(reply))).await
+        arm(given).follow(Ok(reply))
     }
 }
 

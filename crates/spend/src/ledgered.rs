@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gatewright_core::{
     AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, End, Error, ErrorKind, Frame,
-    Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage, watch,
+    Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage, arm,
 };
 
 use serde_json::json;
@@ -145,7 +145,7 @@ impl Middleware for Ledgered {
         let quote = self.tariff.quote(&call);
         let attempt = self.begin(&call, &quote)?;
         let notes = Arc::clone(&attempt.notes);
-        let mut reply = watch(attempt, next.answer(call)).await?;
+        let mut reply = arm(attempt).follow(next.answer(call).await)?;
         if let Some(told) = &reply.head.notes {
             let _ = notes.set(told.clone());
         }

@@ -182,7 +182,8 @@ async fn answers_of_the_cache_are_shipped_once_among_attempts_that_run() {
         (0..40).for_each(|_| hit(&journal));
         // The attempt that runs lets the ledger's position stay behind: they are read again each time.
         ship(&journal, &memory).await;
-        assert_eq!((memory.0.lock().entries.len(), memory.0.lock().known), (40 * round, 0));
+        let book = memory.0.lock();
+        assert_eq!((book.entries.len(), book.known), (40 * round, 0));
     }
     memory.0.lock().deaf = 1;
     hit(&journal);

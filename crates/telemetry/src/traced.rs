@@ -1,12 +1,10 @@
 //! The spans of a call as layers: around the call, the cache, the router, and each attempt.
 
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{
-    Call, CallService, Decisions, End, Middleware, Money, Observer, Outcome, Reply, Result, TraceContext,
-    Usage, watch_where,
+    Armed, Call, CallService, Decisions, Middleware, Money, Reply, Result, TraceContext, Usage, arm,
 };
 
 use crate::content::Captured;
@@ -42,9 +40,6 @@ enum Opened {
     /// Only how it was looked for.
     LookUp(Box<LookUp>),
 }
-
-/// What will see the answer's frames, until there is an answer: whoever leaves before settles it.
-struct Armed(Option<Box<dyn Observer>>);
 
 /// A look-up that may be told as a span.
 struct LookUp {
@@ -87,16 +82,16 @@ impl Traced {
     }
 
     /// What will see the answer's frames, and what is told of its head.
-    fn open(&self, call: &mut Call) -> (Option<Box<dyn Observer>>, Opened) {
+    fn open(&self, call: &mut Call) -> (Armed, Opened) {
         let span = match self.level {
             Level::Call => self.open_call(call),
-            Level::Cache => return (None, self.look_up(call)),
+            Level::Cache => return (Armed::default(), self.look_up(call)),
             Level::Route => self.open_route(call),
             Level::Attempt => self.open_attempt(call),
         };
-        let Some(span) = span else { return (None, Opened::Nothing) };
+        let Some(span) = span else { return (Armed::default(), Opened::Nothing) };
         let known = Arc::<Known>::default();
-        (Some(self.ending(span, call, known.clone())), Opened::Span(known))
+        (arm(self.ending(span, call, known.clone())), Opened::Span(known))
     }
 
     fn open_call(&self, call: &mut Call) -> Option<Span> {
@@ -153,7 +148,7 @@ impl Traced {
         }
     }
 
-    fn ending(&self, mut span: Span, call: &mut Call, known: Arc<Known>) -> Box<dyn Observer> {
+    fn ending(&self, mut span: Span, call: &mut Call, known: Arc<Known>) -> Ending {
         let (level, stream, pricing) = (self.level, call.stream, self.pricing.clone());
         let decisions = match level {
             Level::Attempt => None,
@@ -170,7 +165,7 @@ impl Traced {
                 captured,
             })
         });
-        Box::new(Ending { span, level, stream, pricing, known, decisions, whole })
+        Ending { span, level, stream, pricing, known, decisions, whole }
     }
 
     /// Takes from the reply's head what is told of it.
@@ -185,22 +180,8 @@ impl Traced {
 
 impl Middleware for Traced {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        let (observer, opened) = self.open(&mut call);
-        // Armed here and not by a future around the reply's: to move that one is to copy the rest of the stack, traced or not.
-        let mut armed = Armed(observer);
-        let reply = next.answer(call).await;
-        let Some(observer) = armed.0.take() else { return self.seen(opened, reply) };
-        self.seen(opened, watch_where(Some(observer), ready(reply)).await)
-    }
-}
-
-// === impl Armed ===
-
-impl Drop for Armed {
-    fn drop(&mut self) {
-        if let Some(observer) = self.0.take() {
-            observer.settle(&Outcome { end: End::Abandoned, usage: None, content: 0, first_content: None });
-        }
+        let (armed, opened) = self.open(&mut call);
+        self.seen(opened, armed.follow(next.answer(call).await))
     }
 }
 

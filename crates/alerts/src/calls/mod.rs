@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gatewright_core::{
     Call, CallService, Clock, Cooldown, End, Error, ErrorKind, Middleware, Observer, Outcome, Reply, Result,
-    watch,
+    arm,
 };
 
 use self::open::{Open, Place};
@@ -98,7 +98,7 @@ impl Middleware for Alerted {
         let Some(calls) = &self.0 else { return next.answer(call).await };
         let asked = call.model.clone();
         let ending = Ending::begin(calls, &call);
-        let reply = watch(ending, next.answer(call)).await?;
+        let reply = arm(ending).follow(next.answer(call).await)?;
         if let (1.., Some(served_by)) = (reply.head.fallbacks, &reply.head.served_by) {
             calls.daily.fell_back(&asked, &served_by.group);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gatewright_core::{
     Call, CallService, End, Error, ErrorKind, Frame, Frames, Middleware, Money, Observer, Outcome, Price,
-    Reply, Result, SystemClock, Tab, Usage, watch,
+    Reply, Result, SystemClock, Tab, Usage, arm,
 };
 use gatewright_limits::{Foresee, Limits, Local, Need, Rule, Rules, Ruling, Wanted, Window};
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -112,7 +112,7 @@ fn upstream(story: Story, sent: Arc<AtomicU32>, fate: Fate) -> impl CallService 
                 let frame = Frame { usage, content: 1, ..Frame::default() };
                 Ok(Reply { head: Box::default(), frames: Frames::one(frame) })
             };
-            watch(Booked { tab, whole, part }, answer).await
+            arm(Booked { tab, whole, part }).follow(answer.await)
         }
     })
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gatewright_core::{
     Body, Call, CallId, CallService, Dialect, Error, ErrorKind, Frame, Frames, Head, Observer, Operation,
-    Outcome, Reply, Result, Said, Shared, SoFar, Target, Usage, layer, watch,
+    Outcome, Reply, Result, Said, Shared, SoFar, Target, Usage, arm, layer,
 };
 use tokio::time::Instant;
 use tower::Service;
@@ -257,7 +257,7 @@ impl Service<Call> for Upstream {
                         tokio::time::sleep(takes).await;
                         Ok(whole())
                     };
-                    watch(slot, frames).await
+                    arm(slot).follow(frames.await)
                 }
             };
             reply.map(|reply| Reply { frames: followed(reply.frames, so_far), ..reply })

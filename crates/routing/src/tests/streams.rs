@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gatewright_core::ErrorKind::*;
-use gatewright_core::{Call, CallService, End, Middleware, Observer, Outcome, Reply, Result, layer, watch};
+use gatewright_core::{Call, CallService, End, Middleware, Observer, Outcome, Reply, Result, arm, layer};
 use tower_layer::Layer;
 
 use super::fixture::{Loaded, Step, World, call, deployments, error, fail, frame};
@@ -38,7 +38,7 @@ impl Observer for Watcher {
 
 impl Middleware for Ends {
     async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
-        watch(Watcher(self.clone()), next.answer(call)).await
+        arm(Watcher(self.clone())).follow(next.answer(call).await)
     }
 }
 

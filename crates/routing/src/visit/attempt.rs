@@ -1,9 +1,8 @@
 //! One attempt, and what it says about its deployment.
 
-use std::future::ready;
 use std::sync::Arc;
 
-use gatewright_core::{AttemptId, Call, CallService, Error, ErrorKind, Reply, Result, Target, frames, watch};
+use gatewright_core::{AttemptId, Call, CallService, Error, ErrorKind, Reply, Result, Target, arm, frames};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
@@ -55,14 +54,14 @@ impl Visit<'_> {
                     Some(usage) => {
                         ending.ended(usage, None, now);
                         match freeing {
-                            Some(freeing) => watch(freeing, ready(Ok(reply))).await,
+                            Some(freeing) => arm(freeing).follow(Ok(reply)),
                             None => Ok(reply),
                         }
                     }
                     // What fails before the first content is told below; the observer sees what comes after it.
                     None => match freeing {
-                        Some(freeing) => watch(freeing, watch(ending, ready(Ok(reply)))).await,
-                        None => watch(ending, ready(Ok(reply))).await,
+                        Some(freeing) => arm(freeing).follow(arm(ending).follow(Ok(reply))),
+                        None => arm(ending).follow(Ok(reply)),
                     },
                 }
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gatewright_core::{
     Booked, Call, CallService, Caller, Controls, End, Error, Head, Middleware, Observer, Outcome, Reply,
-    Result, ServedBy, Slip, Target, watch,
+    Result, ServedBy, Slip, Target, arm,
 };
 use http::HeaderMap;
 
@@ -69,7 +69,7 @@ impl Middleware for MeteredAttempts {
             began: Instant::now(),
             heard: None,
         };
-        watch(ending, next.answer(call)).await
+        arm(ending).follow(next.answer(call).await)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gatewright_core::{
     Cached, Call, CallService, Caller, Controls, Dialect, End, Error, ErrorKind, Head, Middleware, Observer,
-    Operation, Outcome, Reply, Result, ServedBy, watch,
+    Operation, Outcome, Reply, Result, ServedBy, arm,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -53,7 +53,7 @@ struct Heard {
 impl Middleware for MeteredCalls {
     async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         if self.0.is_on() {
-            return watch(Ending::of(&self.0, &call), next.answer(call)).await;
+            return arm(Ending::of(&self.0, &call)).follow(next.answer(call).await);
         }
         let received = call.received;
         let reply = next.answer(call).await?;
