@@ -123,10 +123,7 @@ pub async fn serve(
         .map_err(|err| StartError::new("cannot open the database", &err))?;
     let mut ledger = LiveLedger::start(journal.clone(), store.clone(), clock.clone());
     let authenticator = authenticator(&config, &store, &clock, &transport);
-    if let (true, Some(secret)) = (access.recorded, &config.salt) {
-        let sealed = SealedKeys::new(&config.journal.data_dir, secret);
-        ledger.seal(sealed.map_err(|err| StartError::new("cannot seal keys", &err))?, authenticator.clone());
-    }
+    seal(&config, &mut ledger, &authenticator)?;
     let counters = counts::open(&config, &journal, clock.clone())?;
     let mut alerting = Alerting::new(&config, (&store, &ledger, &counters), &transport, clock.clone());
     let known = Known::default();
@@ -202,6 +199,15 @@ pub async fn serve(
     let gateway = Gateway::new(pipeline::calls(policies, attempts), ports, config.gateway.clone());
     gateway.by(workers.clone()).beside(admin.router()).serve(listener, shutdown).await;
     stop((mirrors, counters, sinks), ledger, telemetry).await;
+    Ok(())
+}
+
+/// Keeps a sealed copy of the keys that are used, where keys are in a database that may be away at the next start.
+fn seal(config: &Config, ledger: &mut LiveLedger, authenticator: &Authenticator) -> Result<(), StartError> {
+    let (true, Some(secret)) = (config.access.recorded, &config.salt) else { return Ok(()) };
+    let sealed = SealedKeys::new(&config.journal.data_dir, secret)
+        .map_err(|err| StartError::new("cannot seal keys", &err))?;
+    ledger.seal(sealed, authenticator.clone());
     Ok(())
 }
 

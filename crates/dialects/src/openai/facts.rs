@@ -63,7 +63,12 @@ mod tests {
                 vec![],
             ),
             (r#"{"choices":[{"finish_reason":"tool\u005fcalls"}]}"#, None, None, vec![(0, "tool_calls")]),
-            (r#"{"id":7,"model":"m","choices":[null,{"finish_reason":"stop"}]}"#, None, Some("m"), vec![(0, "stop")]),
+            (
+                r#"{"id":7,"model":"m","choices":[null,{"finish_reason":"stop"}]}"#,
+                None,
+                Some("m"),
+                vec![(0, "stop")],
+            ),
             (r#"{"id":"c1","choices":[{"#, None, None, vec![]),
             ("[DONE]", None, None, vec![]),
         ] {
