@@ -419,7 +419,8 @@ fn a_trace_tells_what_the_provider_says_of_its_answer() {
     for id in upstream.bills().iter().map(|bill| &bill.id) {
         assert_eq!(times(id), 1, "{id}");
     }
-    assert!(times("end_turn") == 2 && !told.contains("w0"));
+    // Not `w0` alone: ids are random bytes, which say anything so short now and then.
+    assert!(times("end_turn") == 2 && !told.contains("w0 w1"));
 }
 
 #[test]

@@ -108,8 +108,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(|err| StartError::new("cannot listen", &err))?;
-    let access = &config.access;
-    check_exposure(address.ip(), access.master_key.as_ref(), config.permit_weak_key)
+    check_exposure(address.ip(), config.access.master_key.as_ref(), config.permit_weak_key)
         .map_err(|err| StartError(err.to_string()))?;
     let transport = transport(&config, Http2::Auto)?;
     let telemetry = gatewright_telemetry::init(&config.telemetry, way_for_spans(&config, &transport)?)
