@@ -54,9 +54,15 @@ fn same<'a>(before: &'a Value, callback: &Map<String, Value>) -> Option<&'a Map<
         };
         said(now) == said(then) && now.iter().all(is_kept)
     };
+    let alike = |earlier: &Value, name: &str| earlier.get(name) == callback.get(name);
     let earlier = before.get("logging")?.as_array()?.iter();
-    let named = earlier.filter(|earlier| earlier.get("callback_name") == callback.get("callback_name"));
-    named.filter_map(|earlier| earlier.get("callback_vars")?.as_object()).find(|then| unchanged(then))
+    let mut kept = earlier.filter(|earlier| alike(earlier, "callback_name")).filter_map(|earlier| {
+        let then = earlier.get("callback_vars")?.as_object()?;
+        unchanged(then).then_some((earlier, then))
+    });
+    // Two that differ only in what they get may sign in differently.
+    let typed = kept.clone().find(|(earlier, _)| alike(earlier, "callback_type"));
+    typed.or_else(|| kept.next()).map(|(_, then)| then)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The policy that answers repeated calls.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::frames::{Missed, share};
@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 use crate::entry::Entry;
 use crate::figures::Figures;
-use crate::fill::{Fill, Seen, Told};
+use crate::fill::{Fill, Seen};
 use crate::flight::{FlightName, Flights, Landing, Lead, Seat};
 use crate::key::{Key, refers_to_state};
 use crate::settings::{Kind, Settings};
@@ -185,7 +185,6 @@ impl<S: Shelf> Kept<S> {
         }
         let tab = Tab::under(call.tab.take());
         call.tab = Some(Arc::clone(&tab));
-        let told = Arc::new(OnceLock::new());
         let fill = Fill {
             shelf: Arc::clone(&self.shelf),
             clock: Arc::clone(&self.clock),
@@ -198,12 +197,10 @@ impl<S: Shelf> Kept<S> {
             tab,
             output_cap: call.output_cap,
             held: call.hold.is_some(),
-            told: Arc::clone(&told),
+            told: None,
             seen: Seen::default(),
         };
-        let armed = arm(fill);
-        let reply = next.answer(call).await.inspect(|reply| drop(told.set(Told::of(&reply.head))));
-        let Reply { mut head, mut frames } = armed.follow(reply)?;
+        let Reply { mut head, mut frames } = arm(fill).follow(next.answer(call).await)?;
         if let Some(lead) = lead.filter(|_| head.streams && !frames.is_one()) {
             let (own, sharing) = share(frames, self.settings.max_entry_bytes);
             lead.land(Landing::Streams(crate::EntryHead::of(&head), sharing));

@@ -1,7 +1,7 @@
 //! Sees an answer pass, and keeps it when it is whole.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::{Clock, End, Error, Frame, Head, Observer, Outcome, Tab};
@@ -30,7 +30,7 @@ pub(crate) struct Fill<S: Shelf> {
     pub(crate) output_cap: Option<u64>,
     /// Whether something is held that may have lowered the cap of a further attempt.
     pub(crate) held: bool,
-    pub(crate) told: Arc<OnceLock<Told>>,
+    pub(crate) told: Option<Told>,
     pub(crate) seen: Seen,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Seen {
 // === impl Told ===
 
 impl Told {
-    pub(crate) fn of(head: &Head) -> Self {
+    fn of(head: &Head) -> Self {
         Self { head: EntryHead::of(head), first: head.retries == 0, fallback: head.fallbacks > 0 }
     }
 }
@@ -61,6 +61,10 @@ impl Told {
 // === impl Fill ===
 
 impl<S: Shelf> Observer for Fill<S> {
+    fn head(&mut self, head: &Head) {
+        self.told = Some(Told::of(head));
+    }
+
     fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
         let seen = &mut self.seen;
         seen.bytes = seen.bytes.saturating_add(frame.data.len());
@@ -76,7 +80,7 @@ impl<S: Shelf> Observer for Fill<S> {
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        match (outcome.end, self.told.get()) {
+        match (outcome.end, self.told.as_ref()) {
             (End::Complete, Some(told)) if self.seen.whole => self.land(told, outcome),
             // Whoever follows a stream sees its end there.
             (End::Failed(_) | End::Abandoned, Some(told)) if told.head.streams => self.end(),

@@ -182,9 +182,7 @@ impl<S: CallService> Exchange<S> {
         let preflight = from_page.then(|| cors::preflight(&request)).flatten();
         let write_idle = self.write_idle;
         let streams = (request.version() == Version::HTTP_2).then(|| self.tasks.clone());
-        // Made where it stays: it is several kilobytes, which would be moved twice.
-        let place = Box::new_uninit();
-        let answer = Box::write(place, async move {
+        Box::pin(async move {
             let mut response = match preflight {
                 Some(response) => *response,
                 None => front.answer(request, peer).await,
@@ -196,8 +194,7 @@ impl<S: CallService> Exchange<S> {
                 None => busy.until_end_of(body),
                 Some(tasks) => busy.until_end_of(pumped(body, write_idle, &tasks)),
             }))
-        });
-        Box::into_pin(answer)
+        })
     }
 }
 

@@ -24,22 +24,32 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Abilities(u8);
 
-/// What is known of models by their names, and of what calls ask of a model.
+/// What is known of models by their names, and of what calls ask of a model; nothing, where it is not said.
 pub trait Know: Send + Sync + 'static {
     /// What is known of the model that a deployment's wildcard stands for.
-    fn model(&self, deployment: &Deployment, model: &str) -> Model;
+    fn model(&self, _deployment: &Deployment, _model: &str) -> Model {
+        Model::default()
+    }
 
     /// Tokens of input, seldom below the count.
-    fn estimate(&self, call: &Call) -> u64;
+    fn estimate(&self, _call: &Call) -> u64 {
+        0
+    }
 
     /// Tokens of input, as exactly as they can be told, and seldom above the count.
-    fn count<'a>(&'a self, call: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
+    fn count<'a>(&'a self, _call: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        Box::pin(std::future::ready(0))
+    }
 
     /// How its conversation begins, as a number, where that is long enough for a provider to keep it.
-    fn prefix(&self, call: &Call) -> Option<u64>;
+    fn prefix(&self, _call: &Call) -> Option<u64> {
+        None
+    }
 
     /// What a model must be able to do to serve it.
-    fn needs(&self, call: &Call) -> Abilities;
+    fn needs(&self, _call: &Call) -> Abilities {
+        Abilities::NONE
+    }
 }
 
 /// Knows nothing.
@@ -93,24 +103,4 @@ impl Abilities {
 
 // === impl Ignorant ===
 
-impl Know for Ignorant {
-    fn model(&self, _: &Deployment, _: &str) -> Model {
-        Model::default()
-    }
-
-    fn estimate(&self, _: &Call) -> u64 {
-        0
-    }
-
-    fn count<'a>(&'a self, _: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
-        Box::pin(std::future::ready(0))
-    }
-
-    fn prefix(&self, _: &Call) -> Option<u64> {
-        None
-    }
-
-    fn needs(&self, _: &Call) -> Abilities {
-        Abilities::NONE
-    }
-}
+impl Know for Ignorant {}

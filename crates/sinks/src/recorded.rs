@@ -1,11 +1,11 @@
 //! The policy that makes a record of every call.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{
-    Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
+    Armed, Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
     Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, arm,
 };
 use gatewright_dialects::Transcript;
@@ -33,11 +33,11 @@ struct Recorder {
     user_agent: Option<HeaderValue>,
     received: Instant,
     tab: Arc<Tab>,
-    known: Arc<OnceLock<Known>>,
+    known: Option<Known>,
     content: Option<(Option<Json>, Transcript)>,
 }
 
-/// What the reply's head tells the observer, which was armed before there was one.
+/// What the reply's head tells.
 struct Known {
     served_by: Option<Arc<ServedBy>>,
     cached: Option<Arc<Cached>>,
@@ -58,7 +58,7 @@ impl Recorded {
         &self.0
     }
 
-    fn arm(&self, call: &mut Call) -> Recorder {
+    fn recorder(&self, call: &mut Call) -> Recorder {
         let tab = Tab::under(call.tab.take());
         call.tab = Some(Arc::clone(&tab));
         let limits = self.0.content_limits();
@@ -81,32 +81,29 @@ impl Recorded {
             user_agent: call.headers.get(USER_AGENT).cloned(),
             received: call.received,
             tab,
-            known: Arc::default(),
+            known: None,
             content,
         }
-    }
-
-    async fn follow(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        let recorder = self.arm(&mut call);
-        let known = Arc::clone(&recorder.known);
-        let armed = arm(recorder);
-        armed.follow(next.answer(call).await.inspect(|reply| drop(known.set(Known::of(&reply.head)))))
     }
 }
 
 impl Middleware for Recorded {
-    async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
-        match self.0.want(&call) {
-            false => next.answer(call).await,
-            // In a box of its own: a call without a record does not pay for the room.
-            true => Box::pin(self.follow(call, next)).await,
-        }
+    async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
+        let armed = match self.0.want(&call) {
+            true => arm(self.recorder(&mut call)),
+            false => Armed::default(),
+        };
+        armed.follow(next.answer(call).await)
     }
 }
 
 // === impl Recorder ===
 
 impl Observer for Recorder {
+    fn head(&mut self, head: &Head) {
+        self.known = Some(Known::of(head));
+    }
+
     fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
         if let Some((_, told)) = &mut self.content {
             told.take(frame);
@@ -125,7 +122,7 @@ impl Recorder {
         let clock = self.sinks.clock();
         let (now, ended) = (clock.now(), clock.wall());
         let wall = |at: Instant| ended.checked_sub(now.saturating_duration_since(at)).unwrap_or(ended);
-        let known = self.known.get();
+        let known = self.known.as_ref();
         let (ending, failed_by) = match outcome.end {
             End::Complete => (Ending::Complete, None),
             End::Failed(err) => (Ending::Failed(err.clone()), err.served_by().cloned().map(Arc::new)),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Cached, Call, CallId, CallService, Caller, Clock, Controls, End, Head, Middleware, Money,
-    Observer, Outcome, Reply, Result, ServedBy, TraceContext, Usage, arm,
+    AttemptId, Cached, Call, CallId, CallService, Caller, Clock, Controls, Head, Middleware, Money, Observer,
+    Outcome, Reply, Result, ServedBy, TraceContext, Usage, arm,
 };
 
 use crate::bill::believable;
@@ -128,11 +128,7 @@ impl Observer for Given {
         let since = |at: Instant| -> Duration { at.saturating_duration_since(self.asked.began) };
         let settle = Settle {
             attempt: self.attempt,
-            ending: match outcome.end {
-                End::Complete => Ending::Complete,
-                End::Failed(err) => Ending::of(err),
-                End::Abandoned => Ending::Abandoned,
-            },
+            ending: Ending::at(outcome.end),
             certainty: Certainty::Exact,
             usage: tokens(outcome.usage),
             cost: Money::ZERO,

@@ -1,11 +1,11 @@
 //! The policy that journals every attempt before and after.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, End, Error, ErrorKind, Frame,
+    AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, Error, ErrorKind, Frame, Head,
     Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage, arm,
 };
 
@@ -79,7 +79,7 @@ struct Attempt {
     content: u64,
     noted_content: u64,
     noted_at: Instant,
-    notes: Arc<OnceLock<Notes>>,
+    notes: Option<Notes>,
 }
 
 // === impl Ledgered ===
@@ -129,7 +129,7 @@ impl Ledgered {
             content: 0,
             noted_content: 0,
             noted_at: now,
-            notes: Arc::default(),
+            notes: None,
         })
     }
 }
@@ -144,11 +144,7 @@ impl Middleware for Ledgered {
         }
         let quote = self.tariff.quote(&call);
         let attempt = self.begin(&call, &quote)?;
-        let notes = Arc::clone(&attempt.notes);
         let mut reply = arm(attempt).follow(next.answer(call).await)?;
-        if let Some(told) = &reply.head.notes {
-            let _ = notes.set(told.clone());
-        }
         if let Some(usage) = reply.frames.peek_one().and_then(|frame| frame.usage) {
             reply.head.cost = Some((quote.price)(&usage));
         }
@@ -175,6 +171,10 @@ impl Attempt {
 }
 
 impl Observer for Attempt {
+    fn head(&mut self, head: &Head) {
+        self.notes.clone_from(&head.notes);
+    }
+
     fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
         self.usage = frame.usage.or(self.usage);
         self.content += u64::from(frame.content);
@@ -196,17 +196,13 @@ impl Observer for Attempt {
         };
         let settle = Settle {
             attempt: self.attempt,
-            ending: match outcome.end {
-                End::Complete => Ending::Complete,
-                End::Failed(err) => Ending::of(err),
-                End::Abandoned => Ending::Abandoned,
-            },
+            ending: Ending::at(outcome.end),
             certainty,
             usage,
             cost,
             first_content: outcome.first_content.map(|at| at.saturating_duration_since(self.started)),
             duration: self.clock.now().saturating_duration_since(self.started),
-            response: self.notes.get().and_then(|notes| notes.facts().id).map(Into::into),
+            response: self.notes.as_ref().and_then(|notes| notes.facts().id).map(Into::into),
         };
         if let Some(tab) = &self.tab {
             tab.add(cost);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatewright_core::{AttemptId, CallId, Error, Money, Usage};
+use gatewright_core::{AttemptId, CallId, End, Error, Money, Usage};
 
 use crate::entry::Entry;
 use crate::wire::{Fields, Texts, Writer};
@@ -375,8 +375,17 @@ impl Settle {
 // === impl Ending ===
 
 impl Ending {
+    /// The end that a reply took.
+    pub(crate) fn at(end: End<'_>) -> Self {
+        match end {
+            End::Complete => Self::Complete,
+            End::Failed(err) => Self::of(err),
+            End::Abandoned => Self::Abandoned,
+        }
+    }
+
     /// The end that an error makes.
-    pub(crate) fn of(err: &Error) -> Self {
+    fn of(err: &Error) -> Self {
         Self::Failed { kind: format!("{:?}", err.kind()).into(), status: err.status().as_u16() }
     }
 

@@ -1,7 +1,7 @@
 //! The end of a span: what the reply's head told, how the call ended, what was used, what it cost.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{
@@ -24,7 +24,8 @@ pub(crate) struct Ending {
     pub(crate) level: Level,
     pub(crate) stream: bool,
     pub(crate) pricing: Option<Pricing>,
-    pub(crate) known: Arc<Known>,
+    /// What the reply's head told.
+    pub(crate) facts: Option<Facts>,
     /// What is decided on the call's way, where the span tells of it.
     pub(crate) decisions: Option<Arc<Decisions>>,
     /// What only the call's own span tells.
@@ -43,11 +44,8 @@ pub(crate) struct Whole {
     pub(crate) captured: Option<Captured>,
 }
 
-/// What the reply's head tells the observer, which was armed before there was one.
-#[derive(Default)]
-pub(crate) struct Known(OnceLock<Facts>);
-
-struct Facts {
+/// What the reply's head tells.
+pub(crate) struct Facts {
     status: StatusCode,
     streams: bool,
     served_by: Option<Arc<ServedBy>>,
@@ -61,6 +59,10 @@ struct Facts {
 // === impl Ending ===
 
 impl Observer for Ending {
+    fn head(&mut self, head: &Head) {
+        self.facts = Some(Facts::of(head));
+    }
+
     fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
         if let Some(captured) = self.whole.as_mut().and_then(|whole| whole.captured.as_mut()) {
             captured.take(frame);
@@ -69,8 +71,8 @@ impl Observer for Ending {
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let Self { mut span, level, stream, pricing, known, decisions, whole } = *self;
-        let facts = known.0.get();
+        let Self { mut span, level, stream, pricing, facts, decisions, whole } = *self;
+        let facts = facts.as_ref();
         if let Some(facts) = facts {
             facts.tell(level, &mut span.told);
         }
@@ -162,12 +164,11 @@ fn tell_usage(usage: &Usage, latest: bool, told: &mut Attributes) {
     }
 }
 
-// === impl Known ===
+// === impl Facts ===
 
-impl Known {
-    pub(crate) fn learn(&self, head: &Head) {
-        // There is one head.
-        let _ = self.0.set(Facts {
+impl Facts {
+    fn of(head: &Head) -> Self {
+        Self {
             status: head.status,
             streams: head.streams,
             served_by: head.served_by.clone(),
@@ -176,11 +177,9 @@ impl Known {
             cached: head.cached.clone(),
             retries: head.retries,
             fallbacks: head.fallbacks,
-        });
+        }
     }
-}
 
-impl Facts {
     fn tell(&self, level: Level, told: &mut Attributes) {
         match level {
             Level::Call => self.cached.iter().for_each(|cached| described::cached(cached, told)),

@@ -28,7 +28,7 @@ mod content;
 mod open_inference;
 
 mod refused;
-pub use refused::RefusedRequest;
+pub use refused::Refusal;
 
 mod upstream;
 pub use upstream::UpstreamSpan;
@@ -54,7 +54,7 @@ mod metrics;
 pub use metrics::{
     AlertFigures, Balances, BudgetFigures, CacheFigures, DeploymentFigures, DoorFigures, Figures, Kind,
     Label, LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings,
-    MirrorFigures, OMITTED, Omitted, RedisFigures, Refusal, TextFormat,
+    MirrorFigures, OMITTED, Omitted, RedisFigures, TextFormat,
 };
 
 mod logs;

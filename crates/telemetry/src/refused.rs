@@ -1,5 +1,6 @@
 //! Requests that were refused before they became calls: one span each, which says of whom and why, and nothing that was sent.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{Caller, Dialect, Error, Operation};
@@ -9,13 +10,15 @@ use crate::span::Kind;
 use crate::{Tracer, context, semconv};
 
 /// A request that never became a call.
-pub struct RefusedRequest<'a> {
+pub struct Refusal<'a> {
     /// What was asked for.
     pub operation: Operation,
     /// In which dialect.
     pub dialect: Dialect,
     /// Whose it was, where that is known.
-    pub caller: Option<&'a Caller>,
+    pub caller: Option<&'a Arc<Caller>>,
+    /// The client's `User-Agent`.
+    pub agent: Option<&'a str>,
     /// Those of its headers that [`Tracer::reads`] names.
     pub headers: &'a HeaderMap,
     /// When its head was read.
@@ -35,11 +38,11 @@ impl Tracer {
 
     /// Tells that a request was refused. Only who is known continues a trace of his own: nobody else writes into one. And
     /// anybody can be refused, so these have room only while half of it is free.
-    pub fn refused(&self, request: &RefusedRequest<'_>) {
+    pub fn refused(&self, request: &Refusal<'_>) {
         if !self.has_room_for_refusals() {
             return;
         }
-        let RefusedRequest { operation, dialect, caller, headers, received, error } = *request;
+        let Refusal { operation, dialect, caller, headers, received, error, .. } = *request;
         let above = caller.filter(|_| self.propagates()).and_then(|_| context::read(headers));
         let name = semconv::operation_name(operation, dialect);
         let opened = self.open((above.as_ref(), received), Kind::Server, &[name]);

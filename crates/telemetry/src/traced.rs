@@ -8,7 +8,7 @@ use gatewright_core::{
 };
 
 use crate::content::Captured;
-use crate::ending::{Ending, Known, Whole};
+use crate::ending::{Ending, Whole};
 use crate::span::{Kind, Span};
 use crate::tracer::Past;
 use crate::{Tracer, context, decided, described, semconv};
@@ -30,15 +30,6 @@ pub(crate) enum Level {
     Cache,
     Route,
     Attempt,
-}
-
-/// What is told of a call here, when its reply's head is there. The span itself is its observer's.
-enum Opened {
-    Nothing,
-    /// All of it.
-    Span(Arc<Known>),
-    /// Only how it was looked for.
-    LookUp(Box<LookUp>),
 }
 
 /// A look-up that may be told as a span.
@@ -81,17 +72,15 @@ impl Traced {
         Self { tracer: tracer.clone(), level, pricing: None }
     }
 
-    /// What will see the answer's frames, and what is told of its head.
-    fn open(&self, call: &mut Call) -> (Armed, Opened) {
+    /// Opens the span of a call here, where there is one.
+    fn open(&self, call: &mut Call) -> Armed {
         let span = match self.level {
             Level::Call => self.open_call(call),
-            Level::Cache => return (Armed::default(), self.look_up(call)),
+            Level::Cache => None,
             Level::Route => self.open_route(call),
             Level::Attempt => self.open_attempt(call),
         };
-        let Some(span) = span else { return (Armed::default(), Opened::Nothing) };
-        let known = Arc::<Known>::default();
-        (arm(self.ending(span, call, known.clone())), Opened::Span(known))
+        span.map_or_else(Armed::default, |span| arm(self.ending(span, call)))
     }
 
     fn open_call(&self, call: &mut Call) -> Option<Span> {
@@ -137,18 +126,15 @@ impl Traced {
         Some(span)
     }
 
-    fn look_up(&self, call: &Call) -> Opened {
-        match call.trace.as_ref().filter(|above| self.tracer.is_on() && above.sampled) {
-            Some(above) => Opened::LookUp(Box::new(LookUp {
-                above: above.clone(),
-                began: Instant::now(),
-                decisions: call.decisions.clone(),
-            })),
-            None => Opened::Nothing,
-        }
+    /// How the cache looks for its answer, where that will be told.
+    fn look_up(&self, call: &Call) -> Option<Box<LookUp>> {
+        let recorded = self.level == Level::Cache && self.tracer.is_on();
+        let above = call.trace.as_ref().filter(|above| recorded && above.sampled)?;
+        let decisions = call.decisions.clone();
+        Some(Box::new(LookUp { above: above.clone(), began: Instant::now(), decisions }))
     }
 
-    fn ending(&self, mut span: Span, call: &mut Call, known: Arc<Known>) -> Ending {
+    fn ending(&self, mut span: Span, call: &mut Call) -> Ending {
         let (level, stream, pricing) = (self.level, call.stream, self.pricing.clone());
         let decisions = match level {
             Level::Attempt => None,
@@ -165,23 +151,16 @@ impl Traced {
                 captured,
             })
         });
-        Ending { span, level, stream, pricing, known, decisions, whole }
-    }
-
-    /// Takes from the reply's head what is told of it.
-    fn seen(&self, opened: Opened, reply: Result<Reply>) -> Result<Reply> {
-        reply.inspect(|reply| match opened {
-            Opened::Nothing => {}
-            Opened::Span(known) => known.learn(&reply.head),
-            Opened::LookUp(look_up) => look_up.tell(&self.tracer, reply),
-        })
+        Ending { span, level, stream, pricing, facts: None, decisions, whole }
     }
 }
 
 impl Middleware for Traced {
     async fn handle(&self, mut call: Call, next: &impl CallService) -> Result<Reply> {
-        let (armed, opened) = self.open(&mut call);
-        self.seen(opened, armed.follow(next.answer(call).await))
+        let (look_up, armed) = (self.look_up(&call), self.open(&mut call));
+        let reply = armed.follow(next.answer(call).await)?;
+        look_up.inspect(|look_up| look_up.tell(&self.tracer, &reply));
+        Ok(reply)
     }
 }
 

@@ -16,7 +16,7 @@ use gatewright_core::{
     Operation, Reply, ReplyFacts, Result, ServedBy, Target, Usage, layer,
 };
 use gatewright_telemetry::{
-    Batch, Compression, Guard, Logs, Otlp, Pricing, Protocol, RefusedRequest, Sampler, Settings, SpanFigures,
+    Batch, Compression, Guard, Logs, Otlp, Pricing, Protocol, Refusal, Sampler, Settings, SpanFigures,
     Traced, Tracer, init,
 };
 use gatewright_transport::Transport;
@@ -334,10 +334,11 @@ async fn a_request_that_is_refused_is_one_span_and_a_stranger_writes_into_no_tra
         let receiver = Receiver::start().await;
         let guard = guard(Otlp::new(receiver.url.parse().unwrap()), true);
         let error = Error::new(ErrorKind::Forbidden, "my secret");
-        guard.tracer().refused(&RefusedRequest {
+        guard.tracer().refused(&Refusal {
             operation: Operation::Chat,
             dialect: Dialect::OpenAiChat,
-            caller: caller.as_ref(),
+            caller: caller.map(Arc::new).as_ref(),
+            agent: None,
             headers: &call().headers,
             received: Instant::now(),
             error: &error,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use gatewright_core::Money;
-use gatewright_gateway::{Refusal, Refusals};
+use gatewright_gateway::Refusals;
 use gatewright_limits::Counts;
 use gatewright_routing::LiveTable;
-use gatewright_telemetry::{Balances, DeploymentFigures, Meter, RefusedRequest, Tracer};
+use gatewright_telemetry::{Balances, DeploymentFigures, Meter, Refusal, Tracer};
 use http::HeaderName;
 use tokio::time::Instant;
 
@@ -65,14 +65,15 @@ impl Refusals for Uncalled {
         self.tracer.reads()
     }
 
-    fn refused(&self, refusal: &Refusal<'_>) {
-        let Refusal { operation, dialect, agent, headers, received, caller, error } = *refusal;
+    fn refused(&self, refusal: &gatewright_gateway::Refusal<'_>) {
+        let gatewright_gateway::Refusal { operation, dialect, agent, headers, received, caller, error } =
+            *refusal;
         let agent = agent.and_then(|agent| agent.to_str().ok());
+        let told = Refusal { operation, dialect, caller, agent, headers, received, error };
         if self.meter.counts_refusals() {
-            self.meter.refused(&gatewright_telemetry::Refusal { caller, operation, dialect, agent, error });
+            self.meter.refused(&told);
         }
-        let caller = caller.map(AsRef::as_ref);
-        self.tracer.refused(&RefusedRequest { operation, dialect, caller, headers, received, error });
+        self.tracer.refused(&told);
     }
 }
 

@@ -80,6 +80,8 @@ async fn change(ask: &Ask, change: impl Fn(&mut Vec<Value>) -> Result<()>) -> Re
         let mut all = metadata.get("logging").and_then(Value::as_array).cloned().unwrap_or_default();
         change(&mut all)?;
         metadata.insert("logging".to_owned(), all.into());
+        let written = veil::unveiled(metadata.clone().into(), before.draft.fields.get("metadata"));
+        draft.fields.insert("metadata".to_owned(), written);
         Ok(draft)
     })
     .await

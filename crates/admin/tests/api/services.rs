@@ -47,6 +47,15 @@ async fn a_team_has_callbacks_of_its_own_whose_credentials_are_not_shown() {
     let logging = &team.draft.fields["metadata"]["logging"];
     assert_eq!(logging.as_array().unwrap().len(), 2, "the same again stands in its place");
     assert_eq!(logging[0]["callback_vars"]["langfuse_secret_key"], "sk-new");
+    for (kind, kept) in [("failure", "sk-other"), ("success", "sk-new")] {
+        world.told("POST", path, langfuse(kind, "********")).await;
+        let team = world.store.objects(gatewright_store::Kind::Team).find("t").await.unwrap().unwrap();
+        let last = &team.draft.fields["metadata"]["logging"][1];
+        assert_eq!(
+            (&last["callback_type"], &last["callback_vars"]["langfuse_secret_key"]),
+            (&json!(kind), &json!(kept))
+        );
+    }
     for (body, status, words) in [
         (json!({"callback_name": "langfuse"}), 422, "callback_vars"),
         (

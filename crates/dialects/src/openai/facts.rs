@@ -6,8 +6,8 @@ use gatewright_core::ReplyFacts;
 
 use crate::scan::Scanner;
 
-/// Nothing where it is none of the two: an error is another reader's business. A walk over the bytes: a reader of JSON takes
-/// three times as long, for the text that it does not need.
+/// Nothing where it is none of the two: an error is another reader's business. A walk over the bytes, for most of them are text
+/// that nobody needs here.
 pub(super) fn of(data: &[u8]) -> ReplyFacts {
     let mut facts = ReplyFacts::default();
     let read = Scanner::new(data).object(|s, field| {

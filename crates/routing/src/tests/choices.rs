@@ -10,8 +10,8 @@ use tokio::time::{Instant, advance};
 
 use super::fixture::{Seeded, Step, World, call, deployment, deployments, error, fail, frame};
 use crate::{
-    Abilities, Deployment, Know, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage, Model,
-    Pace, Pick, RoundRobin, Settings, Share, TwoChoices,
+    Deployment, Know, LatencySettings, LeastBusy, LowestCost, LowestLatency, LowestUsage, Model, Pace, Pick,
+    RoundRobin, Settings, Share, TwoChoices,
 };
 
 const TRIO: [(&str, &str); 3] = [("m", "a"), ("m", "b"), ("m", "c")];
@@ -357,22 +357,6 @@ impl Know for ByDigit {
         let digit = model.bytes().last().map(|digit| u64::from(digit - b'0'));
         let price = digit.map(|digit| if &*deployment.provider == "x" { digit } else { 9 - digit });
         Model { input: price.map(Price), output: Some(Price(0)), ..Model::default() }
-    }
-
-    fn estimate(&self, _: &Call) -> u64 {
-        0
-    }
-
-    fn prefix(&self, _: &Call) -> Option<u64> {
-        None
-    }
-
-    fn count<'a>(&'a self, _: &'a Call) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
-        Box::pin(std::future::ready(0))
-    }
-
-    fn needs(&self, _: &Call) -> Abilities {
-        Abilities::NONE
     }
 }
 

@@ -1,7 +1,5 @@
 //! Who may serve a call, by its tags, its region, its needs and what may be paid.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use gatewright_core::{Call, ErrorKind, Price};
@@ -30,18 +28,6 @@ struct Wants;
 impl Know for Wants {
     fn model(&self, deployment: &Deployment, _: &str) -> Model {
         deployment.model
-    }
-
-    fn estimate(&self, _: &Call) -> u64 {
-        0
-    }
-
-    fn count<'a>(&'a self, _: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
-        Box::pin(std::future::ready(0))
-    }
-
-    fn prefix(&self, _: &Call) -> Option<u64> {
-        None
     }
 
     fn needs(&self, _: &Call) -> Abilities {

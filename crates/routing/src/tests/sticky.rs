@@ -1,15 +1,13 @@
 //! Calls that belong together go to the same deployment, in the shares that are configured.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use gatewright_core::{Call, Caller, ErrorKind};
 
 use super::fixture::{Step, World, call, deployment, fail, with_pool_of};
 use crate::pick::sticky;
-use crate::{Abilities, Affinity, Deployment, Know, Model, Settings, Table};
+use crate::{Affinity, Deployment, Know, Settings, Table};
 
 const SESSIONS: usize = 10_000;
 
@@ -156,23 +154,7 @@ async fn calls_belong_together_only_as_the_operator_says() {
 struct ByTag;
 
 impl Know for ByTag {
-    fn model(&self, _: &Deployment, _: &str) -> Model {
-        Model::default()
-    }
-
-    fn estimate(&self, _: &Call) -> u64 {
-        0
-    }
-
-    fn count<'a>(&'a self, _: &'a Call) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
-        Box::pin(std::future::ready(0))
-    }
-
     fn prefix(&self, call: &Call) -> Option<u64> {
         (!call.controls.tags.is_empty()).then_some(7)
-    }
-
-    fn needs(&self, _: &Call) -> Abilities {
-        Abilities::NONE
     }
 }

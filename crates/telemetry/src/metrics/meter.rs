@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use gatewright_core::{Caller, Dialect, Error, Money, Operation, ServedBy, Target};
+use gatewright_core::{Caller, Money, ServedBy, Target};
 
 use parking_lot::Mutex;
 
@@ -22,7 +22,7 @@ use super::standing::{self, Left, Standing, number};
 use super::table::{Kind, Metric};
 use super::text::{Text, TextFormat};
 use super::words::Words;
-use crate::Pricing;
+use crate::{Pricing, Refusal};
 
 /// Bounds of our own overhead, in seconds: it is far below what LiteLLM's buckets tell apart.
 const OVERHEAD: [f64; 12] =
@@ -53,20 +53,6 @@ pub(super) type Upstreams = Arc<dyn Fn(&Target) -> Option<Arc<ServedBy>> + Send 
 pub trait Balances: Send + Sync + 'static {
     /// What is spent of the budget of one thing in the period that runs; `None` where nothing was counted yet.
     fn spent(&self, scope: &str, id: &str, period: Option<&str>) -> Option<Money>;
-}
-
-/// A request that was refused before it became a call.
-pub struct Refusal<'a> {
-    /// Whose it is, where that is known.
-    pub caller: Option<&'a Arc<Caller>>,
-    /// What was asked for.
-    pub operation: Operation,
-    /// In which dialect.
-    pub dialect: Dialect,
-    /// The client's `User-Agent`.
-    pub agent: Option<&'a str>,
-    /// Why.
-    pub error: &'a Error,
 }
 
 /// What is read when somebody looks.

@@ -36,7 +36,7 @@ mod route;
 mod marks;
 
 mod meter;
-pub use meter::{Balances, Meter, Refusal};
+pub use meter::{Balances, Meter};
 
 mod call;
 pub use call::MeteredCalls;
