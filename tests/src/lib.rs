@@ -11,6 +11,7 @@ pub mod google;
 pub mod issuer;
 pub mod journal;
 pub mod mail;
+mod ports;
 pub mod postgres;
 pub mod recording;
 pub mod redis;

@@ -1,6 +1,5 @@
 //! A Redis of one test's own, from the machine's package, on a free port.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::gateway::poll;
+use crate::ports::free_port;
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -233,7 +233,7 @@ const SLOTS: usize = 16_384;
 impl RedisCluster {
     /// Starts three empty nodes that know each other.
     pub fn start() -> Self {
-        // The buses of their own ports would be beyond the highest one.
+        // The buses of their own ports, 10,000 above, may be among those that connections get.
         let buses = [(); 3].map(|()| free_port().to_string());
         let node = |bus: &String| Redis::start_as(&["--cluster-enabled", "yes", "--cluster-port", bus]);
         let nodes: Vec<Redis> = buses.iter().map(node).collect();
@@ -287,8 +287,4 @@ impl RedisCluster {
         let agreed = poll(PATIENCE, || self.nodes.iter().all(&on).then_some(()));
         assert!(agreed.is_some(), "the nodes do not become a cluster");
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
