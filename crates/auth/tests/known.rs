@@ -6,10 +6,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use gatewright_auth::{Asked, Authenticator, Credential, Holder, KeyHash, Keys, Part, Record, Settings};
-use gatewright_core::{Caller, Clock, Error, ErrorKind, Result};
+use gatewright_core::{Caller, Error, ErrorKind, HandClock, Result};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -26,12 +26,9 @@ struct Base {
     gate: Semaphore,
 }
 
-/// A clock that is set by hand.
-struct Hands(Mutex<Duration>);
-
 struct World {
     base: Arc<Base>,
-    hands: Arc<Hands>,
+    clock: Arc<HandClock>,
     authenticator: Authenticator,
 }
 
@@ -70,16 +67,6 @@ impl Keys for Base {
     }
 }
 
-impl Clock for Hands {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn wall(&self) -> SystemTime {
-        UNIX_EPOCH + *self.0.lock()
-    }
-}
-
 // === impl World ===
 
 impl World {
@@ -88,10 +75,10 @@ impl World {
         let keys = Mutex::new(HashMap::from([(KeyHash::of(KEY), "before")]));
         let gate = Semaphore::new(Semaphore::MAX_PERMITS / 2);
         let base = Base { keys, looks: AtomicU32::new(0), away: AtomicBool::new(false), gate };
-        let (base, hands) = (Arc::new(base), Arc::new(Hands(Mutex::new(Duration::from_secs(1_000_000)))));
+        let (base, clock) = (Arc::new(base), HandClock::at(1_000_000));
         let settings = Settings { master_key: Some("sk-master".into()), ..Settings::default() };
-        let authenticator = Authenticator::new(&settings).with_keys(&settings, base.clone(), hands.clone());
-        Self { base, hands, authenticator }
+        let authenticator = Authenticator::new(&settings).with_keys(&settings, base.clone(), clock.clone());
+        Self { base, clock, authenticator }
     }
 
     async fn ask(&self, key: &str) -> Result<Arc<Caller>> {
@@ -122,7 +109,7 @@ impl World {
     }
 
     fn wait(&self, seconds: u64) {
-        *self.hands.0.lock() += Duration::from_secs(seconds);
+        self.clock.forward(Duration::from_secs(seconds));
     }
 
     fn away(&self, away: bool) {

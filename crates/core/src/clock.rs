@@ -1,7 +1,9 @@
 //! Time as an argument: whoever needs the time is handed a clock.
 
 use std::fmt;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
@@ -29,6 +31,47 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn wall(&self) -> SystemTime {
         SystemTime::now()
+    }
+}
+
+/// A clock that stands still until it is moved: for tests of whatever is handed one.
+#[derive(Debug)]
+pub struct HandClock {
+    began: Instant,
+    /// Seconds since the Unix epoch when it began.
+    epoch: u64,
+    /// Nanoseconds since it began.
+    passed: AtomicU64,
+}
+
+impl HandClock {
+    /// It is an evening of November 2025, shortly before midnight.
+    pub fn new() -> Arc<Self> {
+        Self::at(1_763_682_622)
+    }
+
+    /// It is this second since the Unix epoch.
+    pub fn at(unix_seconds: u64) -> Arc<Self> {
+        Arc::new(Self { began: Instant::now(), epoch: unix_seconds, passed: AtomicU64::new(0) })
+    }
+
+    /// So much time passes.
+    pub fn forward(&self, by: Duration) {
+        self.passed.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
+    }
+
+    fn passed(&self) -> Duration {
+        Duration::from_nanos(self.passed.load(Ordering::SeqCst))
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Instant {
+        self.began + self.passed()
+    }
+
+    fn wall(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.epoch) + self.passed()
     }
 }
 

@@ -83,7 +83,7 @@ mod trace;
 pub use trace::TraceContext;
 
 mod clock;
-pub use clock::{Clock, SystemClock, Utc};
+pub use clock::{Clock, HandClock, SystemClock, Utc};
 
 mod id;
 pub use id::{AttemptId, CallId};

@@ -1,17 +1,13 @@
 //! What is counted: never more than the limit, never less than what there is room for.
 #![cfg(test)]
 
-#[path = "support/clock.rs"]
-mod clock;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use clock::Hands;
 use futures_util::FutureExt;
-use gatewright_core::Clock;
+use gatewright_core::{Clock, HandClock};
 use gatewright_limits::{Counter, Counters, Local, LocalHold, Need, Refused, Rule, Used, Window};
 use proptest::prelude::*;
 
@@ -34,7 +30,7 @@ fn rule(scope: &'static str, id: u8, counter: Counter, limit: u64, seconds: u64)
 
 #[test]
 fn a_call_takes_from_every_limit_or_from_none() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let open = rule("api_key", 1, Counter::Requests, 10, 60);
     let shut = rule("proxy", 1, Counter::Parallel, 0, 0);
     for _ in 0..50 {
@@ -49,7 +45,7 @@ fn a_call_takes_from_every_limit_or_from_none() {
 
 #[test]
 fn a_rule_that_is_named_twice_counts_twice() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let twice = [rule("api_key", 1, Counter::Requests, 1, 60), rule("api_key", 1, Counter::Requests, 1, 60)];
     assert!(hold(&local, &twice, 0).is_err());
     assert!(hold(&local, &twice[..1], 0).is_ok());
@@ -57,7 +53,7 @@ fn a_rule_that_is_named_twice_counts_twice() {
 
 #[test]
 fn a_window_starts_with_its_first_call_and_ends_whole() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     let rules = [rule("api_key", 1, Counter::Requests, 2, 60)];
     let mut seen = Vec::new();
@@ -87,7 +83,7 @@ fn tokens_are_put_right_when_a_call_ends() {
         (60, 400, 61, 0),
         (0, 30, 5, 70),
     ] {
-        let clock = Hands::new();
+        let clock = HandClock::new();
         let local = Local::new(clock.clone());
         let rules = [rule("api_key", 1, Counter::Tokens, 100, 60)];
         let held = hold(&local, &rules, estimate).unwrap();
@@ -107,7 +103,7 @@ fn tokens_are_put_right_when_a_call_ends() {
 
 #[test]
 fn counts_that_say_nothing_are_forgotten() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     for id in 0..200_000u32 {
         clock.forward(Duration::from_millis(10));
@@ -122,7 +118,7 @@ fn counts_that_say_nothing_are_forgotten() {
 
 #[test]
 fn threads_never_pass_a_limit_and_leave_nothing_of_it() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let admitted = [(); 4].map(|()| AtomicU64::new(0));
     let (running, most) = (AtomicI64::new(0), AtomicI64::new(0));
     let shared = rule("proxy", 9, Counter::Requests, 5_000, 60);
@@ -206,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_call_is_let_in_exactly_where_every_limit_has_room(steps in prop::collection::vec(step(), 1..120)) {
-        let clock = Hands::new();
+        let clock = HandClock::new();
         let start = clock.now();
         let local = Local::new(clock.clone());
         let mut plain = Plain::default();

@@ -3,8 +3,6 @@
 
 #[path = "support/call.rs"]
 mod call;
-#[path = "support/clock.rs"]
-mod clock;
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -12,11 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use call::call;
-use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Cached, Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result, Turn,
-    Usage,
+    Cached, Call, CallService, Error, ErrorKind, Frame, Frames, HandClock, Head, Middleware, Money, Reply,
+    Result, Turn, Usage,
 };
 use gatewright_limits::{
     Counters, Foresee, Grant, Limits, Local, Need, Refused, Reset, Rule, Rules, Ruling, Used, Wanted,
@@ -41,8 +38,8 @@ impl Foresee for Tokens {
     }
 }
 
-fn limits(rules: Vec<Rule>, estimate: u64) -> (Limits<Local>, Arc<Local>, Arc<Hands>) {
-    let clock = Hands::new();
+fn limits(rules: Vec<Rule>, estimate: u64) -> (Limits<Local>, Arc<Local>, Arc<HandClock>) {
+    let clock = HandClock::new();
     let local = Arc::new(Local::new(clock.clone()));
     let needs = Arc::new(Tokens(estimate));
     (Limits::new(Arc::new(Always(rules)), local.clone(), needs, clock.clone()), local, clock)
@@ -257,7 +254,7 @@ impl Foresee for Unasked {
 #[test]
 fn a_call_without_rules_holds_nothing() {
     let limits =
-        Limits::new(Arc::new(Always(Vec::new())), Arc::new(Untouchable), Arc::new(Unasked), Hands::new());
+        Limits::new(Arc::new(Always(Vec::new())), Arc::new(Untouchable), Arc::new(Unasked), HandClock::new());
     let reply = limits.handle(call(), &answering(|| async { one(None) })).now_or_never().unwrap();
     assert!(reply.unwrap().frames.next().now_or_never().unwrap().unwrap().is_ok());
 }

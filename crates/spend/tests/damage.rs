@@ -1,9 +1,6 @@
 //! Whatever happens to the files: never a wrong record, never a lost one that was not hit itself.
 #![cfg(test)]
 
-#[path = "support/clock.rs"]
-mod clock;
-
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -184,14 +181,14 @@ fn records_are_read_as_they_were_written() {
 #[test]
 fn starts_never_run_backwards() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = clock::Hands::new();
+    let clock = gatewright_core::HandClock::new();
     clock.forward(Duration::from_secs(3600));
-    let started = |clock: Arc<clock::Hands>| {
+    let started = |clock: Arc<gatewright_core::HandClock>| {
         let journal = Journal::open(settings(dir.path()), clock).unwrap();
         drop(journal.begin(&begin(1)).unwrap());
     };
     started(clock);
-    started(clock::Hands::new());
+    started(gatewright_core::HandClock::new());
     let starts: Vec<_> = entries(dir.path()).unwrap().map(|entry| entry.unwrap().begin.started).collect();
     assert_eq!(starts, [1_763_686_222_000_000; 2]);
 }
@@ -213,7 +210,7 @@ fn a_reader_goes_on_from_where_another_stopped() {
 #[test]
 fn every_instance_has_its_own_directory_and_entries_come_in_order_of_start() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = clock::Hands::new();
+    let clock = gatewright_core::HandClock::new();
     let two = [0, 1].map(|_| Journal::open(settings(dir.path()), clock.clone()).unwrap());
     assert_ne!(two[0].health().instances, two[1].health().instances);
     let mut tickets = Vec::new();

@@ -1,10 +1,8 @@
 //! What the cache answers is in the journal too: once, at no cost, on its caller's account.
 #![cfg(test)]
 
-#[path = "support/call.rs"]
+#[path = "../../limits/tests/support/call.rs"]
 mod call;
-#[path = "support/clock.rs"]
-mod clock;
 
 use std::future::ready;
 use std::path::Path;
@@ -12,11 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call::call;
-use clock::Hands;
 use futures_util::{FutureExt, stream};
 use gatewright_core::{
-    Cached, Call, Caller, Controls, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Reply, Result,
-    ServedBy, Usage,
+    Cached, Call, Caller, Controls, Error, ErrorKind, Frame, Frames, HandClock, Head, Middleware, Money,
+    Reply, Result, ServedBy, Usage,
 };
 use gatewright_spend::{Certainty, Ending, Entry, Hits, Journal, Settings, Spared, State, Tenant, entries};
 use parking_lot::Mutex;
@@ -76,7 +73,7 @@ fn all(dir: &Path) -> Vec<Entry> {
     entries(dir).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-fn journal(settings: Settings, clock: &Arc<Hands>) -> Journal {
+fn journal(settings: Settings, clock: &Arc<HandClock>) -> Journal {
     Journal::open(settings, clock.clone()).unwrap()
 }
 
@@ -107,7 +104,7 @@ fn an_answer_of_the_cache_is_booked_once_and_costs_nothing() {
         ),
         ("a joined stream that breaks", streamed(vec![frame(false), broke()]), 2, failed, tokens(0, 0)),
     ] {
-        let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+        let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
         let hits = Hits::new(journal(Settings::at(dir.path()), &clock), clock);
         give(&hits, reply, frames);
         let [entry] = &all(dir.path())[..] else { panic!("{name}: not one entry") };
@@ -130,7 +127,7 @@ fn an_answer_of_the_cache_is_booked_once_and_costs_nothing() {
 
 #[test]
 fn it_began_before_it_was_written() {
-    let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
     let hits = Hits::new(journal(Settings::at(dir.path()), &clock), clock.clone());
     let ahead = clock.clone();
     let below = service_fn(move |_| {
@@ -146,7 +143,7 @@ fn it_began_before_it_was_written() {
 
 #[test]
 fn what_is_no_hit_is_somebody_elses_entry() {
-    let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
     let hits = Hits::new(journal(Settings::at(dir.path()), &clock), clock);
     give(&hits, Reply { head: Box::new(head(false)), frames: Frames::one(frame(true).unwrap()) }, 1);
     give(&hits, Reply { head: Box::default(), frames: Frames::one(frame(true).unwrap()) }, 1);

@@ -1,10 +1,8 @@
 //! Every attempt has exactly one entry, however it ended.
 #![cfg(test)]
 
-#[path = "support/call.rs"]
+#[path = "../../limits/tests/support/call.rs"]
 mod call;
-#[path = "support/clock.rs"]
-mod clock;
 
 use std::future::pending;
 use std::path::Path;
@@ -12,11 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call::call;
-use clock::Hands;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, Head, Middleware, Money, Operation, Reply, Result,
-    Tab, Usage,
+    Call, CallService, Error, ErrorKind, Frame, Frames, HandClock, Head, Middleware, Money, Operation, Reply,
+    Result, Tab, Usage,
 };
 use gatewright_spend::{
     Certainty, Ending, Entry, Journal, Ledgered, OnFull, Quote, Report, Settings, State, Sync, Tariff,
@@ -41,7 +38,7 @@ impl Tariff for Flat {
     }
 }
 
-fn journal(dir: &Path, clock: &Arc<Hands>) -> Journal {
+fn journal(dir: &Path, clock: &Arc<HandClock>) -> Journal {
     Journal::open(Settings { segment_bytes: 1 << 16, ..Settings::at(dir) }, clock.clone()).unwrap()
 }
 
@@ -83,7 +80,7 @@ fn check(
     want: (Ending, Certainty, Usage, i64),
 ) {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     let upstream = service_fn(move |_| {
         let answer = answer.clone();
@@ -164,7 +161,7 @@ fn a_failure_before_content_costs_nothing_only_where_that_is_known() {
 #[test]
 fn a_client_that_leaves_before_the_head_is_still_booked() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock.clone());
     let silent = service_fn(|_| pending::<Result<Reply>>());
     let answer = ledgered.handle(call(), &silent);
@@ -185,7 +182,7 @@ fn a_client_that_leaves_before_the_head_is_still_booked() {
 #[test]
 fn a_reply_that_is_there_at_once_tells_its_cost_in_the_head() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     let frame = Frame { usage: Some(usage(90, 7)), ..Frame::default() };
     let answer = move |_| {
@@ -199,7 +196,7 @@ fn a_reply_that_is_there_at_once_tells_its_cost_in_the_head() {
 #[test]
 fn a_long_stream_whose_process_dies_is_booked_as_far_as_it_was_noted() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock.clone());
     let frames = vec![text(40), text(40), text(40_000), text(40), told(usage(1, 1), false)];
     let upstream = service_fn(move |_| {
@@ -223,7 +220,7 @@ fn a_long_stream_whose_process_dies_is_booked_as_far_as_it_was_noted() {
 fn a_call_is_refused_where_its_beginning_cannot_be_written() {
     for (on_full, passes) in [(OnFull::Refuse, false), (OnFull::Continue, true)] {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Hands::new();
+        let clock = HandClock::new();
         drop(Journal::open(Settings::at(dir.path()), clock.clone()).unwrap());
         // No disk has room for such a segment.
         let settings =
@@ -262,7 +259,7 @@ fn a_call_is_refused_where_its_beginning_cannot_be_written() {
 #[test]
 fn a_call_that_nobody_bills_is_not_journalled() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     let mut counted = call();
     counted.operation = Operation::CountTokens;
@@ -274,7 +271,7 @@ fn a_call_that_nobody_bills_is_not_journalled() {
 #[test]
 fn an_entry_is_one_flat_line_and_a_report_sums_exactly() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     for answer in [Ok(Some(usage(90, 7))), Err(ErrorKind::RateLimited), Err(ErrorKind::Timeout)] {
         let upstream = service_fn(move |_| async move {
@@ -321,7 +318,7 @@ fn an_entry_is_one_flat_line_and_a_report_sums_exactly() {
 #[test]
 fn an_unrouted_call_is_not_sent() {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
     let mut call = call();
     call.target = None;

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench tells what it measured")]
 
-#[path = "../tests/support/codec.rs"]
-mod codec;
 #[path = "../tests/metered/mod.rs"]
 #[expect(dead_code, reason = "what is measured is answered")]
 mod metered;

@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench tells what it measured")]
 
-#[path = "../tests/support/codec.rs"]
-mod codec;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -13,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gatewright_core::{
-    AttemptId, Body, Call, CallService, Decision, Error, Frame, Frames, Head, Middleware, Operation, Reply,
-    Result, ServedBy, Target, Usage, layer,
+    AttemptId, Body, Call, CallService, Decision, Dialect, Error, Frame, Frames, Head, Middleware, Operation,
+    Reply, Result, ServedBy, Target, Usage, layer,
 };
 use gatewright_telemetry::{Guard, Otlp, Settings, Traced, Tracer};
 use gatewright_transport::Transport;
@@ -92,7 +89,12 @@ async fn calls(tracer: &Tracer) -> Duration {
     let stack = layer(Traced::call(tracer)).layer(layer(Traced::cache(tracer)).layer(route));
     let begun = Instant::now();
     for number in 0..CALLS {
-        let mut call = Call::new(Operation::Chat, &codec::Unread, "m", Body::Opaque(Bytes::new()));
+        let mut call = Call::new(
+            Operation::Chat,
+            gatewright_dialects::of(Dialect::OpenAiChat),
+            "m",
+            Body::Opaque(Bytes::new()),
+        );
         call.identified = Some(call.received);
         let mut reply = stack.answer(call).await.unwrap();
         while let Some(frame) = reply.frames.next().await {

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
-#[path = "support/codec.rs"]
-mod codec;
 mod metered;
 
 use std::collections::{BTreeMap, BTreeSet};

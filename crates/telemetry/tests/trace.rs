@@ -23,7 +23,6 @@ use gatewright_transport::Transport;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use support::codec::Unread;
 use support::receiver::{Receiver, attribute};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -471,7 +470,12 @@ impl Stage {
 }
 
 fn call() -> Call {
-    let mut call = Call::new(Operation::Chat, &Unread, "gpt", Body::Opaque(Bytes::new()));
+    let mut call = Call::new(
+        Operation::Chat,
+        gatewright_dialects::of(Dialect::OpenAiChat),
+        "gpt",
+        Body::Opaque(Bytes::new()),
+    );
     call.stream = true;
     let parent = format!("00-{TRACE}-{CLIENT}-01");
     std::sync::Arc::make_mut(&mut call.headers).insert("traceparent", HeaderValue::try_from(parent).unwrap());

@@ -131,19 +131,6 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// It is always then, in Unix seconds.
-    pub(crate) struct At(pub(crate) u64);
-
-    impl Clock for At {
-        fn now(&self) -> std::time::Instant {
-            SystemClock.now()
-        }
-
-        fn wall(&self) -> SystemTime {
-            UNIX_EPOCH + Duration::from_secs(self.0)
-        }
-    }
-
     /// A database of its own.
     pub(crate) async fn store() -> (Store, TempDir) {
         let dir = TempDir::new().unwrap();

@@ -111,8 +111,10 @@ fn unusual(user: &str, spent: f64, usual: f64, day: &str) -> Alert {
 
 #[cfg(test)]
 mod tests {
+    use gatewright_core::HandClock;
+
     use super::*;
-    use crate::alerts::reports::tests::{At, spent_by};
+    use crate::alerts::reports::tests::spent_by;
 
     #[tokio::test]
     async fn who_spent_too_much_today_or_this_month_or_far_more_than_usual_is_told() {
@@ -124,7 +126,7 @@ mod tests {
         days.extend((1..=7).map(|n| day(n, 4, "eager")));
         days.extend([day(0, 11, "steady"), day(0, 13, "eager"), day(0, 90, "new"), day(25, 500, "past")]);
         store.carry_days(&days).await.unwrap();
-        let users = Users { store, clock: Arc::new(At(u64::from(today) * DAY + 3600)) };
+        let users = Users { store, clock: HandClock::at(u64::from(today) * DAY + 3600) };
         let args = Args {
             daily_spend_per_user_threshold: Some(50.0),
             monthly_spend_per_user_threshold: Some(80.0),

@@ -134,29 +134,17 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use gatewright_core::HandClock;
 
     use super::*;
-
-    struct At(Mutex<SystemTime>);
-
-    impl Clock for At {
-        fn now(&self) -> Instant {
-            Instant::now()
-        }
-
-        fn wall(&self) -> SystemTime {
-            *self.0.lock().unwrap()
-        }
-    }
 
     fn kept(id: &str, owner: &str) -> Arc<KeptResponse> {
         let (id, owner) = (id.into(), owner.into());
         Arc::new(KeptResponse { id, owner, deployment: "d".into(), conversation: None })
     }
 
-    fn memory(most: usize, bytes: usize) -> (Remembered, Arc<At>) {
-        let clock = Arc::new(At(Mutex::new(SystemTime::UNIX_EPOCH)));
+    fn memory(most: usize, bytes: usize) -> (Remembered, Arc<HandClock>) {
+        let clock = HandClock::new();
         let limits = MemoryLimits { most, bytes, lifetime: Duration::from_secs(10) };
         (Remembered::new(limits, clock.clone()), clock)
     }
@@ -187,7 +175,7 @@ mod tests {
     fn what_is_too_old_is_gone_and_gives_its_room_back() {
         let (memory, clock) = memory(10, 1000);
         memory.put(kept("a", "o"));
-        *clock.0.lock().unwrap() += Duration::from_secs(10);
+        clock.forward(Duration::from_secs(10));
         assert!(memory.get("o", "a").is_none());
         memory.put(kept("b", "o"));
         assert_eq!(memory.shelf().by_name.len(), 1);

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Hands;
 use crate::costs::{budget, cost, figures, hold, nothing, tokens};
-use gatewright_core::{Clock, Money};
+use gatewright_core::{Clock, HandClock, Money};
 use gatewright_limits::{Counters, Local, Mode, Need, Refused, Reset, Rule, Used, Window};
 
 #[test]
@@ -16,7 +15,7 @@ fn a_hold_is_input_and_cap_at_the_price_rounded_up() {
         (0, 999_999, 1_000_000, 999_999),
         (7, 0, 500, 7),
     ] {
-        let local = Local::new(Hands::new());
+        let local = Local::new(HandClock::new());
         let need = Need {
             input: Money(input),
             output: gatewright_core::Price(price),
@@ -44,7 +43,7 @@ fn a_cap_shrinks_to_what_is_left_but_not_below_the_least() {
         (1000, 4000, 4000, None),
         (100, 100, 100, Some(100)),
     ] {
-        let local = Local::new(Hands::new());
+        let local = Local::new(HandClock::new());
         let rules = [budget("k", 10_000).spent(Money(10_000 - left))];
         let got = hold(&local, &rules, &tokens(least, cap)).ok().map(|(_, grant)| grant.output);
         assert_eq!(got, want, "{left} left for {least} to {cap}");
@@ -54,7 +53,7 @@ fn a_cap_shrinks_to_what_is_left_but_not_below_the_least() {
 #[test]
 fn a_budget_that_is_not_worth_sixteen_of_the_least_answers_grants_smaller_ones() {
     for (limit, left, want) in [(1_600, 100, Some(100)), (1_600, 99, None), (15, 1, Some(1)), (15, 0, None)] {
-        let local = Local::new(Hands::new());
+        let local = Local::new(HandClock::new());
         let rules = [budget("k", limit).spent(Money(limit - left))];
         let got = hold(&local, &rules, &tokens(256, 4_000)).ok().map(|(_, grant)| grant.output);
         assert_eq!(got, want, "{left} of {limit}");
@@ -63,7 +62,7 @@ fn a_budget_that_is_not_worth_sixteen_of_the_least_answers_grants_smaller_ones()
 
 #[test]
 fn every_budget_of_a_call_holds_the_smallest_grant() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("key", 1_000), budget("team", 600), budget("proxy", 9_000)];
     let (held, grant) = hold(&local, &rules, &tokens(256, 4_000)).unwrap();
     assert_eq!((grant.output, &grant.remaining[..]), (600, &[400, 0, 8_400][..]));
@@ -75,7 +74,7 @@ fn every_budget_of_a_call_holds_the_smallest_grant() {
 
 #[test]
 fn a_refused_call_holds_nothing_anywhere() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [
         budget("key", 10_000),
         Rule::requests("api_key", "key".into(), 1),
@@ -91,7 +90,7 @@ fn a_refused_call_holds_nothing_anywhere() {
 
 #[test]
 fn a_budget_that_is_named_twice_books_once_and_keeps_the_lower_limit() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000), budget("k", 300)];
     let (held, grant) = hold(&local, &rules, &tokens(100, 400)).unwrap();
     assert_eq!((grant.output, figures(&local, "k")), (300, (0, 300)));
@@ -101,7 +100,7 @@ fn a_budget_that_is_named_twice_books_once_and_keeps_the_lower_limit() {
 
 #[test]
 fn what_costs_more_than_it_held_is_booked_in_full() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (held, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
     local.settle(&held, cost(5_000));
@@ -111,7 +110,7 @@ fn what_costs_more_than_it_held_is_booked_in_full() {
 
 #[test]
 fn what_costs_nothing_passes_a_budget_that_is_spent() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000).spent(Money(2_000))];
     let free = Need { output_cap: 4_000, least_output: 256, ..Need::default() };
     assert!(hold(&local, &rules, &tokens(1, 1)).is_err());
@@ -124,7 +123,7 @@ fn what_costs_nothing_passes_a_budget_that_is_spent() {
 
 #[test]
 fn a_seed_counts_only_where_nothing_is_known() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let seeded = |spent| [budget("k", 1_000).spent(Money(spent))];
     let (held, _) = hold(&local, &seeded(400), &tokens(100, 100)).unwrap();
     assert_eq!(figures(&local, "k"), (400, 100));
@@ -139,7 +138,7 @@ fn a_seed_counts_only_where_nothing_is_known() {
 
 #[test]
 fn a_budget_stays_in_memory_while_it_knows_more_than_its_seed() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     let (held, _) = hold(&local, &[budget("spent", 1_000)], &tokens(100, 100)).unwrap();
     local.settle(&held, cost(70));
@@ -156,20 +155,20 @@ fn a_budget_stays_in_memory_while_it_knows_more_than_its_seed() {
 }
 
 /// A budget of 1,000 a day; `day` counts from today.
-fn daily(clock: &Hands, day: u64, spent: i64) -> [Rule; 1] {
+fn daily(clock: &HandClock, day: u64, spent: i64) -> [Rule; 1] {
     let ends = midnight(clock) + Duration::from_secs(day * 86_400);
     let window = Window::Period { name: "1d".into(), ends };
     [Rule::money("api_key", "k".into(), Money(1_000), window).spent(Money(spent))]
 }
 
-fn midnight(clock: &Hands) -> SystemTime {
+fn midnight(clock: &HandClock) -> SystemTime {
     let since = clock.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since - since % 86_400)
 }
 
 #[test]
 fn a_period_begins_anew_when_it_has_ended() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     let today = daily(&clock, 1, 300);
     let tomorrow = daily(&clock, 2, 0);
@@ -192,7 +191,7 @@ fn a_period_begins_anew_when_it_has_ended() {
 
 #[test]
 fn what_was_spent_in_an_ended_period_seeds_no_other() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     let stale = daily(&clock, 0, 999);
     assert!(hold(&local, &stale, &tokens(900, 900)).is_ok());
@@ -201,7 +200,7 @@ fn what_was_spent_in_an_ended_period_seeds_no_other() {
 
 #[test]
 fn a_spent_period_says_when_it_ends() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     let left = (midnight(&clock) + Duration::from_secs(86_400)).duration_since(clock.wall()).unwrap();
     match hold(&local, &daily(&clock, 1, 1_000), &tokens(1, 1)) {
@@ -216,7 +215,7 @@ fn a_spent_period_says_when_it_ends() {
 
 #[test]
 fn an_admin_reads_and_sets_what_is_spent() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     assert!(local.spent("api_key", "k").is_empty());
     let rules = [budget("k", 1_000)];
     let (held, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
@@ -233,7 +232,7 @@ fn an_admin_reads_and_sets_what_is_spent() {
 
 #[test]
 fn what_is_set_is_of_the_own_budget_and_others_have_no_more() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let local = Local::new(clock.clone());
     let both = [daily(&clock, 1, 0), [budget("k", 1_000)]].concat();
     let (held, _) = hold(&local, &both, &tokens(300, 300)).unwrap();
@@ -248,7 +247,7 @@ fn what_is_set_is_of_the_own_budget_and_others_have_no_more() {
 
 #[test]
 fn what_was_set_elsewhere_counts_from_the_first_rule_that_knows_it() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let settle = |rule: Rule, size: u64| {
         let (held, _) = hold(&local, &[rule], &tokens(size, size)).unwrap();
         local.settle(&held, cost(i64::try_from(size).unwrap()));
@@ -267,7 +266,7 @@ fn what_was_set_elsewhere_counts_from_the_first_rule_that_knows_it() {
 fn more_than_eight_run_only_where_all_could_cost_twice_their_holds() {
     // A budget of so many holds; how many run at once.
     for (worth, want) in [(3, 3), (8, 8), (12, 8), (16, 8), (18, 9), (40, 20), (200, 100)] {
-        let local = Local::new(Hands::new());
+        let local = Local::new(HandClock::new());
         let rules = [budget("k", worth * 100)];
         let running: Vec<_> = std::iter::from_fn(|| hold(&local, &rules, &tokens(100, 100)).ok()).collect();
         assert_eq!(running.len(), want, "a budget worth {worth}");
@@ -283,7 +282,7 @@ fn more_than_eight_run_only_where_all_could_cost_twice_their_holds() {
 
 #[test]
 fn expected_holds_what_recent_answers_took() {
-    let local = Local::new(Hands::new()).holding(Mode::Expected);
+    let local = Local::new(HandClock::new()).holding(Mode::Expected);
     let rules = [budget("k", 1_000_000)];
     for n in 0..40 {
         let (held, _) = hold(&local, &rules, &tokens(256, 16_000)).unwrap();

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use gatewright_core::Money;
+use gatewright_core::{HandClock, Money};
 use gatewright_limits::{Counters, Local, LocalHold, Need, Refused, Rule, Window};
 
-use crate::clock::Hands;
 use crate::costs::{budget, cost, figures, hold, tokens};
 
 fn fit(local: &Local, hold: &LocalHold, rules: &[Rule], need: &Need, spent: i64) -> Result<u64, Refused> {
@@ -31,7 +30,7 @@ fn an_attempt_is_held_for_on_top_of_what_was_spent() {
         (500, 1, 500, 600, None, 500),
         (300, 1, 500, 600, Some(100), 700),
     ] {
-        let local = Local::new(Hands::new());
+        let local = Local::new(HandClock::new());
         let rules = [budget("k", 1_000)];
         let (other, _) = hold(&local, &rules, &tokens(others, others)).unwrap();
         let (own, _) = hold(&local, &rules, &tokens(500, 500)).unwrap();
@@ -48,7 +47,7 @@ fn an_attempt_is_held_for_on_top_of_what_was_spent() {
 
 #[test]
 fn all_budgets_are_held_together_or_as_before() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("wide", 10_000), budget("narrow", 1_000)];
     let (own, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
     assert!(fit(&local, &own, &rules, &tokens(600, 600), 500).is_err());
@@ -59,7 +58,7 @@ fn all_budgets_are_held_together_or_as_before() {
 
 #[test]
 fn a_running_call_passes_those_that_wait_for_it() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (own, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
     let need = tokens(500, 500);
@@ -74,7 +73,7 @@ fn a_running_call_passes_those_that_wait_for_it() {
 
 #[test]
 fn a_call_that_goes_elsewhere_holds_of_what_counts_there_from_then_on() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let model = |id: &str| {
         [
             Rule::money("model_per_key", id.into(), Money(1_000), Window::Forever),
@@ -104,7 +103,7 @@ fn a_call_that_goes_elsewhere_holds_of_what_counts_there_from_then_on() {
 
 #[test]
 fn a_call_that_is_refused_elsewhere_holds_what_it_held() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let full = Rule::parallel("model_per_key", "b".into(), 0);
     let (own, _) = hold(&local, &[budget("k", 1_000)], &tokens(500, 500)).unwrap();
     let refused = fit(&local, &own, &[budget("k", 1_000), budget("b", 1_000), full], &tokens(700, 700), 100);
@@ -118,7 +117,7 @@ fn a_call_that_is_refused_elsewhere_holds_what_it_held() {
 
 #[test]
 fn a_call_that_was_free_holds_once_it_is_not() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (own, _) = hold(&local, &rules, &Need::default()).unwrap();
     assert_eq!(local.spent("api_key", "k")[0].running, 0);

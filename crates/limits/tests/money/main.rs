@@ -3,8 +3,6 @@
 
 #[path = "../support/call.rs"]
 mod call;
-#[path = "../support/clock.rs"]
-mod clock;
 
 mod budgets;
 mod costs;

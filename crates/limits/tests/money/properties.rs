@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::clock::Hands;
 use crate::costs::{cost, tokens};
 use futures_util::FutureExt;
-use gatewright_core::{Clock, Money};
+use gatewright_core::{Clock, HandClock, Money};
 use gatewright_limits::{Counters, Grant, Local, LocalHold, Refused, Rule, Window};
 use proptest::prelude::*;
 
@@ -75,7 +74,7 @@ struct Running {
 
 struct Scene<'a> {
     local: &'a Local,
-    clock: &'a Hands,
+    clock: &'a HandClock,
     waiting: Vec<Waiting<'a>>,
     running: Vec<Running>,
     asked: usize,
@@ -83,7 +82,7 @@ struct Scene<'a> {
 }
 
 /// Budget 0 lasts for ever; the others begin anew every minute.
-fn rules(budgets: &[u8], clock: &Hands) -> Vec<Rule> {
+fn rules(budgets: &[u8], clock: &HandClock) -> Vec<Rule> {
     let minute = clock.unix_seconds() / PERIOD + 1;
     let window = |budget| match budget {
         0 => Window::Forever,
@@ -163,7 +162,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let _inside = runtime.enter();
-        let clock = Hands::new();
+        let clock = HandClock::new();
         let local = Local::new(clock.clone());
         let (waiting, running, settled) = (Vec::new(), Vec::new(), HashMap::new());
         let mut scene = Scene { local: &local, clock: &clock, waiting, running, asked: 0, settled };

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gatewright_core::{
-    Call, CallService, Clock, Error, ErrorKind, Frame, Frames, Middleware, Money, Reply, Result,
+    Call, CallService, Clock, Error, ErrorKind, Frame, Frames, HandClock, Middleware, Money, Reply, Result,
 };
 use gatewright_limits::{Foresee, Limits, Local, Need, Rule, Rules, Ruling, Wanted, Window};
 use http::StatusCode;
 use tower::service_fn;
 
 use crate::call::call;
-use crate::clock::Hands;
 use crate::costs::tokens;
 
 struct Always(Vec<Rule>);
@@ -31,7 +30,7 @@ impl Foresee for Needs {
     }
 }
 
-fn limits(rules: Vec<Rule>, need: Need, clock: &Arc<Hands>) -> Limits<Local> {
+fn limits(rules: Vec<Rule>, need: Need, clock: &Arc<HandClock>) -> Limits<Local> {
     let local = Arc::new(Local::new(clock.clone()));
     Limits::new(Arc::new(Always(rules)), local, Arc::new(Needs(need)), clock.clone())
 }
@@ -54,7 +53,7 @@ fn refused(limits: &Limits<Local>) -> Error {
 
 #[test]
 fn a_spent_budget_is_told_in_litellms_words() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let ends = clock.wall() + Duration::from_millis(90_500);
     let daily = || Window::Period { name: "1d".into(), ends };
     for (scope, label, window, says, wait) in [
@@ -145,7 +144,7 @@ fn a_cap_is_told_to_the_client_and_to_whoever_stands_below() {
         (10_000, tokens(4_000, 4_000), None),
         (0, Need { output_cap: 4_000, least_output: 256, ..Need::default() }, None),
     ] {
-        let clock = Hands::new();
+        let clock = HandClock::new();
         let reply = send(&limits(budget(limit), need, &clock), &upstream()).unwrap();
         let told = reply.head.told.get("x-gatewright-output-cap").map(|cap| cap.to_str().unwrap().to_owned());
         assert_eq!(told, want.map(|cap: u64| cap.to_string()), "{limit}");
@@ -155,7 +154,7 @@ fn a_cap_is_told_to_the_client_and_to_whoever_stands_below() {
 
 #[test]
 fn limits_and_what_is_left_of_them_are_told_by_scope() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     let rules = vec![
         Rule::requests("api_key", "k".into(), 60),
         Rule::tokens("api_key", "k".into(), 1_000),

@@ -5,9 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::clock::Hands;
 use crate::costs::{budget, cost, figures, hold, nothing, tokens};
-use gatewright_core::Money;
+use gatewright_core::{HandClock, Money};
 use gatewright_limits::{Counters, Grant, Local, LocalHold, Refused, Rule};
 use tokio::time::Instant;
 
@@ -36,7 +35,7 @@ fn got(claim: &mut Waiting<'_>) -> LocalHold {
 
 #[tokio::test(start_paused = true)]
 async fn who_came_first_is_let_in_first() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (all, _) = hold(&local, &rules, &tokens(900, 900)).unwrap();
     let mut large = waiting(&local, &rules, 800);
@@ -56,7 +55,7 @@ async fn who_came_first_is_let_in_first() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_too_long_is_refused_and_leaves_its_place() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (_all, _) = hold(&local, &rules, &tokens(900, 900)).unwrap();
     let began = Instant::now();
@@ -69,7 +68,7 @@ async fn who_waits_too_long_is_refused_and_leaves_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_in_vain_is_refused_at_once() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (all, _) = hold(&local, &rules, &tokens(600, 600)).unwrap();
     let (rest, _) = hold(&local, &rules, &tokens(400, 400)).unwrap();
@@ -88,7 +87,7 @@ async fn what_is_in_vain_is_refused_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leaves_makes_way_for_the_next() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000)];
     let (_all, _) = hold(&local, &rules, &tokens(900, 900)).unwrap();
     let large = waiting(&local, &rules, 500);
@@ -105,7 +104,7 @@ async fn who_leaves_makes_way_for_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_one_budget_holds_up_nobody_at_another() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let both =
         |key: &str| [budget("proxy", 10_000), budget(key, 1_000), Rule::parallel("api_key", "x".into(), 3)];
     let (a, b) = (both("a"), both("b"));
@@ -120,7 +119,7 @@ async fn who_waits_for_one_budget_holds_up_nobody_at_another() {
 
 #[tokio::test(start_paused = true)]
 async fn who_moves_to_another_queue_keeps_its_turn() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let both = [budget("a", 1_000), budget("b", 1_000)];
     let (of_a, _) = hold(&local, &both[..1], &tokens(1_000, 1_000)).unwrap();
     let mut first = waiting(&local, &both, 600);
@@ -142,7 +141,7 @@ async fn who_moves_to_another_queue_keeps_its_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn an_admin_who_raises_a_budget_wakes_who_waits() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 1_000).spent(Money(300))];
     let (_all, _) = hold(&local, &rules, &tokens(700, 700)).unwrap();
     let need = tokens(200, 200);
@@ -156,7 +155,7 @@ async fn an_admin_who_raises_a_budget_wakes_who_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn those_that_wait_share_what_comes_back() {
-    let local = Local::new(Hands::new());
+    let local = Local::new(HandClock::new());
     let rules = [budget("k", 10_000)];
     let (all, _) = hold(&local, &rules, &tokens(10_000, 10_000)).unwrap();
     let asks = |(least, cap)| {

@@ -8,15 +8,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use gatewright_core::{
-    Allowance, AttemptId, Body, Booked, Budget, Call, CallService, Caller, Error, ErrorKind, Frame, Frames,
-    Head, Json, JsonLimits, Money, Names, Operation, Reply, Result, ServedBy, Target, Usage, layer,
+    Allowance, AttemptId, Body, Booked, Budget, Call, CallService, Caller, Dialect, Error, ErrorKind, Frame,
+    Frames, Head, Json, JsonLimits, Money, Names, Operation, Reply, Result, ServedBy, Target, Usage, layer,
 };
 use gatewright_telemetry::{Figures, Meter, MetricSettings, TextFormat};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tower_layer::Layer;
 use tower_service::Service;
-
-use crate::codec::Unread;
 
 /// A meter and what is to be counted by it.
 pub(crate) struct Stage {
@@ -82,7 +80,8 @@ impl Stage {
         let attempts = layer(self.meter.attempts()).layer(Fake(fate));
         let calls = layer(self.meter.calls()).layer(attempts);
         let json = Json::parse(Bytes::from_static(br#"{"model":"m"}"#), JsonLimits::default()).unwrap();
-        let mut call = Call::new(Operation::Chat, &Unread, "m", Body::Json(json));
+        let mut call =
+            Call::new(Operation::Chat, gatewright_dialects::of(Dialect::OpenAiChat), "m", Body::Json(json));
         call.caller = Arc::new(caller.clone());
         call.target = Some(Arc::new(target()));
         calls.answer(call).await

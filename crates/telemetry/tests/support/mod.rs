@@ -1,4 +1,3 @@
-//! A receiver of spans that speaks OTLP, and a dialect for calls whose content nobody reads.
+//! A receiver of spans that speaks OTLP.
 
-pub(crate) mod codec;
 pub(crate) mod receiver;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use gatewright_core::{Clock, Error, Secret, Utc};
+use gatewright_core::{Error, HandClock, Secret, Utc};
 use gatewright_transport::{Pieces, Request, Settings, Transport};
 use http::Method;
 
@@ -17,18 +16,6 @@ use super::{Aws, Told};
 
 /// When the tests begin, in Unix seconds.
 const START: u64 = 1_763_682_682;
-
-struct Hand(AtomicU64);
-
-impl Clock for Hand {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn wall(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// What was asked: the first line, the headers, the body.
 #[derive(Clone, Default)]
@@ -99,7 +86,7 @@ fn document(id: &str, ends: u64) -> String {
 
 struct Stage {
     aws: Aws,
-    clock: Arc<Hand>,
+    clock: Arc<HandClock>,
     transport: Transport,
 }
 
@@ -107,7 +94,7 @@ fn stage(params: &[(&str, &str)], env: &[(&str, &str)]) -> Stage {
     let params: BTreeMap<String, Secret> =
         params.iter().map(|(name, value)| ((*name).to_owned(), Secret::from(*value))).collect();
     let find = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-    let clock = Arc::new(Hand(AtomicU64::new(START)));
+    let clock = HandClock::at(START);
     let told = Told { params: &params, env: &find, region: "eu-west-1" };
     let aws = Aws::new("bedrock", &told, clock.clone()).unwrap();
     Stage { aws, clock, transport: transport() }
@@ -133,7 +120,7 @@ impl Stage {
     }
 
     fn wait(&self, seconds: u64) {
-        self.clock.0.fetch_add(seconds, Ordering::SeqCst);
+        self.clock.forward(Duration::from_secs(seconds));
     }
 }
 

@@ -2,15 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gatewright_core::{Clock, ErrorKind, Result};
+use gatewright_core::{ErrorKind, HandClock, Result};
 use gatewright_transport::{Request, Settings, Transport, Trust};
 use serde_json::{Value, json};
 
@@ -18,26 +17,8 @@ use super::google::{Found, Source};
 use super::{Issuer, Tokens};
 use crate::Authorize;
 
-/// 2026-11-26, and moved by hand.
-struct HandClock {
-    start: Instant,
-    moved: AtomicU64,
-    /// Seconds by which its wall clock is wrong.
-    wrong: i64,
-}
-
+/// 2026-11-26.
 const NOW: u64 = 1_795_651_200;
-
-impl Clock for HandClock {
-    fn now(&self) -> Instant {
-        self.start + Duration::from_secs(self.moved.load(Ordering::SeqCst))
-    }
-
-    fn wall(&self) -> SystemTime {
-        let at = NOW + self.moved.load(Ordering::SeqCst);
-        UNIX_EPOCH + Duration::from_secs(at.checked_add_signed(self.wrong).unwrap())
-    }
-}
 
 /// A token server: what it was asked, in order.
 struct Server {
@@ -114,7 +95,7 @@ struct Stage {
 
 impl Stage {
     fn new(credentials: String, wrong: i64) -> Self {
-        let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong });
+        let clock = HandClock::at(NOW.checked_add_signed(wrong).unwrap());
         let found = Found { told: Some(credentials), ..Found::default() };
         let source = Source::find(found, Trust::Operator).unwrap();
         Self::of(Issuer::Google(source), clock)
@@ -169,13 +150,13 @@ async fn a_token_is_renewed_by_one_call_before_it_ends_and_by_whoever_comes_afte
     let server = Server::start(|nth, _| token(nth));
     let stage = Stage::new(account(&server), 0);
     stage.refresh().await.unwrap();
-    stage.clock.moved.store(3600 - 100, Ordering::SeqCst);
+    stage.clock.forward(Duration::from_secs(3600 - 100));
     let renewing = stage.tokens.refresh(&stage.transport).expect("it ends soon");
     assert!(stage.tokens.refresh(&stage.transport).is_none(), "one renews, the others go on");
     assert_eq!(stage.shown(), "Bearer ya29.0");
     renewing.await.unwrap();
     assert_eq!(stage.shown(), "Bearer ya29.1");
-    stage.clock.moved.store(3 * 3600, Ordering::SeqCst);
+    stage.clock.forward(Duration::from_secs(7300));
     stage.refresh().await.unwrap();
     assert_eq!(stage.shown(), "Bearer ya29.2");
 }
@@ -185,11 +166,11 @@ async fn a_renewal_that_fails_leaves_the_token_that_still_serves() {
     let server = Server::start(|nth, _| if nth == 0 { token(0) } else { (503, json!({})) });
     let stage = Stage::new(account(&server), 0);
     stage.refresh().await.unwrap();
-    stage.clock.moved.store(3600 - 100, Ordering::SeqCst);
+    stage.clock.forward(Duration::from_secs(3600 - 100));
     stage.refresh().await.unwrap();
     assert_eq!(stage.shown(), "Bearer ya29.0");
     assert!(stage.tokens.refresh(&stage.transport).is_none(), "not asked again at once");
-    stage.clock.moved.store(3600, Ordering::SeqCst);
+    stage.clock.forward(Duration::from_secs(100));
     assert_eq!(stage.refresh().await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
@@ -315,7 +296,7 @@ mod entra {
             params.iter().map(|(name, value)| ((*name).to_owned(), Secret::from(*value))).collect();
         let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
         let told = Told { params: &params, env: &env, machine: true };
-        let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong: 0 });
+        let clock = HandClock::at(NOW);
         Stage::of(Issuer::Entra(Entra::find(&told).unwrap().expect("somebody's")), clock)
     }
 
@@ -382,7 +363,7 @@ mod entra {
         for written in ["first\n", "second\n"] {
             std::fs::write(file.path(), written).unwrap();
             stage.refresh().await.unwrap();
-            stage.clock.moved.fetch_add(120, Ordering::SeqCst);
+            stage.clock.forward(Duration::from_secs(120));
         }
         let shown: Vec<String> = server
             .asked()
@@ -405,7 +386,7 @@ mod entra {
         let app = stage(&[], &[endpoint, ("IDENTITY_HEADER", "h-1".to_owned())]);
         app.refresh().await.unwrap();
         assert_eq!((machine.shown(), app.shown()), ("Bearer vm".to_owned(), "Bearer app".to_owned()));
-        app.clock.moved.store(3600, Ordering::SeqCst);
+        app.clock.forward(Duration::from_secs(3600));
         assert!(app.tokens.refresh(&app.transport).is_none(), "it holds two hours");
         let asked = server.asked();
         let first = "GET /metadata/identity/oauth2/token?api-version=2018-02-01\
@@ -425,7 +406,7 @@ async fn a_client_shows_its_name_and_secret_as_a_basic_header() {
         secret: "s:1".into(),
         scope: Some("all-apis".to_owned()),
     };
-    let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong: 0 });
+    let clock = HandClock::at(NOW);
     let stage = Stage::of(Issuer::Client(client), clock);
     stage.refresh().await.unwrap();
     let asked = server.asked();
@@ -441,7 +422,7 @@ mod keyed {
     use crate::authorize::token::Keyed;
 
     fn stage(keyed: Keyed) -> Stage {
-        let clock = Arc::new(HandClock { start: Instant::now(), moved: AtomicU64::new(0), wrong: 0 });
+        let clock = HandClock::at(NOW);
         Stage::of(Issuer::Keyed(keyed), clock)
     }
 
@@ -482,9 +463,9 @@ mod keyed {
             request_id: Some("rquid".parse().unwrap()),
         });
         stage.refresh().await.unwrap();
-        stage.clock.moved.store(1800 - 230, Ordering::SeqCst);
+        stage.clock.forward(Duration::from_secs(1800 - 230));
         assert!(stage.tokens.refresh(&stage.transport).is_none(), "it holds half an hour");
-        stage.clock.moved.store(1800, Ordering::SeqCst);
+        stage.clock.forward(Duration::from_secs(230));
         stage.refresh().await.unwrap();
         assert_eq!(stage.shown(), "Bearer t1");
         let asked = server.asked();
