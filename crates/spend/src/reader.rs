@@ -49,6 +49,8 @@ pub enum Damage {
         /// How many they are.
         bytes: usize,
     },
+    /// A segment of which nothing is left, though there are records behind it.
+    Emptied(PathBuf),
     /// An end without a beginning: its beginning was in a part that is damaged or gone.
     Orphan(Box<Settle>),
 }
@@ -124,7 +126,14 @@ impl Reader {
             let found = loaded.line(&self.instance, &mut self.known);
             self.position = Position { segment: loaded.name.number, offset: loaded.base + loaded.at as u64 };
             match (&found, loaded.rest) {
-                (None, Rest::Nothing) => self.current = None,
+                (None, Rest::Nothing) => {
+                    let emptied = self.position.offset == 0;
+                    let path = emptied.then(|| loaded.name.path(&self.instance));
+                    self.current = None;
+                    if let Some(path) = path {
+                        return Some(Err(Damage::Emptied(path)));
+                    }
+                }
                 (None, Rest::Unread) => {
                     let open = rest_is_empty(&self.names, &self.instance);
                     if let Err(err) = loaded.read(open) {
@@ -223,6 +232,7 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(path, err) => write!(f, "{}: {err}", path.display()),
+            Self::Emptied(path) => write!(f, "{}: nothing is left in it", path.display()),
             Self::Corrupt { path, offset, bytes } => {
                 write!(f, "{}: {bytes} bytes at {offset} are not a record", path.display())
             }

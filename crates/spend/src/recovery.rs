@@ -90,8 +90,11 @@ fn adopt(dir: &Path, disk: Arc<dyn Disk>, segment_bytes: u64, last: Name, next: 
     let old = OpenOptions::new().read(true).write(true).open(&path)?;
     let mut tail = match start(dir, Arc::clone(&disk), segment_bytes, next) {
         Ok(tail) => {
-            // Gives back what was reserved behind the end.
-            old.set_len(end)?;
+            // Gives back what was reserved behind the end; what holds no record would look like one that lost them.
+            match end {
+                0 => std::fs::remove_file(&path)?,
+                _ => old.set_len(end)?,
+            }
             tail
         }
         // A full disk may still have room in the segment that is there.

@@ -311,6 +311,25 @@ fn what_a_client_chose_never_passes_for_a_record() {
 }
 
 #[test]
+fn what_stood_in_an_emptied_segment_is_missed_and_not_taken_for_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), 60);
+    let places = places(&dir.path().join("instance-0"));
+    let first = &places[0].0;
+    let begun = places.iter().filter(|(file, _, mark)| file == first && !mark).count();
+    assert!(begun > 4, "a segment that the last ones of its attempts outlive");
+    std::fs::write(first, []).unwrap();
+    for _ in 0..2 {
+        let damage: Vec<_> = entries(dir.path()).unwrap().filter_map(Result::err).collect();
+        let orphans = damage.iter().filter(|damage| matches!(damage, Damage::Orphan(_))).count();
+        assert_eq!((damage.len(), orphans), (5, 4), "{damage:?}");
+        assert!(matches!(&damage[0], Damage::Emptied(path) if path == first), "{damage:?}");
+        // A successor changes nothing of it.
+        drop(Journal::open(settings(dir.path()), Arc::new(SystemClock)).unwrap());
+    }
+}
+
+#[test]
 fn a_segment_that_is_read_in_pieces_loses_only_what_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let records = fill_as(Settings { segment_bytes: 16 << 20, ..settings(dir.path()) }, 6_000);
