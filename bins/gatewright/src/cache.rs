@@ -4,14 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gatewright_cache::similar::Alike;
-use gatewright_cache::{Cache, Figures, Memory, Redis, RedisSettings, Server, Tiers};
+use gatewright_cache::{Cache, Figures, Link, Memory, Redis, RedisSettings, Server, Tiers};
 use gatewright_core::Clock;
 use gatewright_transport::Transport;
 use redis::cluster::ClusterClientBuilder;
 
 use crate::StartError;
 use crate::adapters::{Embeddings, KeptAnswers};
-use crate::config::{CacheRedis, Config};
+use crate::config::{Config, RedisSettings as Place};
 use crate::counts;
 use crate::similar::{self, Opened};
 
@@ -45,20 +45,23 @@ pub(crate) fn open(
     };
     let memory = Memory::new(settings.memory_bytes, settings.memory_ttl, clock.clone());
     let mut beside: Vec<Task> = Vec::new();
-    let tiers = match &settings.redis {
+    let link = settings.redis.as_ref().map(|redis| server(&redis.place)).transpose()?;
+    let link = link.map(|server| Link::new(server, clock.clone()));
+    let tiers = match settings.redis.as_ref().zip(link.clone()) {
         None => Tiers::local(memory),
-        Some(redis) => {
+        Some((redis, link)) => {
             let of = RedisSettings { deadline: redis.deadline, ttl: redis.ttl, ..RedisSettings::default() };
-            let (opened, writing) = Redis::open(server(redis)?, of, figures.clone(), clock.clone());
+            let (opened, writing) = Redis::open(link, of, figures.clone(), clock.clone());
             beside.push(Box::pin(writing));
             Tiers::shared(opened, redis.memory.then_some(memory))
         }
     };
-    let opened =
-        similar::open(settings, transport, clock.clone())?.map(|Opened { similar, keeper, embeddings }| {
+    let opened = similar::open(settings, link, transport, clock.clone())?.map(
+        |Opened { similar, keeper, embeddings }| {
             beside.push(Box::pin(keeper.run()));
             (similar, embeddings)
-        });
+        },
+    );
     let (similar, embeddings) = opened.unzip();
     let alike = Alike::new(tiers.clone(), similar.clone());
     let policy = Cache::new(alike, settings.answers.clone(), figures.clone(), clock);
@@ -66,8 +69,8 @@ pub(crate) fn open(
     Ok(Answers { policy, kept, figures: Some(figures), beside, embeddings })
 }
 
-fn server(redis: &CacheRedis) -> Result<Server, StartError> {
-    let place = &redis.place;
+/// Whoever answers at a place.
+fn server(place: &Place) -> Result<Server, StartError> {
     let unusable = |err| StartError::new("cannot use this redis", &err);
     if let Some(asked) = &place.sentinels {
         return Ok(Server::Sentinels(counts::sentinels(place, asked)?));

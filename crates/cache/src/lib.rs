@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod breaker;
 mod cache;
 mod canonical;
 mod entry;
@@ -15,7 +16,7 @@ mod tiers;
 mod vectors;
 mod wire;
 
-pub use self::redis::{Redis, RedisSettings, Server};
+pub use self::redis::{Link, Redis, RedisSettings, Server};
 pub use cache::Cache;
 pub use entry::{Entry, EntryHead};
 pub use figures::{Figures, Snapshot};

@@ -12,10 +12,10 @@ fn until_hit(client: &Client, text: &str) -> Response {
     found.expect("it is never answered from what is kept")
 }
 
-fn over(upstream: &Upstream, redis: &RedisFailover) -> Gateway {
+fn over(upstream: &Upstream, redis: &RedisFailover, kind: &str) -> Gateway {
     let sentinels = format!("[[127.0.0.1, {}]]", redis.port());
     let params = format!(
-        "{{type: redis, sentinel_nodes: {sentinels}, service_name: {SERVICE}, memory_in_front: false, deadline: 0.5}}"
+        "{{type: {kind}, sentinel_nodes: {sentinels}, service_name: {SERVICE}, memory_in_front: false, deadline: 0.5}}"
     );
     Setup::new(config(upstream, &params)).start()
 }
@@ -23,7 +23,7 @@ fn over(upstream: &Upstream, redis: &RedisFailover) -> Gateway {
 #[test]
 fn a_failover_is_followed_and_no_call_fails_meanwhile() {
     let (upstream, mut redis) = (Upstream::start(), RedisFailover::start());
-    let gateway = over(&upstream, &redis);
+    let gateway = over(&upstream, &redis, "redis");
     let client = Client::of(&gateway);
     client.chat("fast", "before");
     until_hit(&client, "before");
@@ -37,4 +37,15 @@ fn a_failover_is_followed_and_no_call_fails_meanwhile() {
     until_hit(&client, "after");
     assert_ne!(redis.copy.ask(&["KEYS", "gatewright:answer:*"]), "");
     assert_eq!(client.get("/cache/ping").status, 200);
+}
+
+#[test]
+fn a_semantic_cache_asks_sentinels_too() {
+    let (upstream, redis) = (Upstream::start(), RedisFailover::start());
+    let gateway = over(&upstream, &redis, "redis-semantic");
+    let client = Client::of(&gateway);
+    // The server has no search module: equal questions are answered all the same, from the master.
+    client.chat("fast", "before");
+    until_hit(&client, "before");
+    assert_ne!(redis.master.ask(&["KEYS", "gatewright:answer:*"]), "");
 }

@@ -8,7 +8,9 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value,
+};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio_util::task::TaskTracker;
@@ -38,8 +40,8 @@ pub(crate) struct Lines {
     tasks: TaskTracker,
 }
 
-/// A connection that is open, or will be.
-type Opening = watch::Receiver<Option<Line>>;
+/// A connection that is open, or will be, or cannot be.
+type Opening = watch::Receiver<Option<RedisResult<Line>>>;
 
 // === impl Lines ===
 
@@ -48,12 +50,11 @@ impl Lines {
         Self { server, own: Arc::default(), tasks: TaskTracker::new() }
     }
 
-    /// That of the runtime that asks. It is opened beside, so that a call that gives up waiting does not give it up; `None`
-    /// where it cannot be opened.
-    pub(crate) async fn here(&self) -> Option<Line> {
+    /// That of the runtime that asks. It is opened beside, so that a call that gives up waiting does not give it up.
+    pub(crate) async fn here(&self) -> RedisResult<Line> {
         let mut opening = self.opening();
-        let open = opening.wait_for(Option::is_some).await.ok()?;
-        open.clone()
+        let open = opening.wait_for(Option::is_some).await.ok().and_then(|open| open.clone());
+        open.unwrap_or_else(|| Err(RedisError::from((ErrorKind::Io, "no connection"))))
     }
 
     /// Lets go of all: what failed once is opened anew.
@@ -72,11 +73,12 @@ impl Lines {
         let (server, all) = (self.server.clone(), Arc::clone(&self.own));
         self.tasks.spawn_on(
             async move {
-                match server.open().await {
-                    Ok(line) => drop(opened.send_replace(Some(line))),
+                let open = server.open().await;
+                if open.is_err() {
                     // Those who wait hear that nothing comes, and the next one tries again.
-                    Err(_) => all.lock().retain(|(_, opening)| !opening.same_channel(&opened.subscribe())),
+                    all.lock().retain(|(_, opening)| !opening.same_channel(&opened.subscribe()));
                 }
+                opened.send_replace(Some(open));
             },
             &runtime,
         );
@@ -114,6 +116,18 @@ impl Line {
         match self.clone() {
             Self::One(mut line) => command.query_async(&mut line).await,
             Self::Cluster(mut line) => command.query_async(&mut line).await,
+        }
+    }
+
+    /// Asks for several that are done all or not at all; a cluster takes them where their keys are of one slot.
+    pub(crate) async fn ask_as_one(&self, commands: &Pipeline) -> RedisResult<()> {
+        match self.clone() {
+            Self::One(mut line) => {
+                // With what is said of each before they are done together: there it stands why they are not.
+                let answers = line.send_packed_commands(commands, 0, commands.len() + 2).await?;
+                answers.into_iter().try_for_each(|answer| answer.extract_error().map(drop))
+            }
+            Self::Cluster(mut line) => commands.query_async(&mut line).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Answers in a Redis that replicas share. It costs a call no more than a short wait, and nothing while it is away.
 
-mod breaker;
 mod line;
+mod link;
 mod tell;
 mod writer;
 
@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gatewright_core::Clock;
-use redis::{Cmd, Pipeline, RedisError, RedisResult};
-use tokio::time::timeout;
-use tracing::{info, warn};
+use redis::{Cmd, Pipeline, RedisResult};
 
 use crate::entry::Entry;
 use crate::figures::Figures;
 use crate::key::Key;
 use crate::shelf::{Kept, Tier};
 use crate::wire;
-use breaker::Breaker;
+pub(crate) use line::Line;
 pub use line::Server;
-use line::{Line, Lines};
+pub use link::Link;
+pub(crate) use link::Miss;
 use writer::{Queue, Write};
 
 /// How a Redis is used.
@@ -35,13 +34,12 @@ pub struct RedisSettings {
     pub queued_bytes: usize,
 }
 
-/// Answers in a Redis. Clones share its connections.
+/// Answers in a Redis. Clones share them.
 #[derive(Clone)]
 pub struct Redis(Arc<Shared>);
 
 struct Shared {
-    lines: Lines,
-    breaker: Breaker,
+    link: Link,
     settings: RedisSettings,
     queue: Queue,
     figures: Arc<Figures>,
@@ -62,17 +60,15 @@ impl Default for RedisSettings {
 // === impl Redis ===
 
 impl Redis {
-    /// Uses what `server` says. What is kept is written by the future, as long as it runs.
+    /// Keeps them where `link` leads. What is kept is written by the future, as long as it runs.
     pub fn open(
-        server: Server,
+        link: Link,
         settings: RedisSettings,
         figures: Arc<Figures>,
         clock: Arc<dyn Clock>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, waiting) = Queue::new(settings.queued_bytes);
-        let breaker = Breaker::new(clock.now());
-        let lines = Lines::new(server);
-        let redis = Self(Arc::new(Shared { lines, breaker, settings, queue, figures, clock }));
+        let redis = Self(Arc::new(Shared { link, settings, queue, figures, clock }));
         let writing = writer::run(redis.clone(), waiting);
         (redis, writing)
     }
@@ -93,54 +89,17 @@ impl Redis {
         Some(Kept { entry: Arc::new(entry), left: Duration::from_secs(left) })
     }
 
-    /// Asks within the deadline. One failure is enough: nobody else waits for a while.
     async fn in_time<T>(&self, ask: impl AsyncFnOnce(Line) -> RedisResult<T>) -> Option<T> {
         let shared = &*self.0;
-        if !shared.breaker.lets(shared.clock.now()) {
-            Figures::one_more(&shared.figures.late);
-            return None;
-        }
-        let answer = async {
-            match shared.lines.here().await {
-                Some(line) => ask(line).await.map_err(Some),
-                None => Err(None),
-            }
-        };
-        match timeout(shared.settings.deadline, answer).await {
-            Ok(Ok(value)) => {
-                self.answered();
-                Some(value)
-            }
+        let told = shared.link.ask(shared.settings.deadline, ask).await;
+        let count = match &told {
+            Ok(_) => return told.ok(),
+            Err(Miss::Resting | Miss::Away(_)) => &shared.figures.late,
             // It answers, though not what was asked for.
-            Ok(Err(Some(err))) if !is_away(&err) => {
-                self.answered();
-                Figures::one_more(&shared.figures.unreadable);
-                None
-            }
-            Ok(Err(err)) => {
-                self.failed(err.map_or_else(|| "no connection".to_owned(), |err| err.to_string()));
-                None
-            }
-            Err(_) => {
-                self.failed("no answer in time".to_owned());
-                None
-            }
-        }
-    }
-
-    fn answered(&self) {
-        if self.0.breaker.answered() {
-            info!("redis answers again; answers are kept there");
-        }
-    }
-
-    fn failed(&self, why: String) {
-        let shared = &*self.0;
-        Figures::one_more(&shared.figures.late);
-        shared.lines.drop_all();
-        if shared.breaker.failed(shared.clock.now()) {
-            warn!(error = why, "redis does not answer; no answers are looked up or kept there meanwhile");
-        }
+            Err(Miss::Refused(_)) => &shared.figures.unreadable,
+        };
+        Figures::one_more(count);
+        None
     }
 }
 
@@ -172,9 +131,4 @@ fn get(key: &Key) -> Cmd {
 
 fn name(key: &str) -> String {
     format!("{PREFIX}{key}")
-}
-
-/// Whether the server is not there, or not ready; else it refused this one command.
-fn is_away(err: &RedisError) -> bool {
-    err.is_io_error() || err.is_connection_dropped() || err.is_connection_refusal() || err.is_timeout()
 }

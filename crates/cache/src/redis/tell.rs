@@ -8,8 +8,7 @@ use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 use tokio::time::timeout;
 
-use super::{PREFIX, Redis, name};
-use crate::redis::line::Line;
+use super::{Line, PREFIX, Redis, name};
 
 /// Nobody waits behind these.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,29 +87,13 @@ impl Redis {
 
     /// Writes a batch. Whether all of it was taken.
     pub(super) async fn write(&self, batch: &Pipeline) -> bool {
-        let shared = &*self.0;
-        if !shared.breaker.lets(shared.clock.now()) {
-            return false;
-        }
-        let written = async {
-            let line = shared.lines.here().await?;
-            line.ask_all::<Value>(batch).await.ok()
-        };
-        match timeout(WRITE, written).await {
-            Ok(Some(_)) => {
-                self.answered();
-                true
-            }
-            _ => {
-                self.failed("what is to be kept was not taken".to_owned());
-                false
-            }
-        }
+        let written = self.0.link.ask(WRITE, async |line: Line| line.ask_all::<Value>(batch).await).await;
+        written.is_ok()
     }
 
     async fn line(&self) -> Result<Line> {
-        let line = timeout(PATIENCE, self.0.lines.here()).await.ok().flatten();
-        line.ok_or_else(|| away("no connection"))
+        let line = timeout(PATIENCE, self.0.link.line()).await.map_err(|_| away("no connection in time"))?;
+        line.map_err(|err| away(&err.to_string()))
     }
 
     async fn patiently<T: FromRedisValue>(&self, command: &Cmd) -> Result<RedisResult<T>> {

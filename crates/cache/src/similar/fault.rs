@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Whether the one that was asked is to be let alone for a while: it is down, it hangs, or it takes nothing of ours.
-    /// Else the question itself was at fault.
+    /// Else the question itself was at fault, or the one that was asked is let alone already.
     pub away: bool,
     /// The cause in words, for the log. It holds nothing of a conversation.
     pub why: Cow<'static, str>,
@@ -21,7 +21,7 @@ impl Fault {
         Self { away: true, why: why.into() }
     }
 
-    /// This one question cannot be answered.
+    /// This one question is not answered, which says nothing of others.
     pub fn refused(why: impl Into<Cow<'static, str>>) -> Self {
         Self { away: false, why: why.into() }
     }

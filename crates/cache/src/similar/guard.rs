@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::Fault;
+use crate::breaker::Breaker;
 
 /// So many failures in a row, and it is let alone.
 const MOST_FAILURES: u32 = 3;
@@ -17,14 +17,7 @@ pub(super) struct Guard {
     what: &'static str,
     patience: Duration,
     rest: Duration,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    failures: u32,
-    /// It is not asked before.
-    resting: Option<Instant>,
+    breaker: Breaker,
 }
 
 // === impl Guard ===
@@ -32,68 +25,40 @@ struct State {
 impl Guard {
     /// Waits for answers for `patience`; lets it alone for `rest`, then one question tries.
     pub(super) fn new(what: &'static str, patience: Duration, rest: Duration) -> Self {
-        Self { what, patience, rest, state: Mutex::default() }
+        Self { what, patience, rest, breaker: Breaker::new(MOST_FAILURES, rest, now()) }
     }
 
     /// What it answers; nothing where it does not, or is let alone. `answer` is not begun then.
     pub(super) async fn ask<T>(&self, answer: impl Future<Output = Result<T, Fault>>) -> Option<T> {
-        if !self.state.lock().may_be_asked(self.rest) {
+        if !self.breaker.lets(now()) {
             return None;
         }
         let answered = timeout(self.patience, answer).await;
         match answered.unwrap_or_else(|_| Err(Fault::away("no answer in time"))) {
             Ok(told) => {
-                if self.state.lock().answered() {
+                if self.breaker.answered() {
                     info!(what = self.what, "answers again");
                 }
                 Some(told)
             }
             Err(fault) if fault.away => {
-                if self.state.lock().failed(self.rest) {
+                if self.breaker.failed(now()) {
                     let rest = self.rest.as_secs_f64();
                     warn!(what = self.what, error = %fault, rest, "does not answer; it is let alone for a while");
                 }
                 None
             }
             Err(fault) => {
-                debug!(what = self.what, error = %fault, "refuses a question");
+                debug!(what = self.what, error = %fault, "gives no answer");
                 None
             }
         }
     }
 }
 
-// === impl State ===
-
-impl State {
-    /// Of those who come after a rest, the first one tries for all.
-    fn may_be_asked(&mut self, rest: Duration) -> bool {
-        let now = Instant::now();
-        match self.resting {
-            Some(until) if now < until => false,
-            Some(_) => {
-                self.resting = Some(now + rest);
-                true
-            }
-            None => true,
-        }
-    }
-
-    /// Answers whether it was let alone.
-    fn answered(&mut self) -> bool {
-        self.failures = 0;
-        self.resting.take().is_some()
-    }
-
-    /// Answers whether it is let alone from now on, and was not before.
-    fn failed(&mut self, rest: Duration) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        let begins = self.failures >= MOST_FAILURES && self.resting.is_none();
-        if self.failures >= MOST_FAILURES {
-            self.resting = Some(Instant::now() + rest);
-        }
-        begins
-    }
+/// Time as tests of this module may stop it.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 #[cfg(test)]

@@ -7,18 +7,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use gatewright_core::Clock;
 use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
 
 use super::{Answered, Asking, Fault, Neighbour, Neighbours, Place};
 use crate::key::Key;
+use crate::redis::{Line, Link, Miss};
 use crate::wire;
 
 /// Keeps questions as hashes in Redis, each with its lifetime, and finds them through an index.
 pub struct RedisSearch {
-    client: Client,
-    /// The one connection; nothing until it is used, and after a failure.
-    line: Mutex<Option<MultiplexedConnection>>,
+    link: Link,
+    /// How long an answer is waited for.
+    patience: Duration,
     /// What all names begin with.
     index: String,
     /// How long an answer is kept where nothing else is said.
@@ -27,16 +27,6 @@ pub struct RedisSearch {
     /// The lengths of vectors whose index is there, as far as is known.
     made: Mutex<BTreeSet<usize>>,
 }
-
-/// A connection that was lent, and is given up unless it answered: a late answer would come to the next question.
-struct Lent<'a> {
-    line: &'a Mutex<Option<MultiplexedConnection>>,
-    connection: MultiplexedConnection,
-    answered: bool,
-}
-
-/// Connecting takes some round trips; whoever asks does not wait for so long.
-const CONNECT: Duration = Duration::from_secs(2);
 
 /// So many keys are looked at in a step.
 const STEP: usize = 500;
@@ -50,17 +40,21 @@ const ENTRY: &str = "entry";
 // === impl RedisSearch ===
 
 impl RedisSearch {
-    /// Connects when it is first asked. All keys and indexes have names that begin with `index`.
-    pub fn new(client: Client, index: &str, usual: Duration, clock: Arc<dyn Clock>) -> Self {
+    /// Keeps them where `link` leads, and waits for it for `patience`. All keys and indexes have names that begin with `index`;
+    /// `usual` is how long an answer is kept where nothing else is said.
+    pub fn new(
+        link: Link,
+        index: &str,
+        (usual, patience): (Duration, Duration),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let index = format!("{index}:gatewright");
-        Self { client, line: Mutex::default(), index, usual, clock, made: Mutex::default() }
+        Self { link, patience, index, usual, clock, made: Mutex::default() }
     }
 
     async fn find(&self, place: &Place, least: f32) -> Result<Option<Neighbour>, Fault> {
-        let mut line = self.lend().await?;
-        self.make(&mut line, place.vector.dimensions()).await?;
-        let found = line.ask(&self.search(place)).await;
-        let found = found.map_err(|err| self.failed(&err, place))?;
+        let search = self.search(place);
+        let found = self.ask_made(place, async |line: Line| line.ask::<Value>(&search).await).await?;
         let Some(fields) = first_of(found) else { return Ok(None) };
         let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let (Some(distance), Some(class), Some(key), Some(entry)) =
@@ -82,8 +76,6 @@ impl RedisSearch {
     }
 
     async fn put(&self, place: Place, kept: Answered) -> Result<(), Fault> {
-        let mut line = self.lend().await?;
-        self.make(&mut line, place.vector.dimensions()).await?;
         let ttl = kept.ttl.unwrap_or(self.usual);
         let until = self.clock.unix_seconds().saturating_add(ttl.as_secs());
         let name = self.name(&kept.key.text);
@@ -97,7 +89,7 @@ impl RedisSearch {
             until,
         ));
         commands.cmd("PEXPIRE").arg(&name).arg(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        line.ask_all(&commands).await.map_err(|err| self.failed(&err, &place))
+        self.ask_made(&place, async |line: Line| line.ask_as_one(&commands).await).await
     }
 
     async fn remove(&self, keys: &[Arc<str>]) -> Result<(), Fault> {
@@ -105,19 +97,17 @@ impl RedisSearch {
             return Ok(());
         }
         let names: Vec<_> = keys.iter().map(|key| self.name(key)).collect();
-        self.lend().await?.ask(cmd("UNLINK").arg(names)).await.map(drop).map_err(|err| away(&err))
+        self.ask::<u64>(cmd("UNLINK").arg(names)).await.map(drop)
     }
 
     async fn remove_all(&self) -> Result<(), Fault> {
-        let mut line = self.lend().await?;
         let mut cursor = 0;
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(format!("{}*", self.name(""))).arg("COUNT").arg(STEP);
-            let found = line.ask(&scan).await.map_err(|err| away(&err))?;
-            let (next, names): (u64, Vec<Vec<u8>>) = redis::from_redis_value(found).map_err(|_| unread())?;
+            let (next, names): (u64, Vec<Vec<u8>>) = self.ask(&scan).await?;
             if !names.is_empty() {
-                line.ask(cmd("UNLINK").arg(names)).await.map_err(|err| away(&err))?;
+                self.ask::<u64>(cmd("UNLINK").arg(names)).await?;
             }
             match next {
                 0 => return Ok(()),
@@ -126,9 +116,26 @@ impl RedisSearch {
         }
     }
 
+    /// Asks where there is an index for the place. What a server refuses may be for want of it: it is made anew next time.
+    async fn ask_made<T>(
+        &self,
+        place: &Place,
+        ask: impl AsyncFnOnce(Line) -> RedisResult<T>,
+    ) -> Result<T, Fault> {
+        let dimensions = place.vector.dimensions();
+        let asked = self.link.ask(self.patience, async |line: Line| {
+            self.make(&line, dimensions).await?;
+            ask(line).await
+        });
+        asked.await.map_err(|miss| {
+            self.made.lock().remove(&dimensions);
+            fault(&miss)
+        })
+    }
+
     /// Makes the index for vectors of this length. Where the server has it already it says so, and where it can have none
     /// the next command fails.
-    async fn make(&self, line: &mut Lent<'_>, dimensions: usize) -> Result<(), Fault> {
+    async fn make(&self, line: &Line, dimensions: usize) -> RedisResult<()> {
         if self.made.lock().contains(&dimensions) {
             return Ok(());
         }
@@ -137,8 +144,8 @@ impl RedisSearch {
         create.arg("SCHEMA").arg(CLASS).arg("TAG");
         create.arg("vector").arg("VECTOR").arg("FLAT").arg(6).arg("TYPE").arg("FLOAT32");
         create.arg("DIM").arg(dimensions).arg("DISTANCE_METRIC").arg("COSINE");
-        match line.ask(&create).await {
-            Err(err) if !is_refusal(&err) => return Err(away(&err)),
+        match line.ask::<Value>(&create).await {
+            Err(err) if !is_refusal(&err) => return Err(err),
             _ => {}
         }
         self.made.lock().insert(dimensions);
@@ -164,27 +171,12 @@ impl RedisSearch {
         format!("{}:kept:{key}", self.index)
     }
 
-    /// What a server refuses may be for want of the index: it is made anew next time.
-    fn failed(&self, err: &RedisError, place: &Place) -> Fault {
-        self.made.lock().remove(&place.vector.dimensions());
-        away(err)
-    }
-
-    async fn lend(&self) -> Result<Lent<'_>, Fault> {
-        let known = self.line.lock().clone();
-        let connection = match known {
-            Some(connection) => connection,
-            None => {
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(CONNECT))
-                    .set_response_timeout(None);
-                let opened = self.client.get_multiplexed_async_connection_with_config(&config).await;
-                let opened = opened.map_err(|err| away(&err))?;
-                *self.line.lock() = Some(opened.clone());
-                opened
-            }
-        };
-        Ok(Lent { line: &self.line, connection, answered: true })
+    /// Asks for something that stands nowhere in particular.
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
+        self.link
+            .ask(self.patience, async |line: Line| line.ask(command).await)
+            .await
+            .map_err(|miss| fault(&miss))
     }
 }
 
@@ -203,32 +195,6 @@ impl Neighbours for RedisSearch {
 
     fn forget_all(&self) -> Asking<'_, ()> {
         Box::pin(self.remove_all())
-    }
-}
-
-// === impl Lent ===
-
-impl Lent<'_> {
-    async fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        self.answered = false;
-        let answer = self.connection.send_packed_command(command).await.and_then(Value::extract_error);
-        self.answered = answer.as_ref().map_or_else(is_refusal, |_| true);
-        answer
-    }
-
-    async fn ask_all(&mut self, commands: &Pipeline) -> Result<(), RedisError> {
-        self.answered = false;
-        let answer = commands.query_async::<Value>(&mut self.connection).await;
-        self.answered = answer.as_ref().map_or_else(is_refusal, |_| true);
-        answer.map(drop)
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            *self.line.lock() = None;
-        }
     }
 }
 
@@ -288,9 +254,12 @@ fn is_refusal(err: &RedisError) -> bool {
     matches!(err.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension)
 }
 
-/// Only its code and what kind of error it is: the words of a server may repeat what it was sent.
-fn away(err: &RedisError) -> Fault {
-    Fault::away(format!("{} {}", err.category(), err.code().unwrap_or_default()))
+/// One that is there and refuses is let alone. One that is away is so by its link already, and asked as soon as that does.
+fn fault(miss: &Miss) -> Fault {
+    match miss {
+        Miss::Refused(_) => Fault::away(miss.to_string()),
+        Miss::Resting | Miss::Away(_) => Fault::refused(miss.to_string()),
+    }
 }
 
 fn unread() -> Fault {

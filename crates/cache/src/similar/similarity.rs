@@ -1,6 +1,7 @@
 //! Finds the answer to a question that was asked before in other words, and keeps answers to be found so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatewright_core::Call;
 use tokio::sync::mpsc;
@@ -45,6 +46,9 @@ pub struct Keeper {
     waiting: mpsc::Receiver<(Question, Answered)>,
 }
 
+/// A store that keeps the deadline itself tells more than that it is late.
+const SLACK: Duration = Duration::from_millis(20);
+
 /// So many answers wait to be kept; more are not kept.
 const MOST_WAITING: usize = 64;
 
@@ -61,7 +65,7 @@ impl Similar {
     ) -> (Self, Keeper) {
         let model =
             Guard::new("the embedding model of the cache", settings.embedding_patience, settings.rest);
-        let keeper = Guard::new("the store of the semantic cache", settings.patience, settings.rest);
+        let keeper = Guard::new("the store of the semantic cache", settings.patience + SLACK, settings.rest);
         let (keeps, waiting) = mpsc::channel(MOST_WAITING);
         let this = Self(Arc::new(Parts { settings, same, embed, model, neighbours, keeper, keeps }));
         (this.clone(), Keeper { similar: this, waiting })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatewright_cache::{Cache, Figures, Redis as Kept, RedisSettings, Server, Settings, Tiers};
+use gatewright_cache::{Cache, Figures, Link, Redis as Kept, RedisSettings, Server, Settings, Tiers};
 use gatewright_core::{Clock, Middleware, SystemClock};
 use gatewright_tests::redis::Redis;
 
@@ -24,7 +24,8 @@ impl Hurried {
         let figures: Arc<Figures> = Arc::default();
         let server = Server::One(Box::new(redis::Client::open(redis.url()).unwrap()));
         let of = RedisSettings { deadline: DEADLINE, queued_bytes, ..RedisSettings::default() };
-        let (kept, writing) = Kept::open(server, of, figures.clone(), clock.clone());
+        let (kept, writing) =
+            Kept::open(Link::new(server, clock.clone()), of, figures.clone(), clock.clone());
         tokio_util::task::TaskTracker::new().spawn(writing);
         let tiers = Tiers::shared(kept, None);
         let cache = Cache::new(tiers, Settings::default(), figures.clone(), clock);

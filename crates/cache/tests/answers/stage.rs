@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::stream;
-use gatewright_cache::{Cache, Figures, Memory, Redis, RedisSettings, Server, Settings, Tiers};
+use gatewright_cache::{Cache, Figures, Link, Memory, Redis, RedisSettings, Server, Settings, Tiers};
 use gatewright_core::{
     Body, CacheWishes, Call, CallService, Caller, Clock, Controls, Dialect, Error, Frame, Frames, Head, Json,
     JsonLimits, Middleware, Money, Operation, Reply, Result, Usage,
@@ -212,7 +212,8 @@ impl Stage {
         let figures: Arc<Figures> = Arc::default();
         // No test depends on how quick the machine is.
         let of = RedisSettings { deadline: Duration::from_secs(5), ..RedisSettings::default() };
-        let (redis, writing) = Redis::open(server, of, figures.clone(), Arc::new(clock.clone()));
+        let link = Link::new(server, Arc::new(clock.clone()));
+        let (redis, writing) = Redis::open(link, of, figures.clone(), Arc::new(clock.clone()));
         tokio_util::task::TaskTracker::new().spawn(writing);
         let front = Memory::new(8 << 20, Duration::from_secs(60), Arc::new(clock.clone()));
         Self::on(Tiers::shared(redis, memory.then_some(front)), settings, (figures, clock), up)

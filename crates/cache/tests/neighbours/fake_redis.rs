@@ -1,4 +1,4 @@
-//! A Redis of one test's own with a search module, as its command reference describes it, over either protocol.
+//! A Redis of one test's own with a search module, as its command reference describes it, over either protocol; and a sentinel.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use crate::fake_qdrant::{Mood, cosine};
 #[derive(Clone)]
 pub(crate) struct FakeRedis {
     pub(crate) url: String,
+    port: u16,
     state: Arc<Mutex<State>>,
 }
 
@@ -23,6 +24,10 @@ struct State {
     seen: Vec<Command>,
     indexes: BTreeMap<String, Index>,
     hashes: BTreeMap<Vec<u8>, Hash>,
+    /// The port that it names as the master's, where it is a sentinel.
+    master: Option<u16>,
+    /// Whether it is the copy of another one, and takes nothing.
+    is_copy: bool,
 }
 
 struct Index {
@@ -45,6 +50,7 @@ enum Told {
     Count(usize),
     Bytes(Vec<u8>),
     List(Vec<Told>),
+    Nothing,
     /// What a search found: a name and its fields.
     Found(Option<Named>),
 }
@@ -57,10 +63,12 @@ type Named = (Vec<u8>, Vec<(String, Vec<u8>)>);
 impl FakeRedis {
     pub(crate) async fn start(clock: Arc<dyn Clock>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}/", listener.local_addr().unwrap());
-        let (seen, indexes, hashes) = Default::default();
-        let state = Arc::new(Mutex::new(State { mood: Mood::Well, clock, seen, indexes, hashes }));
-        let fake = Self { url, state: state.clone() };
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("redis://127.0.0.1:{port}/");
+        let (seen, indexes, hashes, master) = Default::default();
+        let state = State { mood: Mood::Well, clock, seen, indexes, hashes, master, is_copy: false };
+        let state = Arc::new(Mutex::new(state));
+        let fake = Self { url, port, state: state.clone() };
         tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::task::spawn_local(serve(stream, state.clone()));
@@ -71,6 +79,16 @@ impl FakeRedis {
 
     pub(crate) fn is(&self, mood: Mood) {
         self.state.lock().unwrap().mood = mood;
+    }
+
+    /// As a sentinel, names this one as the master of `mymaster`.
+    pub(crate) fn names(&self, master: &Self) {
+        self.state.lock().unwrap().master = Some(master.port);
+    }
+
+    /// Becomes the copy of another one.
+    pub(crate) fn steps_down(&self) {
+        self.state.lock().unwrap().is_copy = true;
     }
 
     /// The commands of this name so far.
@@ -110,9 +128,15 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
                     queue = Some(Vec::new());
                     Told::Status("OK")
                 }
+                "HSET" if state.is_copy => {
+                    Told::Error("READONLY You can't write against a read only replica.")
+                }
                 "EXEC" => {
                     let queue = queue.take().unwrap();
-                    Told::List(queue.iter().map(|command| state.run(command)).collect())
+                    match state.is_copy {
+                        true => Told::Error("EXECABORT Transaction discarded because of previous errors."),
+                        false => Told::List(queue.iter().map(|command| state.run(command)).collect()),
+                    }
                 }
                 _ if queue.is_some() => {
                     queue.as_mut().unwrap().push(command);
@@ -156,6 +180,8 @@ fn write(told: &Told, third: bool, out: &mut Vec<u8>) {
         Told::Error(text) => out.extend_from_slice(format!("-{text}\r\n").as_bytes()),
         Told::Count(count) => out.extend_from_slice(format!(":{count}\r\n").as_bytes()),
         Told::Bytes(bytes) => bulk(bytes, out),
+        Told::Nothing if third => out.extend_from_slice(b"_\r\n"),
+        Told::Nothing => out.extend_from_slice(b"$-1\r\n"),
         Told::List(items) => {
             out.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
             items.iter().for_each(|item| write(item, third, out));
@@ -210,6 +236,19 @@ impl State {
         match name.as_str() {
             "HELLO" => Told::List(Vec::new()),
             "CLIENT" | "SELECT" => Told::Status("OK"),
+            "GET" => Told::Nothing,
+            "ROLE" if self.master.is_some() => {
+                Told::List(vec![Told::Bytes(b"sentinel".to_vec()), Told::List(Vec::new())])
+            }
+            "ROLE" => {
+                Told::List(vec![Told::Bytes(b"master".to_vec()), Told::Count(0), Told::List(Vec::new())])
+            }
+            "SENTINEL" => {
+                let port = self.master.unwrap().to_string();
+                let facts = ["name", "mymaster", "ip", "127.0.0.1", "port", &port, "flags", "master"];
+                let facts = facts.map(|fact| Told::Bytes(fact.into()));
+                Told::List(vec![Told::List(facts.into())])
+            }
             "FT.CREATE" | "FT.SEARCH" if matches!(self.mood, Mood::Refuses(_)) => {
                 Told::Error("ERR unknown command")
             }

@@ -8,7 +8,7 @@ use gatewright_cache::similar::{
     Answered, Class, Local, LocalLimits, Neighbour, Neighbours, Place, Qdrant, QdrantSettings, Quantization,
     RedisSearch, Vector,
 };
-use gatewright_cache::{Entry, EntryHead, Key};
+use gatewright_cache::{Entry, EntryHead, Key, Link, Server};
 use gatewright_core::{Clock, Frame, Money, ServedBy, Usage};
 use gatewright_transport::{Settings, Transport};
 use proptest::prelude::*;
@@ -19,6 +19,9 @@ use crate::fake_redis::FakeRedis;
 
 /// Answers are kept for so long where a scenario does not say.
 pub(crate) const TTL: Duration = Duration::from_secs(60);
+
+/// A Redis is waited for so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A clock that a test turns.
 pub(crate) struct Hands {
@@ -116,7 +119,21 @@ pub(crate) fn qdrant(fake: &FakeQdrant, clock: Arc<Hands>) -> Qdrant {
 }
 
 pub(crate) fn redis(fake: &FakeRedis, version: &str, clock: Arc<Hands>) -> RedisSearch {
-    RedisSearch::new(::redis::Client::open(format!("{}{version}", fake.url)).unwrap(), "answers", TTL, clock)
+    redis_within(fake, version, clock, PATIENCE)
+}
+
+pub(crate) fn redis_within(
+    fake: &FakeRedis,
+    version: &str,
+    clock: Arc<Hands>,
+    patience: Duration,
+) -> RedisSearch {
+    RedisSearch::new(link(fake, version, clock.clone()), "answers", (TTL, patience), clock)
+}
+
+pub(crate) fn link(fake: &FakeRedis, version: &str, clock: Arc<Hands>) -> Link {
+    let url = format!("{}{version}", fake.url);
+    Link::new(Server::One(Box::new(::redis::Client::open(url).unwrap())), clock)
 }
 
 /// All back ends, each empty; the fakes behave as `mood` says.

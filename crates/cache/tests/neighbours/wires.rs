@@ -1,17 +1,23 @@
 //! What is said on the wire, what comes of failures there, and how much is kept in process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_cache::similar::{
-    Answered, Fault, Local, LocalLimits, Neighbours, QdrantSettings, Quantization,
+    Answered, Fault, Local, LocalLimits, Neighbours, QdrantSettings, Quantization, RedisSearch,
 };
-use gatewright_cache::{Entry, EntryHead};
+use gatewright_cache::{Entry, EntryHead, Figures, Link, Redis, RedisSettings, Server};
 use gatewright_core::{Frame, Money};
+use redis::sentinel::{SentinelClient, SentinelServerType};
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::fake_qdrant::{FakeQdrant, Mood};
 use crate::fake_redis::{FakeRedis, word};
-use crate::suite::{Hands, TTL, class, named, place, qdrant, redis, run};
+use crate::suite::{Hands, PATIENCE, TTL, class, link, named, place, qdrant, redis, redis_within, run};
+
+/// For so long nobody asks a Redis that failed.
+const REST: Duration = Duration::from_secs(1);
 
 fn kept(key: &str, bytes: usize) -> Answered {
     let frame = Frame { data: vec![b'x'; bytes].into(), last: true, ..Frame::default() };
@@ -170,14 +176,78 @@ fn a_redis_without_the_module_is_away() {
 #[test]
 fn a_connection_that_hung_is_not_used_again() {
     run(async {
-        let fake = FakeRedis::start(Hands::new()).await;
-        let redis = redis(&fake, "", Hands::new());
+        let (fake, clock) = (FakeRedis::start(Hands::new()).await, Hands::new());
+        let redis = redis_within(&fake, "", clock.clone(), Duration::from_millis(50));
+        let one = place(class("one"), &[0.0, 1.0]);
+        // A machine that is busy may be as late once.
+        while redis.keep(one.clone(), kept("a", 3)).await.is_err() {
+            clock.turn(REST);
+        }
+        fake.is(Mood::Hangs);
+        assert_eq!(redis.nearest(&one, 0.5).await, Err(Fault::refused("no answer in time")));
+        let asked = fake.seen("FT.SEARCH").len();
+        assert_eq!(redis.nearest(&one, 0.5).await, Err(Fault::refused("redis is let alone for a moment")));
+        assert_eq!(fake.seen("FT.SEARCH").len(), asked, "nobody else waits for it");
+        fake.is(Mood::Well);
+        clock.turn(REST);
+        let mut tries = 0;
+        while redis.nearest(&one, 0.5).await.ok().flatten().is_none() {
+            clock.turn(REST);
+            tries += 1;
+            assert!(tries < 100, "it asks on the connection that hangs");
+        }
+    });
+}
+
+#[test]
+fn both_caches_know_of_the_same_redis_whether_it_is_there() {
+    run(async {
+        let (fake, clock) = (FakeRedis::start(Hands::new()).await, Hands::new());
+        let link = link(&fake, "", clock.clone());
+        let redis =
+            RedisSearch::new(link.clone(), "answers", (TTL, Duration::from_millis(50)), clock.clone());
+        let figures: Arc<Figures> = Arc::default();
+        let of = RedisSettings { deadline: Duration::from_secs(20), ..RedisSettings::default() };
+        let (exact, _) = Redis::open(link, of, figures.clone(), clock.clone());
+        assert!(exact.find_one(&named("a")).await.is_none());
+        assert_eq!(figures.snapshot().late, 0, "it is there");
+        fake.is(Mood::Hangs);
+        assert!(redis.nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await.is_err());
+        let asked = fake.seen("GET").len();
+        assert!(exact.find_one(&named("a")).await.is_none());
+        assert_eq!((figures.snapshot().late, fake.seen("GET").len()), (1, asked), "it is not asked");
+        clock.turn(REST);
+        exact.find_one(&named("a")).await;
+        assert_eq!(fake.seen("GET").len(), asked + 1, "on a connection of its own");
+    });
+}
+
+#[test]
+fn questions_are_kept_at_the_master_that_sentinels_name() {
+    run(async {
+        let clock = Hands::new();
+        let [sentinel, first, second] = [(); 3].map(|()| FakeRedis::start(clock.clone()));
+        let (sentinel, first, second) = (sentinel.await, first.await, second.await);
+        sentinel.names(&second);
+        let asked = SentinelClient::build(
+            vec![sentinel.url.clone()],
+            "mymaster",
+            None,
+            SentinelServerType::Master,
+        );
+        let server = Server::Sentinels(Arc::new(Mutex::new(asked.unwrap())));
+        let link = Link::new(server, clock.clone());
+        let redis = RedisSearch::new(link, "answers", (TTL, PATIENCE), clock.clone());
         let one = place(class("one"), &[0.0, 1.0]);
         redis.keep(one.clone(), kept("a", 3)).await.unwrap();
-        fake.is(Mood::Hangs);
-        let asked = redis.nearest(&one, 0.5);
-        assert!(tokio::time::timeout(Duration::from_millis(50), asked).await.is_err());
-        fake.is(Mood::Well);
+        assert_eq!((first.hashes(), second.hashes()), (0, 1));
+        // The master becomes a copy, and says so of whatever is to be kept.
+        sentinel.names(&first);
+        second.steps_down();
+        assert_eq!(redis.keep(one.clone(), kept("a", 3)).await.map_err(|fault| fault.away), Err(false));
+        clock.turn(REST);
+        redis.keep(one.clone(), kept("a", 3)).await.unwrap();
+        assert_eq!(first.hashes(), 1);
         assert!(redis.nearest(&one, 0.5).await.unwrap().is_some());
     });
 }
