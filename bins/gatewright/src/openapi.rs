@@ -1,6 +1,6 @@
 //! The whole API as an OpenAPI document, made from the tables that route and check.
 
-use gatewright_admin::{BODIES, Field, Form, Place, TABLES, Table, Writer};
+use gatewright_admin::{BODIES, Field, Form, Place, TABLES, Table, Writer, cache_settings_schema};
 use gatewright_core::{Dialect, Operation};
 use gatewright_gateway::{About, Answers};
 use http::Method;
@@ -20,13 +20,16 @@ pub fn document() -> Value {
         if let Some((_, table)) = body {
             operation["requestBody"] =
                 content(&json!({"$ref": format!("#/components/schemas/{}", table.word)}));
+        } else if route.method == Method::POST && route.path.starts_with("/cache/settings") {
+            operation["requestBody"] = content(&json!({"$ref": "#/components/schemas/cache_settings"}));
         } else if route.method == Method::POST {
             operation["requestBody"] = content(&json!({"type": "object"}));
         }
         add(&mut paths, &route.method, route.path, operation);
     }
-    let schemas: Map<String, Value> =
+    let mut schemas: Map<String, Value> =
         TABLES.into_iter().map(|table| (table.word.to_owned(), schema(table))).collect();
+    schemas.insert("cache_settings".into(), cache_settings_schema());
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -9,8 +9,6 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use gatewright_admin::{Admin, Vault};
 use gatewright_auth::{Authenticator, Joined, JoinedSettings, check_exposure};
-use gatewright_cache::similar::Alike;
-use gatewright_cache::{Cache, Tiers};
 use gatewright_core::SystemClock;
 use gatewright_gateway::{Conversations, Gateway, Ports, Remembered, Workers};
 use gatewright_limits::{Counts, Limits, Rules};
@@ -27,9 +25,11 @@ use tracing::{error, info, warn};
 
 use crate::adapters::{
     CallRules, Counted, Forgetting, ForgettingParties, Hearers, Holders, Keepers, Known, Needs, Observed,
-    ProviderKeys, Seeds, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled, meter,
+    ProviderKeys, Seeds, StoredCache, StoredConversations, StoredKeys, StoredModels, StoredParties, Uncalled,
+    meter,
 };
 use crate::alerts::{Alerting, Known as Told};
+use crate::cache::LiveAnswers;
 use crate::changes::{ChangeFeed, Follow};
 use crate::checkup::{Checkup, Findings};
 use crate::config::{Authorities, Config, Environment};
@@ -39,7 +39,7 @@ use crate::live::Live;
 use crate::replicas::Replicas;
 use crate::rotation::Rotation;
 use crate::seal::SealedKeys;
-use crate::{cache, counts, journal, openapi, pipeline, sinks};
+use crate::{counts, journal, openapi, pipeline, sinks};
 
 /// How long a stopping gateway waits for its last spans to be taken.
 const FLUSH_SPANS: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ struct Books {
 struct Seen {
     findings: Findings,
     alerting: Alerting,
-    answers: Option<Arc<gatewright_cache::Figures>>,
+    answers: LiveAnswers,
     sinks: Sinks,
     meter: Meter,
 }
@@ -147,10 +147,10 @@ pub async fn serve(
         live: live.clone(),
         enabled: config.store_models,
     };
-    let followers = followers(&authenticator, &joined, &stored, &mut alerting);
+    let answers = LiveAnswers::open(&config, live.configured.load().env.clone(), &transport, clock.clone())?;
+    let settings = StoredCache::new(&store, vault.clone(), &answers, config.cache.clone());
+    let followers = followers(&authenticator, &joined, (&stored, settings), &mut alerting);
     let changes = ledger.follow(followers);
-    let mut answers = cache::open(&config, &transport, clock.clone())?;
-    answers.beside.drain(..).for_each(|task| ledger.beside(task));
     ledger.beside(take_anew(reread, live.clone(), stored.clone(), config.fixed));
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
@@ -165,7 +165,7 @@ pub async fn serve(
         credentials: config.access.clone(),
         prices: live.prices.clone(),
         cost_map: Arc::new(cost_map.clone()),
-        answers: Arc::new(answers.kept),
+        answers: Arc::new(answers.clone()),
         deployments: Arc::new(stored),
         vault,
         rotates: config.rotation.is_some(),
@@ -182,15 +182,13 @@ pub async fn serve(
     }
     ledger.beside(Replicas { counters: counters.clone(), table: live.table.clone() }.run());
     let findings = Findings::new(live.table.clone());
-    let wired = (&*live, call_rules, authenticator, joined, answers.policy);
+    let wired = (&*live, call_rules, authenticator, joined);
     let seen =
-        Seen { findings: findings.clone(), alerting, answers: answers.figures, sinks: sinks.clone(), meter };
+        Seen { findings: findings.clone(), alerting, answers: answers.clone(), sinks: sinks.clone(), meter };
     let (policies, below, ports) = assemble(&config, wired, transport, &telemetry, (books, seen));
     let mirrors = policies.mirrors.clone();
     let attempts = pipeline::attempts(below);
-    if let Some(embeddings) = answers.embeddings {
-        embeddings.ask_through(policies.router.clone(), attempts.clone());
-    }
+    answers.ask_through(policies.router.clone(), attempts.clone());
     if let Some(settings) = config.checkup.clone() {
         let (attempts, counters) = (attempts.clone(), counters.clone());
         ledger.beside(Checkup { settings, live, findings, attempts, counters }.run());
@@ -214,7 +212,7 @@ fn seal(config: &Config, ledger: &mut LiveLedger, authenticator: &Authenticator)
 fn followers(
     authenticator: &Authenticator,
     joined: &Joined,
-    stored: &StoredModels,
+    (stored, settings): (&StoredModels, StoredCache),
     alerting: &mut Alerting,
 ) -> Vec<Arc<dyn Follow>> {
     let mut all: Vec<Arc<dyn Follow>> = vec![
@@ -222,6 +220,7 @@ fn followers(
         Arc::new(ForgettingParties(joined.clone())),
         Arc::new(stored.clone()),
     ];
+    all.extend(stored.enabled.then(|| Arc::new(settings) as Arc<dyn Follow>));
     all.extend(alerting.follower());
     all
 }
@@ -357,13 +356,7 @@ fn joined(config: &Config, store: &Store, clock: &Arc<SystemClock>) -> Joined {
 
 fn assemble(
     config: &Config,
-    (live, call_rules, authenticator, joined, cache): (
-        &Live,
-        Arc<CallRules>,
-        Authenticator,
-        Joined,
-        Cache<Alike<Tiers>>,
-    ),
+    (live, call_rules, authenticator, joined): (&Live, Arc<CallRules>, Authenticator, Joined),
     transport: Transport,
     telemetry: &gatewright_telemetry::Guard,
     (Books { store, journal, ledger, counters }, seen): (Books, Seen),
@@ -383,7 +376,11 @@ fn assemble(
     let mirrors = Mirrors::default();
     let upstream = Upstream::new(registry.clone(), transport, tracer.clone(), config.upstream)
         .with_links(config.links.clone());
-    let hits = config.cache.as_ref().map_or_else(Hits::none, |_| Hits::new(journal.clone(), clock.clone()));
+    // Where settings are kept in the database there may be a cache later.
+    let hits = match config.cache.is_some() || config.store_models {
+        true => Hits::new(journal.clone(), clock.clone()),
+        false => Hits::none(),
+    };
     let policies = pipeline::Policies {
         recorded: Recorded::new(sinks.clone()),
         call_trace: Traced::call(tracer).priced_by(pricing.clone()),
@@ -394,7 +391,7 @@ fn assemble(
         call_limits: limits(call_rules).waiting(money.wait).refusing_budgets_with(money.status),
         cache_trace: Traced::cache(tracer),
         hits,
-        cache,
+        cache: answers.policy(),
         route_trace: Traced::route(tracer),
         router: Router::new(table.clone()),
         mirrors: mirrors.clone(),

@@ -9,7 +9,7 @@ use gatewright_transport::Transport;
 use tracing::warn;
 
 use crate::StartError;
-use crate::adapters::Embeddings;
+use crate::adapters::{Embedder, Embeddings};
 use crate::config::{CacheSettings, RedisSettings, SimilarCache, SimilarPlace};
 use crate::counts;
 
@@ -18,24 +18,23 @@ pub(crate) struct Opened {
     pub(crate) similar: Similar,
     /// Keeps answers as long as it runs.
     pub(crate) keeper: Keeper,
-    /// The embedding model, which is told later what it is asked through.
-    pub(crate) embeddings: Arc<Embeddings>,
 }
 
 /// Opens what the configuration names, if it names something. What is kept in Redis is so where `link` leads.
 pub(crate) fn open(
     cache: &CacheSettings,
     link: Option<Link>,
-    transport: &Transport,
+    (embedder, transport): (&Embedder, &Transport),
     clock: Arc<dyn Clock>,
 ) -> Result<Option<Opened>, StartError> {
     let Some(settings) = &cache.similar else { return Ok(None) };
     let questions = settings.questions.clone();
-    let embeddings = Arc::new(Embeddings::new(questions.model.clone(), questions.embedding_patience));
+    let embeddings =
+        Arc::new(Embeddings::new(questions.model.clone(), questions.embedding_patience, embedder.clone()));
     let same = Settings { scope: settings.scope, ..cache.answers.clone() };
     let neighbours = neighbours(settings, link, transport.clone(), clock)?;
-    let (similar, keeper) = Similar::new(questions, same, embeddings.clone(), neighbours);
-    Ok(Some(Opened { similar, keeper, embeddings }))
+    let (similar, keeper) = Similar::new(questions, same, embeddings, neighbours);
+    Ok(Some(Opened { similar, keeper }))
 }
 
 fn neighbours(

@@ -13,7 +13,7 @@ use crate::veil;
 const MOST_COUNTED: u64 = 100_000;
 
 /// LiteLLM's names for the tables of what was changed.
-const TABLES: [(Kind, &str); 11] = [
+const TABLES: [(Kind, &str); 12] = [
     (Kind::Key, "LiteLLM_VerificationToken"),
     (Kind::Team, "LiteLLM_TeamTable"),
     (Kind::User, "LiteLLM_UserTable"),
@@ -25,6 +25,7 @@ const TABLES: [(Kind, &str); 11] = [
     (Kind::Membership, "LiteLLM_TeamMembership"),
     (Kind::Model, "LiteLLM_ProxyModelTable"),
     (Kind::Credential, "LiteLLM_CredentialsTable"),
+    (Kind::Setting, "LiteLLM_CacheConfig"),
 ];
 
 /// `GET /audit`: pages of changes, the latest first.

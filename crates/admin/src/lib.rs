@@ -84,7 +84,7 @@ mod cost_map;
 pub use cost_map::{CostMap, CostMapState, NotReloaded};
 
 mod cache;
-pub use cache::{Answers, AnswersState};
+pub use cache::{Answers, AnswersState, CACHE_SETTINGS, cache_settings_schema, opened_cache_settings};
 
 mod services;
 pub use services::Services;

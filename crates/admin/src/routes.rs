@@ -152,6 +152,9 @@ pub static ROUTES: &[Route] = &[
     post("/cache/delete", ADMIN, |ask| Box::pin(cache::delete(ask))),
     post("/cache/flushall", ADMIN, |ask| Box::pin(cache::flush(ask))),
     get("/cache/redis/info", ADMIN, |ask| Box::pin(cache::info(ask))),
+    get("/cache/settings", WATCH, |ask| Box::pin(cache::show(ask))),
+    post("/cache/settings", ADMIN, |ask| Box::pin(cache::update(ask))),
+    post("/cache/settings/test", ADMIN, |ask| Box::pin(cache::test(ask))),
     // Whom the gateway tells of what goes on.
     get("/health/services", WATCH, |ask| Box::pin(services::test(ask))),
     // What was spent.

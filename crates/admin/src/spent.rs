@@ -110,7 +110,7 @@ pub(crate) fn booked(kind: Kind, id: &str, draft: &Draft) -> Option<(Scope, Arc<
             let id = member_id(parents.user.as_deref()?, parents.team.as_deref()?);
             return Some((Scope::Member, id.into()));
         }
-        Kind::Budget | Kind::Model | Kind::Credential => return None,
+        Kind::Budget | Kind::Model | Kind::Credential | Kind::Setting => return None,
     };
     // A key that came from another one counts as that one.
     let older = draft.fields.get("counts_as").and_then(Value::as_str);

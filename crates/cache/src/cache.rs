@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use gatewright_core::frames::{Missed, share};
 use gatewright_core::{Cached, Call, CallService, Clock, Middleware, Reply, Result, Tab, arm};
 use tokio::task::yield_now;
@@ -16,8 +17,9 @@ use crate::settings::{Kind, Settings};
 use crate::shelf::{Found, Search, Shelf};
 use crate::vectors::Inputs;
 
-/// Answers repeated calls, and identical ones that are on their way with one answer.
-pub struct Cache<S>(Option<Arc<Kept<S>>>);
+/// Answers repeated calls, and identical ones that are on their way with one answer. Clones are of the same: what one is
+/// replaced by answers the calls of all.
+pub struct Cache<S>(Arc<ArcSwapOption<Kept<S>>>);
 
 /// What all clones share.
 pub(crate) struct Kept<S> {
@@ -49,12 +51,25 @@ impl<S: Shelf> Cache<S> {
     /// Keeps answers in `shelf`.
     pub fn new(shelf: S, settings: Settings, figures: Arc<Figures>, clock: Arc<dyn Clock>) -> Self {
         let (shelf, flights) = (Arc::new(shelf), Flights::default());
-        Self(Some(Arc::new(Kept { shelf, settings, flights, figures, clock })))
+        let kept = Kept { shelf, settings, flights, figures, clock };
+        Self(Arc::new(ArcSwapOption::from_pointee(kept)))
     }
 
     /// Answers nothing: every call passes.
     pub fn off() -> Self {
-        Self(None)
+        Self(Arc::default())
+    }
+
+    /// Answers from now on as the other one does. A call that is on its way ends with what it began with.
+    pub fn replace(&self, by: &Self) {
+        self.0.store(by.0.load_full());
+    }
+
+    /// The call as a question, and what it is asked of; nothing where the cache has no part in it.
+    fn question(&self, call: &Call) -> Option<(Arc<Kept<S>>, Question)> {
+        let kept = self.0.load();
+        let question = kept.as_ref()?.question(call)?;
+        Some((Arc::clone(kept.as_ref()?), question))
     }
 }
 
@@ -66,11 +81,10 @@ impl<S> Clone for Cache<S> {
 
 impl<S: Shelf> Middleware for Cache<S> {
     async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
-        let question = self.0.as_ref().and_then(|kept| Some((kept, kept.question(&call)?)));
-        match question {
+        match self.question(&call) {
             None => next.answer(call).await,
             // In a box of its own: a call that no cache answers does not pay for the room.
-            Some((kept, question)) => Box::pin(kept.answer(question, call, next)).await,
+            Some((kept, question)) => Box::pin(async move { kept.answer(question, call, next).await }).await,
         }
     }
 }

@@ -17,8 +17,8 @@ struct Migration {
 /// Where a change is made.
 enum Runs {
     Everywhere,
-    /// Once for every kind of object.
-    ForEachKind,
+    /// Once for each of these kinds of objects.
+    For(&'static [Kind]),
     /// SQLite has by itself what PostgreSQL is given here.
     InPostgres,
 }
@@ -30,8 +30,26 @@ macro_rules! migration {
     };
 }
 
+/// The kinds that there were first.
+const FIRST: &[Kind] = &[
+    Kind::Organization,
+    Kind::Team,
+    Kind::Project,
+    Kind::User,
+    Kind::Membership,
+    Kind::Key,
+    Kind::Customer,
+    Kind::Budget,
+    Kind::Tag,
+    Kind::Model,
+    Kind::Credential,
+];
+
+/// All objects are stored alike, whenever they came.
+const OBJECTS: &str = include_str!("../migrations/0001-objects.sql");
+
 const MIGRATIONS: &[Migration] = &[
-    migration!("0001-objects", Runs::ForEachKind),
+    migration!("0001-objects", Runs::For(FIRST)),
     migration!("0002-history", Runs::Everywhere),
     migration!("0003-ledger", Runs::Everywhere),
     migration!("0004-changes", Runs::InPostgres),
@@ -43,6 +61,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0010-claims", Runs::Everywhere),
     migration!("0011-cache", Runs::Everywhere),
     migration!("0012-cache-sheets", Runs::Everywhere),
+    Migration { name: "0013-settings", sql: OBJECTS, runs: Runs::For(&[Kind::Setting]) },
 ];
 
 /// Any number will do, as long as all replicas take the same.
@@ -107,7 +126,7 @@ impl Migration {
         match self.runs {
             Runs::InPostgres if !postgres => String::new(),
             Runs::Everywhere | Runs::InPostgres => sql,
-            Runs::ForEachKind => Kind::ALL.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),
+            Runs::For(kinds) => kinds.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),
         }
     }
 }

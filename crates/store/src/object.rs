@@ -31,6 +31,8 @@ pub enum Kind {
     Model,
     /// What a provider is shown.
     Credential,
+    /// Settings of the gateway that are changed while it runs.
+    Setting,
 }
 
 /// What somebody wants to store.
@@ -86,7 +88,7 @@ pub struct Object {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Organization,
         Self::Team,
         Self::Project,
@@ -98,6 +100,7 @@ impl Kind {
         Self::Tag,
         Self::Model,
         Self::Credential,
+        Self::Setting,
     ];
 
     /// Its name in the archive and in the audit log.
@@ -114,6 +117,7 @@ impl Kind {
             Self::Tag => "tag",
             Self::Model => "model",
             Self::Credential => "credential",
+            Self::Setting => "setting",
         }
     }
 
@@ -130,6 +134,7 @@ impl Kind {
             Self::Tag => "tags",
             Self::Model => "models",
             Self::Credential => "credentials",
+            Self::Setting => "settings",
         }
     }
 }

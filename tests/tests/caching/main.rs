@@ -4,6 +4,7 @@ mod clients;
 mod failover;
 mod ledger;
 mod outage;
+mod settings;
 mod wishes;
 
 use std::time::Duration;

@@ -18,9 +18,12 @@ pub(crate) struct Embeddings {
     model: Arc<str>,
     /// How long whoever asks waits.
     patience: Duration,
-    /// The cache stands above it, so that it is there only later.
-    below: OnceLock<Box<dyn Below>>,
+    below: Embedder,
 }
+
+/// What embedding models are asked through. The cache stands above it, so that it is there only later. Clones are of the same.
+#[derive(Clone, Default)]
+pub(crate) struct Embedder(Arc<OnceLock<Box<dyn Below>>>);
 
 /// A router, and the attempts that it makes.
 struct Routed<S>(Router, Shared<S>);
@@ -36,6 +39,16 @@ impl<S: CallService> Below for Routed<S> {
     }
 }
 
+// === impl Embedder ===
+
+impl Embedder {
+    /// From now on they are asked through these: `router` chooses among a group's deployments, as for any call, and every
+    /// attempt is limited, journalled and billed.
+    pub(crate) fn ask_through<S: CallService>(&self, router: Router, attempts: Shared<S>) {
+        let _ = self.0.set(Box::new(Routed(router, attempts)));
+    }
+}
+
 // === impl Embeddings ===
 
 impl Embed for Embeddings {
@@ -46,21 +59,15 @@ impl Embed for Embeddings {
 
 impl Embeddings {
     /// Asks this group, for so long.
-    pub(crate) fn new(model: Arc<str>, patience: Duration) -> Self {
-        Self { model, patience, below: OnceLock::new() }
-    }
-
-    /// From now on it is asked through these: `router` chooses among the group's deployments, as for any call, and every
-    /// attempt is limited, journalled and billed.
-    pub(crate) fn ask_through<S: CallService>(&self, router: Router, attempts: Shared<S>) {
-        let _ = self.below.set(Box::new(Routed(router, attempts)));
+    pub(crate) fn new(model: Arc<str>, patience: Duration, below: Embedder) -> Self {
+        Self { model, patience, below }
     }
 
     async fn ask(&self, text: &str, asker: &Call) -> Result<Vec<f32>> {
         let call = self.call(text, asker)?;
         let codec = call.codec.embeddings().ok_or_else(unread)?;
         let below =
-            self.below.get().ok_or_else(|| Error::new(ErrorKind::Unavailable, "it is not there yet"))?;
+            self.below.0.get().ok_or_else(|| Error::new(ErrorKind::Unavailable, "it is not there yet"))?;
         let mut reply = below.ask(call).await?;
         let mut body = Vec::new();
         while let Some(frame) = reply.frames.next().await {

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Crossed, metrics};
+use crate::cache::LiveAnswers;
 use crate::checkup::{Finding, Findings, Verdict};
 use crate::ledger::Watched;
 
@@ -39,8 +40,7 @@ pub(crate) struct Observed {
     pub(crate) sinks: Sinks,
     /// What becomes of spans, where some are made.
     pub(crate) spans: Option<SpanCounts>,
-    /// What the cache did, where there is one.
-    pub(crate) answers: Option<Arc<gatewright_cache::Figures>>,
+    pub(crate) answers: LiveAnswers,
 }
 
 impl Observed {
@@ -134,7 +134,7 @@ impl Health for Observed {
             mirrors: MirrorFigures { running, answered, failed, dropped },
             sinks: self.sinks.figures(),
             spans: self.spans.as_ref().map(SpanCounts::figures),
-            cache: self.answers.as_ref().map(|figures| cache(figures.snapshot())),
+            cache: self.answers.figures().map(|figures| cache(figures.snapshot())),
             redis,
             deployments: metrics::deployments(&self.table, &self.registry.load()),
         };

@@ -27,14 +27,14 @@ mod services;
 mod stored;
 mod witness;
 
-pub(crate) use answers::KeptAnswers;
+pub(crate) use answers::StoredCache;
 pub(crate) use claimed::ProviderKeys;
 pub(crate) use claims::StoredClaims;
 pub(crate) use conversations::{Keepers, StoredConversations};
 pub(crate) use counts::Counted;
 pub(crate) use crossings::Crossed;
 pub(crate) use directory::Models;
-pub(crate) use embeddings::Embeddings;
+pub(crate) use embeddings::{Embedder, Embeddings};
 pub(crate) use health::Observed;
 pub(crate) use holders::Holders;
 pub(crate) use keys::{Forgetting, StoredKeys};

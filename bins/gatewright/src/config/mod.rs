@@ -38,7 +38,7 @@ use gatewright_transport::Proxies;
 use serde_json::{Map, Value};
 
 pub use alerts::AlertSettings;
-pub use cache::{CacheRedis, CacheSettings};
+pub use cache::{CacheReader, CacheRedis, CacheSettings};
 pub use catalogue::{CostMapSettings, CostMapSource};
 pub use checkup::{CheckupOf, CheckupSettings};
 pub use deployments::{Credential, Deployment, Entries};
@@ -88,6 +88,8 @@ pub struct Config {
     pub redis: Option<RedisSettings>,
     /// What answers are kept in, if they are.
     pub cache: Option<Box<CacheSettings>>,
+    /// Reads what administrators say of that while the gateway runs.
+    pub cache_reader: CacheReader,
     /// Where and how attempts are journalled.
     pub journal: JournalSettings,
     /// Where keys, teams and so on are kept.
@@ -233,6 +235,7 @@ impl Config {
             database,
             redis: sections.redis(env, &mut problems),
             cache: sections.cache(has_file, env, &mut problems).map(Box::new),
+            cache_reader: CacheReader::new(&router, &litellm, env),
             journal,
             rotation: rotation::settings(&sections.general, env, &mut problems),
             connect_timeout: sections.general.deadline("connect_timeout", &mut problems),

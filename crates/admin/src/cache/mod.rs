@@ -1,5 +1,13 @@
 //! `/cache/…`: whether the cache of answers is there, what is in its Redis, and forgetting what is kept.
 
+mod fields;
+mod secrets;
+mod settings;
+
+pub use fields::cache_settings_schema;
+pub use secrets::{CACHE_SETTINGS, opened_cache_settings};
+pub(crate) use settings::{show, test, update};
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -26,6 +34,15 @@ pub trait Answers: Send + Sync + 'static {
 
     /// Forgets everything.
     fn clear(&self) -> Waiting<'_, gatewright_core::Result<()>>;
+
+    /// The settings that the configuration and the environment have for it, secrets in clear: those of `cache_params`.
+    fn configured(&self) -> Map<String, Value>;
+
+    /// Why it could not be as these settings say. Nothing is asked of anybody.
+    fn check(&self, settings: &Map<String, Value>) -> std::result::Result<(), String>;
+
+    /// Whether the Redis that they name answers in time; else why not.
+    fn reach<'a>(&'a self, settings: &'a Map<String, Value>) -> Waiting<'a, std::result::Result<(), String>>;
 }
 
 /// What answers are kept in, and what the cache did so far.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot ask has failed")]
 
+mod cache;
 mod reports;
 mod roles;
 mod services;

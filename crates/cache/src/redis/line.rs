@@ -1,6 +1,7 @@
 //! Connections to Redis: one for each runtime that asks, opened beside the call that asks first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use redis::{
 };
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 /// Where Redis is, as whoever reads the configuration opened it.
@@ -89,6 +91,15 @@ impl Lines {
 // === impl Server ===
 
 impl Server {
+    /// Whether it answers within `patience`, asked on a connection of its own; else why not, in words.
+    pub async fn try_out(&self, patience: Duration) -> Result<(), String> {
+        let answer = async { self.open().await?.ask::<Value>(&redis::cmd("PING")).await };
+        match timeout(patience, answer).await {
+            Ok(answer) => answer.map(drop).map_err(|err| err.to_string()),
+            Err(_) => Err(format!("no answer in {} s", patience.as_secs())),
+        }
+    }
+
     async fn open(&self) -> RedisResult<Line> {
         match self {
             Self::One(client) => one(client).await,

@@ -229,12 +229,8 @@ fn questions_are_kept_at_the_master_that_sentinels_name() {
         let [sentinel, first, second] = [(); 3].map(|()| FakeRedis::start(clock.clone()));
         let (sentinel, first, second) = (sentinel.await, first.await, second.await);
         sentinel.names(&second);
-        let asked = SentinelClient::build(
-            vec![sentinel.url.clone()],
-            "mymaster",
-            None,
-            SentinelServerType::Master,
-        );
+        let asked =
+            SentinelClient::build(vec![sentinel.url.clone()], "mymaster", None, SentinelServerType::Master);
         let server = Server::Sentinels(Arc::new(Mutex::new(asked.unwrap())));
         let link = Link::new(server, clock.clone());
         let redis = RedisSearch::new(link, "answers", (TTL, PATIENCE), clock.clone());
