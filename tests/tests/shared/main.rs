@@ -8,5 +8,6 @@ mod outages;
 mod places;
 mod rates;
 mod scene;
+mod sentinels;
 mod set;
 mod wall;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gatewright_tests::client::{Client, Response};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, poll};
 use gatewright_tests::postgres::Postgres;
-use gatewright_tests::redis::{Redis, RedisCluster};
+use gatewright_tests::redis::{Redis, RedisCluster, RedisFailover, SERVICE};
 use gatewright_tests::upstream::{Said, Script, Upstream, Used};
 use serde_json::{Value, json};
 
@@ -52,6 +52,15 @@ impl Scene<RedisCluster> {
         let cluster = RedisCluster::start();
         let router = json!({"startup_nodes": cluster.startup_nodes()});
         Self::over(cluster, replicas, &router, ", redis_deadline: 10")
+    }
+}
+
+impl Scene<RedisFailover> {
+    /// Starts so many replicas over a master and its copy, which a sentinel names.
+    pub(crate) fn behind_sentinels(replicas: usize) -> Self {
+        let redis = RedisFailover::start();
+        let router = json!({"sentinel_nodes": [["127.0.0.1", redis.port()]], "service_name": SERVICE});
+        Self::over(redis, replicas, &router, "")
     }
 }
 
