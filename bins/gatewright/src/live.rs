@@ -156,6 +156,7 @@ impl Live {
     fn describe(&self, all: &[Deployment]) {
         self.registry.store(Arc::new(Registry::new(all.iter().map(|deployment| self.callable(deployment)))));
         self.prices.replace(all);
+        self.models.anew();
     }
 
     /// What is asked of each that is in force.

@@ -155,7 +155,7 @@ pub async fn serve(
     let cost_map = LiveCostMap::new(config.cost_map.clone(), transport.clone(), live.clone(), clock.clone());
     let (loaded, first_prices) = oneshot::channel();
     ledger.beside(cost_map.clone().run(loaded));
-    let sinks = sinks::start(&config, &transport, clock.clone());
+    let sinks = sinks::start(&config, live.models.clone(), &transport, clock.clone());
     let admin = Admin {
         store: store.clone(),
         services: Arc::new(Hearers { alerts: alerting.alerts(), sinks: sinks.clone() }),

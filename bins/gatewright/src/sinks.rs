@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use gatewright_core::{Clock, OwnSink};
 use gatewright_providers::AwsSigner;
 use gatewright_sinks::{
-    Helicone, JsonLines, Langfuse, LangfuseOtel, Line, Lunary, Pace, Registered, S3, Sign, Sink, Sinks,
-    Webhook,
+    Describe, Helicone, JsonLines, Langfuse, LangfuseOtel, Line, Lunary, Pace, Registered, S3, Sign, Sink,
+    Sinks, Webhook,
 };
 use gatewright_transport::{Request, Transport, Trust};
 use tracing::error;
@@ -21,7 +21,12 @@ const FOLDER: &str = "sinks";
 const FILE: &str = "records.jsonl";
 
 /// Opens what the configuration names, and callers' own sinks when their records come.
-pub(crate) fn start(config: &Config, transport: &Transport, clock: Arc<dyn Clock>) -> Sinks {
+pub(crate) fn start(
+    config: &Config,
+    models: Arc<dyn Describe>,
+    transport: &Transport,
+    clock: Arc<dyn Clock>,
+) -> Sinks {
     let open = |entry: &SinkEntry| {
         let sink = Opening { name: &entry.name, config, clock: clock.clone() }
             .open(&entry.target, Line { transport: transport.clone(), trust: Trust::Operator });
@@ -32,6 +37,7 @@ pub(crate) fn start(config: &Config, transport: &Transport, clock: Arc<dyn Clock
     };
     let sinks = config.sinks.sinks.iter().filter_map(open).collect();
     let settings = gatewright_sinks::Settings {
+        models: Some(models),
         folder: Some(config.journal.data_dir.join(FOLDER)),
         ..config.sinks.delivery.clone()
     };

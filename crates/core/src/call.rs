@@ -1,11 +1,13 @@
 //! One request of a client: the facts that every layer may read.
 
+use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use http::uri::PathAndQuery;
 
 use crate::chat::Chat;
 use crate::{
@@ -44,6 +46,8 @@ pub struct Facts {
     pub received: Instant,
     /// When it was known who calls; nothing where nobody was asked.
     pub identified: Option<Instant>,
+    /// Where it comes from; nothing where no client sent it.
+    pub sender: Option<Sender>,
     /// Where the router sends this attempt; `None` above the router.
     pub target: Option<Arc<Target>>,
     /// The most tokens that one answer may have, where a budget covers no more: the upstream is told.
@@ -83,6 +87,17 @@ pub struct Origin {
     pub received: Instant,
     /// When it was known who calls; nothing where nobody was asked.
     pub identified: Option<Instant>,
+    /// Where it comes from; nothing where no client sent it.
+    pub sender: Option<Sender>,
+}
+
+/// Where a request comes from, and which route it took.
+#[derive(Clone)]
+pub struct Sender {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The route that it called, as it was sent: what stands behind its `?` may be a key and is shown to nobody.
+    pub target: PathAndQuery,
 }
 
 /// What is asked for.
@@ -229,7 +244,17 @@ impl Default for Origin {
             controls: Arc::default(),
             received: Instant::now(),
             identified: None,
+            sender: None,
         }
+    }
+}
+
+// === impl Sender ===
+
+impl Sender {
+    /// The path of the route that it called.
+    pub fn path(&self) -> &str {
+        self.target.path()
     }
 }
 
@@ -322,7 +347,7 @@ impl Call {
         model: Arc<str>,
         body: Body,
     ) -> Self {
-        let Origin { caller, headers, controls, received, identified } = origin;
+        let Origin { caller, headers, controls, received, identified, sender } = origin;
         let tab = caller.key.as_ref().map(|key| Arc::clone(&key.spent));
         Self(Box::new(Facts {
             id: CallId::fresh(),
@@ -336,6 +361,7 @@ impl Call {
             controls,
             received,
             identified,
+            sender,
             target: None,
             output_cap: None,
             tab,

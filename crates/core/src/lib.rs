@@ -7,7 +7,9 @@ mod service;
 pub use service::{CallService, Layered, Middleware, PolicyLayer, Shared, Tower, layer};
 
 mod call;
-pub use call::{CacheWishes, Call, Controls, Detour, Facts, FieldWishes, Operation, Origin, Target, Turn};
+pub use call::{
+    CacheWishes, Call, Controls, Detour, Facts, FieldWishes, Operation, Origin, Sender, Target, Turn,
+};
 
 mod caller;
 pub use caller::{Allowance, Budget, Caller, KeyStanding, Names};
@@ -71,7 +73,7 @@ mod fit;
 pub use fit::{Fit, Fitting};
 
 mod tab;
-pub use tab::Tab;
+pub use tab::{CostParts, Tab};
 
 mod slip;
 pub use slip::{Booked, Slip};

@@ -10,7 +10,7 @@ use axum::response::Response;
 use gatewright_auth::Peer;
 use gatewright_core::{
     Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation,
-    Origin, Result,
+    Origin, Result, Sender,
 };
 use http::Request;
 use tracing::info;
@@ -198,12 +198,15 @@ impl Asked {
             Some(form) => CallBody::Form(form.keeping(|name| json.raw(name).is_some())),
             None => CallBody::Json(json),
         };
+        let target = parts.uri.into_parts().path_and_query;
+        let sender = target.map(|target| Sender { address: self.peer.0, target });
         let origin = Origin {
             caller,
             headers: Arc::new(parts.headers),
             controls: Arc::new(controls),
             received: self.received,
             identified: Some(self.identified),
+            sender,
         };
         let mut call = Call::by(origin, self.operation, self.codec, model, body);
         call.stream = stream;

@@ -20,6 +20,8 @@ pub(crate) struct Spoken {
     pub(crate) messages: Value,
     pub(crate) response: Value,
     pub(crate) parameters: Value,
+    /// The tools of the provider's own that were asked for.
+    pub(crate) tools: Value,
 }
 
 /// Fields of requests that are not parameters: the conversation, in any dialect's words, and what stands elsewhere.
@@ -49,6 +51,7 @@ pub(crate) fn of(record: &Record, content: Option<&Content>) -> Spoken {
             messages: json!([{"role": "user", "content": REDACTED}]),
             response: redacted(record),
             parameters: json!({}),
+            tools: tools(&Value::Null),
         };
     };
     let Told { said, .. } = content.told.read(record.codec, record.operation, content.streams);
@@ -58,11 +61,13 @@ pub(crate) fn of(record: &Record, content: Option<&Content>) -> Spoken {
         Said::Nothing => (None, Value::Null),
     };
     let asked = content.asked.as_ref();
+    let parameters = asked.map_or_else(|| json!({}), parameters);
     Spoken {
         id: id.or(noted),
         messages: asked.map_or(Value::Null, |asked| messages(record, asked)),
         response,
-        parameters: asked.map_or_else(|| json!({}), parameters),
+        tools: tools(&parameters),
+        parameters,
     }
 }
 
@@ -92,6 +97,17 @@ fn parameters(asked: &Json) -> Value {
         }
     }
     Value::Object(parameters)
+}
+
+/// Those that LiteLLM's payload tells apart: searches in the web, and in files.
+fn tools(parameters: &Value) -> Value {
+    let listed = parameters["tools"].as_array().map_or(&[][..], |tools| tools);
+    let of_kind = |kind: &str| {
+        let is = |tool: &&Value| tool["type"].as_str().is_some_and(|found| found.starts_with(kind));
+        listed.iter().find(is).cloned()
+    };
+    let options = parameters.get("web_search_options").cloned();
+    json!({"web_search_options": options.or_else(|| of_kind("web_search")), "file_search": of_kind("file_search")})
 }
 
 /// A model's answer as OpenAI writes it.

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::carry::{Carried, Means, carry};
 use crate::disk::Depot;
-use crate::payload::Privacy;
+use crate::payload::Payloads;
 use crate::queue::{Queue, QueueLimits};
 use crate::spool::Load;
 use crate::tally::Tally;
@@ -66,7 +66,7 @@ pub(crate) struct Lane {
 pub(crate) struct Courier {
     lane: Arc<Lane>,
     spool: Depot,
-    privacy: Arc<Privacy>,
+    payloads: Arc<Payloads>,
     means: Means,
     retries: Retries,
     /// Failures in a row.
@@ -154,10 +154,10 @@ impl Courier {
     pub(crate) fn new(
         lane: Arc<Lane>,
         spool: Depot,
-        privacy: Arc<Privacy>,
+        payloads: Arc<Payloads>,
         (means, retries): (Means, Retries),
     ) -> Self {
-        let courier = Self { lane, spool, privacy, means, retries, failures: 0, retry_at: Instant::now() };
+        let courier = Self { lane, spool, payloads, means, retries, failures: 0, retry_at: Instant::now() };
         courier.tell();
         courier
     }
@@ -215,7 +215,7 @@ impl Courier {
             if count % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
-            parcels.push(self.privacy.render(&record, self.lane.registered.content));
+            parcels.push(self.payloads.render(&record, self.lane.registered.content));
         }
         parcels
     }

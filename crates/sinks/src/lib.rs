@@ -10,7 +10,11 @@ mod record;
 pub use record::{Content, Ending, Record};
 
 mod payload;
-pub use payload::Privacy;
+pub use payload::{Describe, Privacy};
+
+mod metadata;
+
+mod failure;
 
 mod content;
 

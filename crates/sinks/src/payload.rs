@@ -1,13 +1,14 @@
 //! A record as LiteLLM's standard logging payload, and what is left out of it.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatewright_core::{Dialect, ErrorKind, Money, Notes, Operation, Usage};
+use gatewright_core::{Dialect, Money, Notes, Operation, ServedBy, Usage};
+use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use crate::Parcel;
-use crate::content::{self, REDACTED};
-use crate::record::{Ending, Record};
+use crate::record::Record;
+use crate::{Parcel, content, failure, metadata};
 
 /// What is left out of records.
 #[derive(Clone, Debug, Default)]
@@ -22,14 +23,31 @@ pub struct Privacy {
     pub ignore_no_log: bool,
     /// Whether a client may keep its calls from single sinks (`allow_dynamic_callback_disabling`).
     pub client_disables: bool,
+    /// Where clients are (`disable_requester_ip_address_logging`).
+    pub no_addresses: bool,
+    /// The header that the operator has keys sent in (`litellm_key_header_name`).
+    pub key_header: Option<HeaderName>,
 }
 
-// === impl Privacy ===
+/// Knows the models that answer.
+pub trait Describe: Send + Sync {
+    /// What the price list knows of the model of a deployment, in LiteLLM's words; nothing where it does not list it.
+    fn model(&self, by: &ServedBy) -> Option<Value>;
+}
 
-impl Privacy {
+/// Makes payloads of records.
+pub(crate) struct Payloads {
+    pub(crate) privacy: Privacy,
+    pub(crate) models: Option<Arc<dyn Describe>>,
+}
+
+// === impl Payloads ===
+
+impl Payloads {
     /// The payload of a record, with what was asked and answered where the record has it and `content` lets it be.
-    pub fn render(&self, record: &Record, content: bool) -> Parcel {
-        let told = record.content.as_ref().filter(|_| content && !self.redact);
+    pub(crate) fn render(&self, record: &Record, content: bool) -> Parcel {
+        let Self { privacy, .. } = self;
+        let told = record.content.as_ref().filter(|_| content && !privacy.redact);
         let spoken = content::of(record, told);
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
@@ -49,7 +67,8 @@ impl Privacy {
         put("call_type", call_type(record.operation, record.codec.dialect()).into());
         put("stream", record.stream.into());
         put("response_cost", cost.clone());
-        put("cost_breakdown", json!({"total_cost": cost}));
+        put("cost_breakdown", breakdown(record));
+        put("response_cost_failure_debug_info", Value::Null);
         put("status", status.into());
         put("status_fields", json!({"llm_api_status": status, "guardrail_status": "not_run"}));
         put("custom_llm_provider", by.map(|by| &*by.provider).into());
@@ -59,12 +78,15 @@ impl Privacy {
         put("startTime", began.into());
         put("endTime", ended.into());
         put("completionStartTime", record.first_content.map_or(ended, seconds).into());
-        put("response_time", (ended - began).max(0.0).into());
+        // Of a stream, what its client waited for: its first content.
+        let answered = record.first_content.filter(|_| record.stream).map_or(ended, seconds);
+        put("response_time", (answered - began).max(0.0).into());
+        put("model_map_information", self.model_map(record));
         put("model", model.into());
         put("model_id", by.map(|by| &*by.deployment).into());
         put("model_group", by.map_or(&*record.model, |by| &*by.group).into());
-        put("api_base", by.map(|by| &*by.api_base).into());
-        put("metadata", self.metadata(record));
+        put("api_base", by.map_or("", |by| &*by.api_base).into());
+        put("metadata", metadata::of(record, privacy));
         let cached = record.cached.as_deref();
         put("cache_hit", cached.map(|cached| cached.hit).into());
         put("cache_key", cached.map(|cached| &*cached.key).into());
@@ -72,45 +94,61 @@ impl Privacy {
         put("saved_cache_cost", saved.map_or(json!(0.0), dollars));
         put("request_tags", tags(record).into());
         put("end_user", record.controls.end_user.as_deref().into());
-        let agent = record.user_agent.as_ref().and_then(|agent| agent.to_str().ok());
-        put("user_agent", agent.into());
+        put("requester_ip_address", metadata::address(record, privacy));
+        put("user_agent", metadata::agent(record));
         put("messages", spoken.messages);
         put("response", spoken.response);
+        put("standard_built_in_tools_params", spoken.tools);
         put("model_parameters", spoken.parameters);
-        let (words, information) = error(record, told.is_none());
+        let (words, information) = failure::of(record, told.is_none());
         put("error_str", words);
         put("error_information", information);
         put("hidden_params", hidden(record, &usage));
-        self.excluded.iter().for_each(|name| drop(fields.shift_remove(name)));
+        put("guardrail_information", Value::Null);
+        privacy.excluded.iter().for_each(|name| drop(fields.shift_remove(name)));
         Parcel::new(fields)
     }
 
-    fn metadata(&self, record: &Record) -> Value {
-        let mut fields = Map::new();
-        let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-        let (caller, names) = (&record.caller, &record.caller.known_as);
-        if !self.anonymous {
-            put("user_api_key_hash", (*caller.id).into());
-            put("user_api_key_alias", names.key.as_deref().into());
-            let key = caller.key.as_deref();
-            put("user_api_key_spend", key.map(|key| dollars(key.spent.total())).into());
-            put("user_api_key_max_budget", key.and_then(|key| key.most).map(dollars).into());
-            put("user_api_key_team_id", caller.team.as_deref().into());
-            put("user_api_key_team_alias", names.team.as_deref().into());
-            put("user_api_key_org_id", caller.organization.as_deref().into());
-            put("user_api_key_org_alias", names.organization.as_deref().into());
-            put("user_api_key_project_id", caller.project.as_deref().into());
-            put("user_api_key_project_alias", names.project.as_deref().into());
-            put("user_api_key_user_id", caller.user.as_deref().into());
-            put("user_api_key_user_email", names.email.as_deref().into());
-            put("user_api_key_end_user_id", record.controls.end_user.as_deref().into());
-        }
-        let noted = record.controls.record.metadata.as_deref();
-        put("spend_logs_metadata", noted.and_then(|noted| noted.get("spend_logs_metadata")).cloned().into());
-        put("requester_metadata", noted.cloned().unwrap_or_else(|| json!({})));
-        put("usage_object", record.usage.map(|usage| usage_object(&usage)).into());
-        Value::Object(fields)
+    fn model_map(&self, record: &Record) -> Value {
+        let by = record.served_by.as_deref();
+        let known = by.zip(self.models.as_ref()).and_then(|(by, models)| models.model(by));
+        json!({"model_map_key": by.map_or(&*record.model, |by| &*by.model), "model_map_value": known})
     }
+}
+
+/// What the cost is made of; nothing where a call failed and cost nothing. Nothing is taken off a price or added to it, so
+/// what LiteLLM says of that says so.
+fn breakdown(record: &Record) -> Value {
+    let (parts, total) = (&record.parts, dollars(record.cost));
+    if !record.succeeded() && record.cost == Money::ZERO {
+        return Value::Null;
+    }
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    put("input_cost", dollars(parts.input));
+    put("output_cost", dollars(parts.output));
+    put("tool_usage_cost", dollars(parts.tool_usage));
+    for (name, part) in [
+        ("cache_read_cost", parts.cache_read),
+        ("cache_creation_cost", parts.cache_creation),
+        ("reasoning_cost", parts.reasoning),
+    ] {
+        if part != Money::ZERO {
+            put(name, dollars(part));
+        }
+    }
+    put("original_cost", total.clone());
+    for name in [
+        "discount_percent",
+        "discount_amount",
+        "margin_percent",
+        "margin_fixed_amount",
+        "margin_total_amount",
+    ] {
+        put(name, json!(0.0));
+    }
+    put("total_cost", total);
+    Value::Object(fields)
 }
 
 fn hidden(record: &Record, usage: &Usage) -> Value {
@@ -120,33 +158,25 @@ fn hidden(record: &Record, usage: &Usage) -> Value {
         "cache_key": record.cached.as_deref().map(|cached| &*cached.key),
         "api_base": by.map(|by| &*by.api_base),
         "response_cost": dollars(record.cost),
+        "litellm_overhead_time_ms": record.overhead.map(|overhead| overhead.as_secs_f64() * 1e3),
+        "additional_headers": rate_limits(record),
+        "batch_models": null,
         "litellm_model_name": by.map(|by| &*by.model),
         "usage_object": usage_object(usage),
     })
 }
 
-/// What went wrong, in words where no prompt can be quoted in them.
-fn error(record: &Record, redacted: bool) -> (Value, Value) {
-    let (kind, status, words) = match &record.ending {
-        Ending::Complete => return (Value::Null, Value::Null),
-        Ending::Failed(err) => (err.kind(), err.status().as_u16(), err.message()),
-        Ending::Abandoned => {
-            let kind = ErrorKind::ClientGone;
-            (kind, kind.status().as_u16(), "the client left before the end")
-        }
+/// What the upstream tells of its rate limits: numbers as such, times as they came.
+fn rate_limits(record: &Record) -> Value {
+    let read = |value: &HeaderValue| {
+        let text = value.to_str().ok()?;
+        Some(text.parse::<u64>().map_or_else(|_| text.into(), Value::from))
     };
-    let words = if redacted && !matches!(record.ending, Ending::Abandoned) { REDACTED } else { words };
-    let information = json!({
-        "error_code": status.to_string(),
-        "error_class": kind.class(),
-        "llm_provider": record.served_by.as_deref().map_or("", |by| &*by.provider),
-        "traceback": "",
-        "error_message": words,
-    });
-    (words.into(), information)
+    let told = record.rate_limits.iter().filter_map(|(name, value)| Some(((*name).to_owned(), read(value)?)));
+    Value::Object(told.collect())
 }
 
-fn usage_object(usage: &Usage) -> Value {
+pub(crate) fn usage_object(usage: &Usage) -> Value {
     json!({
         "prompt_tokens": usage.total_input(),
         "completion_tokens": usage.output,
@@ -195,7 +225,7 @@ pub(crate) fn noted_id(notes: Option<&Notes>) -> Option<String> {
 
 /// The payload has no decimals: what must be exact is in the ledger.
 #[expect(clippy::cast_precision_loss, reason = "LiteLLM's payload holds floats")]
-fn dollars(amount: Money) -> Value {
+pub(crate) fn dollars(amount: Money) -> Value {
     (amount.0 as f64 / 1e9).into()
 }
 

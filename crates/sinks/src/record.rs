@@ -1,13 +1,14 @@
 //! A finished call, as the sinks need to know it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gatewright_core::{
-    Cached, CallId, Caller, Codec, Controls, Error, Json, Money, Notes, Operation, ServedBy, Usage,
+    Cached, CallId, Caller, Codec, Controls, CostParts, Error, Json, Money, Notes, Operation, Sender,
+    ServedBy, Usage,
 };
 use gatewright_dialects::Transcript;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 /// A finished call. What is dear to read is kept as it came; whoever renders the record reads it.
 pub struct Record {
@@ -25,8 +26,12 @@ pub struct Record {
     pub model: Arc<str>,
     /// Whether the client wanted a stream.
     pub stream: bool,
+    /// Where it comes from; nothing where no client sent it.
+    pub sender: Option<Sender>,
     /// The client's name for itself.
     pub user_agent: Option<HeaderValue>,
+    /// Headers of the client's own, `x-…`, none of which says that it is a key.
+    pub own_headers: Vec<(HeaderName, HeaderValue)>,
     /// When the request's head was read.
     pub began: SystemTime,
     /// When the first content came.
@@ -43,8 +48,14 @@ pub struct Record {
     pub notes: Option<Notes>,
     /// What it used, where that is known.
     pub usage: Option<Usage>,
+    /// What the upstream tells of its rate limits, by the payload's names.
+    pub rate_limits: Vec<(&'static str, HeaderValue)>,
+    /// What the gateway itself took until it had an answer's head; nothing where none came.
+    pub overhead: Option<Duration>,
     /// What all its attempts cost.
     pub cost: Money,
+    /// What that is made of.
+    pub parts: CostParts,
     /// What was asked and answered; `None` where no sink gets that.
     pub content: Option<Content>,
 }
@@ -86,6 +97,7 @@ impl Record {
     pub fn weight(&self) -> usize {
         let asked = |content: &Content| content.asked.as_ref().map_or(0, Json::source_len);
         let content = self.content.as_ref().map_or(0, |content| asked(content) + content.told.held());
-        BARE + content
+        let sent = |(name, value): &(HeaderName, HeaderValue)| name.as_str().len() + value.len();
+        BARE + content + self.own_headers.iter().map(sent).sum::<usize>()
     }
 }

@@ -2,15 +2,15 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gatewright_core::{
     Armed, Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
-    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, arm,
+    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, Sender, ServedBy, Tab, arm,
 };
 use gatewright_dialects::Transcript;
-use http::HeaderValue;
 use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Sinks;
 use crate::record::{Content, Ending, Record};
@@ -30,7 +30,9 @@ struct Recorder {
     controls: Arc<Controls>,
     model: Arc<str>,
     stream: bool,
+    sender: Option<Sender>,
     user_agent: Option<HeaderValue>,
+    own_headers: Vec<(HeaderName, HeaderValue)>,
     received: Instant,
     tab: Arc<Tab>,
     known: Option<Known>,
@@ -42,8 +44,23 @@ struct Known {
     served_by: Option<Arc<ServedBy>>,
     cached: Option<Arc<Cached>>,
     notes: Option<Notes>,
+    rate_limits: Vec<(&'static str, HeaderValue)>,
+    overhead: Duration,
     streams: bool,
 }
+
+/// What upstreams tell of their rate limits, and how the payload names it. LiteLLM's.
+const RATE_LIMITS: [(&str, &str); 6] = [
+    ("x-ratelimit-limit-requests", "x_ratelimit_limit_requests"),
+    ("x-ratelimit-limit-tokens", "x_ratelimit_limit_tokens"),
+    ("x-ratelimit-remaining-requests", "x_ratelimit_remaining_requests"),
+    ("x-ratelimit-remaining-tokens", "x_ratelimit_remaining_tokens"),
+    ("x-ratelimit-reset-requests", "x_ratelimit_reset_requests"),
+    ("x-ratelimit-reset-tokens", "x_ratelimit_reset_tokens"),
+];
+
+/// What stands in the names of headers that carry keys.
+const KEYS: [&str; 7] = ["key", "token", "auth", "secret", "cookie", "credential", "signature"];
 
 // === impl Recorded ===
 
@@ -59,7 +76,7 @@ impl Recorded {
     }
 
     fn recorder(&self, call: &mut Call) -> Recorder {
-        let tab = Tab::under(call.tab.take());
+        let tab = Tab::itemised(call.tab.take());
         call.tab = Some(Arc::clone(&tab));
         let limits = self.0.content_limits();
         let content = self.0.wants_content(call).then(|| {
@@ -78,12 +95,25 @@ impl Recorded {
             controls: Arc::clone(&call.controls),
             model: Arc::clone(&call.model),
             stream: call.stream,
+            sender: call.sender.clone(),
             user_agent: call.headers.get(USER_AGENT).cloned(),
+            own_headers: self.own_headers(&call.headers),
             received: call.received,
             tab,
             known: None,
             content,
         }
+    }
+
+    /// What the client says in headers of its own. A key is none of a record's business, wherever the operator has it sent.
+    fn own_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+        let key = self.0.key_header();
+        let own = |name: &HeaderName| {
+            let text = name.as_str();
+            text.starts_with("x-") && !KEYS.iter().any(|word| text.contains(word)) && Some(name) != key
+        };
+        let own = headers.iter().filter(|(name, _)| own(name));
+        own.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
@@ -101,7 +131,8 @@ impl Middleware for Recorded {
 
 impl Observer for Recorder {
     fn head(&mut self, head: &Head) {
-        self.known = Some(Known::of(head));
+        let all = self.sinks.clock().now().saturating_duration_since(self.received);
+        self.known = Some(Known::of(head, all.saturating_sub(head.waited)));
     }
 
     fn frame(&mut self, frame: &Frame) -> ControlFlow<Error> {
@@ -128,6 +159,10 @@ impl Recorder {
             End::Failed(err) => (Ending::Failed(err.clone()), err.served_by().cloned().map(Arc::new)),
             End::Abandoned => (Ending::Abandoned, None),
         };
+        let refused = match outcome.end {
+            End::Failed(err) => Some(rate_limits(err.headers())).filter(|limits| !limits.is_empty()),
+            End::Complete | End::Abandoned => None,
+        };
         let streams = known.is_some_and(|known| known.streams);
         Record {
             id: self.id,
@@ -137,7 +172,9 @@ impl Recorder {
             controls: self.controls,
             model: self.model,
             stream: self.stream,
+            sender: self.sender,
             user_agent: self.user_agent,
+            own_headers: self.own_headers,
             began: wall(self.received),
             first_content: outcome.first_content.map(wall),
             ended,
@@ -145,9 +182,12 @@ impl Recorder {
             served_by: failed_by.or_else(|| known?.served_by.clone()),
             cached: known.and_then(|known| known.cached.clone()),
             notes: known.and_then(|known| known.notes.clone()),
+            rate_limits: refused.or_else(|| Some(known?.rate_limits.clone())).unwrap_or_default(),
+            overhead: known.map(|known| known.overhead),
             usage: outcome.usage,
             // What is below has settled first: the ledger has added all attempts.
             cost: self.tab.total(),
+            parts: self.tab.parts().unwrap_or_default(),
             content: self.content.map(|(asked, told)| Content { asked, told, streams }),
         }
     }
@@ -156,12 +196,18 @@ impl Recorder {
 // === impl Known ===
 
 impl Known {
-    fn of(head: &Head) -> Self {
+    fn of(head: &Head, overhead: Duration) -> Self {
         Self {
+            rate_limits: rate_limits(&head.headers),
+            overhead,
             served_by: head.served_by.clone(),
             cached: head.cached.clone(),
             notes: head.notes.clone(),
             streams: head.streams,
         }
     }
+}
+
+fn rate_limits(headers: &HeaderMap) -> Vec<(&'static str, HeaderValue)> {
+    RATE_LIMITS.iter().filter_map(|(header, name)| Some((*name, headers.get(*header)?.clone()))).collect()
 }

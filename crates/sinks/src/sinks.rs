@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use gatewright_core::{Call, Clock, OwnSink, SinkFigures};
+use http::HeaderName;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ use tracing::{error, warn};
 use crate::carry::Means;
 use crate::disk::Depot;
 use crate::lane::{Courier, Lane, Registered, Retries};
-use crate::payload::Privacy;
+use crate::payload::{Describe, Payloads, Privacy};
 use crate::queue::QueueLimits;
 use crate::record::Record;
 
@@ -30,6 +31,8 @@ pub struct Sinks(Arc<Desk>);
 pub struct Settings {
     /// What is left out.
     pub privacy: Privacy,
+    /// Who knows the models; their part of a payload is empty where nobody does.
+    pub models: Option<Arc<dyn Describe>>,
     /// How much of a call's content a record holds.
     pub content: ContentLimits,
     /// How much waits in memory, a sink.
@@ -64,7 +67,7 @@ struct Desk {
     lanes: Vec<Arc<Lane>>,
     own: Option<OwnLanes>,
     settings: Settings,
-    privacy: Arc<Privacy>,
+    payloads: Arc<Payloads>,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -102,6 +105,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             privacy: Privacy { client_disables: true, ..Privacy::default() },
+            models: None,
             content: ContentLimits { asked: 1 << 20, answered: 1 << 20 },
             queue: QueueLimits::default(),
             deadline: Duration::from_secs(15),
@@ -129,7 +133,10 @@ impl Sinks {
         let desk = Desk {
             lanes,
             own,
-            privacy: Arc::new(settings.privacy.clone()),
+            payloads: Arc::new(Payloads {
+                privacy: settings.privacy.clone(),
+                models: settings.models.clone(),
+            }),
             settings,
             clock,
             tasks: TaskTracker::new(),
@@ -182,13 +189,13 @@ impl Sinks {
     pub(crate) fn want(&self, call: &Call) -> bool {
         let own = || self.0.own.is_some() && own_sinks(call.caller.recording.as_deref()).next().is_some();
         let anybody = !self.0.lanes.is_empty() || own();
-        anybody && (self.0.privacy.ignore_no_log || !call.controls.record.skip)
+        anybody && (self.0.settings.privacy.ignore_no_log || !call.controls.record.skip)
     }
 
     /// Whether anybody gets what was asked and answered.
     pub(crate) fn wants_content(&self, call: &Call) -> bool {
         let recording = call.caller.recording.as_deref();
-        let redacted = self.0.privacy.redact
+        let redacted = self.0.settings.privacy.redact
             || call.controls.record.redact
             || recording.is_some_and(|recording| recording.redact);
         let lanes = || self.0.lanes.iter().any(|lane| lane.registered.content);
@@ -197,6 +204,11 @@ impl Sinks {
 
     pub(crate) fn content_limits(&self) -> ContentLimits {
         self.0.settings.content
+    }
+
+    /// The header that the operator has keys sent in.
+    pub(crate) fn key_header(&self) -> Option<&HeaderName> {
+        self.0.settings.privacy.key_header.as_ref()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -208,7 +220,7 @@ impl Sinks {
         let (record, desk) = (Arc::new(record), &self.0);
         let succeeded = record.succeeded();
         let kept_from = |name: &str| {
-            desk.privacy.client_disables
+            desk.settings.privacy.client_disables
                 && record.controls.record.without.iter().any(|other| other.eq_ignore_ascii_case(name))
         };
         for lane in desk.lanes.iter().filter(|lane| lane.wants(succeeded) && !kept_from(lane.name())) {
@@ -234,10 +246,10 @@ impl Desk {
     fn send(&self, lane: &Arc<Lane>, (folder, most): (Option<PathBuf>, u64), stop: CancellationToken) {
         let Settings { deadline, parallel, retries, .. } = &self.settings;
         let means = Means { deadline: *deadline, parallel: (*parallel).max(1), hurry: self.hurry.clone() };
-        let (lane, privacy, retries) = (Arc::clone(lane), Arc::clone(&self.privacy), retries.clone());
+        let (lane, payloads, retries) = (Arc::clone(lane), Arc::clone(&self.payloads), retries.clone());
         let deliver = async move {
             let spool = Depot::open(folder, most).await;
-            Courier::new(lane, spool, privacy, (means, retries)).run(stop).await;
+            Courier::new(lane, spool, payloads, (means, retries)).run(stop).await;
         };
         self.tasks.spawn_on(deliver, &self.runtime);
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, Error, ErrorKind, Frame, Head,
-    Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage, arm,
+    AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, CostParts, Error, ErrorKind,
+    Frame, Head, Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage,
+    arm,
 };
 
 use serde_json::json;
@@ -52,7 +53,16 @@ pub struct Quote {
     /// The most that it can cost.
     pub bound: Money,
     /// What a usage costs.
-    pub price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+    pub charge: Arc<dyn Charge>,
+}
+
+/// Tells what a usage costs.
+pub trait Charge: Send + Sync {
+    /// All of it.
+    fn cost(&self, usage: &Usage) -> Money;
+
+    /// What that is made of.
+    fn parts(&self, usage: &Usage) -> CostParts;
 }
 
 /// Journals every attempt: stands below the router, right above the upstream.
@@ -68,7 +78,7 @@ struct Attempt {
     journal: Journal,
     ticket: Ticket,
     clock: Arc<dyn Clock>,
-    price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+    charge: Arc<dyn Charge>,
     tab: Option<Arc<Tab>>,
     slip: Option<Arc<Slip>>,
     attempt: AttemptId,
@@ -93,7 +103,7 @@ impl Ledgered {
     fn begin(&self, call: &Call, quote: &Quote) -> Result<Attempt> {
         let target = call.target()?;
         let foreseen = Usage { input: quote.input_estimate, ..quote.pieces };
-        let floor = (quote.price)(&foreseen);
+        let floor = quote.charge.cost(&foreseen);
         let begin = Begin {
             attempt: target.attempt,
             call: call.id,
@@ -119,7 +129,7 @@ impl Ledgered {
             journal: self.journal.clone(),
             ticket,
             clock: Arc::clone(&self.clock),
-            price: Arc::clone(&quote.price),
+            charge: Arc::clone(&quote.charge),
             tab: call.tab.clone(),
             slip: call.slip.clone(),
             attempt: target.attempt,
@@ -146,7 +156,7 @@ impl Middleware for Ledgered {
         let attempt = self.begin(&call, &quote)?;
         let mut reply = arm(attempt).follow(next.answer(call).await)?;
         if let Some(usage) = reply.frames.peek_one().and_then(|frame| frame.usage) {
-            reply.head.cost = Some((quote.price)(&usage));
+            reply.head.cost = Some(quote.charge.cost(&usage));
         }
         Ok(reply)
     }
@@ -157,7 +167,7 @@ impl Middleware for Ledgered {
 impl Attempt {
     fn priced(&self, usage: Usage, certainty: Certainty) -> (Usage, Money, Certainty) {
         let usage = believable(usage);
-        (usage, believable_cost((self.price)(&usage)), certainty)
+        (usage, believable_cost(self.charge.cost(&usage)), certainty)
     }
 
     /// Notes how far the stream is. The last frame is not worth it: the end follows at once.
@@ -189,7 +199,9 @@ impl Observer for Attempt {
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let (usage, cost, certainty) = match bill(outcome, self.foreseen) {
+        let bill = bill(outcome, self.foreseen);
+        let billed = bill != Bill::Nothing;
+        let (usage, cost, certainty) = match bill {
             Bill::Nothing => (Usage::default(), Money::ZERO, Certainty::Exact),
             Bill::Exact(usage) => self.priced(usage, Certainty::Exact),
             Bill::Estimated(usage) => self.priced(usage, Certainty::Estimated),
@@ -205,7 +217,8 @@ impl Observer for Attempt {
             response: self.notes.as_ref().and_then(|notes| notes.facts().id).map(Into::into),
         };
         if let Some(tab) = &self.tab {
-            tab.add(cost);
+            let parts = || if billed { self.charge.parts(&usage) } else { CostParts::default() };
+            tab.book(cost, parts);
         }
         if let Some(slip) = &self.slip {
             slip.fill(Booked { usage, cost, exact: certainty == Certainty::Exact });

@@ -42,7 +42,7 @@ pub use shipper::{Shipper, Shipping, ShippingHealth};
 mod bill;
 
 mod ledgered;
-pub use ledgered::{Ledgered, Quote, Tariff};
+pub use ledgered::{Charge, Ledgered, Quote, Tariff};
 
 mod hits;
 pub use hits::Hits;

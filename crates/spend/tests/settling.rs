@@ -12,12 +12,12 @@ use std::time::Duration;
 use call::call;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, Error, ErrorKind, Frame, Frames, HandClock, Head, Middleware, Money, Operation, Reply,
-    Result, Tab, Usage,
+    Call, CallService, CostParts, Error, ErrorKind, Frame, Frames, HandClock, Head, Middleware, Money,
+    Operation, Reply, Result, Tab, Usage,
 };
 use gatewright_spend::{
-    Certainty, Ending, Entry, Journal, Ledgered, OnFull, Quote, Report, Settings, State, Sync, Tariff,
-    entries,
+    Certainty, Charge, Ending, Entry, Journal, Ledgered, OnFull, Quote, Report, Settings, State, Sync,
+    Tariff, entries,
 };
 use tower::service_fn;
 
@@ -33,7 +33,21 @@ impl Tariff for Flat {
             pieces: Usage::default(),
             output_cap: 50,
             bound: Money(1_600),
-            price: Arc::new(|usage| Money(1000 + usage.input as i64 + 10 * usage.output as i64)),
+            charge: Arc::new(Self),
+        }
+    }
+}
+
+impl Charge for Flat {
+    fn cost(&self, usage: &Usage) -> Money {
+        Money(1000 + usage.input as i64 + 10 * usage.output as i64)
+    }
+
+    fn parts(&self, usage: &Usage) -> CostParts {
+        CostParts {
+            input: Money(1000 + usage.input as i64),
+            output: Money(10 * usage.output as i64),
+            ..CostParts::default()
         }
     }
 }
@@ -87,7 +101,7 @@ fn check(
         async move { answer() }
     });
     let of_call = Tab::under(None);
-    let of_attempt = Tab::under(Some(of_call.clone()));
+    let of_attempt = Tab::itemised(Some(of_call.clone()));
     let mut call = call();
     call.tab = Some(of_attempt.clone());
     if let Ok(mut reply) = ledgered.handle(call, &upstream).now_or_never().unwrap() {
@@ -95,6 +109,9 @@ fn check(
     }
     let entry = only(dir.path());
     assert_eq!([of_attempt.total(), of_call.total()], [entry.cost; 2], "{name}: what budgets are told");
+    let parts = of_attempt.parts().unwrap();
+    assert_eq!(parts.input + parts.output, entry.cost, "{name}: what it is made of");
+    assert_eq!(of_call.parts(), None, "{name}: nobody asked there");
     let (ending, certainty, usage, cost) = want;
     assert_eq!((entry.state, entry.certainty), (State::Ended(ending), certainty), "{name}");
     assert_eq!((entry.usage, entry.cost), (usage, Money(cost)), "{name}");

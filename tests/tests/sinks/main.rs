@@ -2,6 +2,7 @@
 
 mod away;
 mod told;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

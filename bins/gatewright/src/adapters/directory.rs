@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gatewright_catalogue::{Catalogue, ModelRow, Prices};
-use gatewright_core::{Caller, shown_address};
+use gatewright_core::{Caller, ServedBy, shown_address};
 use gatewright_gateway::{Described, Directory, ModelEntry};
 use gatewright_routing::LiveTable;
+use gatewright_sinks::Describe;
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::config::Deployment;
@@ -16,6 +18,8 @@ use crate::config::Deployment;
 pub(crate) struct Models {
     table: LiveTable,
     known: ArcSwap<Known>,
+    /// What the catalogue says of the models that answered, by deployment and model.
+    listed: Mutex<HashMap<(Arc<str>, Arc<str>), Option<Value>>>,
     catalogue: &'static Catalogue,
 }
 
@@ -26,6 +30,9 @@ struct Known {
     /// Those in force.
     order: Vec<Arc<str>>,
 }
+
+/// Models of which it is kept what the catalogue says: clients name those of wildcards.
+const MOST_LISTED: usize = 1000;
 
 /// What a model is for, where a wildcard is expanded.
 const CHAT: &str = "chat";
@@ -45,7 +52,7 @@ const TOLD: [&str; 7] = [
 
 impl Models {
     pub(crate) fn new(table: LiveTable, catalogue: &'static Catalogue) -> Self {
-        Self { table, known: ArcSwap::default(), catalogue }
+        Self { table, known: ArcSwap::default(), listed: Mutex::default(), catalogue }
     }
 
     /// Knows these from now on, of which the first ones are in force.
@@ -53,6 +60,12 @@ impl Models {
         let by_id = deployments.iter().map(|d| (d.routing.id.clone(), d.clone())).collect();
         let order = deployments.iter().take(in_force).map(|d| d.routing.id.clone()).collect();
         self.known.store(Arc::new(Known { by_id, order }));
+        self.anew();
+    }
+
+    /// What the catalogue says may be another thing from now on.
+    pub(crate) fn anew(&self) {
+        self.listed.lock().clear();
     }
 
     /// What a deployment shows its provider, in clear.
@@ -165,7 +178,7 @@ impl Models {
         known("weight", routing.weight.map(Value::from));
         known("order", routing.order.map(Value::from));
         known("timeout", routing.timeout.map(|t| t.as_secs_f64().into()));
-        let mut info = self.facts(deployment);
+        let mut info = self.facts(deployment, &routing.target);
         info.extend(deployment.model_info.clone());
         info.insert("id".into(), (&*routing.id).into());
         info.insert("db_model".into(), deployment.stored.into());
@@ -173,13 +186,12 @@ impl Models {
         Described { name: routing.group.to_string(), team: routing.team.as_deref().map(str::to_owned), facts }
     }
 
-    fn facts(&self, deployment: &Deployment) -> Map<String, Value> {
-        let target = &deployment.routing.target;
-        let Ok((provider, model)) = self.catalogue.split(target, deployment.params.provider.as_deref())
-        else {
+    /// What the catalogue says of the model that this is the name of, at a deployment.
+    fn facts(&self, deployment: &Deployment, label: &str) -> Map<String, Value> {
+        let Ok((provider, model)) = self.catalogue.split(label, deployment.params.provider.as_deref()) else {
             return Map::new();
         };
-        let row = self.row_of(deployment, target);
+        let row = self.row_of(deployment, label);
         let other = row.as_ref().and_then(|row| serde_json::from_str(row.other.as_deref()?).ok());
         let mut facts: Map<String, Value> = other.unwrap_or_default();
         facts.insert("key".into(), model.into());
@@ -240,6 +252,25 @@ impl Models {
         let label = &deployment.routing.target;
         let (provider, model) = self.catalogue.split(label, deployment.params.provider.as_deref()).ok()?;
         Some(self.catalogue.prices(provider.name(), model, &deployment.params.overrides))
+    }
+}
+
+impl Describe for Models {
+    fn model(&self, by: &ServedBy) -> Option<Value> {
+        let name = (by.deployment.clone(), by.model.clone());
+        let mut listed = self.listed.lock();
+        if let Some(listed) = listed.get(&name) {
+            return listed.clone();
+        }
+        // Under the lock: what was read of the catalogue before a change is not kept after it.
+        let known = self.known.load();
+        let deployment = known.by_id.get(&by.deployment)?;
+        let facts = self.row_of(deployment, &by.model).map(|_| self.facts(deployment, &by.model));
+        let facts = facts.map(Value::Object);
+        if listed.len() < MOST_LISTED {
+            listed.insert(name, facts.clone());
+        }
+        facts
     }
 }
 

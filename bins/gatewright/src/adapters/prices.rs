@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use gatewright_catalogue::{Catalogue, Overrides, Prices, ServiceTier, Terms};
-use gatewright_core::{Call, Json, Money, Price, Usage};
-use gatewright_spend::{Quote, Tariff};
+use gatewright_catalogue::{Breakdown, Catalogue, Overrides, Prices, ServiceTier, Terms};
+use gatewright_core::{Call, CostParts, Json, Money, Price, Usage};
+use gatewright_spend::{Charge, Quote, Tariff};
 
 use super::pictures;
 use crate::config::Deployment;
@@ -65,7 +65,19 @@ struct Priced {
     prices: Arc<Prices>,
     max_output: Option<u64>,
     /// The price at standard terms, made once.
-    standard: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
+    standard: Arc<dyn Charge>,
+}
+
+/// The prices of a model at some terms.
+struct At {
+    prices: Arc<Prices>,
+    terms: Terms,
+}
+
+/// The same for a ranking whose provider does not tell how many searches it took: those that were foreseen.
+struct AtLeast {
+    searches: u64,
+    charge: Arc<dyn Charge>,
 }
 
 /// Where neither the client nor the catalogue says how much a model may write.
@@ -132,7 +144,7 @@ impl PriceList {
     pub(crate) fn cost(&self, deployment: &str, usage: &Usage) -> Option<Money> {
         let listing = self.listing.load();
         let listed = listing.by_id.get(deployment)?;
-        (!listed.priced.prices.is_empty()).then(|| (listed.priced.standard)(usage))
+        (!listed.priced.prices.is_empty()).then(|| listed.priced.standard.cost(usage))
     }
 
     /// What a request may cost at a deployment; `model` is the one that a wildcard stands for.
@@ -202,14 +214,14 @@ impl Tariff for PriceList {
         let output_cap = stated.unwrap_or(most).saturating_mul(answers);
         let ordered = gatewright_providers::ordered(call);
         let bound = priced.prices.upper_bound(input_estimate, output_cap)
-            + pieces(&ordered, |pieces| (priced.standard)(pieces));
-        let price = match json.and_then(tier) {
+            + pieces(&ordered, |pieces| priced.standard.cost(pieces));
+        let charge = match json.and_then(tier) {
             None => priced.standard,
             Some(tier) => at(priced.prices, Terms { tier, ..Terms::default() }),
         };
-        let price = match ordered.search_units {
-            0 => price,
-            searches => at_least(searches, price),
+        let charge: Arc<dyn Charge> = match ordered.search_units {
+            0 => charge,
+            searches => Arc::new(AtLeast { searches, charge }),
         };
         Quote {
             provider: priced.provider,
@@ -218,8 +230,44 @@ impl Tariff for PriceList {
             pieces: ordered,
             output_cap,
             bound,
-            price,
+            charge,
         }
+    }
+}
+
+// === impl At ===
+
+impl Charge for At {
+    fn cost(&self, usage: &Usage) -> Money {
+        self.prices.cost(usage, self.terms)
+    }
+
+    fn parts(&self, usage: &Usage) -> CostParts {
+        let Breakdown { input, output, cache_read, cache_creation, reasoning, tool_usage, total: _ } =
+            self.prices.breakdown(usage, self.terms);
+        let input = Money(input.0.saturating_sub(cache_read.0).saturating_sub(cache_creation.0));
+        CostParts { input, cache_read, cache_creation, output, reasoning, tool_usage }
+    }
+}
+
+// === impl AtLeast ===
+
+impl AtLeast {
+    fn usage(&self, usage: &Usage) -> Usage {
+        match usage.search_units {
+            0 => Usage { search_units: self.searches, ..*usage },
+            _ => *usage,
+        }
+    }
+}
+
+impl Charge for AtLeast {
+    fn cost(&self, usage: &Usage) -> Money {
+        self.charge.cost(&self.usage(usage))
+    }
+
+    fn parts(&self, usage: &Usage) -> CostParts {
+        self.charge.parts(&self.usage(usage))
     }
 }
 
@@ -231,7 +279,7 @@ impl gatewright_admin::Prices for PriceList {
             return self.cost(id, usage);
         }
         let priced = priced(self.catalogue, model, None, &Overrides::default());
-        (!priced.prices.is_empty()).then(|| (priced.standard)(usage))
+        (!priced.prices.is_empty()).then(|| priced.standard.cost(usage))
     }
 }
 
@@ -256,19 +304,8 @@ fn pieces(pieces: &Usage, price: impl Fn(&Usage) -> Money) -> Money {
     if *pieces == Usage::default() { Money::ZERO } else { price(pieces) }
 }
 
-fn at(prices: Arc<Prices>, terms: Terms) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
-    Arc::new(move |usage| prices.cost(usage, terms))
-}
-
-/// The same for a ranking whose provider does not tell how many searches it took: those that were foreseen.
-fn at_least(
-    searches: u64,
-    price: Arc<dyn Fn(&Usage) -> Money + Send + Sync>,
-) -> Arc<dyn Fn(&Usage) -> Money + Send + Sync> {
-    Arc::new(move |usage| match usage.search_units {
-        0 => price(&Usage { search_units: searches, ..*usage }),
-        _ => price(usage),
-    })
+fn at(prices: Arc<Prices>, terms: Terms) -> Arc<dyn Charge> {
+    Arc::new(At { prices, terms })
 }
 
 /// The class of service that a request wants; `None` for the standard one.

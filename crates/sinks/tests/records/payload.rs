@@ -1,14 +1,16 @@
 //! What stands in a record.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gatewright_core::{
-    Body, Cached, Call, Caller, Controls, Dialect, Frame, Frames, Head, Json, JsonLimits, KeyStanding, Money,
-    Names, Operation, Reply, Result, ServedBy, Tab, Usage,
+    Allowance, Body, Budget, Cached, Call, Caller, Controls, Dialect, Error, ErrorKind, Frame, Frames, Head,
+    Json, JsonLimits, KeyStanding, Money, Names, Operation, Reply, Result, Sender, ServedBy, Tab, Usage,
 };
-use gatewright_sinks::Parcel;
+use gatewright_sinks::{Parcel, Privacy};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -192,4 +194,147 @@ async fn what_is_too_large_is_left_out_and_the_rest_is_told() {
     let got = fake.got.lock().unwrap();
     assert_eq!((got[0].value("messages"), got[0].value("response")), (None, None));
     assert_eq!(got[0].value("total_tokens").unwrap(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_called_is_told_with_their_budgets_and_the_headers_of_their_own() {
+    let ends = UNIX_EPOCH + Duration::from_secs(1_763_682_682);
+    let allowance = |scope: &'static str, model: Option<&str>, most: i64| Allowance {
+        scope,
+        id: "x".into(),
+        model: model.map(Into::into),
+        requests: None,
+        tokens: None,
+        tokens_a_day: None,
+        parallel: None,
+        budgets: vec![Budget {
+            most: Money(most * 1_000_000_000),
+            spent: Money(500_000_000),
+            duration: None,
+            ends: Some(ends),
+            turn: 0,
+        }],
+        soft: None,
+    };
+    let allowances = vec![
+        allowance("api_key", None, 1),
+        allowance("user", Some("m"), 2),
+        allowance("user", None, 3),
+        allowance("team", None, 4),
+    ];
+    let caller = Caller { allowances, team: Some("t-1".into()), ..Caller::new("hash") };
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("x-trace", "a"),
+        ("x-trace", "b"),
+        ("x-real-ip", "203.0.113.9"),
+        ("x-badge", "secret"),
+        ("x-api-key", "secret"),
+        ("x-session-token", "secret"),
+        ("x-authorization", "secret"),
+        ("x-secret-thing", "secret"),
+        ("x-cookie", "secret"),
+        ("x-credentials", "secret"),
+        ("x-hub-signature", "secret"),
+        ("authorization", "Bearer secret"),
+    ] {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let made = || {
+        let mut call = call();
+        (call.caller, call.headers) = (Arc::new(caller.clone()), Arc::new(headers.clone()));
+        let target = PathAndQuery::from_static("/v1beta/models/m:generateContent?key=secret");
+        call.sender = Some(Sender { address: [192, 0, 2, 7].into(), target });
+        call
+    };
+    let told = async |privacy: Privacy| {
+        let fake = Fake::new("f", Does::Take);
+        let privacy = Privacy { key_header: Some(HeaderName::from_static("x-badge")), ..privacy };
+        let sinks = start(gatewright_sinks::Settings { privacy, ..settings() }, &[&fake]);
+        make(&sinks, made(), || Ok(answer())).await;
+        sleep(Duration::from_secs(6)).await;
+        let got = fake.got.lock().unwrap();
+        assert!(!got[0].to_line().contains("secret"), "{}", got[0].to_line());
+        got[0].clone()
+    };
+    let parcel = told(Privacy::default()).await;
+    for (field, want) in [
+        ("user_api_key_budget_reset_at", json!("2025-11-20T23:51:22Z")),
+        ("user_api_key_user_spend", json!(0.5)),
+        ("user_api_key_user_max_budget", json!(3.0)),
+        ("user_api_key_team_spend", json!(0.5)),
+        ("user_api_key_team_max_budget", json!(4.0)),
+        ("user_api_key_request_route", json!("/v1beta/models/m:generateContent")),
+        ("team_id", json!("t-1")),
+        ("requester_ip_address", json!("192.0.2.7")),
+        ("requester_custom_headers", json!({"x-trace": "a, b", "x-real-ip": "203.0.113.9"})),
+    ] {
+        assert_eq!(parcel.metadata(field), Some(&want), "{field}");
+    }
+    let parcel = told(Privacy { no_addresses: true, ..Privacy::default() }).await;
+    assert_eq!((parcel.value("requester_ip_address"), parcel.metadata("requester_ip_address")), (None, None));
+    assert_eq!(parcel.metadata("requester_custom_headers"), Some(&json!({"x-trace": "a, b"})));
+    let parcel = told(Privacy { anonymous: true, ..Privacy::default() }).await;
+    let metadata = parcel.value("metadata").unwrap().as_object().unwrap();
+    let holders: Vec<_> =
+        metadata.keys().filter(|name| name.starts_with("user_api_key") || name.starts_with("team")).collect();
+    assert!(holders.is_empty(), "{holders:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_limit_refused_a_call_is_told() {
+    let limited = |kind: ErrorKind, counted: &'static str| {
+        let counted = HeaderValue::from_static(counted);
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("rate_limit_type"), counted)]);
+        Error::new(kind, "no").with_headers(headers)
+    };
+    for (refusal, category, counted) in [
+        (limited(ErrorKind::LimitReached, "tokens"), json!("litellm_rate_limit"), json!("tokens")),
+        (
+            limited(ErrorKind::LimitReached, "max_parallel_requests"),
+            json!("litellm_rate_limit"),
+            json!("concurrent_requests"),
+        ),
+        (limited(ErrorKind::BudgetExceeded, "budget"), Value::Null, json!("budget")),
+        // What an upstream writes there says nothing of ours.
+        (limited(ErrorKind::RateLimited, "tokens"), json!("vendor_rate_limit"), Value::Null),
+        (limited(ErrorKind::Upstream, "tokens"), Value::Null, Value::Null),
+    ] {
+        let fake = Fake::new("f", Does::Take);
+        let sinks = start(settings(), &[&fake]);
+        let told = refusal.clone();
+        let next = tower::service_fn(move |_: Call| std::future::ready(Err::<Reply, _>(told.clone())));
+        let recorded = gatewright_sinks::Recorded::new(sinks.clone());
+        assert!(gatewright_core::Middleware::handle(&recorded, call(), &next).await.is_err());
+        sleep(Duration::from_secs(6)).await;
+        let got = fake.got.lock().unwrap();
+        let information = got[0].value("error_information").unwrap();
+        let found = [&information["error_rate_limit_category"], &information["error_rate_limit_type"]];
+        assert_eq!(found, [&category, &counted], "{refusal:?}");
+        assert_eq!(got[0].value("cost_breakdown"), None, "nothing was spent");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tools_of_a_providers_own_are_told_apart() {
+    for (tools, search, files) in [
+        (
+            json!([{"type": "web_search_20250305", "name": "w"}]),
+            json!({"type": "web_search_20250305", "name": "w"}),
+            Value::Null,
+        ),
+        (
+            json!([{"type": "function"}, {"type": "file_search", "vector_store_ids": ["v"]}]),
+            Value::Null,
+            json!({"type": "file_search", "vector_store_ids": ["v"]}),
+        ),
+        (json!("none"), Value::Null, Value::Null),
+    ] {
+        let body = json!({"model": "m", "messages": [], "tools": tools}).to_string();
+        let body = Body::Json(Json::parse(body.into(), JsonLimits::default()).unwrap());
+        let call = Call::new(Operation::Chat, gatewright_dialects::of(Dialect::OpenAiChat), "m", body);
+        let parcel = one(call, || Ok(answer())).await;
+        let want = json!({"web_search_options": search, "file_search": files});
+        assert_eq!(parcel.value("standard_built_in_tools_params"), Some(&want));
+    }
 }

@@ -24,6 +24,8 @@ pub(super) fn delivery(
         anonymous: flag("redact_user_api_key_info", problems),
         excluded: litellm.texts("standard_logging_payload_excluded_fields", problems),
         ignore_no_log: flag("global_disable_no_log_param", problems),
+        no_addresses: general.flag("disable_requester_ip_address_logging", problems).unwrap_or(false),
+        key_header: general.text("litellm_key_header_name", problems).and_then(|name| name.parse().ok()),
         client_disables: litellm.flag("allow_dynamic_callback_disabling", problems).unwrap_or(true),
     };
     let kilobytes = |key: &str, default: usize, problems: &mut Problems| {
