@@ -179,7 +179,11 @@ impl<S: Shelf> Kept<S> {
                     // The flight ends in this moment.
                     Err(Missed::Over) => yield_now().await,
                 },
-                Ok(Landing::Failed(err)) => return Err(err),
+                Ok(Landing::Failed(err)) => {
+                    let key = Arc::clone(&question.key.text);
+                    let cached = Cached { key, hit: false, similarity: None, saved: None };
+                    return Err(err.with_cached(Arc::new(cached)));
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::ServedBy;
+use crate::{Cached, ServedBy};
 
 /// What every layer answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -178,6 +178,7 @@ struct Fields {
     provider: Option<&'static str>,
     billed: bool,
     served_by: Option<Arc<ServedBy>>,
+    cached: Option<Arc<Cached>>,
     retry_after: Option<Duration>,
     headers: HeaderMap,
 }
@@ -198,6 +199,7 @@ impl Error {
             provider: None,
             billed: false,
             served_by: None,
+            cached: None,
             retry_after: None,
             headers: HeaderMap::new(),
         }))
@@ -254,6 +256,12 @@ impl Error {
     /// The deployment that failed.
     pub fn with_served_by(mut self, served_by: Arc<ServedBy>) -> Self {
         self.0.served_by = Some(served_by);
+        self
+    }
+
+    /// Marks it as the failure of another call, which this one had joined to get the same answer.
+    pub fn with_cached(mut self, cached: Arc<Cached>) -> Self {
+        self.0.cached = Some(cached);
         self
     }
 
@@ -317,6 +325,11 @@ impl Error {
     /// The deployment that failed, where it came so far.
     pub fn served_by(&self) -> Option<&ServedBy> {
         self.0.served_by.as_deref()
+    }
+
+    /// What the cache says of it, where it is another call's failure; nothing where it is the call's own.
+    pub fn cached(&self) -> Option<&Arc<Cached>> {
+        self.0.cached.as_ref()
     }
 
     /// How long to wait before another attempt.

@@ -159,9 +159,12 @@ impl Recorder {
             End::Failed(err) => (Ending::Failed(err.clone()), err.served_by().cloned().map(Arc::new)),
             End::Abandoned => (Ending::Abandoned, None),
         };
-        let refused = match outcome.end {
-            End::Failed(err) => Some(rate_limits(err.headers())).filter(|limits| !limits.is_empty()),
-            End::Complete | End::Abandoned => None,
+        let (refused, joined) = match outcome.end {
+            End::Failed(err) => {
+                let refused = Some(rate_limits(err.headers())).filter(|limits| !limits.is_empty());
+                (refused, err.cached().cloned())
+            }
+            End::Complete | End::Abandoned => (None, None),
         };
         let streams = known.is_some_and(|known| known.streams);
         Record {
@@ -180,7 +183,7 @@ impl Recorder {
             ended,
             ending,
             served_by: failed_by.or_else(|| known?.served_by.clone()),
-            cached: known.and_then(|known| known.cached.clone()),
+            cached: known.and_then(|known| known.cached.clone()).or(joined),
             notes: known.and_then(|known| known.notes.clone()),
             rate_limits: refused.or_else(|| Some(known?.rate_limits.clone())).unwrap_or_default(),
             overhead: known.map(|known| known.overhead),

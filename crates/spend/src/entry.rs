@@ -83,6 +83,12 @@ pub fn entries(dir: &Path) -> io::Result<Entries> {
 // === impl Entry ===
 
 impl Entry {
+    /// Whether the cache answered. A call that shared another one's failure got no answer, though no attempt was made for it.
+    pub fn is_hit(&self) -> bool {
+        let whole = self.begin.spared.as_ref().is_some_and(|spared| spared.whole);
+        whole && !matches!(self.state, State::Ended(Ending::Failed { .. }))
+    }
+
     pub(crate) fn settled(begin: Begin, settle: Settle) -> Self {
         let bound = match settle.certainty {
             Certainty::Exact => settle.cost,

@@ -1,10 +1,11 @@
-//! The policy that journals the answers of the cache: they are nobody's attempt, and cost nothing.
+//! The policy that journals the answers of the cache, and the failures that calls share: they are nobody's attempt, and cost
+//! nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Cached, Call, CallId, CallService, Caller, Clock, Controls, Head, Middleware, Money, Observer,
+    AttemptId, Cached, Call, CallId, CallService, Caller, Clock, Controls, Middleware, Money, Observer,
     Outcome, Reply, Result, ServedBy, TraceContext, Usage, arm,
 };
 
@@ -13,7 +14,8 @@ use crate::journal::Journal;
 use crate::ledgered::account;
 use crate::record::{Begin, Certainty, Ending, Hit, Settle, Spared};
 
-/// Journals what the cache answers: stands right above it. An answer is one record, written when it ends.
+/// Journals what the cache answers: stands right above it. An answer is one record, written when it ends. So is the failure of a
+/// call that waited for another one's answer: its client got it, and no attempt of its own tells of it.
 #[derive(Clone)]
 pub struct Hits(Option<(Journal, Arc<dyn Clock>)>);
 
@@ -55,10 +57,15 @@ impl Middleware for Hits {
     async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         let Some((journal, clock)) = &self.0 else { return next.answer(call).await };
         let asked = Asked::of(&call, clock.now());
-        let reply = next.answer(call).await?;
-        let Some(cached) = reply.head.cached.as_ref().filter(|cached| cached.hit) else { return Ok(reply) };
-        let given = Given::of(asked, &reply.head, Arc::clone(cached), (journal, clock));
-        arm(given).follow(Ok(reply))
+        let result = next.answer(call).await;
+        let (cached, served_by) = match &result {
+            Ok(reply) => {
+                (reply.head.cached.as_ref().filter(|cached| cached.hit), reply.head.served_by.clone())
+            }
+            Err(err) => (err.cached(), err.served_by().cloned().map(Arc::new)),
+        };
+        let Some(cached) = cached.cloned() else { return result };
+        arm(Given::of(asked, served_by, cached, (journal, clock))).follow(result)
     }
 }
 
@@ -82,7 +89,7 @@ impl Asked {
 impl Given {
     fn of(
         asked: Asked,
-        head: &Head,
+        served_by: Option<Arc<ServedBy>>,
         cached: Arc<Cached>,
         (journal, clock): (&Journal, &Arc<dyn Clock>),
     ) -> Self {
@@ -91,7 +98,7 @@ impl Given {
             clock: Arc::clone(clock),
             asked,
             attempt: AttemptId::fresh(),
-            served_by: head.served_by.clone(),
+            served_by,
             cached,
         }
     }

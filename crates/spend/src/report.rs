@@ -62,7 +62,7 @@ impl Totals {
     /// Adds one attempt.
     pub fn add(&mut self, entry: &Entry) {
         let spared = entry.begin.spared.as_ref();
-        self.hits += u64::from(spared.is_some_and(|spared| spared.whole));
+        self.hits += u64::from(entry.is_hit());
         self.saved += spared.map_or(Money::ZERO, |spared| spared.saved);
         self.attempts += 1;
         *match &entry.state {

@@ -149,3 +149,22 @@ fn what_is_no_hit_is_somebody_elses_entry() {
     give(&hits, Reply { head: Box::default(), frames: Frames::one(frame(true).unwrap()) }, 1);
     assert_eq!(all(dir.path()), []);
 }
+
+#[test]
+fn a_failure_that_is_another_calls_is_booked_as_a_failure_and_is_no_hit() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+    let hits = Hits::new(journal(Settings::at(dir.path()), &clock), clock);
+    let head = head(false);
+    let own = Error::new(ErrorKind::RateLimited, "too fast").with_served_by(head.served_by.unwrap());
+    let joined = own.clone().with_cached(head.cached.unwrap());
+    for err in [own, joined] {
+        let below = service_fn(move |_| ready(Err::<Reply, _>(err.clone())));
+        assert!(hits.handle(asked(), &below).now_or_never().unwrap().is_err());
+    }
+    let [entry] = &all(dir.path())[..] else { panic!("what is a call's own has its attempt's entry") };
+    assert_eq!(entry.state, State::Ended(Ending::Failed { kind: "RateLimited".into(), status: 429 }));
+    assert_eq!((entry.usage, entry.cost, entry.certainty), (tokens(0, 0), Money::ZERO, Certainty::Exact));
+    let spared = Spared { key: "ns:abc".into(), saved: Money::ZERO, whole: true };
+    assert_eq!((entry.begin.spared.as_ref(), entry.is_hit()), (Some(&spared), false));
+    assert_eq!((&*entry.begin.caller, &*entry.begin.deployment), ("hash", "fast-1"));
+}

@@ -218,7 +218,7 @@ impl Line {
         let name = |number: Option<i64>| names.get(&number?).cloned();
         let state = State::Ended(match self.ending {
             0 => Ending::Complete,
-            1 => Ending::Failed {
+            FAILED => Ending::Failed {
                 kind: known(self.error)?,
                 status: u16::try_from(count(self.status)).unwrap_or_default(),
             },
@@ -292,11 +292,14 @@ impl Line {
     }
 }
 
+/// The code of a failure.
+pub(crate) const FAILED: i64 = 1;
+
 /// The code of an ending.
 fn code(state: &State) -> i64 {
     match state {
         State::Ended(Ending::Complete) => 0,
-        State::Ended(Ending::Failed { .. }) => 1,
+        State::Ended(Ending::Failed { .. }) => FAILED,
         State::Ended(Ending::Abandoned) => 2,
         State::Ended(Ending::Interrupted) => 3,
         State::Running => 4,

@@ -6,7 +6,7 @@ use gatewright_core::{AttemptId, CallId};
 use gatewright_spend::Entry;
 use uuid::Uuid;
 
-use crate::line::Line;
+use crate::line::{FAILED, Line};
 use crate::query::Condition;
 use crate::value::{uuid, whole};
 use crate::{Dimension, Result, Store};
@@ -102,8 +102,11 @@ impl Store {
             condition.push("call = ?", [Uuid::from_bytes(call.to_bytes()).into()]);
         }
         match query.hit {
-            Some(true) => condition.push("cache_hit", []),
-            Some(false) => condition.push("COALESCE(cache_hit, FALSE) = FALSE", []),
+            // A failure that several calls had in common is no hit of those that waited for it.
+            Some(true) => condition.push("(cache_hit AND ending <> ?)", [FAILED.into()]),
+            Some(false) => {
+                condition.push("(COALESCE(cache_hit, FALSE) = FALSE OR ending = ?)", [FAILED.into()])
+            }
             None => {}
         }
         for (dimension, name) in &query.filters {

@@ -106,7 +106,7 @@ impl Sums {
     pub(crate) fn of(entry: &Entry) -> Self {
         let (usage, complete) = (&entry.usage, matches!(entry.state, State::Ended(Ending::Complete)));
         let spared = entry.begin.spared.as_ref();
-        let hit = spared.is_some_and(|spared| spared.whole);
+        let hit = entry.is_hit();
         // Of several attempts at what is missing, one ends the call.
         let saved = spared.filter(|_| complete).map_or(Money::ZERO, |spared| spared.saved);
         Self {

@@ -1,12 +1,13 @@
 //! What the cache answers is in the ledger: an entry each, on its caller's account, and no money.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gatewright_tests::books::{Booked, Books, Database};
 use gatewright_tests::client::{Client, Response, chat, message};
 use gatewright_tests::gateway::{Gateway, Setup, poll};
 use gatewright_tests::postgres::Postgres;
-use gatewright_tests::upstream::Upstream;
+use gatewright_tests::upstream::{Gate, Pause, Script, Upstream};
 use serde_json::{Value, json};
 
 use crate::{LOCAL, is_hit, start};
@@ -126,6 +127,81 @@ fn check_told(admin: &Client, hash: &str, keys: &[String]) {
     assert!(sum("cached_completion_tokens") > 0, "{told}");
     assert_eq!(sum("cached_completion_tokens"), sum("generated_completion_tokens"), "{told}");
     assert!(rows.iter().all(|row| row["api_key"] == "ci"), "{told}");
+}
+
+#[test]
+fn whoever_shares_anothers_failure_has_a_line_and_a_record_all_the_same() {
+    const CALLS: usize = 4;
+    let (upstream, webhook) = (Upstream::start(), Upstream::start());
+    webhook.choose(|_| Some(Script::replay(200, &[], "{}")));
+    let gate = Gate::default();
+    let refusal = Script { before_head: Pause::Gate(gate.clone()), ..Script::fails(400, "no") };
+    upstream.choose(move |_| Some(refusal.clone()));
+    let sinks = format!(
+        "callback_settings: {{mine: {{callback_type: generic_api, endpoint: '{}/logs', flush_interval: 0.05}}}}\n",
+        webhook.base()
+    );
+    let (database, config) = (Database::Sqlite, crate::config(&upstream, LOCAL));
+    let config = config
+        .replace("cache: true", "callbacks: [prometheus, mine], cache: true")
+        .replace(gatewright_tests::gateway::MASTER, &sinks)
+        + &database.settings("");
+    let gateway = Setup::new(config).start();
+    let admin = Client::of(&gateway);
+    let (client, hash) = key(&admin, &gateway);
+    std::thread::scope(|scope| {
+        let ask = || client.chat("fast", "hi");
+        let asked: Vec<_> = (0..CALLS).map(|_| scope.spawn(ask)).collect();
+        // Those that come to the cache before the gate opens wait there; what holds below holds of the others too.
+        let inside = || figure(&admin, "gatewright_door_calls_inside") == CALLS as f64;
+        poll(Duration::from_secs(20), || inside().then_some(())).expect("all inside");
+        gate.open();
+        for answer in asked {
+            let answer = answer.join().unwrap();
+            assert_eq!(answer.status, 400, "{}", answer.text());
+        }
+    });
+    let books = books(&database, &gateway, CALLS);
+    assert!(
+        books.entries.iter().all(|entry| entry.ending == 1 && entry.cost == 0),
+        "all failed, for nothing"
+    );
+    let own = upstream.count();
+    let rows = logs(&admin, "");
+    for row in &rows {
+        assert_eq!(
+            (&row["status"], &row["spend"], &row["api_key"]),
+            (&json!("failure"), &json!(0.0), &json!(hash))
+        );
+        assert_ne!(row["cache_hit"], "True", "{row}");
+        assert_eq!(row["metadata"]["error_information"]["error_code"], "400", "{row}");
+    }
+    assert_eq!(
+        (logs(&admin, "&cache_hit_filter=hit").len(), logs(&admin, "&cache_hit_filter=miss").len()),
+        (0, CALLS)
+    );
+    let calls: BTreeSet<&str> = rows.iter().filter_map(|row| row["litellm_call_id"].as_str()).collect();
+    let (shared, records) = (rows.iter().filter(|row| row["cache_hit"] == "False").count(), || {
+        let batches =
+            webhook.seen().into_iter().map(|seen| seen.json().as_array().cloned().unwrap_or_default());
+        Some(batches.flatten().collect::<Vec<_>>()).filter(|records| records.len() == CALLS)
+    });
+    assert_eq!(
+        (calls.len(), shared),
+        (CALLS, CALLS - own),
+        "one line a call, and no attempt of those that shared one"
+    );
+    let records = poll(Duration::from_secs(20), records).expect("a record of every call");
+    assert!(records.iter().all(|record| calls.contains(record["litellm_call_id"].as_str().unwrap())));
+    assert!(records.iter().all(|record| record["status"] == "failure" && record["response_cost"] == 0.0));
+    assert_eq!(figure(&admin, "litellm_proxy_failed_requests_metric_total"), CALLS as f64);
+}
+
+/// The sum of a metric over all its labels.
+fn figure(admin: &Client, name: &str) -> f64 {
+    let text = admin.get("/metrics").text();
+    let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 #[test]

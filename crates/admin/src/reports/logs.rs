@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatewright_core::Money;
-use gatewright_spend::{Ending, Entry, Spared, State};
+use gatewright_spend::{Ending, Entry, State};
 use gatewright_store::{Dimension, EntryPage, EntryQuery, PageQuery, Report};
 use serde_json::{Map, Value, json};
 
@@ -181,8 +181,8 @@ fn shown(entry: &Entry) -> Value {
             "cache_partial_hit": spared.is_some_and(|spared| !spared.whole),
         },
         "cache_hit": match spared {
-            Some(Spared { whole: true, .. }) => "True",
-            Some(Spared { whole: false, .. }) => "False",
+            Some(_) if entry.is_hit() => "True",
+            Some(_) => "False",
             None => "None",
         },
         "cache_key": spared.map_or("Cache OFF", |spared| &*spared.key),

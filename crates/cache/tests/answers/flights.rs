@@ -122,8 +122,10 @@ async fn a_failure_that_stays_is_everybodys_soon() {
         let (stage, gate) = stage([Say::Fail(Error::new(kind, "x"))]);
         let crowd = crowd(stage, 100, HI).await;
         gate.add_permits(100);
-        assert!(crowd.join_all().await.iter().all(Result::is_err));
+        let failures: Vec<Error> = crowd.join_all().await.into_iter().map(Result::unwrap_err).collect();
         assert_eq!(stage.up.count(), calls, "{kind:?}");
+        let joined = failures.iter().filter_map(Error::cached).filter(|cached| !cached.hit).count();
+        assert_eq!(joined, 100 - calls, "{kind:?}: those know that it is another call's failure");
     }
 }
 
