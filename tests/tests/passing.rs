@@ -491,3 +491,43 @@ fn what_a_body_needs_of_anthropics_betas_is_asked_for() {
         "fast-mode-2026-02-01, context-1m-2025-08-07,cache-diagnosis-2026-04-07"
     );
 }
+
+#[test]
+fn notes_reach_a_provider_that_keeps_them_and_no_other() {
+    let upstream = Upstream::start();
+    let models: String =
+        [("o", "openai/gpt-4o"), ("n", "nvidia_nim/meta/llama3"), ("a", "anthropic/claude-sonnet-4-5")]
+            .map(|(name, target)| deployment(name, target, &upstream, ""))
+            .concat();
+    let gateway = Gateway::start(&format!("model_list:\n{models}"));
+    let client = Client::of(&gateway);
+    let notes = json!({"run": "7"});
+    let stored = json!({"metadata": notes, "store": true});
+    for (name, path, body, want) in [
+        ("stored at OpenAI", "/v1/chat/completions", chat("o", "hi", stored.clone()), notes.clone()),
+        ("not stored", "/v1/chat/completions", chat("o", "hi", json!({"metadata": notes})), Value::Null),
+        (
+            "where it is not known",
+            "/v1/chat/completions",
+            chat("n", "hi", json!({"metadata": notes, "store": true, "drop_params": true})),
+            Value::Null,
+        ),
+        (
+            "an answer of Responses",
+            "/v1/responses",
+            json!({"model": "o", "input": "hi", "metadata": notes}),
+            notes.clone(),
+        ),
+        (
+            "the end user, to Anthropic",
+            "/v1/messages",
+            message("a", "hi", json!({"metadata": {"user_id": "u"}})),
+            json!({"user_id": "u"}),
+        ),
+        ("nothing else, to Anthropic", "/v1/chat/completions", chat("a", "hi", stored), Value::Null),
+    ] {
+        let answer = client.post(path, &body);
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert_eq!(upstream.last().json()["metadata"], want, "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again while calls go on.
 #![cfg(test)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -99,4 +100,59 @@ fn stored_models_stay_when_the_file_is_read_again() {
     gateway.reread(&text("two"));
     until(&client, "two", 200);
     assert_eq!((client.chat("kept", "hi").status, client.chat("one", "hi").status), (200, 400));
+}
+
+#[test]
+fn calls_go_on_while_the_table_is_replaced_again_and_again() {
+    const CLIENTS: usize = 8;
+    const TURNS: usize = 12;
+    let upstreams = [Upstream::start(), Upstream::start()];
+    let stored = "general_settings:\n  store_model_in_db: true\n";
+    // The model that all call is at another upstream each turn; another one is there in its turn alone.
+    let text = |turn: usize| {
+        let at = &upstreams[turn % 2];
+        let models = [
+            deployment("m", "openai/gpt-4o", at, ""),
+            deployment(&format!("turn-{turn}"), "openai/gpt-4o", at, ""),
+        ];
+        let retries = "router_settings: {num_retries: 0}\n";
+        format!("{retries}model_list:\n{}{}", models.concat(), MASTER.replace("general_settings:\n", stored))
+    };
+    let gateway = gatewright_tests::gateway::Setup::new(text(0)).start();
+    let client = Client::of(&gateway);
+    let params = json!({
+        "model": "openai/gpt-4o", "api_base": format!("{}/v1", upstreams[0].base()), "api_key": "sk-x",
+    });
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let call = || {
+            let mut answers = Vec::new();
+            while !over.load(Ordering::Relaxed) || answers.is_empty() {
+                let answer = client.chat("m", "hi");
+                answers.push((answer.status, answer.text()));
+            }
+            answers
+        };
+        let callers: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(call)).collect();
+        let change = || {
+            for turn in 1..=TURNS {
+                gateway.reread(&text(turn));
+                until(&client, &format!("turn-{turn}"), 200);
+                let made = client.made("/model/new", json!({"model_name": "more", "litellm_params": params}));
+                until(&client, "more", 200);
+                client.made("/model/delete", json!({"id": made["model_info"]["id"]}));
+                until(&client, "more", 400);
+            }
+        };
+        let changed = scope.spawn(change).join();
+        over.store(true, Ordering::Relaxed);
+        for caller in callers {
+            let failed: Vec<_> =
+                caller.join().unwrap().into_iter().filter(|(status, _)| *status != 200).collect();
+            assert!(failed.is_empty(), "{failed:?}");
+        }
+        changed.unwrap();
+    });
+    let of_calls = |upstream: &Upstream| upstream.seen().len() > TURNS;
+    assert!(upstreams.iter().all(of_calls), "each had its share");
 }

@@ -46,11 +46,11 @@ pub(crate) fn lift(
     unwanted.iter().try_for_each(|path| body.omit(path))?;
     let taken: Vec<String> =
         body.keys().filter(|key| !matches!(field(key, dialect), Field::Pass)).map(Cow::into_owned).collect();
-    // OpenAI keeps `metadata` with stored answers only; everywhere else it is a note to the gateway.
+    // OpenAI keeps `metadata` with stored answers only; it is a note to the gateway always.
     let stored = dialect == Dialect::OpenAiChat && body.raw("store") == Some(b"true");
     for key in taken {
         match field(&key, dialect) {
-            Field::Lift if key == "metadata" && stored => {}
+            Field::Lift if key == "metadata" && stored => lift_field(&key, body, &mut controls, settings)?,
             Field::Lift => {
                 lift_field(&key, body, &mut controls, settings)?;
                 body.remove(&key);
@@ -429,8 +429,9 @@ mod tests {
     }
 
     #[test]
-    fn stored_metadata_is_the_providers() {
-        let (body, ..) = lifted(r#"{"model":"m","store":true,"metadata":{"a":"b"}}"#);
+    fn stored_metadata_is_the_providers_too() {
+        let (body, controls, _) = lifted(r#"{"model":"m","store":true,"metadata":{"a":"b"}}"#);
         assert!(body.has("metadata"));
+        assert_eq!(controls.record.metadata.as_deref(), Some(&serde_json::json!({"a": "b"})), "and a note");
     }
 }

@@ -1,8 +1,11 @@
 //! Every limit of time, wherever it is said: what comes too late is given up.
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
 use gatewright_tests::answer::openai;
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, deployment};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
 use gatewright_tests::upstream::{Ends, Pause, Said, Script, Upstream};
 use serde_json::{Value, json};
 
@@ -91,4 +94,65 @@ fn a_client_may_say_how_long_it_waits() {
     ] {
         given_up(Stop::Mute, &ask(&client, stream, more.clone()), &format!("{more}, stream: {stream}"));
     }
+}
+
+/// An address that takes no more connections: whoever asks for one hears nothing.
+struct Mute {
+    listener: TcpListener,
+    _held: Vec<TcpStream>,
+}
+
+impl Mute {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // The kernel takes one for a queue of none, and drops what asks for more.
+        rustix::net::listen(&listener, 0).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (mut held, mut refused) = (Vec::new(), 0);
+        while refused < 2 {
+            match TcpStream::connect_timeout(&addr, Duration::from_millis(200)) {
+                Ok(stream) => held.push(stream),
+                Err(_) => refused += 1,
+            }
+        }
+        Self { listener, _held: held }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+}
+
+#[test]
+fn an_address_that_never_answers_is_given_up_and_nobody_pays_for_it() {
+    let (mute, good) = (Mute::start(), Upstream::start());
+    let models = [
+        deployment("m", "openai/gpt-4o", &good, "").replace(&good.base(), &format!("http://{}", mute.addr())),
+        deployment("f", "openai/gpt-4o", &good, ""),
+    ];
+    let gateway = Setup::new(format!(
+        "general_settings: {{master_key: {MASTER_KEY}, connect_timeout: 0.25}}\n\
+         router_settings: {{num_retries: 0, fallbacks: [{{m: [f]}}]}}\nmodel_list:\n{}",
+        models.concat()
+    ))
+    .start();
+    let client = Client::of(&gateway);
+    let alone = ask(&client, false, json!({"disable_fallbacks": true}));
+    assert_eq!(alone.status, 500, "{}", alone.text());
+    assert!(alone.text().contains("Connection timed out"), "{}", alone.text());
+    assert!(
+        gateway.log().contains(&format!("no connection to {} after 250ms", mute.addr())),
+        "{}",
+        gateway.log()
+    );
+    let [entry] = &gateway.journal_when("it ended", |all| all.len() == 1 && all[0].ending() == "failed")[..]
+    else {
+        panic!("one")
+    };
+    assert_eq!(
+        (entry.is_exact(), entry.0["cost"].as_f64()),
+        (true, Some(0.0)),
+        "nothing was sent: {entry:?}"
+    );
+    assert_eq!(ask(&client, false, json!({})).status, 200, "another one answers");
 }
