@@ -170,7 +170,8 @@ fn summed(entries: &[Entry]) -> Sums {
         sums.reasoning += i64::try_from(entry.usage.reasoning).unwrap();
         sums.cost += entry.cost;
         if let Some(spared) = &entry.begin.spared {
-            if spared.whole {
+            // A failure that was shared is no answer of the cache's.
+            if spared.whole && !matches!(entry.state, State::Ended(Ending::Failed { .. })) {
                 sums.hits += 1;
                 sums.hit_output += i64::try_from(entry.usage.output).unwrap();
             }
