@@ -443,10 +443,14 @@ mod tests {
         }
         assert!(journal.begin(&begin()).is_err(), "it is full");
         for (ticket, attempt) in running {
-            journal.settle(ticket, &ended(attempt));
+            journal.settle(ticket, &settle(attempt));
         }
         let (health, listed) = (journal.health(), entries(dir.path()).unwrap().count() as u64);
         assert_eq!((listed + health.unjournalled, health.lost, health.waiting), (104, 0, 0));
+        for name in crate::instance::segments(&health.instances[0]).unwrap() {
+            let length = name.path(&health.instances[0]).metadata().unwrap().len();
+            assert!(length <= 4096, "the ends had the room that was promised to them: {length}");
+        }
         assert!(health.unjournalled > 50, "{health:?}");
     }
 
