@@ -152,7 +152,7 @@ fn what_is_no_hit_is_somebody_elses_entry() {
 
 #[test]
 fn a_failure_that_is_another_calls_is_booked_as_a_failure_and_is_no_hit() {
-    let (dir, clock) = (tempfile::tempdir().unwrap(), Hands::new());
+    let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
     let hits = Hits::new(journal(Settings::at(dir.path()), &clock), clock);
     let head = head(false);
     let own = Error::new(ErrorKind::RateLimited, "too fast").with_served_by(head.served_by.unwrap());
