@@ -39,8 +39,7 @@ pub(crate) fn of(record: &Record, privacy: &Privacy) -> Value {
 
 /// Where the client is.
 pub(crate) fn address(record: &Record, privacy: &Privacy) -> Value {
-    let sender = record.sender.as_ref().filter(|_| !privacy.no_addresses);
-    sender.map(|sender| sender.address.to_string()).into()
+    record.address.filter(|_| !privacy.no_addresses).map(|address| address.to_string()).into()
 }
 
 /// The client's name for itself.
@@ -73,7 +72,7 @@ fn holder(record: &Record) -> Map<String, Value> {
     put("user_api_key_user_id", caller.user.as_deref().into());
     put("user_api_key_user_email", names.email.as_deref().into());
     put("user_api_key_end_user_id", record.controls.end_user.as_deref().into());
-    put("user_api_key_request_route", record.sender.as_ref().map(|sender| sender.path()).into());
+    put("user_api_key_request_route", record.path.as_deref().into());
     put("team_id", caller.team.as_deref().into());
     put("team_alias", names.team.as_deref().into());
     fields

@@ -1,11 +1,11 @@
 //! A finished call, as the sinks need to know it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gatewright_core::{
-    Cached, CallId, Caller, Codec, Controls, CostParts, Error, Json, Money, Notes, Operation, Sender,
-    ServedBy, Usage,
+    Cached, CallId, Caller, Codec, Controls, CostParts, Error, Json, Money, Notes, Operation, ServedBy, Usage,
 };
 use gatewright_dialects::Transcript;
 use http::{HeaderName, HeaderValue};
@@ -26,8 +26,10 @@ pub struct Record {
     pub model: Arc<str>,
     /// Whether the client wanted a stream.
     pub stream: bool,
-    /// Where it comes from; nothing where no client sent it.
-    pub sender: Option<Sender>,
+    /// The client's address; nothing where no client sent it.
+    pub address: Option<IpAddr>,
+    /// The path that it called; nothing where no client did.
+    pub path: Option<Box<str>>,
     /// The client's name for itself.
     pub user_agent: Option<HeaderValue>,
     /// Headers of the client's own, `x-…`, none of which says that it is a key.
@@ -98,6 +100,7 @@ impl Record {
         let asked = |content: &Content| content.asked.as_ref().map_or(0, Json::source_len);
         let content = self.content.as_ref().map_or(0, |content| asked(content) + content.told.held());
         let sent = |(name, value): &(HeaderName, HeaderValue)| name.as_str().len() + value.len();
-        BARE + content + self.own_headers.iter().map(sent).sum::<usize>()
+        let path = self.path.as_deref().map_or(0, str::len);
+        BARE + content + path + self.own_headers.iter().map(sent).sum::<usize>()
     }
 }

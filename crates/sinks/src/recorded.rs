@@ -1,12 +1,13 @@
 //! The policy that makes a record of every call.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
     Armed, Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
-    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, Sender, ServedBy, Tab, arm,
+    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, arm,
 };
 use gatewright_dialects::Transcript;
 use http::header::USER_AGENT;
@@ -30,7 +31,8 @@ struct Recorder {
     controls: Arc<Controls>,
     model: Arc<str>,
     stream: bool,
-    sender: Option<Sender>,
+    address: Option<IpAddr>,
+    path: Option<Box<str>>,
     user_agent: Option<HeaderValue>,
     own_headers: Vec<(HeaderName, HeaderValue)>,
     received: Instant,
@@ -95,8 +97,9 @@ impl Recorded {
             controls: Arc::clone(&call.controls),
             model: Arc::clone(&call.model),
             stream: call.stream,
-            sender: call.sender.clone(),
-            user_agent: call.headers.get(USER_AGENT).cloned(),
+            address: call.sender.as_ref().map(|sender| sender.address),
+            path: call.sender.as_ref().map(|sender| sender.path().into()),
+            user_agent: call.headers.get(USER_AGENT).and_then(alone),
             own_headers: self.own_headers(&call.headers),
             received: call.received,
             tab,
@@ -113,7 +116,7 @@ impl Recorded {
             text.starts_with("x-") && !KEYS.iter().any(|word| text.contains(word)) && Some(name) != key
         };
         let own = headers.iter().filter(|(name, _)| own(name));
-        own.map(|(name, value)| (name.clone(), value.clone())).collect()
+        own.filter_map(|(name, value)| Some((name.clone(), alone(value)?))).collect()
     }
 }
 
@@ -175,7 +178,8 @@ impl Recorder {
             controls: self.controls,
             model: self.model,
             stream: self.stream,
-            sender: self.sender,
+            address: self.address,
+            path: self.path,
             user_agent: self.user_agent,
             own_headers: self.own_headers,
             began: wall(self.received),
@@ -211,6 +215,11 @@ impl Known {
     }
 }
 
+/// The same value in memory of its own: one that was read from a connection holds all that was read with it.
+fn alone(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
+}
+
 fn rate_limits(headers: &HeaderMap) -> Vec<(&'static str, HeaderValue)> {
-    RATE_LIMITS.iter().filter_map(|(header, name)| Some((*name, headers.get(*header)?.clone()))).collect()
+    RATE_LIMITS.iter().filter_map(|(header, name)| Some((*name, alone(headers.get(*header)?)?))).collect()
 }

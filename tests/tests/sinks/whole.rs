@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use gatewright_tests::client::{Client, Response, chat};
-use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment};
+use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, poll};
 use gatewright_tests::upstream::{Said, Script, Upstream, Used};
 use serde_json::{Map, Value, json};
 
-use crate::{target, wait_for};
+use crate::{PATIENCE, records, target, wait_for};
 
 /// What a record has that no two calls have in common, and what stands for it here.
 const VARYING: [&str; 10] = [
@@ -218,4 +218,31 @@ fn where_clients_are_is_told_to_nobody_where_it_shall_not_be() {
     assert_eq!([&record["requester_ip_address"], &metadata["requester_ip_address"]], [&Value::Null; 2]);
     assert_eq!(metadata["requester_custom_headers"]["x-request-from"], "ci");
     assert!(!record.to_string().contains("203.0.113.9"), "{record:#}");
+}
+
+#[test]
+fn what_is_told_of_a_model_is_what_the_configuration_says_now() {
+    let (upstream, webhook) = (Upstream::start(), target(200));
+    let text = |price: &str| {
+        let more = format!("input_cost_per_token: {price}");
+        format!(
+            "model_list:\n{}    model_info: {{id: same}}\ngeneral_settings: {{master_key: {MASTER_KEY}}}\n\
+             litellm_settings: {{callbacks: [mine]}}\n\
+             callback_settings: {{mine: {{callback_type: generic_api, endpoint: '{}/logs', flush_interval: 0.05}}}}\n",
+            deployment("m", "openai/gpt-4o", &upstream, &more),
+            webhook.base(),
+        )
+    };
+    let gateway = Setup::new(text("0.5")).start();
+    let client = Client::of(&gateway);
+    let price =
+        |record: &Value| record["model_map_information"]["model_map_value"]["input_cost_per_token"].as_f64();
+    assert_eq!(client.chat("m", "hi").status, 200);
+    assert_eq!(wait_for(&gateway, &webhook, 1).iter().map(price).collect::<Vec<_>>(), [Some(0.5)]);
+    gateway.reread(&text("0.25"));
+    let told = poll(PATIENCE, || {
+        assert_eq!(client.chat("m", "hi").status, 200);
+        records(&webhook).iter().map(price).find(|price| *price == Some(0.25))
+    });
+    assert!(told.is_some(), "{:#?}", records(&webhook).last());
 }
