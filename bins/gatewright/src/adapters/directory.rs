@@ -19,9 +19,12 @@ pub(crate) struct Models {
     table: LiveTable,
     known: ArcSwap<Known>,
     /// What the catalogue says of the models that answered, by deployment and model.
-    listed: Mutex<HashMap<(Arc<str>, Arc<str>), Option<Value>>>,
+    listed: Mutex<Listed>,
     catalogue: &'static Catalogue,
 }
+
+/// What is said of a model, by the deployment that it is at and its name there.
+type Listed = HashMap<(Arc<str>, Arc<str>), Option<Value>>;
 
 /// The deployments; replaced whole when they change.
 #[derive(Default)]
