@@ -154,6 +154,7 @@ pub static ROUTES: &[Route] = &[
     get("/cache/redis/info", ADMIN, |ask| Box::pin(cache::info(ask))),
     get("/cache/settings", WATCH, |ask| Box::pin(cache::show(ask))),
     post("/cache/settings", ADMIN, |ask| Box::pin(cache::update(ask))),
+    remove("/cache/settings", ADMIN, |ask| Box::pin(cache::drop_stored(ask))),
     post("/cache/settings/test", ADMIN, |ask| Box::pin(cache::test(ask))),
     // Whom the gateway tells of what goes on.
     get("/health/services", WATCH, |ask| Box::pin(services::test(ask))),

@@ -147,6 +147,34 @@ fn a_test_says_what_is_wrong_and_changes_nothing() {
 }
 
 #[test]
+fn a_change_to_the_same_loses_nothing_and_the_files_settings_come_back() {
+    let upstream = Upstream::start();
+    let file = format!(
+        "{}litellm_settings: {{cache: true, cache_params: {{type: local, mode: default_off}}}}\n",
+        config(&upstream, "")
+    );
+    let gateway = Setup::new(file).start();
+    let client = Client::of(&gateway);
+    let of_the_file = json!({"type": "local", "mode": "default_off"});
+    assert_eq!(current(&client), of_the_file);
+    for _ in 0..2 {
+        assert_eq!(client.chat("fast", "a").header("x-gatewright-cache"), "", "nobody asked for it");
+    }
+    let told = set(&client, &json!({"type": "local", "max_bites": 5}));
+    assert_eq!((told.status, told.header("x-gatewright-ignored-fields")), (200, "max_bites"));
+    client.chat("fast", "a");
+    until_hit(&client, "a");
+    assert_eq!(set(&client, &json!({"type": "local"})).status, 200);
+    assert!(is_hit(&client.chat("fast", "a")), "memory is as it was");
+    assert_eq!(set(&client, &json!({"type": "local", "namespace": ""})).status, 200);
+    assert!(is_hit(&client.chat("fast", "a")), "nothing was said");
+    assert_eq!(client.delete("/cache/settings").status, 200);
+    assert_eq!(current(&client), of_the_file);
+    assert_eq!(client.chat("fast", "a").header("x-gatewright-cache"), "");
+    assert_eq!(client.delete("/cache/settings").status, 404);
+}
+
+#[test]
 fn every_replica_obeys_and_a_change_replaces_all_of_the_cache() {
     let (upstream, server) = (Upstream::start(), Postgres::start());
     let (first, second) = (locked(), locked());

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::cache::{LiveAnswers, server};
 use crate::changes::Follow;
-use crate::config::CacheSettings;
+use crate::config::{CacheReader, CacheSettings};
 
 /// How long a Redis is waited for that an administrator has tried.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -164,9 +164,10 @@ impl Answers for LiveAnswers {
         self.reader().configured().clone()
     }
 
-    fn check(&self, settings: &Map<String, Value>) -> std::result::Result<(), String> {
-        let settings = self.reader().read(settings, &**self.env())?;
-        LiveAnswers::check(self, &settings).map_err(|err| err.to_string())
+    fn check(&self, settings: &Map<String, Value>) -> std::result::Result<Vec<String>, String> {
+        let read = self.reader().read(settings, &**self.env())?;
+        LiveAnswers::check(self, &read).map_err(|err| err.to_string())?;
+        Ok(CacheReader::unknown(settings))
     }
 
     fn reach<'a>(&'a self, settings: &'a Map<String, Value>) -> Waiting<'a, std::result::Result<(), String>> {

@@ -100,6 +100,11 @@ impl CacheReader {
         &self.configured
     }
 
+    /// The names among these that no setting has.
+    pub fn unknown(params: &Map<String, Value>) -> Vec<String> {
+        params.keys().filter(|name| !known::knows(PARAMS, name)).cloned().collect()
+    }
+
     /// The settings that `params` say, or in words why there are none such. What names a place of its own is entered with
     /// what it says itself: a password of the environment is sent only where the environment says.
     pub fn read(&self, params: &Map<String, Value>, env: Env<'_>) -> Result<CacheSettings, String> {

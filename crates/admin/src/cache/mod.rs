@@ -6,7 +6,7 @@ mod settings;
 
 pub use fields::cache_settings_schema;
 pub use secrets::{CACHE_SETTINGS, opened_cache_settings};
-pub(crate) use settings::{show, test, update};
+pub(crate) use settings::{drop_stored, show, test, update};
 
 use std::sync::Arc;
 
@@ -38,8 +38,8 @@ pub trait Answers: Send + Sync + 'static {
     /// The settings that the configuration and the environment have for it, secrets in clear: those of `cache_params`.
     fn configured(&self) -> Map<String, Value>;
 
-    /// Why it could not be as these settings say. Nothing is asked of anybody.
-    fn check(&self, settings: &Map<String, Value>) -> std::result::Result<(), String>;
+    /// Names the settings among these that nobody knows; or why it could not be as they say. Nothing is asked of anybody.
+    fn check(&self, settings: &Map<String, Value>) -> std::result::Result<Vec<String>, String>;
 
     /// Whether the Redis that they name answers in time; else why not.
     fn reach<'a>(&'a self, settings: &'a Map<String, Value>) -> Waiting<'a, std::result::Result<(), String>>;

@@ -51,7 +51,9 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
     let wanted = merged(&said(ask)?, &before(ask, row.as_ref()));
     let wanted = wanted.map_err(|lost| Failure::told(StatusCode::BAD_REQUEST, &lost.words()))?;
     let refusal = |why: String| Failure::told(StatusCode::BAD_REQUEST, &without_secrets(why, &wanted));
-    ask.admin.answers.check(&wanted).map_err(refusal)?;
+    let unknown = ask.admin.answers.check(&wanted).map_err(refusal)?;
+    let wanted: Map<String, Value> = wanted.into_iter().filter(|(name, _)| !unknown.contains(name)).collect();
+    ask.ignored.extend(unknown);
     let fields = match sealed(ask.admin.vault.as_ref(), &wanted) {
         Some(fields) => fields.map_err(unreadable)?,
         None => return Err(vault(ask).err().unwrap_or_else(|| unreadable(Unreadable))),
@@ -66,6 +68,15 @@ pub(crate) async fn update(ask: &mut Ask) -> Result<Value> {
         "status": "success",
         "settings": veiled(&wanted),
     }))
+}
+
+/// `DELETE /cache/settings`: those of the configuration hold again.
+pub(crate) async fn drop_stored(ask: &mut Ask) -> Result<Value> {
+    let gone = ask.store().objects(Kind::Setting).delete(CACHE_SETTINGS, &ask.actor.name()).await?;
+    match gone {
+        Some(_) => Ok(json!({"message": "Cache settings deleted successfully", "status": "success"})),
+        None => Err(Failure::told(StatusCode::NOT_FOUND, "no settings of the cache are stored")),
+    }
 }
 
 /// `POST /cache/settings/test`: whether the Redis that they name answers. Nothing is kept, nothing changes.

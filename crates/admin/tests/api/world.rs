@@ -164,8 +164,8 @@ impl Answers for Uncached {
         Map::new()
     }
 
-    fn check(&self, _: &Map<String, Value>) -> Result<(), String> {
-        Ok(())
+    fn check(&self, _: &Map<String, Value>) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 
     fn reach<'a>(&'a self, _: &'a Map<String, Value>) -> Waiting<'a, Result<(), String>> {
