@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gatewright_tests::client::{Client, Response};
+use gatewright_tests::client::{Client, Response, chat};
 use gatewright_tests::gateway::{Gateway, MASTER_KEY, Setup, deployment, poll};
 use gatewright_tests::postgres::Postgres;
 use gatewright_tests::redis::Redis;
@@ -171,6 +171,9 @@ fn a_change_to_the_same_loses_nothing_and_the_files_settings_come_back() {
     assert_eq!(client.delete("/cache/settings").status, 200);
     assert_eq!(current(&client), of_the_file);
     assert_eq!(client.chat("fast", "a").header("x-gatewright-cache"), "");
+    let asking = chat("fast", "a", json!({"cache": {"use-cache": true}}));
+    let told = client.post("/v1/chat/completions", &asking);
+    assert_eq!(told.header("x-gatewright-cache"), "miss", "the file's cache answers whoever asks for it");
     assert_eq!(client.delete("/cache/settings").status, 404);
 }
 
