@@ -158,7 +158,7 @@ async fn clients_say_what_they_want_of_the_cache() {
         assert!(!hit(CacheWishes { namespace: Some("ns".into()), ..wish() }).await, "{place:?}");
         written(redis.as_ref(), 2).await;
         assert!(hit(CacheWishes { namespace: Some("ns".into()), ..wish() }).await);
-        stage.clock.pass(30);
+        stage.clock.forward(Duration::from_secs(30));
         let at_most = |seconds| CacheWishes { max_age: Some(Duration::from_secs(seconds)), ..wish() };
         assert!(hit(at_most(30)).await && !hit(at_most(29)).await, "{place:?}");
     }
@@ -174,9 +174,9 @@ async fn an_answer_is_kept_for_as_long_as_was_said() {
         let wishes = CacheWishes { ttl: wish.map(Duration::from_secs), ..CacheWishes::default() };
         stage.told(wishing(call("k", HI), wishes)).await;
         written(redis.as_ref(), 1).await;
-        stage.clock.pass(lasts - 1);
+        stage.clock.forward(Duration::from_secs(lasts - 1));
         assert!(stage.told(call("k", HI)).await.1, "{place:?} {wish:?}");
-        stage.clock.pass(1);
+        stage.clock.forward(Duration::from_secs(1));
         assert!(!stage.told(call("k", HI)).await.1, "{place:?} {wish:?}");
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use gatewright_cache::{Cache, Figures, Link, Memory, Redis, RedisSettings, Server, Settings, Tiers};
 use gatewright_core::{
-    Body, CacheWishes, Call, CallService, Caller, Clock, Controls, Dialect, Error, Frame, Frames, Head, Json,
-    JsonLimits, Middleware, Money, Operation, Reply, Result, Usage,
+    Body, CacheWishes, Call, CallService, Caller, Controls, Dialect, Error, Frame, Frames, HandClock, Head,
+    Json, JsonLimits, Middleware, Money, Operation, Reply, Result, Usage,
 };
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -48,16 +48,12 @@ pub(crate) struct Upstream {
     pub(crate) open: Arc<()>,
 }
 
-/// A clock that stands still until it is set.
-#[derive(Clone)]
-pub(crate) struct Still(Instant, Arc<AtomicU64>);
-
 /// One place to keep answers in, behind a policy.
 pub(crate) struct Stage {
     pub(crate) cache: Cache<Tiers>,
     pub(crate) tiers: Tiers,
     pub(crate) figures: Arc<Figures>,
-    pub(crate) clock: Still,
+    pub(crate) clock: Arc<HandClock>,
     pub(crate) up: Upstream,
 }
 
@@ -174,53 +170,36 @@ impl CallService for Upstream {
     }
 }
 
-// === impl Still ===
-
-impl Still {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now(), Arc::new(AtomicU64::new(1_000_000)))
-    }
-
-    pub(crate) fn pass(&self, seconds: u64) {
-        self.1.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Still {
-    fn now(&self) -> Instant {
-        self.0 + Duration::from_secs(self.1.load(Ordering::Relaxed))
-    }
-
-    fn wall(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.1.load(Ordering::Relaxed))
-    }
-}
-
 // === impl Stage ===
 
 impl Stage {
     /// Memory of this many bytes.
     pub(crate) fn local(settings: Settings, up: Upstream) -> Self {
-        let clock = Still::new();
-        let memory = Memory::new(8 << 20, Duration::from_secs(60), Arc::new(clock.clone()));
+        let clock = HandClock::at(1_000_000);
+        let memory = Memory::new(8 << 20, Duration::from_secs(60), clock.clone());
         Self::on(Tiers::local(memory), settings, (Arc::default(), clock), up)
     }
 
     /// A Redis, with memory in front of it or not. Runs on the runtime of whoever asks.
     pub(crate) fn redis(server: Server, memory: bool, settings: Settings, up: Upstream) -> Self {
-        let clock = Still::new();
+        let clock = HandClock::at(1_000_000);
         let figures: Arc<Figures> = Arc::default();
         // No test depends on how quick the machine is.
         let of = RedisSettings { deadline: Duration::from_secs(5), ..RedisSettings::default() };
-        let link = Link::new(server, Arc::new(clock.clone()));
-        let (redis, writing) = Redis::open(link, of, figures.clone(), Arc::new(clock.clone()));
+        let link = Link::new(server, clock.clone());
+        let (redis, writing) = Redis::open(link, of, figures.clone(), clock.clone());
         tokio_util::task::TaskTracker::new().spawn(writing);
-        let front = Memory::new(8 << 20, Duration::from_secs(60), Arc::new(clock.clone()));
+        let front = Memory::new(8 << 20, Duration::from_secs(60), clock.clone());
         Self::on(Tiers::shared(redis, memory.then_some(front)), settings, (figures, clock), up)
     }
 
-    fn on(tiers: Tiers, settings: Settings, (figures, clock): (Arc<Figures>, Still), up: Upstream) -> Self {
-        let cache = Cache::new(tiers.clone(), settings, figures.clone(), Arc::new(clock.clone()));
+    fn on(
+        tiers: Tiers,
+        settings: Settings,
+        (figures, clock): (Arc<Figures>, Arc<HandClock>),
+        up: Upstream,
+    ) -> Self {
+        let cache = Cache::new(tiers.clone(), settings, figures.clone(), clock.clone());
         Self { cache, tiers, figures, clock, up }
     }
 

@@ -8,10 +8,10 @@ use gatewright_cache::similar::{
     SimilarSettings,
 };
 use gatewright_cache::{Scope, Settings};
-use gatewright_core::{Body, Call, Caller, Dialect, Json, JsonLimits, Operation};
+use gatewright_core::{Body, Call, Caller, Dialect, HandClock, Json, JsonLimits, Operation};
 use serde_json::{Value, json};
 
-use crate::suite::{Hands, class, entry, named, run};
+use crate::suite::{class, entry, named, run};
 
 /// Every text means the same.
 #[derive(Default)]
@@ -96,7 +96,7 @@ fn callers_meet_only_in_their_scope() {
         (Scope::Global, true, true, true),
     ] {
         run(async {
-            let local = Arc::new(Local::new(Default::default(), Hands::new()));
+            let local = Arc::new(Local::new(Default::default(), HandClock::new()));
             let similar = similar(scope, Arc::default(), Shared(local.clone()));
             let at = |key, team| {
                 let organization = (team != Some("c")).then(|| "o".into());
@@ -121,7 +121,7 @@ fn callers_meet_only_in_their_scope() {
 #[test]
 fn what_is_not_compared_is_not_embedded() {
     run(async {
-        let (clock, embed) = (Hands::new(), Arc::<Same>::default());
+        let (clock, embed) = (HandClock::new(), Arc::<Same>::default());
         let similar = similar(Scope::Key, embed.clone(), Local::new(Default::default(), clock));
         let mut embedding = call("hi", of("k", None), json!({}));
         embedding.operation = Operation::Embeddings;

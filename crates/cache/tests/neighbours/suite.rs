@@ -1,7 +1,7 @@
 //! What whoever keeps questions promises, played with each back end.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gatewright_cache::similar::{
@@ -9,7 +9,7 @@ use gatewright_cache::similar::{
     RedisSearch, Vector,
 };
 use gatewright_cache::{Entry, EntryHead, Key, Link, Server};
-use gatewright_core::{Clock, Frame, Money, ServedBy, Usage};
+use gatewright_core::{Frame, HandClock, Money, ServedBy, Usage};
 use gatewright_transport::{Settings, Transport};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -23,37 +23,10 @@ pub(crate) const TTL: Duration = Duration::from_secs(60);
 /// A Redis is waited for so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A clock that a test turns.
-pub(crate) struct Hands {
-    began: (Instant, SystemTime),
-    passed: Mutex<Duration>,
-}
-
-impl Hands {
-    pub(crate) fn new() -> Arc<Self> {
-        let began = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        Arc::new(Self { began, passed: Mutex::default() })
-    }
-
-    pub(crate) fn turn(&self, by: Duration) {
-        *self.passed.lock().unwrap() += by;
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Instant {
-        self.began.0 + *self.passed.lock().unwrap()
-    }
-
-    fn wall(&self) -> SystemTime {
-        self.began.1 + *self.passed.lock().unwrap()
-    }
-}
-
 /// One back end, and what a scenario may do to it.
 pub(crate) struct Stage {
     pub(crate) name: &'static str,
-    pub(crate) clock: Arc<Hands>,
+    pub(crate) clock: Arc<HandClock>,
     pub(crate) neighbours: Box<dyn Neighbours>,
 }
 
@@ -105,7 +78,7 @@ pub(crate) fn entry(key: &str) -> Arc<Entry> {
     Arc::new(Entry::of(head, &[frame, last], (1_800_000_000, Money(7))))
 }
 
-pub(crate) fn qdrant(fake: &FakeQdrant, clock: Arc<Hands>) -> Qdrant {
+pub(crate) fn qdrant(fake: &FakeQdrant, clock: Arc<HandClock>) -> Qdrant {
     let settings = QdrantSettings {
         base: format!("{}/", fake.base),
         api_key: Some("key".into()),
@@ -118,27 +91,27 @@ pub(crate) fn qdrant(fake: &FakeQdrant, clock: Arc<Hands>) -> Qdrant {
     Qdrant::new(settings, Transport::new(Settings::default()).unwrap(), clock).unwrap()
 }
 
-pub(crate) fn redis(fake: &FakeRedis, version: &str, clock: Arc<Hands>) -> RedisSearch {
+pub(crate) fn redis(fake: &FakeRedis, version: &str, clock: Arc<HandClock>) -> RedisSearch {
     redis_within(fake, version, clock, PATIENCE)
 }
 
 pub(crate) fn redis_within(
     fake: &FakeRedis,
     version: &str,
-    clock: Arc<Hands>,
+    clock: Arc<HandClock>,
     patience: Duration,
 ) -> RedisSearch {
     RedisSearch::new(link(fake, version, clock.clone()), "answers", (TTL, patience), clock)
 }
 
-pub(crate) fn link(fake: &FakeRedis, version: &str, clock: Arc<Hands>) -> Link {
+pub(crate) fn link(fake: &FakeRedis, version: &str, clock: Arc<HandClock>) -> Link {
     let url = format!("{}{version}", fake.url);
     Link::new(Server::One(Box::new(::redis::Client::open(url).unwrap())), clock)
 }
 
 /// All back ends, each empty; the fakes behave as `mood` says.
 async fn stages(mood: Mood) -> Vec<Stage> {
-    let clocks = [Hands::new(), Hands::new(), Hands::new(), Hands::new()];
+    let clocks = [HandClock::new(), HandClock::new(), HandClock::new(), HandClock::new()];
     let [here, there, second, third] = clocks;
     let local = Local::new(LocalLimits::default(), here.clone());
     let at_qdrant = FakeQdrant::start().await;
@@ -203,9 +176,9 @@ fn what_is_over_is_not_found() {
     check(async |stage| {
         let one = class("one");
         stage.keep(one, &[1.0, 0.0, 0.0], "a").await;
-        stage.clock.turn(TTL - Duration::from_secs(1));
+        stage.clock.forward(TTL - Duration::from_secs(1));
         assert!(stage.finds(one, &[1.0, 0.0, 0.0]).await.is_some(), "{}", stage.name);
-        stage.clock.turn(Duration::from_secs(1));
+        stage.clock.forward(Duration::from_secs(1));
         assert_eq!(stage.finds(one, &[1.0, 0.0, 0.0]).await, None, "{}", stage.name);
     });
 }

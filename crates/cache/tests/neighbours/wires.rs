@@ -7,14 +7,14 @@ use gatewright_cache::similar::{
     Answered, Fault, Local, LocalLimits, Neighbours, QdrantSettings, Quantization, RedisSearch,
 };
 use gatewright_cache::{Entry, EntryHead, Figures, Link, Redis, RedisSettings, Server};
-use gatewright_core::{Frame, Money};
+use gatewright_core::{Frame, HandClock, Money};
 use redis::sentinel::{SentinelClient, SentinelServerType};
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::fake_qdrant::{FakeQdrant, Mood};
 use crate::fake_redis::{FakeRedis, word};
-use crate::suite::{Hands, PATIENCE, TTL, class, link, named, place, qdrant, redis, redis_within, run};
+use crate::suite::{PATIENCE, TTL, class, link, named, place, qdrant, redis, redis_within, run};
 
 /// For so long nobody asks a Redis that failed.
 const REST: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ fn kept(key: &str, bytes: usize) -> Answered {
 #[test]
 fn qdrant_is_spoken_to_as_its_reference_says() {
     run(async {
-        let (fake, clock) = (FakeQdrant::start().await, Hands::new());
+        let (fake, clock) = (FakeQdrant::start().await, HandClock::new());
         let qdrant = qdrant(&fake, clock.clone());
         let one = place(class("one"), &[0.0, 3.0]);
         assert_eq!(qdrant.nearest(&one, 0.5).await, Ok(None), "no collection yet");
@@ -81,12 +81,12 @@ fn qdrant_is_spoken_to_as_its_reference_says() {
 #[test]
 fn what_is_over_is_swept_out_of_qdrant_and_what_others_keep_there_stays() {
     run(async {
-        let (fake, clock) = (FakeQdrant::start().await, Hands::new());
+        let (fake, clock) = (FakeQdrant::start().await, HandClock::new());
         let qdrant = qdrant(&fake, clock.clone());
         qdrant.keep(place(class("one"), &[0.0, 1.0]), kept("a", 3)).await.unwrap();
         fake.put("answers", "theirs", &[0.0, 1.0], json!({"text": "t", "response": "r"}));
         assert_eq!(qdrant.nearest(&place(class("two"), &[0.0, 1.0]), 0.5).await, Ok(None));
-        clock.turn(Duration::from_secs(3600));
+        clock.forward(Duration::from_secs(3600));
         qdrant.keep(place(class("one"), &[1.0, 0.0]), kept("b", 3)).await.unwrap();
         assert_eq!(fake.points(), 2, "one of ours, one of theirs");
         qdrant.forget_all().await.unwrap();
@@ -98,7 +98,7 @@ fn what_is_over_is_swept_out_of_qdrant_and_what_others_keep_there_stays() {
 fn what_qdrant_refuses_is_told_without_what_was_asked() {
     run(async {
         let fake = FakeQdrant::start().await;
-        let qdrant = qdrant(&fake, Hands::new());
+        let qdrant = qdrant(&fake, HandClock::new());
         fake.is(Mood::Refuses(403));
         let place = place(class("one"), &[0.0, 1.0]);
         assert_eq!(qdrant.nearest(&place, 0.5).await, Err(Fault::away("status 403")));
@@ -108,7 +108,7 @@ fn what_qdrant_refuses_is_told_without_what_was_asked() {
 
 #[test]
 fn a_place_that_is_no_url_is_refused_at_once() {
-    let clock = Hands::new();
+    let clock = HandClock::new();
     for base in ["localhost:6333", "", "http://a b", "ftp://a"] {
         let settings = QdrantSettings {
             base: base.to_owned(),
@@ -130,7 +130,7 @@ fn a_place_that_is_no_url_is_refused_at_once() {
 #[test]
 fn a_redis_that_lost_everything_gets_its_index_anew() {
     run(async {
-        let clock = Hands::new();
+        let clock = HandClock::new();
         let fake = FakeRedis::start(clock.clone()).await;
         let redis = redis(&fake, "", clock);
         let one = place(class("one"), &[0.0, 1.0]);
@@ -151,8 +151,8 @@ fn a_redis_that_lost_everything_gets_its_index_anew() {
 #[test]
 fn vectors_of_another_length_have_an_index_of_their_own() {
     run(async {
-        let fake = FakeRedis::start(Hands::new()).await;
-        let redis = redis(&fake, "", Hands::new());
+        let fake = FakeRedis::start(HandClock::new()).await;
+        let redis = redis(&fake, "", HandClock::new());
         redis.keep(place(class("one"), &[0.0, 1.0]), kept("a", 3)).await.unwrap();
         redis.keep(place(class("one"), &[0.0, 1.0, 0.0]), kept("b", 3)).await.unwrap();
         let found = redis.nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await.unwrap();
@@ -166,9 +166,9 @@ fn vectors_of_another_length_have_an_index_of_their_own() {
 #[test]
 fn a_redis_without_the_module_is_away() {
     run(async {
-        let fake = FakeRedis::start(Hands::new()).await;
+        let fake = FakeRedis::start(HandClock::new()).await;
         fake.is(Mood::Refuses(0));
-        let told = redis(&fake, "", Hands::new()).nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await;
+        let told = redis(&fake, "", HandClock::new()).nearest(&place(class("one"), &[0.0, 1.0]), 0.5).await;
         assert!(told.is_err_and(|fault| fault.away));
     });
 }
@@ -176,12 +176,12 @@ fn a_redis_without_the_module_is_away() {
 #[test]
 fn a_connection_that_hung_is_not_used_again() {
     run(async {
-        let (fake, clock) = (FakeRedis::start(Hands::new()).await, Hands::new());
+        let (fake, clock) = (FakeRedis::start(HandClock::new()).await, HandClock::new());
         let redis = redis_within(&fake, "", clock.clone(), Duration::from_millis(50));
         let one = place(class("one"), &[0.0, 1.0]);
         // A machine that is busy may be as late once.
         while redis.keep(one.clone(), kept("a", 3)).await.is_err() {
-            clock.turn(REST);
+            clock.forward(REST);
         }
         fake.is(Mood::Hangs);
         assert_eq!(redis.nearest(&one, 0.5).await, Err(Fault::refused("no answer in time")));
@@ -189,10 +189,10 @@ fn a_connection_that_hung_is_not_used_again() {
         assert_eq!(redis.nearest(&one, 0.5).await, Err(Fault::refused("redis is let alone for a moment")));
         assert_eq!(fake.seen("FT.SEARCH").len(), asked, "nobody else waits for it");
         fake.is(Mood::Well);
-        clock.turn(REST);
+        clock.forward(REST);
         let mut tries = 0;
         while redis.nearest(&one, 0.5).await.ok().flatten().is_none() {
-            clock.turn(REST);
+            clock.forward(REST);
             tries += 1;
             assert!(tries < 100, "it asks on the connection that hangs");
         }
@@ -202,7 +202,7 @@ fn a_connection_that_hung_is_not_used_again() {
 #[test]
 fn both_caches_know_of_the_same_redis_whether_it_is_there() {
     run(async {
-        let (fake, clock) = (FakeRedis::start(Hands::new()).await, Hands::new());
+        let (fake, clock) = (FakeRedis::start(HandClock::new()).await, HandClock::new());
         let link = link(&fake, "", clock.clone());
         let redis =
             RedisSearch::new(link.clone(), "answers", (TTL, Duration::from_millis(50)), clock.clone());
@@ -216,7 +216,7 @@ fn both_caches_know_of_the_same_redis_whether_it_is_there() {
         let asked = fake.seen("GET").len();
         assert!(exact.find_one(&named("a")).await.is_none());
         assert_eq!((figures.snapshot().late, fake.seen("GET").len()), (1, asked), "it is not asked");
-        clock.turn(REST);
+        clock.forward(REST);
         exact.find_one(&named("a")).await;
         assert_eq!(fake.seen("GET").len(), asked + 1, "on a connection of its own");
     });
@@ -225,7 +225,7 @@ fn both_caches_know_of_the_same_redis_whether_it_is_there() {
 #[test]
 fn questions_are_kept_at_the_master_that_sentinels_name() {
     run(async {
-        let clock = Hands::new();
+        let clock = HandClock::new();
         let [sentinel, first, second] = [(); 3].map(|()| FakeRedis::start(clock.clone()));
         let (sentinel, first, second) = (sentinel.await, first.await, second.await);
         sentinel.names(&second);
@@ -241,7 +241,7 @@ fn questions_are_kept_at_the_master_that_sentinels_name() {
         sentinel.names(&first);
         second.steps_down();
         assert_eq!(redis.keep(one.clone(), kept("a", 3)).await.map_err(|fault| fault.away), Err(false));
-        clock.turn(REST);
+        clock.forward(REST);
         redis.keep(one.clone(), kept("a", 3)).await.unwrap();
         assert_eq!(first.hashes(), 1);
         assert!(redis.nearest(&one, 0.5).await.unwrap().is_some());
@@ -251,7 +251,7 @@ fn questions_are_kept_at_the_master_that_sentinels_name() {
 #[test]
 fn no_more_is_kept_in_process_than_is_let_and_what_is_used_stays() {
     run(async {
-        let local = |items, bytes| Local::new(LocalLimits { items, bytes, usual: TTL }, Hands::new());
+        let local = |items, bytes| Local::new(LocalLimits { items, bytes, usual: TTL }, HandClock::new());
         let at = |turn: f32| place(class("one"), &[turn.cos(), turn.sin()]);
         let few = local(3, usize::MAX);
         for (turn, key) in [(0.0, "a"), (1.0, "b"), (2.0, "c")] {
