@@ -90,7 +90,7 @@ pub struct Shipper<L> {
 impl Default for Shipping {
     fn default() -> Self {
         Self {
-            batch: 1000,
+            batch: 2000,
             every: Duration::from_millis(200),
             keep: Duration::from_secs(24 * 3600),
             adopt_every: Duration::from_secs(30),

@@ -8,12 +8,14 @@ use std::time::Duration;
 use gatewright_core::Secret;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database as Orm, DatabaseConnection, DatabaseTransaction, DbBackend,
-    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    QueryResult, Statement, TransactionTrait, Value,
 };
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
+use crate::bare::{Bare, bound};
 use crate::insert::{self, Rows};
+use crate::line::{self, Line};
 use crate::query::Condition;
 use crate::value::whole;
 use crate::{Error, Place, Result, Settings};
@@ -23,6 +25,14 @@ const SORTING: &str = "64MB";
 
 /// Statements that SQLite keeps prepared. The largest takes 100 KB, so this bounds their memory.
 const PREPARED: usize = 32;
+
+/// Bytes in a page of a new file. Pages are what is written: with larger ones, fewer are written twice because the next
+/// batch goes on in them.
+const PAGE: u32 = 8192;
+
+/// Pages that are written ahead before they are carried into the file, as text: 16 MB. What is written again until then is
+/// carried once.
+const CHECKPOINT: &str = "2000";
 
 /// How long SQLite waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
@@ -48,8 +58,14 @@ pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a
 
 /// One transaction: rolled back unless it is committed.
 pub(crate) struct Transaction {
-    inner: DatabaseTransaction,
+    inner: Inner,
     pub(crate) backend: DbBackend,
+}
+
+enum Inner {
+    /// That of SQLite's writer.
+    Bare(Bare),
+    Orm(DatabaseTransaction),
 }
 
 /// One row.
@@ -70,17 +86,19 @@ impl Database {
 
     /// A transaction that may write.
     pub(crate) async fn write(&self) -> Result<Transaction> {
-        let options = TransactionOptions {
-            // A transaction that reads first and writes later would fail at once where another process wrote.
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        self.begin(&self.writer, options).await
+        let backend = self.backend;
+        match backend {
+            DbBackend::Sqlite => {
+                let inner = Inner::Bare(Bare::begin(self.writer.get_sqlite_connection_pool()).await?);
+                Ok(Transaction { inner, backend })
+            }
+            _ => self.begin(&self.writer).await,
+        }
     }
 
     /// A transaction that reads.
     pub(crate) async fn read(&self) -> Result<Transaction> {
-        self.begin(&self.readers, TransactionOptions::default()).await
+        self.begin(&self.readers).await
     }
 
     /// Ends work that takes too long, whatever the network does.
@@ -124,12 +142,12 @@ impl Database {
         })
     }
 
-    async fn begin(&self, pool: &DatabaseConnection, options: TransactionOptions) -> Result<Transaction> {
-        let inner = pool.begin_with_options(options).await?;
+    async fn begin(&self, pool: &DatabaseConnection) -> Result<Transaction> {
+        let inner = pool.begin().await?;
         if let Some(preamble) = &self.preamble {
             inner.execute_unprepared(preamble).await?;
         }
-        Ok(Transaction { inner, backend: self.backend })
+        Ok(Transaction { inner: Inner::Orm(inner), backend: self.backend })
     }
 }
 
@@ -143,18 +161,26 @@ impl Transaction {
 
     /// Runs a statement; answers how many rows it changed.
     pub(crate) async fn run(&self, sql: &str, values: Vec<Value>) -> Result<u64> {
-        Ok(self.inner.execute_raw(self.statement(sql, values)).await?.rows_affected())
+        match &self.inner {
+            Inner::Bare(inner) => inner.run(sql.to_owned(), bound(values)?).await,
+            Inner::Orm(inner) => Ok(inner.execute_raw(self.statement(sql, values)).await?.rows_affected()),
+        }
     }
 
     /// Runs a script of several statements.
     pub(crate) async fn script(&self, sql: &str) -> Result<()> {
-        self.inner.execute_unprepared(sql).await?;
-        Ok(())
+        match &self.inner {
+            Inner::Bare(inner) => inner.script(sql).await,
+            Inner::Orm(inner) => Ok(inner.execute_unprepared(sql).await.map(drop)?),
+        }
     }
 
     /// All rows of a query.
     pub(crate) async fn rows(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>> {
-        let rows = self.inner.query_all_raw(self.statement(sql, values)).await?;
+        let rows = match &self.inner {
+            Inner::Bare(inner) => inner.rows(sql.to_owned(), bound(values)?).await?,
+            Inner::Orm(inner) => inner.query_all_raw(self.statement(sql, values)).await?,
+        };
         Ok(rows.into_iter().map(Row).collect())
     }
 
@@ -174,6 +200,22 @@ impl Transaction {
         Ok(changed)
     }
 
+    /// Inserts entries where they are not there; answers how many were not.
+    pub(crate) async fn insert_lines(
+        &self,
+        mut lines: Box<dyn ExactSizeIterator<Item = Line> + Send + '_>,
+    ) -> Result<u64> {
+        let tail = "ON CONFLICT (attempt) DO NOTHING";
+        let Inner::Bare(inner) = &self.inner else {
+            return self.insert(line::rows(lines, tail)).await;
+        };
+        let mut changed = 0;
+        while let Some((sql, values)) = line::statement(&mut *lines, tail)? {
+            changed += inner.run(sql, values).await?;
+        }
+        Ok(changed)
+    }
+
     /// The same with `RETURNING` behind it.
     pub(crate) async fn insert_returning<const N: usize>(&self, rows: Rows<'_, N>) -> Result<Vec<Row>> {
         let mut answered = Vec::new();
@@ -185,7 +227,10 @@ impl Transaction {
 
     /// The first row of a query.
     pub(crate) async fn row(&self, sql: &str, values: Vec<Value>) -> Result<Option<Row>> {
-        Ok(self.inner.query_one_raw(self.statement(sql, values)).await?.map(Row))
+        match &self.inner {
+            Inner::Bare(_) => Ok(self.rows(sql, values).await?.into_iter().next()),
+            Inner::Orm(inner) => Ok(inner.query_one_raw(self.statement(sql, values)).await?.map(Row)),
+        }
     }
 
     /// How many rows of a table fit, counted up to this number.
@@ -199,12 +244,22 @@ impl Transaction {
 
     /// Makes it last.
     pub(crate) fn commit(self) -> Work<'static, ()> {
-        Box::pin(async move { Ok(self.inner.commit().await?) })
+        Box::pin(async move {
+            match self.inner {
+                Inner::Bare(inner) => inner.commit().await,
+                Inner::Orm(inner) => Ok(inner.commit().await?),
+            }
+        })
     }
 
     /// Takes everything back, and waits until that is so.
     pub(crate) fn undo(self) -> Work<'static, ()> {
-        Box::pin(async move { Ok(self.inner.rollback().await?) })
+        Box::pin(async move {
+            match self.inner {
+                Inner::Bare(inner) => inner.undo().await,
+                Inner::Orm(inner) => Ok(inner.rollback().await?),
+            }
+        })
     }
 
     /// `$1` is understood by both databases.
@@ -253,7 +308,11 @@ fn sqlite(settings: &Settings, url: &str, connections: u32, reads: bool) -> Conn
             match reads {
                 true => options.pragma("query_only", "on"),
                 // What is committed is on the disk.
-                false => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full),
+                false => options
+                    .page_size(PAGE)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("wal_autocheckpoint", CHECKPOINT),
             }
         });
     options

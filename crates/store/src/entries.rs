@@ -7,8 +7,7 @@ use gatewright_spend::{Ending, Entry, State};
 use uuid::Uuid;
 
 use crate::database::Transaction;
-use crate::insert::Rows;
-use crate::line::{COLUMNS, Line};
+use crate::line::{self, Line};
 use crate::names::NOBODY;
 use crate::value::{clean, uuid};
 use crate::{Result, Store};
@@ -94,7 +93,7 @@ fn tags(entry: &Entry) -> Option<Arc<str>> {
 /// Inserts entries where none of them is there yet, which is nearly always so; else some may be in now, and the
 /// transaction is of no use any more.
 pub(crate) async fn insert(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<bool> {
-    let inserted = transaction.insert(rows(entries, "ON CONFLICT (attempt) DO NOTHING")).await?;
+    let inserted = transaction.insert_lines(Box::new(entries.iter().map(Line::of))).await?;
     Ok(inserted == entries.len() as u64)
 }
 
@@ -104,15 +103,10 @@ pub(crate) async fn insert_new<'a>(
     mut entries: Vec<Numbered<'a>>,
 ) -> Result<Vec<Numbered<'a>>> {
     let tail = "ON CONFLICT (attempt) DO NOTHING RETURNING attempt";
-    let inserted = transaction.insert_returning(rows(&entries, tail)).await?;
+    let inserted = transaction.insert_returning(line::rows(entries.iter().map(Line::of), tail)).await?;
     let inserted: HashSet<Uuid> = inserted.iter().map(|row| row.at(0)).collect::<Result<_>>()?;
     entries.retain(|numbered| inserted.contains(&uuid(numbered.entry.begin.attempt)));
     Ok(entries)
-}
-
-fn rows<'a>(entries: &'a [Numbered<'_>], tail: &'a str) -> Rows<'a, { COLUMNS.len() }> {
-    let rows = Box::new(entries.iter().map(|numbered| Line::of(numbered).values()));
-    Rows { table: "entries", columns: &COLUMNS, rows, tail }
 }
 
 // === impl Numbered ===

@@ -76,6 +76,12 @@ impl From<DbErr> for Error {
     }
 }
 
+impl From<sqlx::Error> for Error {
+    fn from(err: sqlx::Error) -> Self {
+        DbErr::Exec(RuntimeErr::SqlxError(err.into())).into()
+    }
+}
+
 /// Whether an error says something of the values, not of the database.
 fn is_unfit(err: &sqlx::Error) -> bool {
     let sqlx::Error::Database(err) = err else { return false };

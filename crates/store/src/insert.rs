@@ -30,7 +30,7 @@ impl<'a, const N: usize> Rows<'a, N> {
             let left = rows.len();
             let size = match postgres {
                 true => left.min(MOST_VALUES / N),
-                false => SIZES.into_iter().find(|size| *size <= left)?,
+                false => size(&SIZES, left)?,
             };
             let some: Vec<[Value; N]> = rows.by_ref().take(size).collect();
             (!some.is_empty()).then(|| statement(table, columns, some, tail, postgres))
@@ -52,23 +52,41 @@ fn statement<const N: usize>(
     }
     let names = columns.iter().zip(used).filter(|(_, used)| *used);
     let names: Vec<&str> = names.map(|(name, _)| *name).collect();
-    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", names.join(", "));
-    let mut one = String::new();
-    marks(&mut one, 0, names.len(), false);
-    sql.reserve(rows.len() * (one.len() + 4) + tail.len());
+    let sql = match postgres {
+        true => numbered(table, &names, rows.len(), tail),
+        false => text(table, &names, rows.len(), tail),
+    };
     let mut values = Vec::with_capacity(rows.len() * names.len());
-    for (number, row) in rows.into_iter().enumerate() {
-        sql.push_str(if number == 0 { "(" } else { "), (" });
-        match postgres {
-            true => marks(&mut sql, values.len(), names.len(), true),
-            // Without numbers they are the same in every row.
-            false => sql.push_str(&one),
-        }
+    for row in rows {
         values.extend(row.into_iter().zip(used).filter(|(_, used)| *used).map(|(value, _)| value));
+    }
+    (sql, values)
+}
+
+/// The largest of these sizes that so many rows fill.
+pub(crate) fn size(sizes: &[usize], left: usize) -> Option<usize> {
+    sizes.iter().copied().find(|size| *size <= left)
+}
+
+/// What SQLite is told for so many rows: without numbers, all are the same.
+pub(crate) fn text(table: &str, columns: &[&str], rows: usize, tail: &str) -> String {
+    let mut row = String::from("(");
+    marks(&mut row, 0, columns.len(), false);
+    row.push_str("),");
+    let all = row.repeat(rows);
+    format!("INSERT INTO {table} ({}) VALUES {} {tail}", columns.join(", "), all.trim_end_matches(','))
+}
+
+/// What PostgreSQL is told for so many rows.
+fn numbered(table: &str, columns: &[&str], rows: usize, tail: &str) -> String {
+    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { "), (" });
+        marks(&mut sql, row * columns.len(), columns.len(), true);
     }
     sql.push_str(") ");
     sql.push_str(tail);
-    (sql, values)
+    sql
 }
 
 /// Marks for so many values, after others. Where all stand in order, SQLite takes them without numbers, which it would
@@ -78,7 +96,7 @@ pub(crate) fn marks(sql: &mut String, after: usize, count: usize, postgres: bool
         let comma = if place == after + 1 { "" } else { ", " };
         match postgres {
             true => drop(write!(sql, "{comma}${place}")),
-            false => sql.extend([comma, "?"]),
+            false => sql.extend([comma.trim_end(), "?"]),
         }
     }
 }
@@ -105,9 +123,9 @@ mod tests {
     fn what_no_row_has_is_not_in_a_statement() {
         let all = statements(21, false);
         let heads: Vec<_> = all.iter().map(|(sql, values)| (sql.as_str(), values.len())).collect();
-        assert!(heads[0].0.starts_with("INSERT INTO t (a, c) VALUES (?, ?), (?, ?), "), "{}", heads[0].0);
+        assert!(heads[0].0.starts_with("INSERT INTO t (a, c) VALUES (?,?),(?,?),"), "{}", heads[0].0);
         assert_eq!(heads[0].1, 32);
-        let four = "INSERT INTO t (a) VALUES (?), (?), (?), (?) END";
+        let four = "INSERT INTO t (a) VALUES (?),(?),(?),(?) END";
         assert_eq!(heads[1..], [(four, 4), ("INSERT INTO t (a) VALUES (?) END", 1)]);
         let (sql, values) = &statements(2, true)[0];
         assert_eq!((sql.as_str(), values.len()), ("INSERT INTO t (a) VALUES ($1), ($2) END", 2));

@@ -11,6 +11,8 @@ mod moment;
 mod value;
 pub use value::clean;
 
+mod bare;
+
 mod database;
 
 mod insert;

@@ -6,21 +6,43 @@ use std::time::Duration;
 
 use gatewright_core::{AttemptId, CallId, Money, Usage};
 use gatewright_spend::{Begin, Certainty, Ending, Entry, Spared, State, Tenant};
-use sea_orm::Value;
+use sea_orm::sea_query::Nullable;
+use sea_orm::{TryGetable, Value};
+use sqlx::Arguments;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::SqliteArguments;
 use uuid::Uuid;
 
 use crate::database::Row;
 use crate::entries::Numbered;
+use crate::insert::{self, Rows};
 use crate::names::NOBODY;
 use crate::value::{clean, uuid, whole};
 use crate::{Error, Result};
 
-/// How a type of column is asked for.
-trait Kept {
+/// A column's type: how it is asked for, read and written.
+trait Kept: Sized {
+    /// What it is in the database.
+    type Raw: TryGetable + Into<Value>;
+
     fn selected(column: &str) -> String {
         column.to_owned()
     }
+
+    fn of(raw: Self::Raw) -> Self;
+
+    fn raw(self) -> Self::Raw;
+
+    /// Whether there is something to keep.
+    fn is_something(&self) -> bool {
+        true
+    }
+
+    /// Adds it to what SQLite's driver is given.
+    fn bind(self, to: &mut SqliteArguments) -> Bound;
 }
+
+type Bound = std::result::Result<(), BoxDynError>;
 
 /// Makes the row from its columns, so that what is written is what is read.
 macro_rules! line {
@@ -41,12 +63,32 @@ macro_rules! line {
             }
 
             pub(crate) fn values(self) -> [Value; COLUMNS.len()] {
-                [$(self.$column.into()),*]
+                [$(self.$column.raw().into()),*]
             }
 
             pub(crate) fn read(row: &Row) -> Result<Self> {
                 let mut places = 0..COLUMNS.len();
-                Ok(Self { $($column: row.at(places.next().unwrap_or_default())?,)* })
+                Ok(Self { $($column: Kept::of(row.at(places.next().unwrap_or_default())?),)* })
+            }
+
+            /// A bit for each column that has something.
+            fn used(&self) -> u64 {
+                let mut bit = 0;
+                $(bit += 1; let $column = u64::from(self.$column.is_something()) << (bit - 1);)*
+                0 $(| $column)*
+            }
+
+            /// The columns of these bits, in order.
+            fn bind(self, used: u64, to: &mut SqliteArguments) -> Bound {
+                let mut rest = used;
+                $(
+                    if rest & 1 != 0 {
+                        self.$column.bind(to)?;
+                    }
+                    rest >>= 1;
+                )*
+                debug_assert_eq!(rest, 0);
+                Ok(())
             }
         }
     };
@@ -92,29 +134,114 @@ line! {
     audio_millis: Option<i64>,
     characters: Option<i64>,
     reported_cost: Option<i64>,
-    trace: Option<String>,
-    response: Option<String>,
+    trace: Option<Arc<str>>,
+    response: Option<Arc<str>>,
     cache_hit: Option<bool>,
-    cache_key: Option<String>,
+    cache_key: Option<Arc<str>>,
     saved: Option<i64>,
 }
 
+/// Their table.
+const TABLE: &str = "entries";
+
+/// Rows in one statement of SQLite.
+const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+
 // === impl Kept ===
 
-impl Kept for Uuid {}
-impl Kept for bool {}
-impl Kept for Option<bool> {}
-impl Kept for Option<String> {}
+impl Kept for Uuid {
+    type Raw = Self;
 
-impl Kept for i64 {
-    fn selected(column: &str) -> String {
-        format!("CAST({column} AS BIGINT)")
+    fn of(raw: Self) -> Self {
+        raw
+    }
+
+    fn raw(self) -> Self {
+        self
+    }
+
+    fn bind(self, to: &mut SqliteArguments) -> Bound {
+        to.add(self)
     }
 }
 
-impl Kept for Option<i64> {
+impl Kept for bool {
+    type Raw = Self;
+
+    fn of(raw: Self) -> Self {
+        raw
+    }
+
+    fn raw(self) -> Self {
+        self
+    }
+
+    fn bind(self, to: &mut SqliteArguments) -> Bound {
+        to.add(self)
+    }
+}
+
+impl Kept for i64 {
+    type Raw = Self;
+
     fn selected(column: &str) -> String {
-        i64::selected(column)
+        format!("CAST({column} AS BIGINT)")
+    }
+
+    fn of(raw: Self) -> Self {
+        raw
+    }
+
+    fn raw(self) -> Self {
+        self
+    }
+
+    fn bind(self, to: &mut SqliteArguments) -> Bound {
+        to.add(self)
+    }
+}
+
+impl Kept for Arc<str> {
+    type Raw = String;
+
+    fn of(raw: String) -> Self {
+        raw.into()
+    }
+
+    fn raw(self) -> String {
+        (*self).into()
+    }
+
+    fn bind(self, to: &mut SqliteArguments) -> Bound {
+        to.add(self)
+    }
+}
+
+impl<T: Kept<Raw: Nullable>> Kept for Option<T> {
+    type Raw = Option<T::Raw>;
+
+    fn selected(column: &str) -> String {
+        T::selected(column)
+    }
+
+    fn of(raw: Self::Raw) -> Self {
+        raw.map(T::of)
+    }
+
+    fn raw(self) -> Self::Raw {
+        self.map(T::raw)
+    }
+
+    fn is_something(&self) -> bool {
+        self.is_some()
+    }
+
+    fn bind(self, to: &mut SqliteArguments) -> Bound {
+        match self {
+            Some(kept) => kept.bind(to),
+            // Whatever type it is of.
+            None => to.add(None::<i64>),
+        }
     }
 }
 
@@ -185,10 +312,10 @@ impl Line {
             audio_millis: some(audio_millis),
             characters: some(characters),
             reported_cost: reported_cost.map(|cost| cost.0),
-            trace: tenant.trace.as_ref().map(|text| clean(text).to_string()),
-            response: entry.response.as_ref().map(|text| clean(text).to_string()),
+            trace: tenant.trace.as_ref().map(clean),
+            response: entry.response.as_ref().map(clean),
             cache_hit: spared.map(|spared| spared.whole),
-            cache_key: spared.map(|spared| clean(&spared.key).to_string()),
+            cache_key: spared.map(|spared| clean(&spared.key)),
             saved: spared.map(|spared| spared.saved.0),
         }
     }
@@ -237,7 +364,7 @@ impl Line {
                 organization: name(self.organization),
                 project: name(self.project),
                 customer: name(self.customer),
-                trace: self.trace.map(Into::into),
+                trace: self.trace,
                 tags: name(self.tags).map(|list| tags(&list)).unwrap_or_default(),
             },
             group: known(Some(self.model_group))?,
@@ -250,7 +377,7 @@ impl Line {
             floor: Money::ZERO,
             bound,
             spared: self.cache_hit.map(|whole| Spared {
-                key: self.cache_key.unwrap_or_default().into(),
+                key: self.cache_key.unwrap_or_default(),
                 saved: Money(self.saved.unwrap_or_default()),
                 whole,
             }),
@@ -287,13 +414,38 @@ impl Line {
             bound,
             first_content: self.first_content.map(wait),
             duration: self.duration.map(wait),
-            response: self.response.map(Into::into),
+            response: self.response,
         })
     }
 }
 
 /// The code of a failure.
 pub(crate) const FAILED: i64 = 1;
+
+/// Lines as rows.
+pub(crate) fn rows<'a>(
+    lines: impl ExactSizeIterator<Item = Line> + Send + 'a,
+    tail: &'a str,
+) -> Rows<'a, { COLUMNS.len() }> {
+    Rows { table: TABLE, columns: &COLUMNS, rows: Box::new(lines.map(Line::values)), tail }
+}
+
+/// SQLite's statement for the next of some lines, with its values; `None` where there are no more. Columns in which none of
+/// them has anything are not in it.
+pub(crate) fn statement(
+    lines: &mut (dyn ExactSizeIterator<Item = Line> + Send),
+    tail: &str,
+) -> Result<Option<(String, SqliteArguments)>> {
+    let Some(size) = insert::size(&SIZES, lines.len()) else { return Ok(None) };
+    let some: Vec<Line> = lines.take(size).collect();
+    let used = some.iter().fold(0, |used, line| used | line.used());
+    let columns = COLUMNS.into_iter().enumerate().filter(|(bit, _)| used >> bit & 1 != 0);
+    let columns: Vec<&str> = columns.map(|(_, column)| column).collect();
+    let mut values = SqliteArguments::default();
+    values.reserve(size * columns.len(), 0);
+    some.into_iter().try_for_each(|line| line.bind(used, &mut values)).map_err(sqlx::Error::Encode)?;
+    Ok(Some((insert::text(TABLE, &columns, size, tail), values)))
+}
 
 /// The code of an ending.
 fn code(state: &State) -> i64 {
