@@ -84,6 +84,11 @@ impl Database {
         })
     }
 
+    /// Whether it is PostgreSQL.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.backend == DbBackend::Postgres
+    }
+
     /// A transaction that may write.
     pub(crate) async fn write(&self) -> Result<Transaction> {
         let backend = self.backend;

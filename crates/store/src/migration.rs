@@ -21,6 +21,8 @@ enum Runs {
     For(&'static [Kind]),
     /// SQLite has by itself what PostgreSQL is given here.
     InPostgres,
+    /// Made for the way in which SQLite keeps rows.
+    InSqlite,
 }
 
 /// The file that bears the name.
@@ -62,6 +64,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0011-cache", Runs::Everywhere),
     migration!("0012-cache-sheets", Runs::Everywhere),
     Migration { name: "0013-settings", sql: OBJECTS, runs: Runs::For(&[Kind::Setting]) },
+    migration!("0014-late", Runs::InSqlite),
 ];
 
 /// Any number will do, as long as all replicas take the same.
@@ -125,7 +128,8 @@ impl Migration {
         });
         match self.runs {
             Runs::InPostgres if !postgres => String::new(),
-            Runs::Everywhere | Runs::InPostgres => sql,
+            Runs::InSqlite if postgres => String::new(),
+            Runs::Everywhere | Runs::InPostgres | Runs::InSqlite => sql,
             Runs::For(kinds) => kinds.iter().map(|kind| sql.replace("{table}", kind.table())).collect(),
         }
     }

@@ -1,9 +1,11 @@
 //! Reads entries back: the lists that people look at.
 
+use std::iter;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatewright_core::{AttemptId, CallId};
 use gatewright_spend::Entry;
+use sea_orm::Value;
 use uuid::Uuid;
 
 use crate::line::{FAILED, Line};
@@ -35,6 +37,14 @@ pub struct EntryQuery {
     pub limit: u64,
 }
 
+/// The attempts of a call in SQLite. Both ids begin with the time; nearly always an attempt begins in the same 256 ms as its
+/// call, and is found there by its key. Only the others are in the index of calls, so that most entries are in no index.
+const OF_CALL: &str = "SELECT attempt FROM entries WHERE attempt BETWEEN ? AND ? AND call = ? UNION ALL \
+    SELECT attempt FROM entries WHERE call = ? AND substr(attempt, 1, 5) <> substr(call, 1, 5)";
+
+/// The bits of an id behind its 256 ms.
+const WITHIN: u128 = (1 << 88) - 1;
+
 impl Store {
     /// Some entries, the latest first. What an attempt was estimated at before it began is not kept.
     pub async fn entries(&self, query: &EntryQuery) -> Result<Vec<Entry>> {
@@ -57,7 +67,13 @@ impl Store {
         let Some(condition) = self.condition(query).await? else { return Ok(Vec::new()) };
         if let Ok(id) = Uuid::parse_str(id) {
             let mut named = condition.clone();
-            named.push("(attempt = ? OR call = ?)", [id.into(), id.into()]);
+            match self.database().is_postgres() {
+                true => named.push("(attempt = ? OR call = ?)", [id.into(), id.into()]),
+                false => {
+                    let values = iter::once(id.into()).chain(of_call(id));
+                    named.push(&format!("attempt IN (SELECT ? UNION ALL {OF_CALL})"), values);
+                }
+            }
             let found = self.recall("entries", named, query).await?;
             if !found.is_empty() {
                 return Ok(found);
@@ -99,7 +115,11 @@ impl Store {
             condition.push("attempt < ?", [uuid(before).into()]);
         }
         if let Some(call) = query.call {
-            condition.push("call = ?", [Uuid::from_bytes(call.to_bytes()).into()]);
+            let call = Uuid::from_bytes(call.to_bytes());
+            match self.database().is_postgres() {
+                true => condition.push("call = ?", [call.into()]),
+                false => condition.push(&format!("attempt IN ({OF_CALL})"), of_call(call)),
+            }
         }
         match query.hit {
             // A failure that several calls had in common is no hit of those that waited for it.
@@ -121,6 +141,12 @@ impl Store {
     }
 }
 
+/// The values of [`OF_CALL`].
+fn of_call(call: Uuid) -> [Value; 4] {
+    let (first, last) = (Uuid::from_u128(call.as_u128() & !WITHIN), Uuid::from_u128(call.as_u128() | WITHIN));
+    [first, last, call, call].map(Value::from)
+}
+
 /// The first id of a moment.
 pub(crate) fn at(moment: SystemTime) -> Uuid {
     let millis = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -130,4 +156,38 @@ pub(crate) fn at(moment: SystemTime) -> Uuid {
 /// When a day begins.
 pub(crate) fn begin(day: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(day.saturating_mul(86_400))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gatewright_core::SystemClock;
+
+    use super::*;
+    use crate::{Place, Settings};
+
+    #[tokio::test]
+    async fn no_question_for_a_call_looks_at_every_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::Sqlite(dir.path().join("gatewright.db"));
+        let store = Store::open(Settings::at(place), Arc::new(SystemClock)).await.unwrap();
+        let all = EntryQuery { since: Some(UNIX_EPOCH), until: Some(begin(99_999)), ..EntryQuery::default() };
+        let query = EntryQuery { call: Some(CallId::fresh()), ..all };
+        let condition = store.condition(&query).await.unwrap().unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM entries{} ORDER BY attempt DESC", condition.sql);
+        let rows = store.read().await.unwrap().rows(&sql, condition.values).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.at(3).unwrap()).collect();
+        let ways: Vec<&str> =
+            plan.iter().map(String::as_str).filter(|way| way.contains(" entries ")).collect();
+        assert_eq!(
+            ways,
+            [
+                "SEARCH entries USING PRIMARY KEY (attempt=?)",
+                "SEARCH entries USING PRIMARY KEY (attempt>? AND attempt<?)",
+                "SEARCH entries USING COVERING INDEX entries_late (call=?)",
+            ],
+            "{plan:?}"
+        );
+    }
 }

@@ -33,6 +33,7 @@ on_all!(
     every_sheet_says_what_the_rollups_say,
     a_page_of_entries_is_found_by_the_sums_of_its_days,
     an_entry_is_found_by_any_of_its_ids,
+    a_calls_attempts_are_found_whenever_they_began,
     an_entry_is_short,
 );
 
@@ -578,6 +579,37 @@ async fn an_entry_is_found_by_any_of_its_ids(base: Base) {
     ] {
         let found = store.entries_named(&id, &query).await.unwrap();
         assert_eq!(found.iter().collect::<Vec<_>>(), want.into_iter().collect::<Vec<_>>(), "{id}");
+    }
+}
+
+async fn a_calls_attempts_are_found_whenever_they_began(base: Base) {
+    let store = base.open().await;
+    let mut all = some(6, 15);
+    // An hour ago, at the last of the 256 milliseconds that the next attempt is not in.
+    let now = SystemClock.wall().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let called = (u64::try_from(now).unwrap() - 3_600_000) | 0xff;
+    let at = |millis: u64, mut id: [u8; 16]| {
+        id[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        id
+    };
+    let calls = [(); 2].map(|()| CallId::from_bytes(at(called, CallId::fresh().to_bytes())));
+    // Before it by a clock that was set back, with it, right behind it, and long after it; and two of another call.
+    for (entry, (behind, call)) in
+        all.iter_mut().zip([(-255_i64, 0), (0, 0), (1, 0), (50_000, 0), (0, 1), (50_000, 1)])
+    {
+        let millis = called.checked_add_signed(behind).unwrap();
+        entry.begin.attempt = AttemptId::from_bytes(at(millis, entry.begin.attempt.to_bytes()));
+        entry.begin.call = calls[call];
+        entry.begin.started = millis * 1000;
+    }
+    store.apply(&batch(&all)).await.unwrap();
+    for (call, want) in [(calls[0], &all[..4]), (calls[1], &all[4..])] {
+        let want: Vec<&Entry> = want.iter().rev().collect();
+        let query = EntryQuery { limit: 9, ..EntryQuery::default() };
+        let named = store.entries_named(&call.to_string(), &query).await.unwrap();
+        assert_eq!(named.iter().collect::<Vec<_>>(), want);
+        let of_call = store.entries(&EntryQuery { call: Some(call), ..query }).await.unwrap();
+        assert_eq!(of_call.iter().collect::<Vec<_>>(), want);
     }
 }
 
