@@ -171,7 +171,7 @@ pub(crate) async fn set(transaction: &Transaction, (scope, id): (Scope, &str), s
 /// Books entries to everybody that they concern: to each time that a row counts by when the attempt began.
 pub(crate) async fn book(transaction: &Transaction, entries: &[Numbered<'_>]) -> Result<()> {
     // Those of the same people and model are booked to the same, which is found once.
-    let mut alike: HashMap<[i64; 10], (&Entry, Vec<Cost>)> = HashMap::new();
+    let mut alike: BTreeMap<[i64; 10], (&Entry, Vec<Cost>)> = BTreeMap::new();
     for numbered in entries.iter().filter(|numbered| numbered.entry.cost != Money::ZERO) {
         let entry = numbered.entry;
         let (_, costs) = alike.entry(numbered.whose()).or_insert_with(|| (entry, Vec::new()));
@@ -212,12 +212,12 @@ pub(crate) async fn book(transaction: &Transaction, entries: &[Numbered<'_>]) ->
 
 /// When the last attempt of each key began.
 fn last_active(entries: &[Numbered<'_>]) -> BTreeMap<Arc<str>, i64> {
-    let mut last = BTreeMap::new();
-    for Numbered { entry, .. } in entries {
-        let at = last.entry(clean(&entry.begin.caller)).or_default();
+    let mut last: BTreeMap<i64, (&Entry, i64)> = BTreeMap::new();
+    for Numbered { entry, caller, .. } in entries {
+        let (_, at) = last.entry(*caller).or_insert((entry, 0));
         *at = whole(entry.begin.started).max(*at);
     }
-    last
+    last.into_values().map(|(entry, at)| (clean(&entry.begin.caller), at)).collect()
 }
 
 /// The times that the rows count, kept from being rolled until the transaction ends. All replicas take them in the same

@@ -23,7 +23,7 @@ use crate::{Error, Place, Result, Settings};
 /// The memory that PostgreSQL may sort or hash one report in.
 const SORTING: &str = "64MB";
 
-/// Statements that SQLite keeps prepared. The largest takes 100 KB, so this bounds their memory.
+/// Statements that SQLite keeps prepared. The largest takes 300 KB, so this bounds their memory.
 const PREPARED: usize = 32;
 
 /// Bytes in a page of a new file. Pages are what is written: with larger ones, fewer are written twice because the next

@@ -32,9 +32,10 @@ pub(crate) struct Numbered<'a> {
 /// How many names an entry may have, besides its tags.
 const NAMES: usize = 11;
 
-/// The name that stood last in one place of an entry, and its number. Entries share the names that they were read with, so
-/// that most are known without a look at their letters.
-type Last<'a> = Option<(&'a Arc<str>, i64)>;
+/// Names that stood lately in one place of an entry, each with its number. Entries share the names that they were read with,
+/// so that most are known by where they are, without a look at their letters.
+#[derive(Clone, Copy)]
+struct Lately<'a>([Option<(&'a Arc<str>, i64)>; 16]);
 
 /// Finds the numbers of all names, most of which are known.
 pub(crate) async fn numbered<'a>(store: &Store, entries: &[&'a Entry]) -> Result<Vec<Numbered<'a>>> {
@@ -49,8 +50,8 @@ pub(crate) async fn numbered<'a>(store: &Store, entries: &[&'a Entry]) -> Result
                     NOBODY
                 })
             };
-            let mut last: [Last<'a>; NAMES] = [None; NAMES];
-            entries.iter().map(|entry| Numbered::new(entry, &mut last, &mut number)).collect()
+            let mut lately = [Lately([None; 16]); NAMES];
+            entries.iter().map(|entry| Numbered::new(entry, &mut lately, &mut number)).collect()
         });
         if missing.is_empty() {
             return Ok(numbered);
@@ -109,18 +110,37 @@ pub(crate) async fn insert_new<'a>(
     Ok(entries)
 }
 
+// === impl Lately ===
+
+impl<'a> Lately<'a> {
+    /// The number of a name, asked for where it is not known.
+    fn number(&mut self, name: &'a Arc<str>, ask: &mut impl FnMut(Arc<str>) -> i64) -> i64 {
+        // Names lie at least so far apart.
+        let place = Arc::as_ptr(name).addr() / 32 % self.0.len();
+        let Some(known) = self.0.get_mut(place) else { return ask(clean(name)) };
+        match known {
+            Some((same, number)) if Arc::ptr_eq(same, name) => *number,
+            Some(_) | None => {
+                let number = ask(clean(name));
+                *known = Some((name, number));
+                number
+            }
+        }
+    }
+}
+
 // === impl Numbered ===
 
 impl<'a> Numbered<'a> {
-    fn new(entry: &'a Entry, last: &mut [Last<'a>; NAMES], mut number: impl FnMut(Arc<str>) -> i64) -> Self {
+    fn new(
+        entry: &'a Entry,
+        lately: &mut [Lately<'a>; NAMES],
+        mut number: impl FnMut(Arc<str>) -> i64,
+    ) -> Self {
         let mut numbers = [NOBODY; NAMES];
-        for ((name, last), into) in names(entry).into_iter().zip(last).zip(&mut numbers) {
+        for ((name, lately), into) in names(entry).into_iter().zip(lately).zip(&mut numbers) {
             let Some(name) = name else { continue };
-            *into = match last {
-                Some((same, number)) if Arc::ptr_eq(same, name) => *number,
-                Some(_) | None => number(clean(name)),
-            };
-            *last = Some((name, *into));
+            *into = lately.number(name, &mut number);
         }
         let [caller, group, deployment, provider, model, team, user, organization, project, customer, error] =
             numbers;
