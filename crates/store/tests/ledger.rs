@@ -617,8 +617,11 @@ async fn a_calls_attempts_are_found_whenever_they_began(base: Base) {
 fn typical(random: &mut Random, ago: u64, n: u64) -> Entry {
     let plain = entry(random, ago);
     let key = format!("{:064x}", u128::from(n % 100));
+    let mut call = plain.begin.call.to_bytes();
+    call[..6].copy_from_slice(&plain.begin.attempt.to_bytes()[..6]);
     Entry {
         begin: Begin {
+            call: CallId::from_bytes(call),
             caller: key.into(),
             tenant: Tenant {
                 team: Some(format!("team-{}", n % 20).into()),
