@@ -81,7 +81,7 @@ pub struct Shipper<L> {
     next_adoption: Option<Instant>,
     /// Journals of the dead that were shipped to this end.
     finished: HashMap<PathBuf, Position>,
-    /// The room of the last batch, for the next one: half a megabyte that the allocator would give back in between.
+    /// The room of the last batch, for the next one: a megabyte that the allocator would give back in between.
     room: Vec<Entry>,
 }
 
