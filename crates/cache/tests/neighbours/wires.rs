@@ -28,7 +28,7 @@ fn kept(key: &str, bytes: usize) -> Answered {
 #[test]
 fn qdrant_is_spoken_to_as_its_reference_says() {
     run(async {
-        let (fake, clock) = (FakeQdrant::start().await, HandClock::new());
+        let (fake, clock) = (FakeQdrant::start().await, HandClock::at(1_800_000_000));
         let qdrant = qdrant(&fake, clock.clone());
         let one = place(class("one"), &[0.0, 3.0]);
         assert_eq!(qdrant.nearest(&one, 0.5).await, Ok(None), "no collection yet");
@@ -81,7 +81,7 @@ fn qdrant_is_spoken_to_as_its_reference_says() {
 #[test]
 fn what_is_over_is_swept_out_of_qdrant_and_what_others_keep_there_stays() {
     run(async {
-        let (fake, clock) = (FakeQdrant::start().await, HandClock::new());
+        let (fake, clock) = (FakeQdrant::start().await, HandClock::at(1_800_000_000));
         let qdrant = qdrant(&fake, clock.clone());
         qdrant.keep(place(class("one"), &[0.0, 1.0]), kept("a", 3)).await.unwrap();
         fake.put("answers", "theirs", &[0.0, 1.0], json!({"text": "t", "response": "r"}));
