@@ -213,6 +213,12 @@ pub trait Codec: Send + Sync + 'static {
         ReplyFacts::default()
     }
 
+    /// [`Self::relay_reply`] and [`Self::facts`]: one walk over the answer, where the dialect can.
+    fn relay_told(&self, body: Bytes, style: &ReplyStyle) -> Result<(Frame, ReplyFacts)> {
+        let facts = self.facts(&body);
+        self.relay_reply(body, style).map(|frame| (frame, facts))
+    }
+
     /// Writes a whole answer for a client.
     fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes;
 

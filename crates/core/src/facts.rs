@@ -29,8 +29,8 @@ impl Notes {
         noted.finish.extend(facts.finish);
     }
 
-    /// What was noted so far.
-    pub fn facts(&self) -> ReplyFacts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Looks at what was noted so far. Nothing is noted meanwhile.
+    pub fn look<R>(&self, look: impl FnOnce(&ReplyFacts) -> R) -> R {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -31,6 +31,11 @@ macro_rules! ids {
                 Self(Uuid::from_bytes(bytes))
             }
 
+            /// What [`Self::to_string`] makes, written into `room`.
+            pub fn text(self, room: &mut [u8; 36]) -> &str {
+                self.0.hyphenated().encode_lower(room)
+            }
+
             /// When it was made, in milliseconds since the Unix epoch.
             pub fn unix_millis(self) -> u64 {
                 let b = self.0.as_bytes();

@@ -82,7 +82,7 @@ mod sink_figures;
 pub use sink_figures::SinkFigures;
 
 mod trace;
-pub use trace::TraceContext;
+pub use trace::{TraceContext, write_hex};
 
 mod clock;
 pub use clock::{Clock, HandClock, SystemClock, Utc};

@@ -1,5 +1,6 @@
 //! Observers of a reply, and the promise that each settles exactly once, however the call ended.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -31,6 +32,8 @@ pub struct Outcome<'a> {
     pub content: u64,
     /// When the first content came.
     pub first_content: Option<Instant>,
+    /// When it ended, once somebody has asked.
+    ended: OnceCell<Instant>,
 }
 
 /// The ends there are.
@@ -86,7 +89,12 @@ impl Drop for Armed {
 
 impl<'a> Outcome<'a> {
     fn without_frames(end: End<'a>) -> Self {
-        Self { end, usage: None, content: 0, first_content: None }
+        Self { end, usage: None, content: 0, first_content: None, ended: OnceCell::new() }
+    }
+
+    /// When it ended: one moment for all who ask, for the clock is read once.
+    pub fn ended(&self) -> Instant {
+        *self.ended.get_or_init(Instant::now)
     }
 }
 
@@ -124,8 +132,12 @@ impl Watchers {
 
     /// Settles every observer, the innermost first; a second call finds none.
     pub(crate) fn settle(&mut self, end: End<'_>) {
-        let outcome =
-            Outcome { end, usage: self.usage, content: self.content, first_content: self.first_content };
+        let outcome = Outcome {
+            usage: self.usage,
+            content: self.content,
+            first_content: self.first_content,
+            ..Outcome::without_frames(end)
+        };
         for observer in std::mem::take(&mut self.list) {
             observer.settle(&outcome);
         }

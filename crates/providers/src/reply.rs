@@ -102,10 +102,10 @@ impl Sent<'_> {
         if self.call.operation == Operation::Chat {
             check_depth(&body).map_err(|err| fault::inside(self.provider(), err))?;
         }
-        if let Some(notes) = &self.notes {
-            notes.note(self.endpoint.codec.facts(&body));
-        }
         let call = self.call;
+        if call.operation != Operation::Chat || wants_stream || self.path() != Path::Same {
+            self.note(&body);
+        }
         let frame = match call.operation {
             Operation::CountTokens => Frame { data: self.counted(body)?, ..Frame::default() },
             Operation::Chat if wants_stream => self.retold(&body)?,
@@ -195,9 +195,9 @@ impl Sent<'_> {
 
     /// A whole answer for a client that wants it whole.
     fn relayed(&self, body: Bytes) -> Result<Frame> {
-        let (ours, theirs) = (self.call.codec, self.endpoint.codec);
+        let ours = self.call.codec;
         let frame = match self.path() {
-            Path::Same => theirs.relay_reply(body, &self.style()),
+            Path::Same => self.edited(body),
             Path::Translated | Path::Unforced => {
                 self.decoded(&body).map(|answer| whole_frame(ours, &answer, &self.style()))
             }
@@ -205,6 +205,21 @@ impl Sent<'_> {
         let billed =
             |frame: Frame| Frame { usage: frame.usage.map(|usage| self.endpoint.billed(usage)), ..frame };
         frame.map(billed).map_err(|err| fault::inside(self.provider(), err))
+    }
+
+    /// Whoever notes what it says about itself reads it in the same walk.
+    fn edited(&self, body: Bytes) -> Result<Frame> {
+        let (codec, style) = (self.endpoint.codec, self.style());
+        let Some(notes) = &self.notes else { return codec.relay_reply(body, &style) };
+        let (frame, facts) = codec.relay_told(body, &style)?;
+        notes.note(facts);
+        Ok(frame)
+    }
+
+    fn note(&self, body: &[u8]) {
+        if let Some(notes) = &self.notes {
+            notes.note(self.endpoint.codec.facts(body));
+        }
     }
 
     fn decoded(&self, body: &[u8]) -> Result<chat::Answer> {

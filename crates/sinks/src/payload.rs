@@ -220,7 +220,7 @@ fn call_type(operation: Operation, dialect: Dialect) -> &'static str {
 
 /// What the upstream calls its answer.
 pub(crate) fn noted_id(notes: Option<&Notes>) -> Option<String> {
-    notes.and_then(|notes| notes.facts().id)
+    notes.and_then(|notes| notes.look(|facts| facts.id.clone()))
 }
 
 /// The payload has no decimals: what must be exact is in the ledger.

@@ -214,7 +214,10 @@ impl Observer for Attempt {
             cost,
             first_content: outcome.first_content.map(|at| at.saturating_duration_since(self.started)),
             duration: self.clock.now().saturating_duration_since(self.started),
-            response: self.notes.as_ref().and_then(|notes| notes.facts().id).map(Into::into),
+            response: self
+                .notes
+                .as_ref()
+                .and_then(|notes| notes.look(|facts| facts.id.as_deref().map(Into::into))),
         };
         if let Some(tab) = &self.tab {
             let parts = || if billed { self.charge.parts(&usage) } else { CostParts::default() };
@@ -259,7 +262,7 @@ pub(crate) fn account(caller: &Caller, controls: &Controls, traced: Option<&Trac
 
 /// The client's name for the trace, else its own.
 fn trace(controls: &Controls, traced: Option<&TraceContext>) -> Option<Arc<str>> {
-    let own = || traced.map(|trace| format!("{:032x}", u128::from_be_bytes(trace.trace)).into());
+    let own = || traced.map(TraceContext::trace_text);
     controls.trace_id.clone().or_else(own)
 }
 

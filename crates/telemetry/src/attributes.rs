@@ -1,7 +1,5 @@
 //! Attributes in the form that they leave in: each is written once, behind the others, and nothing is copied for it before.
 
-use std::fmt::Display;
-use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -53,27 +51,35 @@ impl Attributes {
 
     /// Tells one more, where there is room.
     pub(crate) fn put<'v>(&mut self, key: &str, value: impl Into<Value<'v>>) {
-        if !self.enter() {
-            return;
-        }
-        let (value, out) = (value.into(), &mut self.message);
-        let length = wire::len_of(key.len()) + wire::len_of(value.len());
-        out.reserve(length + 16);
-        wire::begin(out, self.field, length);
-        wire::bytes(out, KEY, key.as_bytes());
-        wire::begin(out, VALUE, value.len());
-        value.write(out);
+        self.put_value(key, value.into());
     }
 
-    /// Tells one whose text is made where it is told.
-    pub(crate) fn put_shown(&mut self, key: &str, text: impl Display) {
+    /// Nearly all are short enough for lengths of one byte: what stands around key and value is known then.
+    fn put_value(&mut self, key: &str, value: Value<'_>) {
         if !self.enter() {
             return;
         }
-        wire::nested(&mut self.message, self.field, |out| {
-            wire::bytes(out, KEY, key.as_bytes());
-            wire::nested(out, VALUE, |out| wire::nested(out, TEXT, |out| drop(write!(out, "{text}"))));
-        });
+        let (of_value, out) = (value.len(), &mut self.message);
+        let length = wire::len_of(key.len()) + wire::len_of(of_value);
+        out.reserve(length + 16);
+        if length < 0x80 {
+            let numbers = [length, key.len(), of_value];
+            let [length, of_key, of_value] = numbers.map(|number| number.to_le_bytes()[0]);
+            out.extend_from_slice(&[wire::tag(self.field), length, wire::tag(KEY), of_key]);
+            out.extend_from_slice(key.as_bytes());
+            if let Value::Text(text) = value {
+                out.extend_from_slice(&[wire::tag(VALUE), of_value, wire::tag(TEXT), of_value - 2]);
+                out.extend_from_slice(text.as_bytes());
+            } else {
+                out.extend_from_slice(&[wire::tag(VALUE), of_value]);
+                value.write(out);
+            }
+            return;
+        }
+        wire::begin(out, self.field, length);
+        wire::bytes(out, KEY, key.as_bytes());
+        wire::begin(out, VALUE, of_value);
+        value.write(out);
     }
 
     /// Tells one that is a list.
@@ -261,19 +267,17 @@ mod tests {
         told.put("flag", false);
         told.put("whole", -1_i64);
         told.put("real", 0.5);
-        told.put_shown("shown", 7);
         told.put_texts("texts", ["a", &long]);
         for (key, value) in [
             ("text", Value::Text(&long)),
             ("flag", Value::Flag(false)),
             ("whole", Value::Whole(-1)),
             ("real", Value::Real(0.5)),
-            ("shown", Value::Text("7")),
         ] {
             assert_eq!(told.find(key), Some(value), "{key}");
         }
         assert_eq!(told.find("texts").unwrap().json(), json!(["a", long]));
-        assert_eq!(told.told().count(), 6);
+        assert_eq!(told.told().count(), 5);
         assert!(told.again("texts", "once more") && !told.again("nothing", "at all"));
         assert_eq!(told.find("once more").unwrap().json(), json!(["a", long]));
         assert_eq!(Value::from(u64::MAX), Value::Whole(i64::MAX));
@@ -284,10 +288,9 @@ mod tests {
         let mut told = attributes(1);
         told.put("a", 1_u64);
         told.put("b", 1_u64);
-        told.put_shown("c", 1);
         told.put_texts("d", ["1"]);
         told.again("a", "e");
         let keys: Vec<_> = told.told().map(|(key, _)| key).collect();
-        assert_eq!((keys, told.dropped), (vec!["a"], 4));
+        assert_eq!((keys, told.dropped), (vec!["a"], 3));
     }
 }

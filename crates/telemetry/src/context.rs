@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_core::TraceContext;
+use gatewright_core::{TraceContext, write_hex};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) const PARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -43,13 +43,6 @@ fn parent(context: &TraceContext) -> [u8; 55] {
         *flag = b'1';
     }
     text
-}
-
-fn write_hex(bytes: &[u8], digits: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(digits.as_chunks_mut::<2>().0) {
-        *pair = [byte >> 4, byte & 0xf].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or(b'0'));
-    }
 }
 
 /// A later version may append fields; the first four stay as they are. Version `ff` is forbidden.

@@ -15,7 +15,7 @@ pub(crate) fn call(call: &Call, detail: &Detail, told: &mut Attributes) {
     told.put(semconv::OPERATION_NAME, semconv::operation_name(call.operation, call.codec.dialect()));
     told.put(semconv::REQUEST_MODEL, &call.model);
     told.put(semconv::REQUEST_STREAM, call.stream);
-    told.put_shown(semconv::CALL_ID, call.id);
+    told.put(semconv::CALL_ID, call.id.text(&mut [0; 36]));
     if let Some(name) = &call.controls.trace_id {
         for key in [semconv::CLIENT_TRACE, semconv::CONVERSATION, semconv::SESSION_ID] {
             told.put(key, name);

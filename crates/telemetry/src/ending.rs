@@ -37,7 +37,8 @@ pub(crate) struct Whole {
     pub(crate) tracer: Tracer,
     /// The place of the span, below which limits are told.
     pub(crate) above: Option<Arc<TraceContext>>,
-    pub(crate) started: Instant,
+    /// When a stream was asked for.
+    pub(crate) started: Option<Instant>,
     pub(crate) operation: Operation,
     pub(crate) model: Arc<str>,
     /// What is said, where somebody asked for it.
@@ -100,8 +101,8 @@ impl Observer for Ending {
                 if let (Some(above), Some(decisions)) = (&whole.above, &decisions) {
                     decided::tell_limits(&whole.tracer, above, decisions);
                 }
-                if let Some(first) = first {
-                    let wait = first.saturating_duration_since(whole.started).as_secs_f64();
+                if let Some((first, started)) = first.zip(whole.started) {
+                    let wait = first.saturating_duration_since(started).as_secs_f64();
                     span.told.put(semconv::TIME_TO_FIRST_CHUNK, wait);
                 }
                 let streams = facts.map_or(stream, |facts| facts.streams);
@@ -109,6 +110,7 @@ impl Observer for Ending {
             }
             (Level::Call | Level::Cache, None) => {}
         }
+        span.end_at(outcome.ended());
     }
 }
 
@@ -202,13 +204,19 @@ impl Facts {
     }
 
     fn tell_answer(&self, told: &mut Attributes) {
-        let ReplyFacts { id, model, finish } = self.notes.as_ref().map(Notes::facts).unwrap_or_default();
+        match &self.notes {
+            Some(notes) => notes.look(|noted| self.tell_noted(noted, told)),
+            None => self.tell_noted(&ReplyFacts::default(), told),
+        }
+    }
+
+    fn tell_noted(&self, ReplyFacts { id, model, finish }: &ReplyFacts, told: &mut Attributes) {
         let asked_for = || self.served_by.as_ref().map(|served_by| upstream_model(served_by));
         if let Some(model) = model.as_deref().or_else(asked_for) {
             told.put(semconv::RESPONSE_MODEL, model);
         }
-        if let Some(id) = &id {
-            told.put(semconv::RESPONSE_ID, &**id);
+        if let Some(id) = id {
+            told.put(semconv::RESPONSE_ID, id);
         }
         if !finish.is_empty() {
             told.put_texts(semconv::FINISH_REASONS, finish.values());

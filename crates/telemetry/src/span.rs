@@ -42,8 +42,8 @@ const SAMPLED: u32 = 1;
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 
-/// A span's usual length.
-const USUAL: usize = 512;
+/// Most spans are no longer, so that they stay where they began.
+const USUAL: usize = 1024;
 
 /// One span. It ends when it is dropped.
 pub(crate) struct Span {
@@ -142,23 +142,25 @@ impl Drop for Span {
         for (field, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
             wire::number(&mut out, field, u64::from(count));
         }
-        wire::nested(&mut out, field::STATUS, |out| {
-            if self.failed {
-                wire::number(out, STATUS_CODE, FAILED);
-            }
-        });
+        match self.failed {
+            true => wire::nested(&mut out, field::STATUS, |out| wire::number(out, STATUS_CODE, FAILED)),
+            false => out.extend_from_slice(&[wire::tag(field::STATUS), 0]),
+        }
         self.queue.push(&out);
     }
 }
 
 fn write_head(out: &mut Vec<u8>, Beginning { place, parent, kind, name, at }: &Beginning<'_>) {
-    wire::bytes(out, field::TRACE, &place.trace);
-    wire::bytes(out, field::SPAN, &place.span);
+    out.extend_from_slice(&[wire::tag(field::TRACE), 16]);
+    out.extend_from_slice(&place.trace);
+    out.extend_from_slice(&[wire::tag(field::SPAN), 8]);
+    out.extend_from_slice(&place.span);
     if let Some(state) = &place.state {
         wire::bytes(out, field::STATE, state.as_bytes());
     }
     if let Some(parent) = parent {
-        wire::bytes(out, field::PARENT, parent);
+        out.extend_from_slice(&[wire::tag(field::PARENT), 8]);
+        out.extend_from_slice(parent);
     }
     wire::begin(out, field::NAME, name.iter().map(|word| word.len()).sum());
     name.iter().for_each(|word| out.extend_from_slice(word.as_bytes()));

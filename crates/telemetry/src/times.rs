@@ -15,6 +15,8 @@ static CLOCKS: LazyLock<Clocks> = LazyLock::new(|| Clocks::compared(read()));
 struct Clocks {
     then: Instant,
     its_time: AtomicU64,
+    /// The second since that moment in which they were compared last.
+    compared: AtomicU64,
 }
 
 /// The wall clock's time of a moment.
@@ -22,9 +24,11 @@ pub(crate) fn unix_nanos(moment: Instant) -> u64 {
     CLOCKS.time_of(moment)
 }
 
-/// Compares the clocks once more, for the wall clock may have been set. Once a call is enough.
-pub(crate) fn compare() {
-    CLOCKS.heed(read());
+/// Compares the clocks once more, for the wall clock may have been set; not as often as it is asked to.
+pub(crate) fn compare(now: Instant) {
+    if CLOCKS.is_due(now) {
+        CLOCKS.heed(read());
+    }
 }
 
 /// A moment and its time, as close together as the machine lets us.
@@ -36,7 +40,7 @@ fn read() -> (Instant, SystemTime) {
 
 impl Clocks {
     fn compared((then, its_time): (Instant, SystemTime)) -> Self {
-        Self { then, its_time: AtomicU64::new(since_epoch(its_time)) }
+        Self { then, its_time: AtomicU64::new(since_epoch(its_time)), compared: AtomicU64::new(0) }
     }
 
     fn time_of(&self, moment: Instant) -> u64 {
@@ -45,6 +49,13 @@ impl Clocks {
             Some(later) => its_time.saturating_add(nanos(later)),
             None => its_time.saturating_sub(nanos(self.then.saturating_duration_since(moment))),
         }
+    }
+
+    /// Whether another second has begun; told once in each.
+    fn is_due(&self, now: Instant) -> bool {
+        let second = now.saturating_duration_since(self.then).as_secs();
+        self.compared.load(Ordering::Relaxed) != second
+            && self.compared.swap(second, Ordering::Relaxed) != second
     }
 
     fn heed(&self, (now, its_time): (Instant, SystemTime)) {
@@ -70,6 +81,13 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn clocks_are_compared_once_a_second() {
+        let clocks = Clocks::compared(read());
+        let halves = [0, 1, 2, 3, 3, 6, 7].map(|halves| clocks.is_due(clocks.then + SECOND / 2 * halves));
+        assert_eq!(halves, [false, false, true, false, false, true, false]);
+    }
 
     #[test]
     fn a_moment_has_one_time_until_the_wall_clock_is_set() {

@@ -118,7 +118,7 @@ impl Traced {
         }
         decided::tell_reason(call, &mut span.told);
         if let Some(target) = &call.target {
-            span.told.put_shown(semconv::ATTEMPT_ID, target.attempt);
+            span.told.put(semconv::ATTEMPT_ID, target.attempt.text(&mut [0; 36]));
             span.told.put(semconv::DEPLOYMENT_ID, &target.deployment);
             span.told.put(semconv::GROUP, &target.group);
         }
@@ -145,7 +145,7 @@ impl Traced {
             Box::new(Whole {
                 tracer: self.tracer.clone(),
                 above: call.trace.clone(),
-                started: Instant::now(),
+                started: stream.then(Instant::now),
                 operation: call.operation,
                 model: call.model.clone(),
                 captured,

@@ -59,7 +59,7 @@ impl Tracer {
 
     /// One whose spans come into `queue`, where there is one.
     pub(crate) fn new(spans: Option<(&Otlp, &Queue)>, settings: &Settings) -> Self {
-        times::compare();
+        times::compare(Instant::now());
         let recorder = spans.map(|(otlp, queue)| {
             let (detail, queue) = (settings.detail.clone(), queue.clone());
             Arc::new(Recorder { queue, sampler: otlp.sampler, limits: limits(otlp, &detail), detail })
@@ -97,7 +97,7 @@ impl Tracer {
         let recorder = self.recorder.as_deref()?;
         let is_call = kind == Kind::Server;
         match is_call {
-            true => times::compare(),
+            true => times::compare(received),
             false if above.is_some_and(|above| !above.sampled) => return None,
             false => {}
         }

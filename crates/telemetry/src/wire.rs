@@ -24,9 +24,10 @@ pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// How many bytes that takes.
+#[inline]
 pub(crate) fn varint_len(value: u64) -> usize {
     // Seven bits a byte, and one byte for zero.
-    ((64 - (value | 1).leading_zeros()) as usize).div_ceil(7)
+    if value < 0x80 { 1 } else { ((64 - value.leading_zeros()) as usize).div_ceil(7) }
 }
 
 /// Appends a whole number.
@@ -35,10 +36,11 @@ pub(crate) fn number(out: &mut Vec<u8>, field: u64, value: u64) {
     varint(out, value);
 }
 
-/// Appends a number of eight bytes.
+/// Appends a number of eight bytes, in a field below 16.
 pub(crate) fn fixed_64(out: &mut Vec<u8>, field: u64, value: u64) {
-    varint(out, (field << 3) | FIXED_64);
-    out.extend_from_slice(&value.to_le_bytes());
+    let [tag, ..] = ((field << 3) | FIXED_64).to_le_bytes();
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    out.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
 }
 
 /// Appends a number of four bytes.
@@ -59,7 +61,13 @@ pub(crate) fn begin(out: &mut Vec<u8>, field: u64, length: usize) {
     varint(out, length as u64);
 }
 
+/// What stands in front of the length of a text or a message, in a field below 16.
+pub(crate) const fn tag(field: u64) -> u8 {
+    ((field << 3) | BYTES).to_le_bytes()[0]
+}
+
 /// How many bytes a text or a message of so many bytes takes, in a field below 16.
+#[inline]
 pub(crate) fn len_of(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }

@@ -39,7 +39,7 @@ fn choice(s: &mut Scanner<'_>, facts: &mut ReplyFacts) -> Option<()> {
     Some(())
 }
 
-fn known(text: Option<Cow<'_, str>>) -> Option<String> {
+pub(super) fn known(text: Option<Cow<'_, str>>) -> Option<String> {
     text.map(Cow::into_owned).filter(|text| !text.is_empty())
 }
 

@@ -110,6 +110,10 @@ impl Codec for OpenAi {
         facts::of(data)
     }
 
+    fn relay_told(&self, body: Bytes, style: &ReplyStyle) -> Result<(Frame, ReplyFacts)> {
+        relay::told(&body, style)
+    }
+
     fn encode_reply(&self, answer: &Answer, style: &ReplyStyle) -> Bytes {
         write::reply::write(answer, style)
     }

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::{
     AttemptId, Error, ErrorKind, Frame, Json, ModelFacts, Peek, RawEvent, ReasoningControl, Relay,
-    ReplyStyle, Result, Usage,
+    ReplyFacts, ReplyStyle, Result, Usage,
 };
 use serde_json::{Map, Value};
 
@@ -61,7 +61,17 @@ pub(super) fn cap_field(model: &ModelFacts) -> &'static str {
 
 /// Edits a whole answer.
 pub(super) fn whole(body: &Bytes, style: &ReplyStyle) -> Result<Frame> {
-    let mut splice = Splice::default();
+    edited(&mut Splice::default(), body, style)
+}
+
+/// The same, and what the answer says about itself.
+pub(super) fn told(body: &Bytes, style: &ReplyStyle) -> Result<(Frame, ReplyFacts)> {
+    let mut splice = Splice::noting();
+    let frame = edited(&mut splice, body, style)?;
+    Ok((frame, splice.facts(body)))
+}
+
+fn edited(splice: &mut Splice, body: &Bytes, style: &ReplyStyle) -> Result<Frame> {
     if splice.read(body, Form::Whole).is_none() {
         return Err(unreadable());
     }
@@ -73,7 +83,7 @@ pub(super) fn whole(body: &Bytes, style: &ReplyStyle) -> Result<Frame> {
     }
     let mut data = BytesMut::with_capacity(body.len() + 128);
     splice.write(body, &face(style), &mut data);
-    Ok(Frame { data: data.freeze(), usage: peek_usage(&splice, body), content: splice.weight, last: true })
+    Ok(Frame { data: data.freeze(), usage: peek_usage(splice, body), content: splice.weight, last: true })
 }
 
 /// What an answer without choices means: mostly an error that does not call itself one.

@@ -6,8 +6,9 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
-use gatewright_core::AttemptId;
+use gatewright_core::{AttemptId, ReplyFacts};
 
+use super::facts;
 use super::relay::answer_id;
 use crate::scan::{Field, Scanner};
 
@@ -75,6 +76,10 @@ pub(super) struct Splice {
     has: u8,
     /// Where its id is.
     pub(super) id: Option<Range<usize>>,
+    /// Where the name of its model is.
+    model: Option<Range<usize>>,
+    /// Which choices are whole and where the words stand that say why, where somebody asks.
+    ends: Option<Vec<(u32, Range<usize>)>>,
     /// Whether every answer gets our id, because one before it had none.
     pub(super) names_itself: bool,
     /// Choices that were seen in any event so far, as bits, and those that are whole.
@@ -97,12 +102,17 @@ impl Form {
 // === impl Splice ===
 
 impl Splice {
+    /// One that knows what an answer says about itself.
+    pub(super) fn noting() -> Self {
+        Self { ends: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Reads one answer. `None` where it is no JSON object.
     pub(super) fn read(&mut self, text: &[u8], form: Form) -> Option<()> {
         self.edits.clear();
         (self.weight, self.usage, self.usage_field) = (0, None, None);
         (self.is_error, self.choices) = (false, None);
-        (self.has, self.id) = (0, None);
+        (self.has, self.id, self.model) = (0, None, None);
         let mut scanner = Scanner::new(text);
         if form == Form::Chunk && !self.head.is_empty() && text.starts_with(&self.head) {
             self.has = self.head_has;
@@ -126,6 +136,17 @@ impl Splice {
     /// Whether the last answer has no id of its own.
     pub(super) fn needs_id(&self) -> bool {
         self.has & SAYS_ID == 0
+    }
+
+    /// What the last answer says about itself.
+    pub(super) fn facts(&self, text: &[u8]) -> ReplyFacts {
+        let known = |at: &Range<usize>| facts::known(Scanner::new(text.get(at.clone())?).text());
+        let ends = self.ends.iter().flatten();
+        ReplyFacts {
+            id: self.id.as_ref().and_then(known),
+            model: self.model.as_ref().and_then(known),
+            finish: ends.filter_map(|(index, at)| Some((*index, known(at)?))).collect(),
+        }
     }
 
     /// Takes the usage out, where there is one.
@@ -167,7 +188,8 @@ impl Splice {
             b"model" => {
                 self.has |= MODEL;
                 let at = s.skip()?;
-                self.edit(at, With::Model);
+                self.edit(at.clone(), With::Model);
+                self.model = Some(at);
             }
             b"id" => self.id(s)?,
             b"created" => {

@@ -84,7 +84,7 @@ impl Observer for Ending {
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
         // What the ledger did not book never left.
         let Some(booked) = self.slip.booked() else { return };
-        let now = Instant::now();
+        let now = outcome.ended();
         let by = self.served_by(outcome.end);
         let marks = self.marks(&by, outcome.end);
         let adding = self.kept.series.of(&marks, now);

@@ -80,7 +80,7 @@ impl Observer for Ending {
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        let now = Instant::now();
+        let now = outcome.ended();
         let by = self.served_by(outcome.end);
         let marks = self.marks(outcome.end, by.as_ref());
         let adding = self.kept.series.of(&marks, now);

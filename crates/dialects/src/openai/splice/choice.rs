@@ -42,7 +42,7 @@ impl Splice {
 
     fn choice(&mut self, s: &mut Scanner<'_>, form: Form) -> Option<()> {
         let mut index = 0;
-        let mut finished = false;
+        let mut ended = None;
         s.object(|s, field| {
             match (field.key, form) {
                 (b"index", _) => {
@@ -52,36 +52,38 @@ impl Splice {
                 (b"delta", Form::Chunk) | (b"message", Form::Whole) if s.peek()? == b'{' => {
                     self.message(s)?
                 }
-                (b"finish_reason", _) => finished = self.finish(s)?,
+                (b"finish_reason", _) => ended = self.finish(s)?,
                 _ => {}
             }
             Some(())
         })?;
         let bit = 1u64.checked_shl(index).unwrap_or_default();
         self.open |= bit;
-        if finished {
+        if let Some(at) = ended {
             self.finished |= bit;
+            self.ends.iter_mut().for_each(|ends| ends.push((index, at.clone())));
         }
         Some(())
     }
 
-    /// Whether the choice is whole; a word that clients do not know is put into theirs.
-    fn finish(&mut self, s: &mut Scanner<'_>) -> Option<bool> {
+    /// Where it stands why the choice is whole, if it is; a word that clients do not know is put into theirs.
+    fn finish(&mut self, s: &mut Scanner<'_>) -> Option<Option<Range<usize>>> {
         if s.peek()? != b'"' {
-            return s.skip().map(|_| false);
+            return s.skip().map(|_| None);
         }
         let at = s.string()?;
+        let quoted = at.start - 1..at.end + 1;
         let word = s.slice(&at);
         if word.is_empty() {
             // Some servers write the word empty until the choice is whole.
-            self.edit(at.start - 1..at.end + 1, With::Fixed("null"));
-            return Some(false);
+            self.edit(quoted, With::Fixed("null"));
+            return Some(None);
         }
         if !finish::is_known(word) {
             let ours = finish::word(finish::read(std::str::from_utf8(word).unwrap_or_default()));
             self.edit(at, With::Fixed(ours));
         }
-        Some(true)
+        Some(Some(quoted))
     }
 
     fn message(&mut self, s: &mut Scanner<'_>) -> Option<()> {

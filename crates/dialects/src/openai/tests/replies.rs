@@ -74,3 +74,16 @@ fn no_field_stands_twice_in_an_answer() {
     let older = ReplyStyle { older_functions: true, ..style(true) };
     assert_eq!(told(&older), want.replace(r#","tool_calls":[{"id":"x"}]"#, ""));
 }
+
+#[test]
+fn an_answer_that_is_passed_on_tells_the_same_of_itself_as_one_that_is_read() {
+    for body in [
+        r#"{"id":"c1","model":"m","choices":[{"index":0,"finish_reason":"stop"},{"index":2,"finish_reason":"eos"}]}"#,
+        r#"{"choices":[{"finish_reason":"tool\u005fcalls"},{"index":1,"finish_reason":null}],"model":"a\"b","id":""}"#,
+        r#"{"id":7,"model":null,"choices":[{"index":3,"finish_reason":""}]}"#,
+    ] {
+        let (frame, facts) = OpenAi.relay_told(body.into(), &style(false)).unwrap();
+        assert_eq!(facts, OpenAi.facts(body.as_bytes()), "{body}");
+        assert_eq!(frame.data, OpenAi.relay_reply(body.into(), &style(false)).unwrap().data);
+    }
+}
