@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::lane::Lanes;
 use super::table::Kind;
 use super::text::Text;
 
@@ -22,9 +23,10 @@ pub(super) struct Life {
     lasts: Option<u64>,
 }
 
+/// What is added has a place for each lane; a scrape sums them.
 enum Figures {
-    Count(AtomicU64),
-    Dollars(AtomicU64),
+    Count(Lanes<AtomicU64>),
+    Dollars(Lanes<AtomicU64>),
     /// The bits of a float.
     Level(AtomicU64),
     Seconds(Spread),
@@ -33,6 +35,11 @@ enum Figures {
 /// How often something took how long.
 pub(super) struct Spread {
     bounds: Arc<Bounds>,
+    lanes: Lanes<Observed>,
+}
+
+/// What one lane saw of it.
+struct Observed {
     /// One more than there are bounds; each counts what is in no lower one.
     buckets: Box<[AtomicU64]>,
     nanos: AtomicU64,
@@ -53,8 +60,8 @@ struct Billionths(u64);
 impl Cell {
     pub(super) fn new(kind: Kind, labels: Arc<str>, bounds: &Arc<Bounds>, life: Life) -> Self {
         let figures = match kind {
-            Kind::Count => Figures::Count(AtomicU64::new(0)),
-            Kind::Dollars => Figures::Dollars(AtomicU64::new(0)),
+            Kind::Count => Figures::Count(Lanes::new()),
+            Kind::Dollars => Figures::Dollars(Lanes::new()),
             Kind::Level => Figures::Level(AtomicU64::new(0)),
             Kind::Seconds => Figures::Seconds(Spread::new(bounds)),
         };
@@ -67,19 +74,24 @@ impl Cell {
     }
 
     /// Counts so much more: nanoseconds are one more observation.
-    pub(super) fn add(&self, amount: u64) {
+    pub(super) fn add(&self, lane: usize, amount: u64) {
         match &self.figures {
-            Figures::Count(count) | Figures::Dollars(count) => {
-                count.fetch_add(amount, Relaxed);
+            Figures::Count(lanes) | Figures::Dollars(lanes) => {
+                lanes.of(lane, AtomicU64::default).inspect(|count| {
+                    count.fetch_add(amount, Relaxed);
+                });
             }
-            Figures::Seconds(spread) => spread.observe(amount),
+            Figures::Seconds(spread) => spread.observe(lane, amount),
             Figures::Level(_) => {}
         }
     }
 
     /// That is the case now.
     pub(super) fn set(&self, level: f64) {
-        if let Figures::Level(bits) = &self.figures {
+        // What is only read can lie in several caches.
+        if let Figures::Level(bits) = &self.figures
+            && bits.load(Relaxed) != level.to_bits()
+        {
             bits.store(level.to_bits(), Relaxed);
         }
     }
@@ -94,8 +106,8 @@ impl Cell {
 
     pub(super) fn write(&self, text: &mut Text) {
         match &self.figures {
-            Figures::Count(count) => text.sample(&self.labels, count.load(Relaxed)),
-            Figures::Dollars(nanos) => text.sample(&self.labels, Billionths(nanos.load(Relaxed))),
+            Figures::Count(lanes) => text.sample(&self.labels, sum(lanes.all())),
+            Figures::Dollars(lanes) => text.sample(&self.labels, Billionths(sum(lanes.all()))),
             Figures::Level(_) => text.sample(&self.labels, self.level()),
             Figures::Seconds(spread) => spread.write(&self.labels, text),
         }
@@ -129,28 +141,41 @@ impl Life {
 
 impl Spread {
     pub(super) fn new(bounds: &Arc<Bounds>) -> Self {
-        let buckets = bounds.labels.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { bounds: bounds.clone(), buckets, nanos: AtomicU64::new(0) }
+        Self { bounds: bounds.clone(), lanes: Lanes::new() }
     }
 
-    pub(super) fn observe(&self, nanos: u64) {
+    pub(super) fn observe(&self, lane: usize, nanos: u64) {
         let place = self.bounds.nanos.iter().position(|bound| nanos <= *bound);
         let place = place.unwrap_or(self.bounds.nanos.len());
-        if let Some(bucket) = self.buckets.get(place) {
+        let Some(seen) = self.lanes.of(lane, || Observed::nothing(&self.bounds)) else { return };
+        if let Some(bucket) = seen.buckets.get(place) {
             bucket.fetch_add(1, Relaxed);
         }
-        self.nanos.fetch_add(nanos, Relaxed);
+        seen.nanos.fetch_add(nanos, Relaxed);
     }
 
     pub(super) fn write(&self, labels: &str, text: &mut Text) {
         let mut count = 0;
-        for (bucket, le) in self.buckets.iter().zip(&self.bounds.labels) {
-            count += bucket.load(Relaxed);
+        for (place, le) in self.bounds.labels.iter().enumerate() {
+            count += sum(self.lanes.all().filter_map(|seen| seen.buckets.get(place)));
             text.named("_bucket", labels, le, count);
         }
-        text.named("_sum", labels, "", Billionths(self.nanos.load(Relaxed)));
+        let nanos = sum(self.lanes.all().map(|seen| &seen.nanos));
+        text.named("_sum", labels, "", Billionths(nanos));
         text.named("_count", labels, "", count);
     }
+}
+
+// === impl Observed ===
+
+impl Observed {
+    fn nothing(bounds: &Bounds) -> Self {
+        Self { buckets: bounds.labels.iter().map(|_| AtomicU64::new(0)).collect(), nanos: AtomicU64::new(0) }
+    }
+}
+
+fn sum<'a>(lanes: impl Iterator<Item = &'a AtomicU64>) -> u64 {
+    lanes.fold(0, |all, lane| all.wrapping_add(lane.load(Relaxed)))
 }
 
 // === impl Bounds ===
@@ -184,7 +209,34 @@ impl fmt::Display for Billionths {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{TextFormat, lane};
     use super::*;
+
+    #[test]
+    fn what_several_lanes_counted_is_told_as_one() {
+        let bounds = Bounds::new(&[1.0]);
+        for (kind, told) in [
+            (Kind::Count, vec!["n_total 6000000000"]),
+            (Kind::Dollars, vec!["n_total 6"]),
+            (
+                Kind::Seconds,
+                vec!["n_bucket{le=\"1.0\"} 2", "n_bucket{le=\"+Inf\"} 4", "n_sum 6", "n_count 4"],
+            ),
+        ] {
+            let cell = Cell::new(kind, "".into(), &bounds, Life::new(0, None));
+            for lane in [0, lane::count() - 1] {
+                cell.add(lane, 1_000_000_000);
+                cell.add(lane, 2_000_000_000);
+            }
+            let mut text = Text::new(TextFormat::OpenMetrics, 0);
+            text.family("n", kind, "");
+            cell.write(&mut text);
+            let text = text.finish();
+            for line in told {
+                assert!(text.lines().any(|other| other == line), "{line} is missing in {text}");
+            }
+        }
+    }
 
     #[test]
     fn money_and_time_are_told_to_the_last_billionth() {

@@ -15,6 +15,7 @@ use super::cell::{Bounds, Spread};
 use super::family::{Family, Sample};
 use super::figures::{DeploymentFigures, Figures, counter, gauge};
 use super::label::Label;
+use super::lane;
 use super::marks::{Failed, Marks};
 use super::series::AllSeries;
 use super::settings::MetricSettings;
@@ -187,7 +188,7 @@ impl Kept {
     }
 
     pub(super) fn note_overhead(&self, time: Duration) {
-        self.overhead.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.overhead.observe(lane::own(), u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 

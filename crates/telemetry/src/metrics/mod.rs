@@ -25,6 +25,8 @@ pub use text::TextFormat;
 
 mod cell;
 
+mod lane;
+
 mod family;
 
 mod series;

@@ -10,13 +10,14 @@ use parking_lot::{Mutex, RwLock};
 
 use super::cell::{Bounds, Cell, Life};
 use super::family::Family;
+use super::lane;
 use super::marks::{KeptMarks, Marks};
 use super::settings::MetricSettings;
 use super::standing::Standing;
 use super::table::Metric;
 use super::words::Words;
 
-/// A power of two: calls of different callers seldom share a lock, and nobody holds one for long.
+/// Of each lane. A power of two: calls of different callers seldom share a lock, and nobody holds one for long.
 const SHARDS: usize = 64;
 
 /// Kinds of calls that a shard remembers at least; else one for each series that there may be, for it takes 2 KB.
@@ -69,6 +70,7 @@ pub(super) struct Adding<'a> {
     all: &'a AllSeries,
     series: Arc<Series>,
     second: u64,
+    lane: usize,
 }
 
 // === impl AllSeries ===
@@ -85,19 +87,20 @@ impl AllSeries {
             swept: Mutex::default(),
             room: Room { most, taken: AtomicUsize::new(0), refused: AtomicU64::new(0) },
             hasher: RandomState::default(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            most_kinds: (most / SHARDS).max(LEAST_KINDS),
+            shards: (0..lane::count() * SHARDS).map(|_| RwLock::default()).collect(),
+            most_kinds: (most / SHARDS / lane::count()).max(LEAST_KINDS),
         }
     }
 
-    /// The series of these marks. A shard that knows too many kinds of calls forgets them; their series stay.
+    /// The series of these marks, as this thread's lane knows them: nothing that it reads here is written by another. A
+    /// shard that knows too many kinds of calls forgets them; their series stay.
     pub(super) fn of(&self, marks: &Marks<'_>, now: Instant) -> Adding<'_> {
-        let second = self.second(now);
+        let (second, lane) = (self.second(now), lane::own());
         let hash = marks.hash(&self.hasher);
         let found = |shard: &Kinds| shard.get(&hash)?.iter().find(|series| series.marks.are(marks)).cloned();
         #[expect(clippy::cast_possible_truncation, reason = "the lowest bits choose the shard")]
-        let Some(shard) = self.shards.get(hash as usize % SHARDS) else {
-            return Adding { all: self, series: self.made(marks, second), second };
+        let Some(shard) = self.shards.get(lane * SHARDS + hash as usize % SHARDS) else {
+            return Adding { all: self, series: self.made(marks, second), second, lane };
         };
         let known = found(&shard.read());
         let series = known.unwrap_or_else(|| {
@@ -112,7 +115,7 @@ impl AllSeries {
             })
         });
         series.life.touch(second);
-        Adding { all: self, series, second }
+        Adding { all: self, series, second, lane }
     }
 
     fn made(&self, marks: &Marks<'_>, second: u64) -> Arc<Series> {
@@ -207,13 +210,14 @@ impl Adding<'_> {
     /// Counts so much more; nothing is no more.
     pub(super) fn add(&self, metric: Metric, amount: u64) {
         if amount > 0 {
-            self.with(metric, |cell| cell.add(amount));
+            self.with(metric, |cell| cell.add(self.lane, amount));
         }
     }
 
     /// One more observation of so many nanoseconds.
-    pub(super) fn took(&self, metric: Metric, time: std::time::Duration) {
-        self.with(metric, |cell| cell.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+    pub(super) fn took(&self, metric: Metric, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.with(metric, |cell| cell.add(self.lane, nanos));
     }
 
     /// That is the case now.
