@@ -151,3 +151,28 @@ impl Drop for Watchers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    struct Noting(Arc<Mutex<Vec<Instant>>>);
+
+    impl Observer for Noting {
+        fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
+            self.0.lock().unwrap().push(outcome.ended());
+        }
+    }
+
+    #[test]
+    fn a_reply_ended_at_one_moment_for_all_observers() {
+        let (ends, before) = (Arc::default(), Instant::now());
+        let mut watchers = Watchers::default();
+        (0..3).for_each(|_| watchers.add(Box::new(Noting(Arc::clone(&ends)))));
+        watchers.settle(End::Complete);
+        let ends = ends.lock().unwrap();
+        assert!(matches!(ends[..], [one, two, three] if one >= before && one == two && two == three));
+    }
+}

@@ -226,5 +226,6 @@ impl Facts {
 
 /// The model's name at the provider.
 pub(crate) fn upstream_model(served_by: &ServedBy) -> &str {
-    served_by.model.split_once('/').map_or(&*served_by.model, |(_, model)| model)
+    let slash = served_by.model.bytes().position(|byte| byte == b'/');
+    slash.and_then(|at| served_by.model.get(at + 1..)).unwrap_or(&served_by.model)
 }

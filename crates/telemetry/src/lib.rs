@@ -9,6 +9,8 @@ pub use sampling::Sampler;
 mod environment;
 pub use environment::Problem;
 
+mod lane;
+
 mod tracer;
 pub use tracer::Tracer;
 

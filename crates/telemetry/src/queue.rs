@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
-use crate::{Batch, wire};
+use crate::{Batch, lane, wire};
 
 /// Where spans stand in OTLP's `ScopeSpans`.
 pub(crate) const SPANS: u64 = 2;
+
+/// A lane takes so small a part of all room at once: of the spans, and of the bytes.
+const PART: usize = 64;
+const PART_OF_BYTES: usize = 256;
 
 /// What became of spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +35,32 @@ pub struct SpanCounts(pub(crate) Queue);
 
 /// Spans on their way out. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Queue(Arc<Shared>);
+pub(crate) struct Queue {
+    lanes: Arc<[Arc<Lane>]>,
+    shared: Arc<Shared>,
+}
+
+/// Where the spans of some threads come in: none of them waits for the others before a batch is whole. What it writes lies in
+/// no line of a cache that another lane writes.
+#[repr(align(128))]
+pub(crate) struct Lane {
+    open: Mutex<Open>,
+    shared: Arc<Shared>,
+}
+
+/// A batch that is not whole, and the room for more.
+#[derive(Default)]
+struct Open {
+    spans: Spans,
+    room: Room,
+}
+
+/// Room for so many spans and so many bytes.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    spans: usize,
+    bytes: usize,
+}
 
 struct Shared {
     waiting: Mutex<Waiting>,
@@ -42,15 +71,15 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
+    /// Those that are whole.
     batches: VecDeque<Spans>,
-    /// Bytes that wait or are on their way.
-    bytes: usize,
+    /// What is taken of all room: by what waits, by what is on its way, and by lanes for what will come.
+    taken: Room,
+    /// Without what lanes have.
     figures: SpanFigures,
     /// Who waits until everything that is here now has left, and whether more may come.
     asked: Vec<oneshot::Sender<bool>>,
     closed: bool,
-    /// How long the last whole batch was: the next one will be as long.
-    usual: usize,
 }
 
 /// Spans that leave together, one behind the other, as they stand in OTLP's `ScopeSpans`.
@@ -76,71 +105,55 @@ impl Queue {
     pub(crate) fn new(bounds: Batch) -> Self {
         // A batch that the queue has no room for would never be whole.
         let bounds = Batch { size: bounds.size.min(bounds.queue).max(1), ..bounds };
-        Self(Arc::new(Shared { waiting: Mutex::default(), due: Notify::new(), bounds }))
+        // Nor would those of many lanes: they leave half of the room.
+        let lanes = lane::count().min(bounds.queue / bounds.size / 2).max(1);
+        let shared = Arc::new(Shared { waiting: Mutex::default(), due: Notify::new(), bounds });
+        let lane = || Arc::new(Lane { open: Mutex::default(), shared: shared.clone() });
+        Self { lanes: (0..lanes).map(|_| lane()).collect(), shared }
     }
 
-    /// Takes a span, if there is room for it.
-    pub(crate) fn push(&self, span: &[u8]) {
-        let Shared { waiting, due, bounds } = &*self.0;
-        let mut waiting = waiting.lock();
-        let has_room = waiting.figures.waiting < bounds.queue as u64
-            && waiting.bytes.saturating_add(span.len()) <= bounds.queue_bytes;
-        if waiting.closed || !has_room {
-            waiting.figures.dropped += 1;
-            return;
-        }
-        waiting.figures.waiting += 1;
-        waiting.bytes += span.len();
-        if waiting.batches.back().is_none_or(|last| last.count == bounds.size) {
-            let message = Vec::with_capacity(waiting.usual);
-            waiting.batches.push_back(Spans { message, ..Spans::default() });
-        }
-        let Some(last) = waiting.batches.back_mut() else { return };
-        wire::bytes(&mut last.message, SPANS, span);
-        last.count += 1;
-        last.bytes += span.len();
-        if last.count == bounds.size {
-            waiting.usual = last.message.len();
-            drop(waiting);
-            due.notify_one();
-        }
+    /// Where the spans of this thread come in.
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        &self.lanes[lane::own() % self.lanes.len()]
     }
 
     /// Whether half of its room is free; where it is not, a span is counted as dropped that is not even made.
     pub(crate) fn is_half_empty(&self) -> bool {
-        let Shared { waiting, bounds, .. } = &*self.0;
+        let Shared { waiting, bounds, .. } = &*self.shared;
         let mut waiting = waiting.lock();
-        let half = waiting.figures.waiting.saturating_mul(2) < bounds.queue as u64
-            && waiting.bytes.saturating_mul(2) < bounds.queue_bytes;
+        let half = waiting.taken.spans.saturating_mul(2) < bounds.queue
+            && waiting.taken.bytes.saturating_mul(2) < bounds.queue_bytes;
         waiting.figures.dropped += u64::from(!half);
         half
     }
 
     /// Waits until there is a whole batch or somebody asks.
     pub(crate) async fn due(&self) {
-        self.0.due.notified().await;
+        self.shared.due.notified().await;
     }
 
     /// What is asked for since it was looked at last.
     pub(crate) fn asked(&self) -> Due {
-        let mut waiting = self.0.waiting.lock();
+        let open = self.open().iter().filter(|open| open.spans.count > 0).count();
+        let mut waiting = self.shared.waiting.lock();
         let asked = std::mem::take(&mut waiting.asked);
-        Due { asked, closed: waiting.closed, batches: waiting.batches.len() }
+        Due { asked, closed: waiting.closed, batches: waiting.batches.len() + open }
     }
 
     /// The oldest batch; one that is not whole only where `any` will do.
     pub(crate) fn take(&self, any: bool) -> Option<Spans> {
-        let mut waiting = self.0.waiting.lock();
-        let is_due = |batch: &Spans| any || batch.count == self.0.bounds.size;
-        waiting.batches.pop_front_if(|batch| is_due(batch))
+        let whole = self.shared.waiting.lock().batches.pop_front();
+        let begun = || self.lanes.iter().find_map(|lane| lane.take());
+        whole.or_else(|| any.then(begun).flatten())
     }
 
     /// What became of a batch that was taken: of its spans, so many did not arrive.
     pub(crate) fn settle(&self, (count, bytes): (usize, usize), failed: u64) {
-        let mut waiting = self.0.waiting.lock();
+        let mut waiting = self.shared.waiting.lock();
+        waiting.taken.spans = waiting.taken.spans.saturating_sub(count);
+        waiting.taken.bytes = waiting.taken.bytes.saturating_sub(bytes);
         let count = count as u64;
         let failed = failed.min(count);
-        waiting.bytes = waiting.bytes.saturating_sub(bytes);
         waiting.figures.waiting = waiting.figures.waiting.saturating_sub(count);
         waiting.figures.exported += count - failed;
         waiting.figures.failed += failed;
@@ -149,15 +162,97 @@ impl Queue {
     /// Asks that everything that is here now leaves; told whether it did.
     pub(crate) fn flush(&self) -> oneshot::Receiver<bool> {
         let (told, asked) = oneshot::channel();
-        self.0.waiting.lock().asked.push(told);
-        self.0.due.notify_one();
+        self.shared.waiting.lock().asked.push(told);
+        self.shared.due.notify_one();
         asked
     }
 
     /// Takes nothing more. What is here is the last.
     pub(crate) fn close(&self) {
-        self.0.waiting.lock().closed = true;
-        self.0.due.notify_one();
+        let mut open = self.open();
+        self.shared.waiting.lock().closed = true;
+        open.iter_mut().for_each(|open| open.room = Room::default());
+        drop(open);
+        self.shared.due.notify_one();
+    }
+
+    /// What all lanes have, while nothing comes to it.
+    fn open(&self) -> Vec<MutexGuard<'_, Open>> {
+        self.lanes.iter().map(|lane| lane.open.lock()).collect()
+    }
+
+    fn figures(&self) -> SpanFigures {
+        let open = self.open();
+        let figures = self.shared.waiting.lock().figures;
+        let begun: usize = open.iter().map(|open| open.spans.count).sum();
+        SpanFigures { waiting: figures.waiting + begun as u64, ..figures }
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    /// Takes a span, if there is room for it.
+    pub(crate) fn push(&self, span: &[u8]) {
+        let Shared { waiting, due, bounds } = &*self.shared;
+        let mut open = self.open.lock();
+        if open.room.spans == 0 || open.room.bytes < span.len() {
+            let mut waiting = waiting.lock();
+            if !waiting.grant(&mut open.room, span.len(), bounds) {
+                waiting.figures.dropped += 1;
+                return;
+            }
+        }
+        open.room.spans -= 1;
+        open.room.bytes -= span.len();
+        let spans = &mut open.spans;
+        wire::bytes(&mut spans.message, SPANS, span);
+        spans.count += 1;
+        spans.bytes += span.len();
+        if spans.count == bounds.size {
+            // The next one will be as long.
+            let message = Vec::with_capacity(spans.message.len());
+            let whole = std::mem::replace(spans, Spans { message, ..Spans::default() });
+            let mut waiting = waiting.lock();
+            waiting.figures.waiting += whole.count as u64;
+            waiting.batches.push_back(whole);
+            drop(waiting);
+            drop(open);
+            due.notify_one();
+        }
+    }
+
+    /// What it has, whole or not.
+    fn take(&self) -> Option<Spans> {
+        let mut open = self.open.lock();
+        let spans = std::mem::take(&mut open.spans);
+        self.shared.waiting.lock().figures.waiting += spans.count as u64;
+        (spans.count > 0).then_some(spans)
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Gives a lane room for one more span, and for some that will come; tells whether there is any.
+    fn grant(&mut self, room: &mut Room, bytes: usize, bounds: &Batch) -> bool {
+        let free = Room {
+            spans: bounds.queue.saturating_sub(self.taken.spans),
+            bytes: bounds.queue_bytes.saturating_sub(self.taken.bytes),
+        };
+        let lacks = Room { spans: usize::from(room.spans == 0), bytes: bytes.saturating_sub(room.bytes) };
+        if self.closed || lacks.spans > free.spans || lacks.bytes > free.bytes {
+            return false;
+        }
+        let more =
+            |lacks: usize, part: usize, free: usize| if lacks > 0 { lacks.max(part).min(free) } else { 0 };
+        let spans = more(lacks.spans, bounds.queue / PART, free.spans);
+        let bytes = more(lacks.bytes, bounds.queue_bytes / PART_OF_BYTES, free.bytes);
+        for room in [room, &mut self.taken] {
+            room.spans += spans;
+            room.bytes += bytes;
+        }
+        true
     }
 }
 
@@ -166,7 +261,7 @@ impl Queue {
 impl SpanCounts {
     /// What became of spans so far.
     pub fn figures(&self) -> SpanFigures {
-        self.0.0.waiting.lock().figures
+        self.0.figures()
     }
 }
 
@@ -193,20 +288,20 @@ mod tests {
     fn room_is_free_again_when_a_batch_has_arrived_or_has_not() {
         let queue = queue(Batch { queue: 3, size: 2, queue_bytes: 25, ..Batch::default() });
         for _ in 0..4 {
-            queue.push(b"10  bytes.");
+            queue.lane().push(b"10  bytes.");
         }
         assert_eq!(figures(&queue), (2, 0, 2, 0), "no bytes are left");
         let batch = queue.take(false).unwrap();
         assert_eq!((batch.count, batch.bytes), (2, 20));
         assert_eq!(batch.message, [&b"\x12\x0a10  bytes."[..]; 2].concat());
-        queue.push(b"10  bytes.");
+        queue.lane().push(b"10  bytes.");
         assert_eq!(figures(&queue), (2, 0, 3, 0), "on its way is not away");
         queue.settle((2, 20), 1);
-        queue.push(b"10  bytes.");
+        queue.lane().push(b"10  bytes.");
         assert_eq!(figures(&queue), (1, 1, 3, 1));
         assert!(queue.take(false).is_none() && queue.take(true).is_some());
         queue.close();
-        queue.push(b"late");
+        queue.lane().push(b"late");
         assert_eq!(figures(&queue), (1, 1, 4, 1));
     }
 
@@ -218,17 +313,41 @@ mod tests {
             let queue = queue(bounds);
             for pushed in 0..4 {
                 assert_eq!(queue.is_half_empty(), pushed < most, "{bounds:?}");
-                queue.push(b"10  bytes.");
+                queue.lane().push(b"10  bytes.");
             }
             assert_eq!(figures(&queue), (4, 0, 2, 0));
         }
     }
 
     #[test]
+    fn spans_of_all_threads_leave_in_whole_batches_and_in_others() {
+        let queue = queue(Batch { queue: 4096, size: 8, ..Batch::default() });
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| (0..13).for_each(|_| queue.lane().push(b"span")));
+            }
+        });
+        assert_eq!(figures(&queue), (78, 0, 0, 0));
+        assert!(queue.asked().batches >= 78 / 8);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take(true)).collect();
+        assert_eq!(figures(&queue), (78, 0, 0, 0), "on their way");
+        for spans in taken {
+            assert_eq!(wire::fields(&spans.message).count(), spans.count);
+            queue.settle((spans.count, spans.bytes), 0);
+        }
+        assert_eq!(figures(&queue), (0, 78, 0, 0));
+        queue.lane().push(b"the last");
+        queue.close();
+        queue.lane().push(b"late, though its lane had room");
+        assert_eq!(figures(&queue), (1, 78, 1, 0));
+        assert_eq!(queue.take(true).map(|spans| spans.count), Some(1));
+    }
+
+    #[test]
     fn a_batch_is_no_larger_than_the_queue() {
         let queue = queue(Batch { queue: 2, size: 512, ..Batch::default() });
-        queue.push(b"a");
-        queue.push(b"b");
+        queue.lane().push(b"a");
+        queue.lane().push(b"b");
         assert_eq!(queue.take(false).unwrap().count, 2);
     }
 }

@@ -1,11 +1,12 @@
 //! One span: written while it happens in the form that it leaves in, and handed over when it ends.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::TraceContext;
 
 use crate::attributes::Attributes;
-use crate::queue::Queue;
+use crate::queue::{Lane, Queue};
 use crate::{semconv, times, wire};
 
 /// The fields of OTLP's `Span`.
@@ -49,7 +50,7 @@ const USUAL: usize = 1024;
 pub(crate) struct Span {
     /// What it says.
     pub(crate) told: Attributes,
-    queue: Queue,
+    lane: Arc<Lane>,
     events: Room,
     failed: bool,
     ended: Option<Instant>,
@@ -97,7 +98,7 @@ impl Span {
         write_head(&mut out, beginning);
         Self {
             told: Attributes { message: out, field: field::ATTRIBUTES, room: limits.attributes, dropped: 0 },
-            queue: queue.clone(),
+            lane: queue.lane().clone(),
             events: Room { left: limits.events, dropped: 0 },
             failed: false,
             ended: None,
@@ -146,7 +147,7 @@ impl Drop for Span {
             true => wire::nested(&mut out, field::STATUS, |out| wire::number(out, STATUS_CODE, FAILED)),
             false => out.extend_from_slice(&[wire::tag(field::STATUS), 0]),
         }
-        self.queue.push(&out);
+        self.lane.push(&out);
     }
 }
 
@@ -182,7 +183,6 @@ impl Default for SpanLimits {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use opentelemetry_proto::tonic::collector::trace::v1::{

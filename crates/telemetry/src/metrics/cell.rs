@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::lane::Lanes;
 use super::table::Kind;
 use super::text::Text;
+use crate::lane::Lanes;
 
 /// One series: its labels as text, and its figures.
 pub(super) struct Cell {
@@ -209,8 +209,8 @@ impl fmt::Display for Billionths {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{TextFormat, lane};
     use super::*;
+    use crate::{TextFormat, lane};
 
     #[test]
     fn what_several_lanes_counted_is_told_as_one() {

@@ -15,7 +15,6 @@ use super::cell::{Bounds, Spread};
 use super::family::{Family, Sample};
 use super::figures::{DeploymentFigures, Figures, counter, gauge};
 use super::label::Label;
-use super::lane;
 use super::marks::{Failed, Marks};
 use super::series::AllSeries;
 use super::settings::MetricSettings;
@@ -23,7 +22,7 @@ use super::standing::{self, Left, Standing, number};
 use super::table::{Kind, Metric};
 use super::text::{Text, TextFormat};
 use super::words::Words;
-use crate::{Pricing, Refusal};
+use crate::{Pricing, Refusal, lane};
 
 /// Bounds of our own overhead, in seconds: it is far below what LiteLLM's buckets tell apart.
 const OVERHEAD: [f64; 12] =

@@ -25,8 +25,6 @@ pub use text::TextFormat;
 
 mod cell;
 
-mod lane;
-
 mod family;
 
 mod series;

@@ -10,12 +10,12 @@ use parking_lot::{Mutex, RwLock};
 
 use super::cell::{Bounds, Cell, Life};
 use super::family::Family;
-use super::lane;
 use super::marks::{KeptMarks, Marks};
 use super::settings::MetricSettings;
 use super::standing::Standing;
 use super::table::Metric;
 use super::words::Words;
+use crate::lane;
 
 /// Of each lane. A power of two: calls of different callers seldom share a lock, and nobody holds one for long.
 const SHARDS: usize = 64;

@@ -9,16 +9,16 @@ const MOST: usize = 8;
 
 /// One of each that is asked for, for each of a few groups of threads. Made by the first thread that needs it, so that it
 /// lies among what only that thread writes.
-pub(super) struct Lanes<T>(Box<[OnceLock<Box<T>>]>);
+pub(crate) struct Lanes<T>(Box<[OnceLock<Box<T>>]>);
 
 /// How many lanes there are.
-pub(super) fn count() -> usize {
+pub(crate) fn count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| available_parallelism().map_or(1, usize::from).min(MOST))
 }
 
 /// The lane of this thread.
-pub(super) fn own() -> usize {
+pub(crate) fn own() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: usize = NEXT.fetch_add(1, Relaxed) % count();
@@ -29,17 +29,17 @@ pub(super) fn own() -> usize {
 // === impl Lanes ===
 
 impl<T> Lanes<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self((0..count()).map(|_| OnceLock::new()).collect())
     }
 
     /// The one of a lane.
-    pub(super) fn of(&self, lane: usize, make: impl FnOnce() -> T) -> Option<&T> {
+    pub(crate) fn of(&self, lane: usize, make: impl FnOnce() -> T) -> Option<&T> {
         self.0.get(lane).map(|place| &**place.get_or_init(|| Box::new(make())))
     }
 
     /// All that were made.
-    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().filter_map(OnceLock::get).map(|one| &**one)
     }
 }
