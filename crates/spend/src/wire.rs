@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatewright_core::{Money, Usage};
+use gatewright_core::{Money, Usage, write_hex};
 use smallvec::SmallVec;
 
 /// Longer texts are cut: an id that long is not one that we made.
@@ -143,9 +143,9 @@ impl<'a> Fields<'a> {
             return std::str::from_utf8(bytes).ok().map(Arc::from);
         }
         let mut digits = [0; LONGEST_TEXT];
-        let (pairs, _) = digits.as_chunks_mut();
-        pairs.iter_mut().zip(bytes).for_each(|(pair, byte)| *pair = PAIRS[usize::from(*byte)]);
-        std::str::from_utf8(digits.get(..2 * bytes.len())?).ok().map(Arc::from)
+        let digits = digits.get_mut(..bytes.len() * 2)?;
+        write_hex(bytes, digits);
+        std::str::from_utf8(digits).ok().map(Arc::from)
     }
 
     /// A text that may well have been read before.
@@ -205,18 +205,6 @@ fn pack<'a>(digits: &[u8], room: &'a mut [u8]) -> Option<&'a [u8]> {
         *packed = high << 4 | low & 15;
     }
     (wrong < 16).then_some(packed)
-}
-
-/// The two digits of each byte.
-static PAIRS: [[u8; 2]; 256] = pairs();
-
-const fn pairs() -> [[u8; 2]; 256] {
-    let (mut pairs, mut byte) = ([[0; 2]; 256], 0);
-    while byte < 256 {
-        pairs[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 15]];
-        byte += 1;
-    }
-    pairs
 }
 
 /// What each byte is worth as a digit in hex; more than 15 where it is none.
