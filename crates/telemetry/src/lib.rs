@@ -16,6 +16,7 @@ pub use tracer::Tracer;
 
 mod attributes;
 mod span;
+mod spare;
 mod times;
 mod wire;
 pub use span::SpanLimits;

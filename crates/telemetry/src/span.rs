@@ -7,7 +7,7 @@ use gatewright_core::TraceContext;
 
 use crate::attributes::Attributes;
 use crate::queue::{Lane, Queue};
-use crate::{semconv, times, wire};
+use crate::{semconv, spare, times, wire};
 
 /// The fields of OTLP's `Span`.
 pub(crate) mod field {
@@ -42,9 +42,6 @@ pub(crate) const FAILED: u64 = 2;
 const SAMPLED: u32 = 1;
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
-
-/// Most spans are no longer, so that they stay where they began.
-const USUAL: usize = 1024;
 
 /// One span. It ends when it is dropped.
 pub(crate) struct Span {
@@ -94,7 +91,7 @@ struct Room {
 
 impl Span {
     pub(crate) fn begin(queue: &Queue, limits: SpanLimits, beginning: &Beginning<'_>) -> Self {
-        let mut out = Vec::with_capacity(USUAL);
+        let mut out = spare::take();
         write_head(&mut out, beginning);
         Self {
             told: Attributes { message: out, field: field::ATTRIBUTES, room: limits.attributes, dropped: 0 },
@@ -148,6 +145,7 @@ impl Drop for Span {
             false => out.extend_from_slice(&[wire::tag(field::STATUS), 0]),
         }
         self.lane.push(&out);
+        spare::give(out);
     }
 }
 
@@ -222,7 +220,7 @@ mod tests {
         span.told.put("too", "much");
         span.end_at(at + Duration::from_nanos(2));
         let spans = queue.take(true).unwrap();
-        (resource, spans.message, times::unix_nanos(at))
+        (resource, spans.whole(), times::unix_nanos(at))
     }
 
     fn pair(key: &str, value: Value) -> KeyValue {
