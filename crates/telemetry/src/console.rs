@@ -72,7 +72,7 @@ mod tests {
         span.event("e", at, |told| told.put("yes", true));
         span.fail("timeout");
         span.end_at(at);
-        let batch = queue.take(true).unwrap().message;
+        let batch = queue.take(true).unwrap().whole();
         let line = written::spans(&batch).map(|span| line(&span)).next().unwrap();
         let attributes = json!({"a": "text", "n": 2, "list": ["x"], "error.type": "timeout"});
         assert_eq!((&line["name"], &line["attributes"]), (&json!("chat m"), &attributes));

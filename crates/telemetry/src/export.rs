@@ -104,7 +104,7 @@ impl Exporter {
         let (count, bytes) = (spans.count, spans.bytes);
         let lost = match &self.way {
             // Whoever reads standard output may be slow.
-            Way::Console => match spawn_blocking(move || console::write(&spans.message)).await {
+            Way::Console => match spawn_blocking(move || console::write(&spans.whole())).await {
                 Ok(true) => 0,
                 Ok(false) | Err(_) => count as u64,
             },
@@ -193,9 +193,12 @@ impl Receiver {
     fn request(&self, spans: Spans) -> Request {
         let mut headers = self.headers.clone();
         let message = match self.protocol {
-            Protocol::Json => vec![json::request(&self.resource, &spans.message).into()],
+            Protocol::Json => vec![json::request(&self.resource, &spans.whole()).into()],
             Protocol::Http | Protocol::Grpc | Protocol::Console => {
-                vec![envelope::front(&self.resource, spans.message.len()).into(), spans.message.into()]
+                let parts: Vec<Bytes> =
+                    [spans.message].into_iter().chain(spans.more).map(Bytes::from).collect();
+                let front = envelope::front(&self.resource, parts.iter().map(Bytes::len).sum());
+                [Bytes::from(front)].into_iter().chain(parts).collect()
             }
         };
         let packed = match self.compression {

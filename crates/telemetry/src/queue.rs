@@ -40,15 +40,15 @@ pub(crate) struct Queue {
     shared: Arc<Shared>,
 }
 
-/// Where the spans of some threads come in: none of them waits for the others before a batch is whole. What it writes lies in
-/// no line of a cache that another lane writes.
+/// Where the spans of some threads come in: none of them waits for the others before its part of a batch is whole. What it
+/// writes lies in no line of a cache that another lane writes.
 #[repr(align(128))]
 pub(crate) struct Lane {
     open: Mutex<Open>,
     shared: Arc<Shared>,
 }
 
-/// A batch that is not whole, and the room for more.
+/// A part of a batch that is not whole, and the room for more.
 #[derive(Default)]
 struct Open {
     spans: Spans,
@@ -67,12 +67,16 @@ struct Shared {
     /// Told when there is a whole batch, or somebody asks.
     due: Notify,
     bounds: Batch,
+    /// So many spans are a lane's part of a batch.
+    part: usize,
 }
 
 #[derive(Default)]
 struct Waiting {
-    /// Those that are whole.
-    batches: VecDeque<Spans>,
+    /// Parts of batches.
+    parts: VecDeque<Spans>,
+    /// The spans in them.
+    ready: usize,
     /// What is taken of all room: by what waits, by what is on its way, and by lanes for what will come.
     taken: Room,
     /// Without what lanes have.
@@ -86,6 +90,8 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Spans {
     pub(crate) message: Vec<u8>,
+    /// What stands behind that.
+    pub(crate) more: Vec<Vec<u8>>,
     pub(crate) count: usize,
     /// The bytes of them that are counted.
     pub(crate) bytes: usize,
@@ -95,7 +101,7 @@ pub(crate) struct Spans {
 pub(crate) struct Due {
     pub(crate) asked: Vec<oneshot::Sender<bool>>,
     pub(crate) closed: bool,
-    /// How many batches there are.
+    /// There are no more than that.
     pub(crate) batches: usize,
 }
 
@@ -105,9 +111,10 @@ impl Queue {
     pub(crate) fn new(bounds: Batch) -> Self {
         // A batch that the queue has no room for would never be whole.
         let bounds = Batch { size: bounds.size.min(bounds.queue).max(1), ..bounds };
-        // Nor would those of many lanes: they leave half of the room.
-        let lanes = lane::count().min(bounds.queue / bounds.size / 2).max(1);
-        let shared = Arc::new(Shared { waiting: Mutex::default(), due: Notify::new(), bounds });
+        // All lanes together hold less than a batch, so that there is as much room as if there were one.
+        let lanes = lane::count().min(bounds.size);
+        let part = bounds.size / lanes;
+        let shared = Arc::new(Shared { waiting: Mutex::default(), due: Notify::new(), bounds, part });
         let lane = || Arc::new(Lane { open: Mutex::default(), shared: shared.clone() });
         Self { lanes: (0..lanes).map(|_| lane()).collect(), shared }
     }
@@ -137,14 +144,32 @@ impl Queue {
         let open = self.open().iter().filter(|open| open.spans.count > 0).count();
         let mut waiting = self.shared.waiting.lock();
         let asked = std::mem::take(&mut waiting.asked);
-        Due { asked, closed: waiting.closed, batches: waiting.batches.len() + open }
+        Due { asked, closed: waiting.closed, batches: waiting.parts.len() + open }
     }
 
-    /// The oldest batch; one that is not whole only where `any` will do.
+    /// A batch; one that is not whole only where `any` will do.
     pub(crate) fn take(&self, any: bool) -> Option<Spans> {
-        let whole = self.shared.waiting.lock().batches.pop_front();
-        let begun = || self.lanes.iter().find_map(|lane| lane.take());
-        whole.or_else(|| any.then(begun).flatten())
+        let Shared { waiting, bounds, .. } = &*self.shared;
+        let mut open = if any { self.open() } else { Vec::new() };
+        let mut waiting = waiting.lock();
+        if !any && !waiting.has_batch(&self.shared) {
+            return None;
+        }
+        let mut batch = Spans::default();
+        let fits = |batch: &Spans, part: &Spans| part.count > 0 && batch.count + part.count <= bounds.size;
+        while let Some(part) = waiting.parts.pop_front_if(|part| fits(&batch, part)) {
+            waiting.ready -= part.count;
+            batch.join(part);
+        }
+        if waiting.parts.is_empty() {
+            for open in &mut open {
+                if fits(&batch, &open.spans) {
+                    waiting.figures.waiting += open.spans.count as u64;
+                    batch.join(std::mem::take(&mut open.spans));
+                }
+            }
+        }
+        (batch.count > 0).then_some(batch)
     }
 
     /// What became of a batch that was taken: of its spans, so many did not arrive.
@@ -194,7 +219,7 @@ impl Queue {
 impl Lane {
     /// Takes a span, if there is room for it.
     pub(crate) fn push(&self, span: &[u8]) {
-        let Shared { waiting, due, bounds } = &*self.shared;
+        let Shared { waiting, due, bounds, part } = &*self.shared;
         let mut open = self.open.lock();
         if open.room.spans == 0 || open.room.bytes < span.len() {
             let mut waiting = waiting.lock();
@@ -209,31 +234,53 @@ impl Lane {
         wire::bytes(&mut spans.message, SPANS, span);
         spans.count += 1;
         spans.bytes += span.len();
-        if spans.count == bounds.size {
+        if spans.count == *part {
             // The next one will be as long.
             let message = Vec::with_capacity(spans.message.len());
             let whole = std::mem::replace(spans, Spans { message, ..Spans::default() });
             let mut waiting = waiting.lock();
             waiting.figures.waiting += whole.count as u64;
-            waiting.batches.push_back(whole);
+            waiting.ready += whole.count;
+            waiting.parts.push_back(whole);
+            let is_due = waiting.has_batch(&self.shared);
             drop(waiting);
             drop(open);
-            due.notify_one();
+            if is_due {
+                due.notify_one();
+            }
+        }
+    }
+}
+
+// === impl Spans ===
+
+impl Spans {
+    fn join(&mut self, part: Self) {
+        self.count += part.count;
+        self.bytes += part.bytes;
+        match self.message.is_empty() {
+            true => self.message = part.message,
+            false => self.more.push(part.message),
         }
     }
 
-    /// What it has, whole or not.
-    fn take(&self) -> Option<Spans> {
-        let mut open = self.open.lock();
-        let spans = std::mem::take(&mut open.spans);
-        self.shared.waiting.lock().figures.waiting += spans.count as u64;
-        (spans.count > 0).then_some(spans)
+    /// Its bytes, all in one.
+    pub(crate) fn whole(self) -> Vec<u8> {
+        match self.more.is_empty() {
+            true => self.message,
+            false => [self.message, self.more.concat()].concat(),
+        }
     }
 }
 
 // === impl Waiting ===
 
 impl Waiting {
+    /// Whether the parts of all lanes are there, or as many of one.
+    fn has_batch(&self, shared: &Shared) -> bool {
+        self.ready > shared.bounds.size - shared.part
+    }
+
     /// Gives a lane room for one more span, and for some that will come; tells whether there is any.
     fn grant(&mut self, room: &mut Room, bytes: usize, bounds: &Batch) -> bool {
         let free = Room {
@@ -293,7 +340,7 @@ mod tests {
         assert_eq!(figures(&queue), (2, 0, 2, 0), "no bytes are left");
         let batch = queue.take(false).unwrap();
         assert_eq!((batch.count, batch.bytes), (2, 20));
-        assert_eq!(batch.message, [&b"\x12\x0a10  bytes."[..]; 2].concat());
+        assert_eq!(batch.whole(), [&b"\x12\x0a10  bytes."[..]; 2].concat());
         queue.lane().push(b"10  bytes.");
         assert_eq!(figures(&queue), (2, 0, 3, 0), "on its way is not away");
         queue.settle((2, 20), 1);
@@ -332,8 +379,10 @@ mod tests {
         let taken: Vec<_> = std::iter::from_fn(|| queue.take(true)).collect();
         assert_eq!(figures(&queue), (78, 0, 0, 0), "on their way");
         for spans in taken {
-            assert_eq!(wire::fields(&spans.message).count(), spans.count);
-            queue.settle((spans.count, spans.bytes), 0);
+            let (count, bytes) = (spans.count, spans.bytes);
+            assert_eq!(wire::fields(&spans.whole()).count(), count);
+            assert!(count <= 8);
+            queue.settle((count, bytes), 0);
         }
         assert_eq!(figures(&queue), (0, 78, 0, 0));
         queue.lane().push(b"the last");
