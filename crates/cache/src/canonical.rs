@@ -63,11 +63,10 @@ fn object(text: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
     if !sorted {
         // Those with one name keep their order: readers take the last.
         fields.sort_by(|one, other| named(out, one).cmp(named(out, other)));
-        let ordered: Vec<u8> = fields
-            .iter()
-            .flat_map(|field| out.get(field.start..field.end).unwrap_or_default())
-            .copied()
-            .collect();
+        let mut ordered = Vec::with_capacity(out.len() - begin);
+        for field in &fields {
+            ordered.extend_from_slice(out.get(field.start..field.end).unwrap_or_default());
+        }
         out.truncate(begin);
         out.extend_from_slice(&ordered);
     }

@@ -1,9 +1,8 @@
 //! The name of an answer: a digest of everything that decides what a caller may get.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use gatewright_core::{Body, Call, Caller, Dialect, Form, Json, Operation};
+use gatewright_core::{Body, Call, Caller, Dialect, Form, Json, Operation, write_hex};
 use http::header::USER_AGENT;
 use sha2::{Digest, Sha256};
 
@@ -32,8 +31,15 @@ const BESIDE: [&str; 5] =
 /// The digits of a digest as text.
 const DIGITS: usize = 64;
 
-/// Writes each part with its length, so that no two lists of parts are the same bytes.
-struct Parts(Sha256);
+/// Parts of this length are digested from where they lie.
+const LONG: usize = 4096;
+
+/// Writes each part behind its length, so that no two lists of parts are the same bytes.
+struct Parts {
+    digest: Sha256,
+    /// What is to be digested next: a digest takes many bytes at once for less than a few at a time.
+    bytes: Vec<u8>,
+}
 
 // === impl Key ===
 
@@ -71,19 +77,15 @@ impl Key {
     }
 
     fn named(parts: Parts, call: &Call, settings: &Settings) -> Self {
-        let digest: [u8; 32] = parts.0.finalize().into();
-        let namespace = call.controls.cache.namespace.as_ref().or(settings.namespace.as_ref());
-        let length = namespace.map_or(0, |namespace| namespace.len() + 1);
-        let mut text = String::with_capacity(length + DIGITS);
-        if let Some(namespace) = namespace {
-            let _ = write!(text, "{namespace}:");
-        }
-        const HEX: [char; 16] =
-            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-        for byte in digest {
-            text.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-        Self { text: text.into(), digest }
+        let digest = parts.digest();
+        let mut digits = [0; DIGITS];
+        write_hex(&digest, &mut digits);
+        let digits = std::str::from_utf8(&digits).unwrap_or_default();
+        let text = match call.controls.cache.namespace.as_ref().or(settings.namespace.as_ref()) {
+            Some(namespace) => format!("{namespace}:{digits}").into(),
+            None => digits.into(),
+        };
+        Self { text, digest }
     }
 }
 
@@ -92,7 +94,8 @@ impl Key {
 impl Parts {
     /// All that matters of a call besides its body.
     fn of(call: &Call, settings: &Settings) -> Self {
-        let mut parts = Self(Sha256::new());
+        let room = call.body.json().map_or(0, Json::source_len);
+        let mut parts = Self { digest: Sha256::new(), bytes: Vec::with_capacity(room + 512) };
         parts.tenant(&call.caller, settings.scope);
         parts.add(call.operation.as_str().as_bytes());
         parts.add(call.codec.dialect().as_str().as_bytes());
@@ -125,9 +128,32 @@ impl Parts {
         parts
     }
 
+    fn digest(mut self) -> [u8; 32] {
+        self.digest.update(&self.bytes);
+        self.digest.finalize().into()
+    }
+
     fn add(&mut self, part: &[u8]) {
-        self.0.update((part.len() as u64).to_le_bytes());
-        self.0.update(part);
+        self.bytes.extend_from_slice(&length(part.len()));
+        if part.len() < LONG {
+            self.bytes.extend_from_slice(part);
+        } else {
+            self.digest.update(&self.bytes);
+            self.bytes.clear();
+            self.digest.update(part);
+        }
+    }
+
+    /// The one form of a JSON text, which is not made twice.
+    fn add_json(&mut self, text: &[u8]) {
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(&length(0));
+        let start = self.bytes.len();
+        canonical::write(text, &mut self.bytes);
+        let written = length(self.bytes.len() - start);
+        if let Some(head) = self.bytes.get_mut(begin..start) {
+            head.copy_from_slice(&written);
+        }
     }
 
     fn text(&mut self, text: Option<&str>) {
@@ -181,12 +207,9 @@ impl Parts {
         };
         let mut fields: Vec<_> = json.fields().filter(|field| !beside(&field.key)).collect();
         fields.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        let mut form = Vec::with_capacity(json.source_len());
         for field in fields {
-            form.clear();
-            canonical::write(field.raw, &mut form);
             self.add(field.key.as_bytes());
-            self.add(&form);
+            self.add_json(field.raw);
         }
     }
 
@@ -203,6 +226,11 @@ impl Parts {
             self.add(&field.data);
         }
     }
+}
+
+/// How long a part is, in front of it.
+fn length(bytes: usize) -> [u8; 8] {
+    (bytes as u64).to_le_bytes()
 }
 
 /// Whether the answer refers to state that an upstream or the gateway keeps for one conversation: whoever got it from the
