@@ -1,7 +1,7 @@
 //! Whose memory a thread counts in: two that add to the same place wait for each other's caches.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 
 /// There are no more, however many threads there are: each has its own series in memory.
@@ -9,7 +9,7 @@ const MOST: usize = 8;
 
 /// One of each that is asked for, for each of a few groups of threads. Made by the first thread that needs it, so that it
 /// lies among what only that thread writes.
-pub(crate) struct Lanes<T>(Box<[OnceLock<Box<T>>]>);
+pub(crate) struct Lanes<T>(Box<[OnceLock<Arc<T>>]>);
 
 /// How many lanes there are.
 pub(crate) fn count() -> usize {
@@ -34,8 +34,8 @@ impl<T> Lanes<T> {
     }
 
     /// The one of a lane.
-    pub(crate) fn of(&self, lane: usize, make: impl FnOnce() -> T) -> Option<&T> {
-        self.0.get(lane).map(|place| &**place.get_or_init(|| Box::new(make())))
+    pub(crate) fn of(&self, lane: usize, make: impl FnOnce() -> T) -> Option<&Arc<T>> {
+        self.0.get(lane).map(|place| place.get_or_init(|| Arc::new(make())))
     }
 
     /// All that were made.

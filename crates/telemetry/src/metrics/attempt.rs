@@ -10,7 +10,7 @@ use gatewright_core::{
 use http::HeaderMap;
 
 use super::marks::{Failed, Marks};
-use super::meter::Kept;
+use super::meter::{Handle, Keeper};
 use super::series::Adding;
 use super::standing::{Left, Standing, number};
 use super::table::Metric;
@@ -23,11 +23,11 @@ const LEFT: [[&str; 2]; 2] = [
 
 /// Counts every attempt once, when the ledger has booked it.
 #[derive(Clone)]
-pub struct MeteredAttempts(pub(super) Arc<Kept>);
+pub struct MeteredAttempts(pub(super) Keeper);
 
 /// An attempt on its way.
 struct Ending {
-    kept: Arc<Kept>,
+    kept: Arc<Handle>,
     caller: Arc<Caller>,
     model: Arc<str>,
     headers: Arc<HeaderMap>,
@@ -57,7 +57,7 @@ impl Middleware for MeteredAttempts {
         let slip = Arc::<Slip>::default();
         call.slip = Some(slip.clone());
         let ending = Ending {
-            kept: self.0.clone(),
+            kept: self.0.handle(),
             caller: call.caller.clone(),
             model: call.model.clone(),
             headers: call.headers.clone(),
@@ -85,8 +85,15 @@ impl Observer for Ending {
         // What the ledger did not book never left.
         let Some(booked) = self.slip.booked() else { return };
         let now = outcome.ended();
-        let by = self.served_by(outcome.end);
-        let marks = self.marks(&by, outcome.end);
+        let other;
+        let by = match self.heard.as_ref().and_then(|heard| heard.served_by.as_ref()) {
+            Some(by) => by,
+            None => {
+                other = self.failed(outcome.end);
+                &other
+            }
+        };
+        let marks = self.marks(by, outcome.end);
         let adding = self.kept.series.of(&marks, now);
         let failed = marks.rest.failed.is_some();
         self.count_booked(booked, &adding);
@@ -112,13 +119,12 @@ impl Observer for Ending {
 }
 
 impl Ending {
-    /// Who answered, or was to; of a deployment that is gone only what the target says.
-    fn served_by(&self, end: End<'_>) -> Arc<ServedBy> {
-        let answered = self.heard.as_ref().and_then(|heard| heard.served_by.clone());
-        let named = answered.or_else(|| match end {
+    /// Who was to answer; of a deployment that is gone only what the target says.
+    fn failed(&self, end: End<'_>) -> Arc<ServedBy> {
+        let named = match end {
             End::Failed(err) => Error::served_by(err).cloned().map(Arc::new),
             End::Complete | End::Abandoned => None,
-        });
+        };
         let known = named.or_else(|| self.kept.upstreams.get()?(&self.target));
         known.unwrap_or_else(|| {
             let (deployment, group) = (self.target.deployment.clone(), self.target.group.clone());

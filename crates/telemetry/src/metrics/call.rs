@@ -10,14 +10,14 @@ use gatewright_core::{
 use http::{HeaderMap, StatusCode};
 
 use super::marks::{Failed, Marks};
-use super::meter::Kept;
+use super::meter::{Handle, Keeper};
 use super::series::Adding;
 use super::standing::{self, Left, Standing};
 use super::table::Metric;
 
 /// Counts every call once, when it has ended.
 #[derive(Clone)]
-pub struct MeteredCalls(pub(super) Arc<Kept>);
+pub struct MeteredCalls(pub(super) Keeper);
 
 /// Counted once a request, however it ended.
 pub(super) const ENDED: [Metric; 3] = [Metric::ProxyRequests, Metric::CommonRequests, Metric::SelfRequests];
@@ -27,7 +27,7 @@ pub(super) const FAILED: [Metric; 3] = [Metric::ProxyFailures, Metric::CommonErr
 
 /// A call on its way.
 struct Ending {
-    kept: Arc<Kept>,
+    kept: Arc<Handle>,
     caller: Arc<Caller>,
     model: Arc<str>,
     headers: Arc<HeaderMap>,
@@ -53,7 +53,7 @@ struct Heard {
 impl Middleware for MeteredCalls {
     async fn handle(&self, call: Call, next: &impl CallService) -> Result<Reply> {
         if self.0.is_on() {
-            return arm(Ending::of(&self.0, &call)).follow(next.answer(call).await);
+            return arm(Ending::of(self.0.handle(), &call)).follow(next.answer(call).await);
         }
         let received = call.received;
         let reply = next.answer(call).await?;
@@ -81,8 +81,8 @@ impl Observer for Ending {
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
         let now = outcome.ended();
-        let by = self.served_by(outcome.end);
-        let marks = self.marks(outcome.end, by.as_ref());
+        let failed = self.failed(outcome.end);
+        let marks = self.marks(outcome.end, self.answered().or(failed.as_ref()));
         let adding = self.kept.series.of(&marks, now);
         ENDED.into_iter().for_each(|metric| adding.add(metric, 1));
         adding.took(Metric::CommonDuration, now.saturating_duration_since(self.received));
@@ -109,9 +109,9 @@ impl Observer for Ending {
 }
 
 impl Ending {
-    fn of(kept: &Arc<Kept>, call: &Call) -> Self {
+    fn of(kept: Arc<Handle>, call: &Call) -> Self {
         Self {
-            kept: kept.clone(),
+            kept,
             caller: call.caller.clone(),
             model: call.model.clone(),
             headers: call.headers.clone(),
@@ -123,13 +123,17 @@ impl Ending {
         }
     }
 
-    /// Who answered, or failed to.
-    fn served_by(&self, end: End<'_>) -> Option<Arc<ServedBy>> {
-        let answered = self.heard.as_ref().and_then(|heard| heard.served_by.clone());
-        answered.or_else(|| match end {
-            End::Failed(err) => err.served_by().cloned().map(Arc::new),
-            End::Complete | End::Abandoned => None,
-        })
+    /// Who answered. All workers count who holds on to it, so nobody does who need not.
+    fn answered(&self) -> Option<&Arc<ServedBy>> {
+        self.heard.as_ref()?.served_by.as_ref()
+    }
+
+    /// Who failed to, where nobody answered.
+    fn failed(&self, end: End<'_>) -> Option<Arc<ServedBy>> {
+        match end {
+            End::Failed(err) if self.answered().is_none() => err.served_by().cloned().map(Arc::new),
+            End::Failed(_) | End::Complete | End::Abandoned => None,
+        }
     }
 
     fn marks<'a>(&'a self, end: End<'_>, by: Option<&'a Arc<ServedBy>>) -> Marks<'a> {

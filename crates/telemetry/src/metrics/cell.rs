@@ -32,6 +32,19 @@ enum Figures {
     Seconds(Spread),
 }
 
+/// What the calls of one lane add to, at hand: a cell, and the lane's place in it.
+pub(super) struct Slot {
+    pub(super) cell: Arc<Cell>,
+    place: Place,
+}
+
+enum Place {
+    Count(Arc<AtomicU64>),
+    Seconds(Arc<Observed>),
+    /// Nothing is added to it.
+    Level,
+}
+
 /// How often something took how long.
 pub(super) struct Spread {
     bounds: Arc<Bounds>,
@@ -40,6 +53,7 @@ pub(super) struct Spread {
 
 /// What one lane saw of it.
 struct Observed {
+    bounds: Arc<Bounds>,
     /// One more than there are bounds; each counts what is in no lower one.
     buckets: Box<[AtomicU64]>,
     nanos: AtomicU64,
@@ -73,17 +87,16 @@ impl Cell {
         Self { labels, is_other: true, life: Life::new(0, None), ..self }
     }
 
-    /// Counts so much more: nanoseconds are one more observation.
-    pub(super) fn add(&self, lane: usize, amount: u64) {
-        match &self.figures {
+    /// What calls of this lane add to.
+    pub(super) fn slot(self: Arc<Self>, lane: usize) -> Slot {
+        let place = match &self.figures {
             Figures::Count(lanes) | Figures::Dollars(lanes) => {
-                lanes.of(lane, AtomicU64::default).inspect(|count| {
-                    count.fetch_add(amount, Relaxed);
-                });
+                lanes.of(lane, AtomicU64::default).cloned().map(Place::Count)
             }
-            Figures::Seconds(spread) => spread.observe(lane, amount),
-            Figures::Level(_) => {}
-        }
+            Figures::Seconds(spread) => spread.of(lane).cloned().map(Place::Seconds),
+            Figures::Level(_) => None,
+        };
+        Slot { cell: self, place: place.unwrap_or(Place::Level) }
     }
 
     /// That is the case now.
@@ -110,6 +123,19 @@ impl Cell {
             Figures::Dollars(lanes) => text.sample(&self.labels, Billionths(sum(lanes.all()))),
             Figures::Level(_) => text.sample(&self.labels, self.level()),
             Figures::Seconds(spread) => spread.write(&self.labels, text),
+        }
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// Counts so much more: nanoseconds are one more observation.
+    pub(super) fn add(&self, amount: u64) {
+        match &self.place {
+            Place::Count(count) => drop(count.fetch_add(amount, Relaxed)),
+            Place::Seconds(seen) => seen.observe(amount),
+            Place::Level => {}
         }
     }
 }
@@ -145,13 +171,11 @@ impl Spread {
     }
 
     pub(super) fn observe(&self, lane: usize, nanos: u64) {
-        let place = self.bounds.nanos.iter().position(|bound| nanos <= *bound);
-        let place = place.unwrap_or(self.bounds.nanos.len());
-        let Some(seen) = self.lanes.of(lane, || Observed::nothing(&self.bounds)) else { return };
-        if let Some(bucket) = seen.buckets.get(place) {
-            bucket.fetch_add(1, Relaxed);
-        }
-        seen.nanos.fetch_add(nanos, Relaxed);
+        self.of(lane).inspect(|seen| seen.observe(nanos));
+    }
+
+    fn of(&self, lane: usize) -> Option<&Arc<Observed>> {
+        self.lanes.of(lane, || Observed::nothing(&self.bounds))
     }
 
     pub(super) fn write(&self, labels: &str, text: &mut Text) {
@@ -169,8 +193,18 @@ impl Spread {
 // === impl Observed ===
 
 impl Observed {
-    fn nothing(bounds: &Bounds) -> Self {
-        Self { buckets: bounds.labels.iter().map(|_| AtomicU64::new(0)).collect(), nanos: AtomicU64::new(0) }
+    fn nothing(bounds: &Arc<Bounds>) -> Self {
+        let buckets = bounds.labels.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { bounds: bounds.clone(), buckets, nanos: AtomicU64::new(0) }
+    }
+
+    fn observe(&self, nanos: u64) {
+        let place = self.bounds.nanos.iter().position(|bound| nanos <= *bound);
+        let place = place.unwrap_or(self.bounds.nanos.len());
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        self.nanos.fetch_add(nanos, Relaxed);
     }
 }
 
@@ -223,10 +257,11 @@ mod tests {
                 vec!["n_bucket{le=\"1.0\"} 2", "n_bucket{le=\"+Inf\"} 4", "n_sum 6", "n_count 4"],
             ),
         ] {
-            let cell = Cell::new(kind, "".into(), &bounds, Life::new(0, None));
+            let cell = Arc::new(Cell::new(kind, "".into(), &bounds, Life::new(0, None)));
             for lane in [0, lane::count() - 1] {
-                cell.add(lane, 1_000_000_000);
-                cell.add(lane, 2_000_000_000);
+                let slot = cell.clone().slot(lane);
+                slot.add(1_000_000_000);
+                slot.add(2_000_000_000);
             }
             let mut text = Text::new(TextFormat::OpenMetrics, 0);
             text.family("n", kind, "");

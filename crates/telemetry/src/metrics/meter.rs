@@ -1,6 +1,7 @@
 //! The meter: what calls and attempts are counted in, and the text that tells it.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -22,6 +23,7 @@ use super::standing::{self, Left, Standing, number};
 use super::table::{Kind, Metric};
 use super::text::{Text, TextFormat};
 use super::words::Words;
+use crate::lane::Lanes;
 use crate::{Pricing, Refusal, lane};
 
 /// Bounds of our own overhead, in seconds: it is far below what LiteLLM's buckets tell apart.
@@ -46,6 +48,16 @@ pub(super) struct Kept {
     last: AtomicUsize,
 }
 
+/// Gives calls what they are counted in.
+#[derive(Clone)]
+pub(super) struct Keeper {
+    kept: Arc<Kept>,
+    handles: Arc<Lanes<Handle>>,
+}
+
+/// What a call holds on to. Each lane has one: of one for all, all workers would count the holders in one place.
+pub(super) struct Handle(Arc<Kept>);
+
 /// Finds the deployment of a target, where its answer or failure does not name it.
 pub(super) type Upstreams = Arc<dyn Fn(&Target) -> Option<Arc<ServedBy>> + Send + Sync>;
 
@@ -60,6 +72,38 @@ pub(super) struct Reading<'m> {
     kept: &'m Kept,
     samples: HashMap<Metric, Vec<Sample>>,
     at: Instant,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    fn of(kept: &Arc<Kept>) -> Self {
+        Self { kept: kept.clone(), handles: Arc::new(Lanes::new()) }
+    }
+
+    /// To hold on to.
+    pub(super) fn handle(&self) -> Arc<Handle> {
+        let handle = || Handle(self.kept.clone());
+        self.handles.of(lane::own(), handle).cloned().unwrap_or_else(|| Arc::new(handle()))
+    }
+}
+
+impl Deref for Keeper {
+    type Target = Kept;
+
+    fn deref(&self) -> &Kept {
+        &self.kept
+    }
+}
+
+// === impl Handle ===
+
+impl Deref for Handle {
+    type Target = Kept;
+
+    fn deref(&self) -> &Kept {
+        &self.0
+    }
 }
 
 // === impl Meter ===
@@ -109,12 +153,12 @@ impl Meter {
 
     /// The outermost layer of a call.
     pub fn calls(&self) -> MeteredCalls {
-        MeteredCalls(self.0.clone())
+        MeteredCalls(Keeper::of(&self.0))
     }
 
     /// The layer of an attempt right above the ledger: it counts what that books.
     pub fn attempts(&self) -> MeteredAttempts {
-        MeteredAttempts(self.0.clone())
+        MeteredAttempts(Keeper::of(&self.0))
     }
 
     /// Whether anybody wants to know of requests that never became calls.

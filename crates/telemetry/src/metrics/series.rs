@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
-use super::cell::{Bounds, Cell, Life};
+use super::cell::{Bounds, Cell, Life, Slot};
 use super::family::Family;
 use super::marks::{KeptMarks, Marks};
 use super::settings::MetricSettings;
@@ -52,7 +52,7 @@ type Kinds = HashMap<u64, Vec<Arc<Series>>, RandomState>;
 pub(super) struct Series {
     marks: KeptMarks,
     /// One for each metric, once something was counted in it.
-    cells: Box<[OnceLock<Arc<Cell>>]>,
+    slots: Box<[OnceLock<Slot>]>,
     /// Who called last, where something limits it.
     standing: Mutex<Option<Standing>>,
     life: Life,
@@ -188,19 +188,19 @@ impl AllSeries {
 
 impl Series {
     fn new(marks: &Marks<'_>, life: Life) -> Arc<Self> {
-        let cells = Metric::ALL.iter().map(|_| OnceLock::new()).collect();
-        Arc::new(Self { marks: marks.kept(), cells, standing: Mutex::default(), life })
+        let slots = Metric::ALL.iter().map(|_| OnceLock::new()).collect();
+        Arc::new(Self { marks: marks.kept(), slots, standing: Mutex::default(), life })
     }
 
     /// Whether something of it is told together with others.
     fn is_other(&self) -> bool {
-        self.cells.iter().filter_map(OnceLock::get).any(|cell| cell.is_other)
+        self.slots.iter().filter_map(OnceLock::get).any(|slot| slot.cell.is_other)
     }
 }
 
 impl Drop for Series {
     fn drop(&mut self) {
-        self.cells.iter().filter_map(OnceLock::get).for_each(|cell| self.life.pass_on(&cell.life));
+        self.slots.iter().filter_map(OnceLock::get).for_each(|slot| self.life.pass_on(&slot.cell.life));
     }
 }
 
@@ -210,19 +210,19 @@ impl Adding<'_> {
     /// Counts so much more; nothing is no more.
     pub(super) fn add(&self, metric: Metric, amount: u64) {
         if amount > 0 {
-            self.with(metric, |cell| cell.add(self.lane, amount));
+            self.with(metric, |slot| slot.add(amount));
         }
     }
 
     /// One more observation of so many nanoseconds.
     pub(super) fn took(&self, metric: Metric, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.with(metric, |cell| cell.add(self.lane, nanos));
+        self.with(metric, |slot| slot.add(nanos));
     }
 
     /// That is the case now.
     pub(super) fn set(&self, metric: Metric, level: f64) {
-        self.with(metric, |cell| cell.set(level));
+        self.with(metric, |slot| slot.cell.set(level));
     }
 
     /// Where the caller stands now.
@@ -230,11 +230,18 @@ impl Adding<'_> {
         *self.series.standing.lock() = Some(standing);
     }
 
-    fn with(&self, metric: Metric, then: impl FnOnce(&Cell)) {
-        let Some(family) = self.all.family(metric) else { return };
-        let Some(cell) = self.series.cells.get(metric as usize) else { return };
-        let (all, marks) = (self.all, &self.series.marks);
-        then(cell.get_or_init(|| family.cell(&marks.words(), self.second, &all.room, &all.bounds)));
+    fn with(&self, metric: Metric, then: impl FnOnce(&Slot)) {
+        let Some(slot) = self.series.slots.get(metric as usize) else { return };
+        if let Some(slot) = slot.get().or_else(|| self.made(metric, slot)) {
+            then(slot);
+        }
+    }
+
+    #[cold]
+    fn made<'a>(&self, metric: Metric, slot: &'a OnceLock<Slot>) -> Option<&'a Slot> {
+        let (all, family) = (self.all, self.all.family(metric)?);
+        let cell = || family.cell(&self.series.marks.words(), self.second, &all.room, &all.bounds);
+        Some(slot.get_or_init(|| cell().slot(self.lane)))
     }
 }
 
