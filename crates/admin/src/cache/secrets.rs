@@ -55,9 +55,9 @@ pub(super) fn veiled(settings: &Settings) -> Settings {
 
 /// A text in which no secret of the settings stands.
 pub(super) fn without_secrets(text: String, settings: &Settings) -> String {
-    let secrets = settings.iter().filter(|(name, value)| is_secret(name, value));
-    let secrets = secrets.filter_map(|(_, value)| value.as_str()).filter(|secret| !secret.is_empty());
-    secrets.fold(text, |text, secret| text.replace(secret, VEIL))
+    let mut secrets = Vec::new();
+    settings.iter().for_each(|(name, value)| gather(name, value, &mut secrets));
+    secrets.iter().fold(text, |text, secret| text.replace(secret, VEIL))
 }
 
 /// The settings that are wanted where there were others `before`. What was veiled, or left out by a form that shows no
@@ -124,11 +124,30 @@ fn at(name: &str) -> String {
     format!("{CACHE_SETTINGS}/{name}")
 }
 
-/// By its name, or because it is an address with a user in it.
+/// By its name, because it is an address with a user in it, or because something in it is: a node may have its own password.
 fn is_secret(name: &str, value: &Value) -> bool {
+    is_secret_name(name)
+        || match value {
+            Value::String(text) => text.contains("://") && text.contains('@'),
+            Value::Array(items) => items.iter().any(|item| is_secret("", item)),
+            Value::Object(fields) => fields.iter().any(|(name, value)| is_secret(name, value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+}
+
+fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let has_user = |text: &str| text.contains("://") && text.contains('@');
-    name == "url" || SECRET.iter().any(|part| name.contains(part)) || value.as_str().is_some_and(has_user)
+    name == "url" || SECRET.iter().any(|part| name.contains(part))
+}
+
+/// All texts in it that are secrets.
+fn gather<'a>(name: &str, value: &'a Value, secrets: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) if !text.is_empty() && is_secret(name, value) => secrets.push(text),
+        Value::Array(items) => items.iter().for_each(|item| gather(name, item, secrets)),
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| gather(name, value, secrets)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// What a form leaves empty is not said.
@@ -226,6 +245,7 @@ mod tests {
         let given = settings(json!({
             "host": "redis.local", "port": 6379, "password": "hush-1", "sentinel_password": "hush-2", "url": "redis://a",
             "qdrant_api_base": "https://me:hush-3@q", "azure_client_secret": "hush-4", "ttl": 5,
+            "startup_nodes": [{"host": "b", "password": "hush-5"}], "sentinel_nodes": ["redis://:hush-6@c"],
         }));
         let vault = Vault::new(&"salt".into()).unwrap();
         let kept = sealed(Some(&vault), &given).unwrap().unwrap();
@@ -238,7 +258,7 @@ mod tests {
         let open = settings(json!({"host": "a"}));
         let kept = sealed(None, &open).unwrap().unwrap();
         assert_eq!(opened_cache_settings(None, &kept), Ok(open));
-        let told = without_secrets("at redis://a: WRONGPASS hush-1".to_owned(), &given);
-        assert_eq!(told, "at ***REDACTED***: WRONGPASS ***REDACTED***");
+        let told = without_secrets("at redis://a: WRONGPASS hush-1, b: hush-5".to_owned(), &given);
+        assert_eq!(told, "at ***REDACTED***: WRONGPASS ***REDACTED***, b: ***REDACTED***");
     }
 }
