@@ -150,57 +150,37 @@ const SIZES: [usize; 5] = [128, 32, 8, 2, 1];
 
 // === impl Kept ===
 
-impl Kept for Uuid {
-    type Raw = Self;
+/// What the database has as it is here.
+macro_rules! kept_as_it_is {
+    ($kept:ty $(, $selected:item)?) => {
+        impl Kept for $kept {
+            type Raw = Self;
 
-    fn of(raw: Self) -> Self {
-        raw
-    }
+            $($selected)?
 
-    fn raw(self) -> Self {
-        self
-    }
+            fn of(raw: Self) -> Self {
+                raw
+            }
 
-    fn bind(self, to: &mut SqliteArguments) -> Bound {
-        to.add(self)
-    }
+            fn raw(self) -> Self {
+                self
+            }
+
+            fn bind(self, to: &mut SqliteArguments) -> Bound {
+                to.add(self)
+            }
+        }
+    };
 }
 
-impl Kept for bool {
-    type Raw = Self;
-
-    fn of(raw: Self) -> Self {
-        raw
-    }
-
-    fn raw(self) -> Self {
-        self
-    }
-
-    fn bind(self, to: &mut SqliteArguments) -> Bound {
-        to.add(self)
-    }
-}
-
-impl Kept for i64 {
-    type Raw = Self;
-
+kept_as_it_is!(Uuid);
+kept_as_it_is!(bool);
+kept_as_it_is!(
+    i64,
     fn selected(column: &str) -> String {
         format!("CAST({column} AS BIGINT)")
     }
-
-    fn of(raw: Self) -> Self {
-        raw
-    }
-
-    fn raw(self) -> Self {
-        self
-    }
-
-    fn bind(self, to: &mut SqliteArguments) -> Bound {
-        to.add(self)
-    }
-}
+);
 
 impl Kept for Arc<str> {
     type Raw = String;
