@@ -10,7 +10,7 @@ use gatewright_providers::Upstream;
 use gatewright_routing::{Mirrors, Router};
 use gatewright_sinks::Recorded;
 use gatewright_spend::{Hits, Ledgered};
-use gatewright_telemetry::{MeteredAttempts, MeteredCalls, Traced};
+use gatewright_telemetry::{MeteredCalls, Traced};
 use tower::ServiceBuilder;
 
 /// The policies of calls, each built from its own settings.
@@ -34,7 +34,6 @@ pub(crate) struct Policies {
 pub(crate) struct AttemptPolicies {
     pub(crate) attempt_trace: Traced,
     pub(crate) deployment_limits: Limits<Counts>,
-    pub(crate) meter: MeteredAttempts,
     pub(crate) ledger: Ledgered,
     pub(crate) upstream: Upstream,
 }
@@ -48,8 +47,6 @@ pub(crate) fn attempts(policies: AttemptPolicies) -> Shared<impl CallService> {
         .layer(layer(policies.deployment_limits))
         // A retry after an attempt that was billed, or a dearer fallback, needs more than the call was let in with.
         .layer(layer(Fitted))
-        // Right above the ledger: it counts what that books, and nothing that never left.
-        .layer(layer(policies.meter))
         // Right above the upstream: nothing leaves that is not in the journal, nothing is in it that did not leave.
         .layer(layer(policies.ledger))
         .service(policies.upstream);

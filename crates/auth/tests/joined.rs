@@ -62,11 +62,11 @@ fn answers() -> impl CallService {
 
 async fn ask(joined: &Joined, customer: &str, tags: &[&str]) -> Result<String> {
     let mut call = call::call();
-    call.controls = Arc::new(Controls {
+    call.controls = Controls {
         end_user: Some(customer.into()).filter(|name: &Arc<str>| !name.is_empty()),
         tags: tags.iter().map(|tag| (*tag).into()).collect(),
         ..Controls::default()
-    });
+    };
     let reply = joined.handle(call, &answers()).await?;
     Ok(String::from_utf8_lossy(&reply.frames.peek_one().unwrap().data).into_owned())
 }

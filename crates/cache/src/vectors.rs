@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use gatewright_core::{
-    Body, Cached, Call, CallService, Controls, Dialect, Frame, Frames, Head, Json, Money, Operation, Reply,
-    Result, Tab, Usage,
+    Body, Cached, Call, CallService, Dialect, Frame, Frames, Head, Json, Money, Operation, Reply, Result,
+    Tab, Usage,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -94,9 +94,8 @@ impl Inputs {
         let mut json: Json = call.body.json()?.clone();
         json.set(INPUT, list.freeze());
         let mut rest = call.with_body(Body::Json(json));
-        let controls =
-            Controls { fallbacks: Vec::new(), disable_fallbacks: true, ..Controls::clone(&call.controls) };
-        rest.controls = Arc::new(controls);
+        rest.controls.fallbacks.clear();
+        rest.controls.disable_fallbacks = true;
         Some(rest)
     }
 }

@@ -12,7 +12,7 @@ use http::uri::PathAndQuery;
 use crate::chat::Chat;
 use crate::{
     AttemptId, Body, Cached, CallId, Caller, Codec, Decisions, Error, ErrorKind, Fit, RecordWishes, Result,
-    Slip, SoFar, Tab, TraceContext,
+    SoFar, Tab, TraceContext,
 };
 
 /// One request of a client. A clone shares the body and the decoded conversation.
@@ -30,32 +30,20 @@ pub struct Facts {
     pub operation: Operation,
     /// The client's dialect.
     pub codec: &'static dyn Codec,
-    /// Who is calling.
-    pub caller: Arc<Caller>,
+    /// Whom it comes from. Clones share it, and so may whoever has to know at the end; changing it in one copies it.
+    pub origin: Arc<Origin>,
     /// The public model name that was asked for.
     pub model: Arc<str>,
     /// Whether the client wants a stream of events.
     pub stream: bool,
     /// What the client sent, without the fields that were lifted into `controls`.
     pub body: Body,
-    /// Headers of the client that may matter to an upstream (`anthropic-beta`).
-    pub headers: Arc<HeaderMap>,
-    /// What the client asks of the gateway itself.
-    pub controls: Arc<Controls>,
-    /// When the request's head was read.
-    pub received: Instant,
-    /// When it was known who calls; nothing where nobody was asked.
-    pub identified: Option<Instant>,
-    /// Where it comes from; nothing where no client sent it.
-    pub sender: Option<Sender>,
     /// Where the router sends this attempt; `None` above the router.
     pub target: Option<Arc<Target>>,
     /// The most tokens that one answer may have, where a budget covers no more: the upstream is told.
     pub output_cap: Option<u64>,
     /// What its attempts have cost so far; `None` where nobody asks.
     pub tab: Option<Arc<Tab>>,
-    /// Where the ledger writes what it books for this attempt; `None` where nobody asks.
-    pub slip: Option<Arc<Slip>>,
     /// What is held for it, to be fitted to each attempt; `None` where nothing is that an attempt could change.
     pub hold: Option<Arc<dyn Fit>>,
     /// Told when the limits of its deployment let the attempt in; `None` where nobody waits behind it.
@@ -76,14 +64,15 @@ pub struct Facts {
 }
 
 /// Whom a call comes from, and what came with its body.
+#[derive(Clone)]
 pub struct Origin {
     /// Who is calling.
     pub caller: Arc<Caller>,
-    /// The headers.
-    pub headers: Arc<HeaderMap>,
-    /// What is asked of the gateway itself.
-    pub controls: Arc<Controls>,
-    /// When the head was read.
+    /// The client's headers: some may matter to an upstream (`anthropic-beta`).
+    pub headers: HeaderMap,
+    /// What the client asks of the gateway itself.
+    pub controls: Controls,
+    /// When the request's head was read.
     pub received: Instant,
     /// When it was known who calls; nothing where nobody was asked.
     pub identified: Option<Instant>,
@@ -240,8 +229,8 @@ impl Default for Origin {
     fn default() -> Self {
         Self {
             caller: Arc::new(Caller::anonymous()),
-            headers: Arc::default(),
-            controls: Arc::default(),
+            headers: HeaderMap::default(),
+            controls: Controls::default(),
             received: Instant::now(),
             identified: None,
             sender: None,
@@ -347,25 +336,18 @@ impl Call {
         model: Arc<str>,
         body: Body,
     ) -> Self {
-        let Origin { caller, headers, controls, received, identified, sender } = origin;
-        let tab = caller.key.as_ref().map(|key| Arc::clone(&key.spent));
+        let tab = origin.caller.key.as_ref().map(|key| Arc::clone(&key.spent));
         Self(Box::new(Facts {
             id: CallId::fresh(),
             operation,
             codec,
-            caller,
+            origin: Arc::new(origin),
             model,
             stream: false,
             body,
-            headers,
-            controls,
-            received,
-            identified,
-            sender,
             target: None,
             output_cap: None,
             tab,
-            slip: None,
             hold: None,
             turn: None,
             so_far: None,
@@ -395,18 +377,16 @@ impl Call {
     /// Its trace is the call's.
     #[must_use]
     pub fn mirrored(&self, model: Arc<str>) -> Self {
-        let controls =
-            Controls { fallbacks: Vec::new(), disable_fallbacks: true, ..Controls::clone(&self.controls) };
+        let controls = Controls { fallbacks: Vec::new(), disable_fallbacks: true, ..self.controls.clone() };
+        let origin =
+            Origin { controls, received: Instant::now(), identified: None, ..Origin::clone(&self.origin) };
         Self(Box::new(Facts {
             id: CallId::fresh(),
             model,
-            controls: Arc::new(controls),
-            received: Instant::now(),
-            identified: None,
+            origin: Arc::new(origin),
             target: None,
             output_cap: None,
             tab: None,
-            slip: None,
             hold: None,
             so_far: None,
             left: None,
@@ -420,6 +400,20 @@ impl Call {
 }
 
 // === impl Facts ===
+
+impl Deref for Facts {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.origin
+    }
+}
+
+impl DerefMut for Facts {
+    fn deref_mut(&mut self) -> &mut Origin {
+        Arc::make_mut(&mut self.origin)
+    }
+}
 
 impl Facts {
     /// The canonical conversation, decoded once for all clones.

@@ -323,8 +323,8 @@ impl Error {
     }
 
     /// The deployment that failed, where it came so far.
-    pub fn served_by(&self) -> Option<&ServedBy> {
-        self.0.served_by.as_deref()
+    pub fn served_by(&self) -> Option<&Arc<ServedBy>> {
+        self.0.served_by.as_ref()
     }
 
     /// What the cache says of it, where it is another call's failure; nothing where it is the call's own.

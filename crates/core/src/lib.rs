@@ -75,8 +75,8 @@ pub use fit::{Fit, Fitting};
 mod tab;
 pub use tab::{CostParts, Tab};
 
-mod slip;
-pub use slip::{Booked, Slip};
+mod booking;
+pub use booking::{Auditor, Booking};
 
 mod sink_figures;
 pub use sink_figures::SinkFigures;

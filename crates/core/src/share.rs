@@ -408,7 +408,7 @@ mod tests {
         let (tap, _, mut own, sharing) = shared(100);
         let mut other = sharing.join().unwrap();
         for (frames, name) in [(&mut own, "payer"), (&mut other, "other")] {
-            frames.watchers().add(Box::new(Seen(name, told.clone())));
+            frames.watchers().follow(Box::new(Seen(name, told.clone())), None);
         }
         tap.give(frame("a", false));
         read(&mut own, Waker::noop());
@@ -423,7 +423,7 @@ mod tests {
     fn the_last_to_leave_is_settled_at_once() {
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let (_tap, _, mut own, _sharing) = shared(100);
-        own.watchers().add(Box::new(Seen("payer", told.clone())));
+        own.watchers().follow(Box::new(Seen("payer", told.clone())), None);
         drop(own);
         assert_eq!(*lock(&told), ["payer abandoned 0"]);
     }

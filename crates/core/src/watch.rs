@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::{Error, Frame, Head, Reply, Result, Usage};
+use crate::{Error, Frame, Head, Reply, Result, ServedBy, Usage};
 
 /// Sees every frame of a reply, may end it, and settles exactly once: however the call ended.
 pub trait Observer: Send {
@@ -26,6 +27,8 @@ pub trait Observer: Send {
 pub struct Outcome<'a> {
     /// Which end it took.
     pub end: End<'a>,
+    /// Who failed, where the error names it; else who answered.
+    pub served_by: Option<&'a Arc<ServedBy>>,
     /// The last usage that the provider reported.
     pub usage: Option<Usage>,
     /// Bytes of model output that were seen; an estimate of the output where the provider reported none.
@@ -68,7 +71,7 @@ impl Armed {
             match &mut result {
                 Ok(reply) => {
                     observer.head(&reply.head);
-                    reply.frames.watchers().add(observer);
+                    reply.frames.watchers().follow(observer, reply.head.served_by.as_ref());
                 }
                 Err(err) => observer.settle(&Outcome::without_frames(End::Failed(err))),
             }
@@ -89,7 +92,11 @@ impl Drop for Armed {
 
 impl<'a> Outcome<'a> {
     fn without_frames(end: End<'a>) -> Self {
-        Self { end, usage: None, content: 0, first_content: None, ended: OnceCell::new() }
+        let served_by = match end {
+            End::Failed(err) => err.served_by(),
+            End::Complete | End::Abandoned => None,
+        };
+        Self { end, served_by, usage: None, content: 0, first_content: None, ended: OnceCell::new() }
     }
 
     /// When it ended: one moment for all who ask, for the clock is read once.
@@ -102,14 +109,19 @@ impl<'a> Outcome<'a> {
 #[derive(Default)]
 pub(crate) struct Watchers {
     list: SmallVec<[Box<dyn Observer>; 4]>,
+    /// Held once for all: whoever counts its holders waits for the other threads that do.
+    served_by: Option<Arc<ServedBy>>,
     usage: Option<Usage>,
     content: u64,
     first_content: Option<Instant>,
 }
 
 impl Watchers {
-    /// One more, outside of those that there are.
-    pub(crate) fn add(&mut self, observer: Box<dyn Observer>) {
+    /// One more, outside of those that there are, of an answer of this deployment.
+    pub(crate) fn follow(&mut self, observer: Box<dyn Observer>, served_by: Option<&Arc<ServedBy>>) {
+        if self.served_by.is_none() {
+            self.served_by = served_by.cloned();
+        }
         self.list.push(observer);
     }
 
@@ -132,13 +144,16 @@ impl Watchers {
 
     /// Settles every observer, the innermost first; a second call finds none.
     pub(crate) fn settle(&mut self, end: End<'_>) {
+        let list = std::mem::take(&mut self.list);
+        let outcome = Outcome::without_frames(end);
         let outcome = Outcome {
+            served_by: outcome.served_by.or(self.served_by.as_ref()),
             usage: self.usage,
             content: self.content,
             first_content: self.first_content,
-            ..Outcome::without_frames(end)
+            ..outcome
         };
-        for observer in std::mem::take(&mut self.list) {
+        for observer in list {
             observer.settle(&outcome);
         }
     }
@@ -154,7 +169,7 @@ impl Drop for Watchers {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -170,7 +185,7 @@ mod tests {
     fn a_reply_ended_at_one_moment_for_all_observers() {
         let (ends, before) = (Arc::default(), Instant::now());
         let mut watchers = Watchers::default();
-        (0..3).for_each(|_| watchers.add(Box::new(Noting(Arc::clone(&ends)))));
+        (0..3).for_each(|_| watchers.follow(Box::new(Noting(Arc::clone(&ends))), None));
         watchers.settle(End::Complete);
         let ends = ends.lock().unwrap();
         assert!(matches!(ends[..], [one, two, three] if one >= before && one == two && two == three));

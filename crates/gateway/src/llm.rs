@@ -9,8 +9,8 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use gatewright_auth::Peer;
 use gatewright_core::{
-    Body as CallBody, Call, CallId, CallService, Caller, Codec, Dialect, Error, ErrorKind, Json, Operation,
-    Origin, Result, Sender,
+    Body as CallBody, Call, CallId, CallService, Caller, Codec, Controls, Dialect, Error, ErrorKind, Form,
+    Json, Operation, Origin, Result, Sender,
 };
 use http::Request;
 use tracing::info;
@@ -58,7 +58,7 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
 ) -> Response {
     let received = Instant::now();
     let (parts, body) = request.into_parts();
-    let mut refusable = Refusable::new(gateway.ports.refusals.as_ref(), &way, (&parts, received));
+    let refusable = Refusable::new(gateway.ports.refusals.as_ref(), &way, received);
     let Way { operation, dialect, model, streams, peer } = way;
     let codec = gatewright_dialects::of(dialect);
     let said = call_name::said(&parts.headers);
@@ -66,32 +66,31 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
         Ok(caller) => caller,
         // LiteLLM tells every client about its key in OpenAI's words; its clients read them.
         Err(err) => {
-            refusable.refused(&err);
+            refusable.refused((&parts.headers, None), &err);
             let name = call_name::told(said, CallId::fresh());
             return respond::error(&err, gatewright_dialects::of(Dialect::OpenAiChat), name);
         }
     };
-    refusable.of(&caller);
     let identified = Instant::now();
-    let key = caller.key.clone();
     let mut body = BegunBody::new(body);
     let place = match admission::enter(&gateway.door, &caller, &parts.headers, &mut body).await {
         Ok(place) => place,
         Err(err) => {
-            refusable.refused(&err);
+            refusable.refused((&parts.headers, Some(&caller)), &err);
             let name = call_name::told(said, CallId::fresh());
-            return respond::refused(&err, codec, name, key.as_deref());
+            return respond::refused(&err, codec, name, caller.key.as_deref());
         }
     };
     let asked = Asked { operation, codec, caller, received, identified, model, streams, peer };
-    let (mut call, dropped) = match asked.into_call(gateway, parts, body).await {
-        Ok(made) => made,
+    let read = match asked.read(gateway, &parts, body).await {
+        Ok(read) => read,
         Err(err) => {
-            refusable.refused(&err);
+            refusable.refused((&parts.headers, Some(&asked.caller)), &err);
             let name = call_name::told(said, CallId::fresh());
-            return respond::refused(&err, codec, name, key.as_deref());
+            return respond::refused(&err, codec, name, asked.caller.key.as_deref());
         }
     };
+    let (mut call, dropped) = asked.into_call(parts, read);
     call.id = call_name::id(said.as_ref()).unwrap_or(call.id);
     let name = call_name::told(said, call.id);
     call.decisions = explain::asked(&call.headers);
@@ -105,13 +104,12 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     let begun = match begun {
         Ok(begun) => begun,
         Err(err) => {
-            refusable.refused(&err);
+            refusable.refused((&call.headers, Some(&call.caller)), &err);
             return respond::error(&err, codec, name);
         }
     };
-    let (received, settings) = (call.received, &gateway.settings);
-    let as_list = streams == Streams::AsList;
-    let key = key.as_deref();
+    let (origin, settings) = (Arc::clone(&call.origin), &gateway.settings);
+    let (as_list, key) = (streams == Streams::AsList, origin.caller.key.as_deref());
     let told = Told { name: name.clone(), received, settings, dropped, key, as_list, decisions, place };
     let answer = match &gateway.drains {
         None => gateway.stack.answer(call).await,
@@ -134,6 +132,19 @@ pub(crate) async fn answer<S: CallService, B: ClientBody>(
     }
 }
 
+/// What a request's body and its headers say.
+struct Read {
+    json: Json,
+    form: Option<Form>,
+    controls: Controls,
+    /// Fields that were left out.
+    dropped: Vec<Cow<'static, str>>,
+    model: Arc<str>,
+    stream: bool,
+    /// Who calls in place of the key's holder.
+    caller: Option<Arc<Caller>>,
+}
+
 /// A request whose caller is known and whose body is not yet read.
 struct Asked {
     operation: Operation,
@@ -147,12 +158,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn into_call<S, B: ClientBody>(
-        self,
-        gateway: &Gateway<S>,
-        parts: Parts,
-        body: B,
-    ) -> Result<(Call, Vec<Cow<'static, str>>)> {
+    async fn read<S, B: ClientBody>(&self, gateway: &Gateway<S>, parts: &Parts, body: B) -> Result<Read> {
         let settings = &gateway.settings;
         let bytes = intake::read(body, &parts.headers, settings.max_body_bytes, settings.body_idle).await?;
         let uploads = self.operation.uploads();
@@ -168,16 +174,16 @@ impl Asked {
         // What a token says of its end user, no header takes back.
         controls.end_user = self.caller.end_user.clone().or(controls.end_user);
         controls.upstream_name = self.model.is_some() && parts.uri.path().starts_with("/openai/deployments/");
-        let model: Arc<str> = match self.model {
-            Some(model) => model.into(),
+        let model: Arc<str> = match &self.model {
+            Some(model) => model.as_str().into(),
             None => json.string("model")?.map(Arc::from).ok_or_else(|| unknown_model(dialect, "None"))?,
         };
         if model.len() > MAX_MODEL {
             let words = format!("the model's name is longer than {MAX_MODEL} bytes");
             return Err(Error::new(ErrorKind::InvalidRequest, words).with_param("model"));
         }
-        let (caller, model) = admitted(&gateway.ports, &parts, (self.caller, self.peer), model).await?;
-        cache_wishes::permit(&controls.cache, &caller)?;
+        let (caller, model) = admitted(&gateway.ports, parts, (&self.caller, self.peer), model).await?;
+        cache_wishes::permit(&controls.cache, caller.as_ref().unwrap_or(&self.caller))?;
         let required = self.codec.required(self.operation);
         let has =
             |field: &str| json.raw(field).is_some() || form.as_ref().is_some_and(|form| form.has_any(field));
@@ -194,6 +200,11 @@ impl Asked {
             Streams::Never => false,
             Streams::AsEvents | Streams::AsList => true,
         };
+        Ok(Read { json, form, controls, dropped, model, stream, caller })
+    }
+
+    fn into_call(self, parts: Parts, read: Read) -> (Call, Vec<Cow<'static, str>>) {
+        let Read { json, form, controls, dropped, model, stream, caller } = read;
         let body = match form {
             Some(form) => CallBody::Form(form.keeping(|name| json.raw(name).is_some())),
             None => CallBody::Json(json),
@@ -201,37 +212,37 @@ impl Asked {
         let target = parts.uri.into_parts().path_and_query;
         let sender = target.map(|target| Sender { address: self.peer.0, target });
         let origin = Origin {
-            caller,
-            headers: Arc::new(parts.headers),
-            controls: Arc::new(controls),
+            caller: caller.unwrap_or(self.caller),
+            headers: parts.headers,
+            controls,
             received: self.received,
             identified: Some(self.identified),
             sender,
         };
         let mut call = Call::by(origin, self.operation, self.codec, model, body);
         call.stream = stream;
-        Ok((call, dropped))
+        (call, dropped)
     }
 }
 
-/// The caller and the model that it means, where it may use that.
+/// The model that the caller means, where it may use that, and who calls in its place, where it is somebody else who may.
 async fn admitted(
     ports: &Ports,
     parts: &Parts,
-    (caller, peer): (Arc<Caller>, Peer),
+    (caller, peer): (&Arc<Caller>, Peer),
     asked: Arc<str>,
-) -> Result<(Arc<Caller>, Arc<str>)> {
+) -> Result<(Option<Arc<Caller>>, Arc<str>)> {
     // Before the check: a name of a caller's own opens nothing that it may not use.
     let meant = |caller: &Caller| caller.meant_by(&asked).cloned().unwrap_or_else(|| asked.clone());
-    let model = meant(&caller);
-    if ports.permits(&caller, &model) {
-        return Ok((caller, model));
+    let model = meant(caller);
+    if ports.permits(caller, &model) {
+        return Ok((None, model));
     }
     // In a box: hardly any call comes here.
     match Box::pin(ports.in_another_team(parts, peer, &asked)).await {
         Some(caller) => {
             let model = meant(&caller);
-            Ok((caller, model))
+            Ok((Some(caller), model))
         }
         None => Err(model_denied(&model)),
     }

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::request::Parts;
 use gatewright_core::{Caller, Dialect, Error, Operation};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::HeaderMap;
 
 use crate::llm::Way;
 
 /// Told of requests that never became calls: without a valid key, without a place inside, without a body that can be read.
 pub trait Refusals: Send + Sync + 'static {
-    /// The headers of such a request that it wants to see.
-    fn reads(&self) -> &[HeaderName];
-
     /// One was refused.
     fn refused(&self, refusal: &Refusal<'_>);
 }
@@ -24,9 +20,7 @@ pub struct Refusal<'a> {
     pub operation: Operation,
     /// In which dialect.
     pub dialect: Dialect,
-    /// The client's `User-Agent`.
-    pub agent: Option<&'a HeaderValue>,
-    /// Those of its headers that are read.
+    /// Its headers.
     pub headers: &'a HeaderMap,
     /// When its head was read.
     pub received: Instant,
@@ -36,52 +30,27 @@ pub struct Refusal<'a> {
     pub error: &'a Error,
 }
 
-/// What is known of a request, as far as it is needed if it is refused: nothing where nobody is told.
+/// A request that may still be refused, and who is told then. Most are not, so that nothing of it is held.
 pub(crate) struct Refusable<'g> {
     port: Option<&'g dyn Refusals>,
     operation: Operation,
     dialect: Dialect,
-    agent: Option<HeaderValue>,
-    headers: HeaderMap,
     received: Instant,
-    caller: Option<Arc<Caller>>,
 }
 
 // === impl Refusable ===
 
 impl<'g> Refusable<'g> {
-    pub(crate) fn new(
-        port: Option<&'g Arc<dyn Refusals>>,
-        way: &Way,
-        (parts, received): (&Parts, Instant),
-    ) -> Self {
-        let agent = port.and_then(|_| parts.headers.get(header::USER_AGENT).cloned());
-        let port = port.map(|port| &**port);
-        let mut headers = HeaderMap::new();
-        for name in port.map_or(&[][..], Refusals::reads) {
-            headers.extend(parts.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
-        }
+    pub(crate) fn new(port: Option<&'g Arc<dyn Refusals>>, way: &Way, received: Instant) -> Self {
         let Way { operation, dialect, .. } = *way;
-        Self { port, operation, dialect, agent, headers, received, caller: None }
-    }
-
-    /// Whose it is.
-    pub(crate) fn of(&mut self, caller: &Arc<Caller>) {
-        self.caller = self.port.map(|_| caller.clone());
+        Self { port: port.map(|port| &**port), operation, dialect, received }
     }
 
     /// It was refused.
-    pub(crate) fn refused(&self, error: &Error) {
-        if let Some(port) = self.port {
-            port.refused(&Refusal {
-                operation: self.operation,
-                dialect: self.dialect,
-                agent: self.agent.as_ref(),
-                headers: &self.headers,
-                received: self.received,
-                caller: self.caller.as_ref(),
-                error,
-            });
+    pub(crate) fn refused(&self, (headers, caller): (&HeaderMap, Option<&Arc<Caller>>), error: &Error) {
+        let Self { port, operation, dialect, received } = *self;
+        if let Some(port) = port {
+            port.refused(&Refusal { operation, dialect, headers, received, caller, error });
         }
     }
 }

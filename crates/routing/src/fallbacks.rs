@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use gatewright_core::{Call, Caller, Controls, Detour, ErrorKind};
+use gatewright_core::{Call, Controls, Detour, ErrorKind, Origin};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ pub(crate) struct Way {
     tried: SmallVec<[Arc<str>; 4]>,
     asked: Vec<Arc<str>>,
     detours: Vec<Detour>,
-    caller: Arc<Caller>,
+    origin: Arc<Origin>,
     left: u32,
     defaults_added: bool,
 }
@@ -96,13 +96,13 @@ impl RuleSet {
 
 impl Way {
     pub(crate) fn new(call: &Call, settings: &Settings) -> Self {
-        let Controls { fallbacks, detours, disable_fallbacks, .. } = &*call.controls;
+        let Controls { fallbacks, detours, disable_fallbacks, .. } = &call.controls;
         Self {
             ahead: VecDeque::new(),
             tried: SmallVec::new(),
             asked: if *disable_fallbacks { Vec::new() } else { fallbacks.clone() },
             detours: if *disable_fallbacks { Vec::new() } else { detours.clone() },
-            caller: call.caller.clone(),
+            origin: call.origin.clone(),
             left: if *disable_fallbacks { 0 } else { settings.max_fallbacks },
             defaults_added: false,
         }
@@ -159,10 +159,10 @@ impl Way {
     ) -> Option<Route> {
         while self.left > 0 {
             let name = self.ahead.pop_front()?;
-            if !table.permits(&self.caller, &name) {
+            if !table.permits(&self.origin.caller, &name) {
                 continue;
             }
-            match table.resolve_for(self.caller.team.as_deref(), &name) {
+            match table.resolve_for(self.origin.caller.team.as_deref(), &name) {
                 Some(route) if !self.tried.contains(&route.name) && promising(&route, now, &may_be_tried) => {
                     self.left -= 1;
                     return Some(route);

@@ -110,7 +110,7 @@ fn facts(model: &str) -> ModelFacts {
 
 fn call(operation: Operation, model: &str, body: Bytes) -> Result<Call> {
     let body = Body::Json(Json::parse(body, JsonLimits::default())?);
-    let controls = Arc::new(Controls { include_usage: true, ..Controls::default() });
+    let controls = Controls { include_usage: true, ..Controls::default() };
     Ok(Call::by(Origin { controls, ..Origin::default() }, operation, codec(), model.into(), body))
 }
 

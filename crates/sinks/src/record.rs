@@ -21,7 +21,7 @@ pub struct Record {
     /// Who called.
     pub caller: Arc<Caller>,
     /// What the client asked of the gateway.
-    pub controls: Arc<Controls>,
+    pub controls: Controls,
     /// The public model name that was asked for.
     pub model: Arc<str>,
     /// Whether the client wanted a stream.

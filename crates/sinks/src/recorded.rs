@@ -1,13 +1,12 @@
 //! The policy that makes a record of every call.
 
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    Armed, Body, Cached, Call, CallId, CallService, Caller, Codec, Controls, End, Error, Frame, Head, Json,
-    Middleware, Notes, Observer, Operation, Outcome, Reply, Result, ServedBy, Tab, arm,
+    Armed, Body, Cached, Call, CallId, CallService, Codec, End, Error, Frame, Head, Json, Middleware, Notes,
+    Observer, Operation, Origin, Outcome, Reply, Result, Tab, arm,
 };
 use gatewright_dialects::Transcript;
 use http::header::USER_AGENT;
@@ -27,15 +26,9 @@ struct Recorder {
     id: CallId,
     operation: Operation,
     codec: &'static dyn Codec,
-    caller: Arc<Caller>,
-    controls: Arc<Controls>,
+    origin: Arc<Origin>,
     model: Arc<str>,
     stream: bool,
-    address: Option<IpAddr>,
-    path: Option<Box<str>>,
-    user_agent: Option<HeaderValue>,
-    own_headers: Vec<(HeaderName, HeaderValue)>,
-    received: Instant,
     tab: Arc<Tab>,
     known: Option<Known>,
     content: Option<(Option<Json>, Transcript)>,
@@ -43,7 +36,6 @@ struct Recorder {
 
 /// What the reply's head tells.
 struct Known {
-    served_by: Option<Arc<ServedBy>>,
     cached: Option<Arc<Cached>>,
     notes: Option<Notes>,
     rate_limits: Vec<(&'static str, HeaderValue)>,
@@ -93,30 +85,13 @@ impl Recorded {
             id: call.id,
             operation: call.operation,
             codec: call.codec,
-            caller: Arc::clone(&call.caller),
-            controls: Arc::clone(&call.controls),
+            origin: Arc::clone(&call.origin),
             model: Arc::clone(&call.model),
             stream: call.stream,
-            address: call.sender.as_ref().map(|sender| sender.address),
-            path: call.sender.as_ref().map(|sender| sender.path().into()),
-            user_agent: call.headers.get(USER_AGENT).and_then(alone),
-            own_headers: self.own_headers(&call.headers),
-            received: call.received,
             tab,
             known: None,
             content,
         }
-    }
-
-    /// What the client says in headers of its own. A key is none of a record's business, wherever the operator has it sent.
-    fn own_headers(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-        let key = self.0.key_header();
-        let own = |name: &HeaderName| {
-            let text = name.as_str();
-            text.starts_with("x-") && !KEYS.iter().any(|word| text.contains(word)) && Some(name) != key
-        };
-        let own = headers.iter().filter(|(name, _)| own(name));
-        own.filter_map(|(name, value)| Some((name.clone(), alone(value)?))).collect()
     }
 }
 
@@ -134,7 +109,7 @@ impl Middleware for Recorded {
 
 impl Observer for Recorder {
     fn head(&mut self, head: &Head) {
-        let all = self.sinks.clock().now().saturating_duration_since(self.received);
+        let all = self.sinks.clock().now().saturating_duration_since(self.origin.received);
         self.known = Some(Known::of(head, all.saturating_sub(head.waited)));
     }
 
@@ -157,10 +132,10 @@ impl Recorder {
         let (now, ended) = (clock.now(), clock.wall());
         let wall = |at: Instant| ended.checked_sub(now.saturating_duration_since(at)).unwrap_or(ended);
         let known = self.known.as_ref();
-        let (ending, failed_by) = match outcome.end {
-            End::Complete => (Ending::Complete, None),
-            End::Failed(err) => (Ending::Failed(err.clone()), err.served_by().cloned().map(Arc::new)),
-            End::Abandoned => (Ending::Abandoned, None),
+        let ending = match outcome.end {
+            End::Complete => Ending::Complete,
+            End::Failed(err) => Ending::Failed(err.clone()),
+            End::Abandoned => Ending::Abandoned,
         };
         let (refused, joined) = match outcome.end {
             End::Failed(err) => {
@@ -170,23 +145,24 @@ impl Recorder {
             End::Complete | End::Abandoned => (None, None),
         };
         let streams = known.is_some_and(|known| known.streams);
+        let (origin, sender) = (&self.origin, self.origin.sender.as_ref());
         Record {
             id: self.id,
             operation: self.operation,
             codec: self.codec,
-            caller: self.caller,
-            controls: self.controls,
+            caller: Arc::clone(&origin.caller),
+            controls: origin.controls.clone(),
             model: self.model,
             stream: self.stream,
-            address: self.address,
-            path: self.path,
-            user_agent: self.user_agent,
-            own_headers: self.own_headers,
-            began: wall(self.received),
+            address: sender.map(|sender| sender.address),
+            path: sender.map(|sender| sender.path().into()),
+            user_agent: origin.headers.get(USER_AGENT).and_then(alone),
+            own_headers: own_headers(&origin.headers, self.sinks.key_header()),
+            began: wall(origin.received),
             first_content: outcome.first_content.map(wall),
             ended,
             ending,
-            served_by: failed_by.or_else(|| known?.served_by.clone()),
+            served_by: outcome.served_by.cloned(),
             cached: known.and_then(|known| known.cached.clone()).or(joined),
             notes: known.and_then(|known| known.notes.clone()),
             rate_limits: refused.or_else(|| Some(known?.rate_limits.clone())).unwrap_or_default(),
@@ -207,12 +183,21 @@ impl Known {
         Self {
             rate_limits: rate_limits(&head.headers),
             overhead,
-            served_by: head.served_by.clone(),
             cached: head.cached.clone(),
             notes: head.notes.clone(),
             streams: head.streams,
         }
     }
+}
+
+/// What the client says in headers of its own. A key is none of a record's business, wherever the operator has it sent.
+fn own_headers(headers: &HeaderMap, key: Option<&HeaderName>) -> Vec<(HeaderName, HeaderValue)> {
+    let own = |name: &HeaderName| {
+        let text = name.as_str();
+        text.starts_with("x-") && !KEYS.iter().any(|word| text.contains(word)) && Some(name) != key
+    };
+    let own = headers.iter().filter(|(name, _)| own(name));
+    own.filter_map(|(name, value)| Some((name.clone(), alone(value)?))).collect()
 }
 
 /// The same value in memory of its own: one that was read from a connection holds all that was read with it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Cached, Call, CallId, CallService, Caller, Clock, Controls, Middleware, Money, Observer,
-    Outcome, Reply, Result, ServedBy, TraceContext, Usage, arm,
+    AttemptId, Cached, Call, CallId, CallService, Clock, Middleware, Money, Observer, Origin, Outcome, Reply,
+    Result, ServedBy, TraceContext, Usage, arm,
 };
 
 use crate::bill::believable;
@@ -23,8 +23,7 @@ pub struct Hits(Option<(Journal, Arc<dyn Clock>)>);
 struct Asked {
     call: CallId,
     model: Arc<str>,
-    caller: Arc<Caller>,
-    controls: Arc<Controls>,
+    origin: Arc<Origin>,
     trace: Option<Arc<TraceContext>>,
     began: Instant,
 }
@@ -62,7 +61,7 @@ impl Middleware for Hits {
             Ok(reply) => {
                 (reply.head.cached.as_ref().filter(|cached| cached.hit), reply.head.served_by.clone())
             }
-            Err(err) => (err.cached(), err.served_by().cloned().map(Arc::new)),
+            Err(err) => (err.cached(), err.served_by().cloned()),
         };
         let Some(cached) = cached.cloned() else { return result };
         arm(Given::of(asked, served_by, cached, (journal, clock))).follow(result)
@@ -76,8 +75,7 @@ impl Asked {
         Self {
             call: call.id,
             model: Arc::clone(&call.model),
-            caller: Arc::clone(&call.caller),
-            controls: Arc::clone(&call.controls),
+            origin: Arc::clone(&call.origin),
             trace: call.trace.clone(),
             began,
         }
@@ -114,8 +112,8 @@ impl Given {
         Begin {
             attempt: self.attempt,
             call: asked.call,
-            caller: Arc::clone(&asked.caller.id),
-            tenant: account(&asked.caller, &asked.controls, asked.trace.as_deref()),
+            caller: Arc::clone(&asked.origin.caller.id),
+            tenant: account(&asked.origin.caller, &asked.origin.controls, asked.trace.as_deref()),
             group,
             deployment,
             provider,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    AttemptId, Booked, Cached, Call, CallService, Caller, Clock, Controls, CostParts, Error, ErrorKind,
-    Frame, Head, Middleware, Money, Notes, Observer, Outcome, Reply, Result, Slip, Tab, TraceContext, Usage,
-    arm,
+    AttemptId, Auditor, Booking, Cached, Call, CallService, Caller, Clock, Controls, CostParts, Error,
+    ErrorKind, Frame, Head, Middleware, Money, Notes, Observer, Origin, Outcome, Reply, Result, Tab, Target,
+    TraceContext, Usage, arm,
 };
 
 use serde_json::json;
@@ -68,19 +68,25 @@ pub trait Charge: Send + Sync {
 /// Journals every attempt: stands below the router, right above the upstream.
 #[derive(Clone)]
 pub struct Ledgered {
-    journal: Journal,
+    books: Arc<Books>,
     tariff: Arc<dyn Tariff>,
+}
+
+/// Where attempts are booked.
+struct Books {
+    journal: Journal,
     clock: Arc<dyn Clock>,
+    auditor: Option<Arc<dyn Auditor>>,
 }
 
 /// One attempt on its way.
 struct Attempt {
-    journal: Journal,
+    books: Arc<Books>,
     ticket: Ticket,
-    clock: Arc<dyn Clock>,
     charge: Arc<dyn Charge>,
     tab: Option<Arc<Tab>>,
-    slip: Option<Arc<Slip>>,
+    /// What an auditor wants to know of it, where there is one.
+    audited: Option<Audited>,
     attempt: AttemptId,
     /// What it uses where the provider says nothing.
     foreseen: Usage,
@@ -92,12 +98,28 @@ struct Attempt {
     notes: Option<Notes>,
 }
 
+/// Whose attempt it is, and where it went.
+struct Audited {
+    origin: Arc<Origin>,
+    model: Arc<str>,
+    target: Arc<Target>,
+    stream: bool,
+    mirrored: bool,
+}
+
 // === impl Ledgered ===
 
 impl Ledgered {
     /// Writes to `journal` what `tariff` says.
     pub fn new(journal: Journal, tariff: Arc<dyn Tariff>, clock: Arc<dyn Clock>) -> Self {
-        Self { journal, tariff, clock }
+        Self { books: Arc::new(Books { journal, clock, auditor: None }), tariff }
+    }
+
+    /// Shows this one what is booked.
+    pub fn audited_by(self, auditor: Arc<dyn Auditor>) -> Self {
+        let Books { journal, clock, .. } = &*self.books;
+        let (journal, clock) = (journal.clone(), Arc::clone(clock));
+        Self { books: Arc::new(Books { journal, clock, auditor: Some(auditor) }), ..self }
     }
 
     fn begin(&self, call: &Call, quote: &Quote) -> Result<Attempt> {
@@ -120,18 +142,17 @@ impl Ledgered {
             bound: quote.bound.max(floor),
             spared: call.spared.as_deref().map(spared),
         };
-        let ticket = self.journal.begin(&begin).map_err(|err| {
+        let ticket = self.books.journal.begin(&begin).map_err(|err| {
             Error::new(ErrorKind::Unavailable, "the spend journal takes no more calls")
                 .with_detail(err.to_string())
         })?;
-        let now = self.clock.now();
+        let now = self.books.clock.now();
         Ok(Attempt {
-            journal: self.journal.clone(),
+            audited: self.books.auditor.as_ref().and_then(|_| Audited::of(call)),
+            books: Arc::clone(&self.books),
             ticket,
-            clock: Arc::clone(&self.clock),
             charge: Arc::clone(&quote.charge),
             tab: call.tab.clone(),
-            slip: call.slip.clone(),
             attempt: target.attempt,
             foreseen,
             started: now,
@@ -175,7 +196,7 @@ impl Attempt {
         let so_far = so_far(self.usage, self.content, self.foreseen);
         let (usage, cost, _) = self.priced(so_far, Certainty::Estimated);
         let checkpoint = Checkpoint { attempt: self.attempt, usage, cost };
-        self.journal.checkpoint(&self.ticket, &checkpoint);
+        self.books.journal.checkpoint(&self.ticket, &checkpoint);
         (self.noted_content, self.noted_at) = (self.content, now);
     }
 }
@@ -189,7 +210,7 @@ impl Observer for Attempt {
         self.usage = frame.usage.or(self.usage);
         self.content += u64::from(frame.content);
         if !frame.last && frame.content > 0 {
-            let now = self.clock.now();
+            let now = self.books.clock.now();
             let much = self.content - self.noted_content >= CHECKPOINT_BYTES;
             if much || now.saturating_duration_since(self.noted_at) >= CHECKPOINT_AFTER {
                 self.note(now);
@@ -213,7 +234,7 @@ impl Observer for Attempt {
             usage,
             cost,
             first_content: outcome.first_content.map(|at| at.saturating_duration_since(self.started)),
-            duration: self.clock.now().saturating_duration_since(self.started),
+            duration: self.books.clock.now().saturating_duration_since(self.started),
             response: self
                 .notes
                 .as_ref()
@@ -223,10 +244,39 @@ impl Observer for Attempt {
             let parts = || if billed { self.charge.parts(&usage) } else { CostParts::default() };
             tab.book(cost, parts);
         }
-        if let Some(slip) = &self.slip {
-            slip.fill(Booked { usage, cost, exact: certainty == Certainty::Exact });
+        self.books.journal.settle(self.ticket, &settle);
+        if let (Some(auditor), Some(audited)) = (&self.books.auditor, &self.audited) {
+            auditor.booked(&audited.booking(&settle, outcome));
         }
-        self.journal.settle(self.ticket, &settle);
+    }
+}
+
+// === impl Audited ===
+
+impl Audited {
+    fn of(call: &Call) -> Option<Self> {
+        Some(Self {
+            origin: Arc::clone(&call.origin),
+            model: Arc::clone(&call.model),
+            target: call.target.clone()?,
+            stream: call.stream,
+            mirrored: call.mirror_of.is_some(),
+        })
+    }
+
+    fn booking<'a>(&'a self, settle: &Settle, outcome: &'a Outcome<'a>) -> Booking<'a> {
+        Booking {
+            origin: &self.origin,
+            model: &self.model,
+            target: &self.target,
+            stream: self.stream,
+            mirrored: self.mirrored,
+            usage: settle.usage,
+            cost: settle.cost,
+            took: settle.duration,
+            first_content: settle.first_content,
+            outcome,
+        }
     }
 }
 

@@ -39,7 +39,7 @@ fn asked() -> Call {
     });
     let tags = vec!["asked".into()];
     let end_user = Some("ann".into());
-    call.controls = Arc::new(Controls { end_user, tags, ..Controls::clone(&call.controls) });
+    call.controls = Controls { end_user, tags, ..call.controls.clone() };
     call.target = None;
     call
 }

@@ -6,14 +6,14 @@ mod call;
 
 use std::future::pending;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use call::call;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatewright_core::{
-    Call, CallService, CostParts, Error, ErrorKind, Frame, Frames, HandClock, Head, Middleware, Money,
-    Operation, Reply, Result, Tab, Usage,
+    Auditor, Booking, Call, CallService, Caller, CostParts, Error, ErrorKind, Frame, Frames, HandClock, Head,
+    Middleware, Money, Operation, Reply, Result, Tab, Usage,
 };
 use gatewright_spend::{
     Certainty, Charge, Ending, Entry, Journal, Ledgered, OnFull, Quote, Report, Settings, State, Sync,
@@ -87,6 +87,22 @@ fn streamed(frames: Vec<Result<Frame>>, then_stall: bool) -> Result<Reply> {
     })
 }
 
+/// Deployment, use, cost, time, and whether content came.
+type Shown = (String, Usage, Money, Option<Duration>, bool);
+
+/// All that was booked.
+#[derive(Default)]
+struct Audit(Mutex<Vec<Shown>>);
+
+impl Auditor for Audit {
+    fn booked(&self, booking: &Booking<'_>) {
+        let deployment = booking.target.deployment.to_string();
+        let shown =
+            (deployment, booking.usage, booking.cost, Some(booking.took), booking.first_content.is_some());
+        self.0.lock().unwrap().push(shown);
+    }
+}
+
 /// Sends a call to an upstream that answers so, reads until nothing comes, and leaves.
 fn check(
     name: &str,
@@ -95,7 +111,9 @@ fn check(
 ) {
     let dir = tempfile::tempdir().unwrap();
     let clock = HandClock::new();
-    let ledgered = Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock);
+    let audit = Arc::new(Audit::default());
+    let ledgered =
+        Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock).audited_by(audit.clone());
     let upstream = service_fn(move |_| {
         let answer = answer.clone();
         async move { answer() }
@@ -115,6 +133,8 @@ fn check(
     let (ending, certainty, usage, cost) = want;
     assert_eq!((entry.state, entry.certainty), (State::Ended(ending), certainty), "{name}");
     assert_eq!((entry.usage, entry.cost), (usage, Money(cost)), "{name}");
+    let shown = ("fast-1".to_owned(), usage, Money(cost), entry.duration, entry.first_content.is_some());
+    assert_eq!(*audit.0.lock().unwrap(), [shown], "{name}: what an auditor is shown");
     let bound = if certainty == Certainty::Exact { cost } else { cost.max(1_600) };
     assert_eq!(entry.bound, Money(bound), "{name}");
     assert_eq!((&*entry.begin.deployment, &*entry.begin.model), ("fast-1", "gpt-4o-mini"));
@@ -172,6 +192,34 @@ fn a_failure_before_content_costs_nothing_only_where_that_is_known() {
         };
         check(&format!("{kind:?}"), || Err(Error::new(*kind, "no")), want.clone());
         check(&format!("{kind:?} in a stream"), || streamed(vec![Err(Error::new(*kind, "no"))], false), want);
+    }
+}
+
+#[test]
+fn an_auditor_is_shown_whose_attempt_it_was_and_where_it_went() {
+    struct Whose(Mutex<Vec<(String, String, bool, bool)>>);
+    impl Auditor for Whose {
+        fn booked(&self, booking: &Booking<'_>) {
+            let whose = (
+                booking.origin.caller.id.to_string(),
+                format!("{} at {}", booking.model, booking.target.group),
+            );
+            self.0.lock().unwrap().push((whose.0, whose.1, booking.stream, booking.mirrored));
+        }
+    }
+    for (stream, mirrored) in [(false, false), (true, false), (false, true)] {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
+        let whose = Arc::new(Whose(Mutex::default()));
+        let ledgered =
+            Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock).audited_by(whose.clone());
+        let mut call = call();
+        call.caller = Arc::new(Caller::new("k"));
+        call.stream = stream;
+        call.mirror_of = mirrored.then_some(call.id);
+        let refuses = service_fn(|_| async { Err(Error::new(ErrorKind::RateLimited, "no")) });
+        assert!(ledgered.handle(call, &refuses).now_or_never().unwrap().is_err());
+        let shown = ("k".to_owned(), "fast at fast".to_owned(), stream, mirrored);
+        assert_eq!(*whose.0.lock().unwrap(), [shown]);
     }
 }
 

@@ -49,7 +49,6 @@ pub(crate) struct Whole {
 pub(crate) struct Facts {
     status: StatusCode,
     streams: bool,
-    served_by: Option<Arc<ServedBy>>,
     notes: Option<Notes>,
     cost: Option<Money>,
     cached: Option<Arc<Cached>>,
@@ -75,7 +74,7 @@ impl Observer for Ending {
         let Self { mut span, level, stream, pricing, facts, decisions, whole } = *self;
         let facts = facts.as_ref();
         if let Some(facts) = facts {
-            facts.tell(level, &mut span.told);
+            facts.tell((level, outcome.served_by), &mut span.told);
         }
         let end = match outcome.end {
             End::Complete => "complete",
@@ -91,7 +90,7 @@ impl Observer for Ending {
             span.event(semconv::FIRST_CONTENT, first, |_| {});
         }
         let cost = facts.zip(outcome.usage.as_ref()).and_then(|(facts, usage)| {
-            let priced = || pricing.as_ref()?(&facts.served_by.as_ref()?.deployment, usage);
+            let priced = || pricing.as_ref()?(&outcome.served_by?.deployment, usage);
             facts.cost.or_else(priced).map(dollars)
         });
         match (level, whole) {
@@ -123,7 +122,7 @@ impl Whole {
         cost: Option<f64>,
     ) {
         if let Some(facts) = facts {
-            facts.tell_answer(told);
+            facts.tell_answer(outcome.served_by, told);
         }
         let detail = self.tracer.detail();
         if let Some(usage) = &outcome.usage {
@@ -134,8 +133,8 @@ impl Whole {
         }
         let answer = self.captured.as_ref().map(|captured| captured.read(streams, outcome, told));
         if detail.is_some_and(|detail| detail.open_inference) {
-            let served_by = facts.and_then(|facts| facts.served_by.as_ref());
-            let provider = served_by.map(|served_by| &served_by.provider);
+            let answered_by = facts.and(outcome.served_by);
+            let provider = answered_by.map(|served_by| &served_by.provider);
             let asked = Asked { operation: self.operation, model: &self.model, provider };
             open_inference::tell_end(&asked, outcome.usage.as_ref(), answer.as_ref(), told);
         }
@@ -173,7 +172,6 @@ impl Facts {
         Self {
             status: head.status,
             streams: head.streams,
-            served_by: head.served_by.clone(),
             notes: head.notes.clone(),
             cost: head.cost,
             cached: head.cached.clone(),
@@ -182,7 +180,7 @@ impl Facts {
         }
     }
 
-    fn tell(&self, level: Level, told: &mut Attributes) {
+    fn tell(&self, (level, served_by): (Level, Option<&Arc<ServedBy>>), told: &mut Attributes) {
         match level {
             Level::Call => self.cached.iter().for_each(|cached| described::cached(cached, told)),
             Level::Cache => {}
@@ -192,7 +190,7 @@ impl Facts {
             }
             Level::Attempt => told.put(semconv::HTTP_STATUS, u64::from(self.status.as_u16())),
         }
-        let Some(served_by) = &self.served_by else { return };
+        let Some(served_by) = served_by else { return };
         told.put(semconv::PROVIDER_NAME, semconv::provider_name(&served_by.provider));
         // An attempt knew its deployment from the start, and its model is the one that it asks for.
         match level {
@@ -203,24 +201,25 @@ impl Facts {
         }
     }
 
-    fn tell_answer(&self, told: &mut Attributes) {
+    fn tell_answer(&self, served_by: Option<&Arc<ServedBy>>, told: &mut Attributes) {
         match &self.notes {
-            Some(notes) => notes.look(|noted| self.tell_noted(noted, told)),
-            None => self.tell_noted(&ReplyFacts::default(), told),
+            Some(notes) => notes.look(|noted| tell_noted(noted, served_by, told)),
+            None => tell_noted(&ReplyFacts::default(), served_by, told),
         }
     }
+}
 
-    fn tell_noted(&self, ReplyFacts { id, model, finish }: &ReplyFacts, told: &mut Attributes) {
-        let asked_for = || self.served_by.as_ref().map(|served_by| upstream_model(served_by));
-        if let Some(model) = model.as_deref().or_else(asked_for) {
-            told.put(semconv::RESPONSE_MODEL, model);
-        }
-        if let Some(id) = id {
-            told.put(semconv::RESPONSE_ID, id);
-        }
-        if !finish.is_empty() {
-            told.put_texts(semconv::FINISH_REASONS, finish.values());
-        }
+fn tell_noted(noted: &ReplyFacts, served_by: Option<&Arc<ServedBy>>, told: &mut Attributes) {
+    let ReplyFacts { id, model, finish } = noted;
+    let asked_for = || served_by.map(|served_by| upstream_model(served_by));
+    if let Some(model) = model.as_deref().or_else(asked_for) {
+        told.put(semconv::RESPONSE_MODEL, model);
+    }
+    if let Some(id) = id {
+        told.put(semconv::RESPONSE_ID, id);
+    }
+    if !finish.is_empty() {
+        told.put_texts(semconv::FINISH_REASONS, finish.values());
     }
 }
 

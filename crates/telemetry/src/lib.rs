@@ -56,8 +56,8 @@ pub use queue::{SpanCounts, SpanFigures};
 mod metrics;
 pub use metrics::{
     AlertFigures, Balances, BudgetFigures, CacheFigures, DeploymentFigures, DoorFigures, Figures, Kind,
-    Label, LedgerFigures, Meter, MeteredAttempts, MeteredCalls, Metric, MetricGroup, MetricSettings,
-    MirrorFigures, OMITTED, Omitted, RedisFigures, TextFormat,
+    Label, LedgerFigures, Meter, MeteredCalls, Metric, MetricGroup, MetricSettings, MirrorFigures, OMITTED,
+    Omitted, RedisFigures, TextFormat,
 };
 
 mod logs;

@@ -121,7 +121,7 @@ impl Queue {
 
     /// Where the spans of this thread come in.
     pub(crate) fn lane(&self) -> &Arc<Lane> {
-        &self.lanes[lane::own() % self.lanes.len()]
+        &self.lanes[lane::Lane::own().place() % self.lanes.len()]
     }
 
     /// Whether half of its room is free; where it is not, a span is counted as dropped that is not even made.

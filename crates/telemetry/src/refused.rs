@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gatewright_core::{Caller, Dialect, Error, Operation};
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 use crate::span::Kind;
 use crate::{Tracer, context, semconv};
@@ -17,9 +17,7 @@ pub struct Refusal<'a> {
     pub dialect: Dialect,
     /// Whose it was, where that is known.
     pub caller: Option<&'a Arc<Caller>>,
-    /// The client's `User-Agent`.
-    pub agent: Option<&'a str>,
-    /// Those of its headers that [`Tracer::reads`] names.
+    /// Its headers.
     pub headers: &'a HeaderMap,
     /// When its head was read.
     pub received: Instant,
@@ -30,12 +28,6 @@ pub struct Refusal<'a> {
 // === impl Tracer ===
 
 impl Tracer {
-    /// The headers of a request that is refused that are worth being kept: they say where it stands in a trace.
-    pub fn reads(&self) -> &'static [HeaderName] {
-        static NAMES: [HeaderName; 2] = [context::PARENT, context::STATE];
-        if self.is_on() && self.propagates() { &NAMES } else { &[] }
-    }
-
     /// Tells that a request was refused. Only who is known continues a trace of his own: nobody else writes into one. And
     /// anybody can be refused, so these have room only while half of it is free.
     pub fn refused(&self, request: &Refusal<'_>) {

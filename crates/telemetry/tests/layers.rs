@@ -332,9 +332,9 @@ async fn whoever_may_keeps_what_was_said_to_himself() {
     let recording = Recording { redact: true, ..Recording::default() };
     Arc::make_mut(&mut by_key.caller).recording = Some(Arc::new(recording));
     let mut by_client = call(false);
-    Arc::make_mut(&mut by_client.controls).record.redact = true;
+    by_client.controls.record.redact = true;
     let mut unlogged = call(false);
-    Arc::make_mut(&mut unlogged.controls).record.skip = true;
+    unlogged.controls.record.skip = true;
     for call in [by_key, by_client, unlogged] {
         let on = Detail { content: true, open_inference: true, ..Detail::default() };
         let seen = told(Play::default(), on, call, drain).await;
@@ -452,14 +452,14 @@ fn call(stream: bool) -> Call {
         key: Some(Arc::new(KeyStanding::default())),
         ..Caller::new("hash")
     });
-    call.controls = Arc::new(Controls {
+    call.controls = Controls {
         tags: vec!["two".into()],
         trace_id: Some("s".into()),
         end_user: Some("e".into()),
         ..Controls::default()
-    });
+    };
     let baggage = HeaderValue::from_static("tenant=a%20b,other=my%20secret");
-    Arc::make_mut(&mut call.headers).insert("baggage", baggage);
+    call.headers.insert("baggage", baggage);
     call
 }
 

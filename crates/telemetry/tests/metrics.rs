@@ -100,6 +100,8 @@ async fn a_failure_is_counted_by_status_and_class_and_costs_what_was_booked() {
             line.contains("exception_status=\"429\",exception_class=\"Openai.RateLimitError\""),
             "{line}"
         );
+        let known = "api_base=\"https://api.example.com/v1\"";
+        assert_eq!(line.contains(known), name.contains("deployment"), "the error names who failed: {line}");
     }
     assert_eq!(stage.samples("litellm_spend_metric_total"), ["0.000000009"]);
     assert_eq!(stage.samples("litellm_deployment_state"), ["1"]);

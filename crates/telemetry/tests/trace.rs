@@ -337,7 +337,6 @@ async fn a_request_that_is_refused_is_one_span_and_a_stranger_writes_into_no_tra
             operation: Operation::Chat,
             dialect: Dialect::OpenAiChat,
             caller: caller.map(Arc::new).as_ref(),
-            agent: None,
             headers: &call().headers,
             received: Instant::now(),
             error: &error,
@@ -478,8 +477,8 @@ fn call() -> Call {
     );
     call.stream = true;
     let parent = format!("00-{TRACE}-{CLIENT}-01");
-    std::sync::Arc::make_mut(&mut call.headers).insert("traceparent", HeaderValue::try_from(parent).unwrap());
-    std::sync::Arc::make_mut(&mut call.headers).insert("tracestate", HeaderValue::from_static("vendor=1"));
+    call.headers.insert("traceparent", HeaderValue::try_from(parent).unwrap());
+    call.headers.insert("tracestate", HeaderValue::from_static("vendor=1"));
     call
 }
 

@@ -89,8 +89,7 @@ impl Embeddings {
             end_user: asker.controls.end_user.clone(),
             ..Controls::default()
         };
-        let origin =
-            Origin { caller: Arc::clone(&asker.caller), controls: Arc::new(controls), ..Origin::default() };
+        let origin = Origin { caller: Arc::clone(&asker.caller), controls, ..Origin::default() };
         let codec = gatewright_dialects::of(Dialect::OpenAiChat);
         let mut call = Call::by(origin, Operation::Embeddings, codec, Arc::clone(&self.model), body);
         call.tab.clone_from(&asker.tab);

@@ -7,7 +7,6 @@ use gatewright_gateway::Refusals;
 use gatewright_limits::Counts;
 use gatewright_routing::LiveTable;
 use gatewright_telemetry::{Balances, DeploymentFigures, Meter, Refusal, Tracer};
-use http::HeaderName;
 use tokio::time::Instant;
 
 use crate::config::Config;
@@ -55,22 +54,16 @@ pub(crate) fn deployments(
 impl Uncalled {
     /// Nothing where nobody is told of them.
     pub(crate) fn of(meter: &Meter, tracer: &Tracer) -> Option<Arc<dyn Refusals>> {
-        let wanted = meter.counts_refusals() || tracer.is_on();
+        let wanted = meter.is_on() || tracer.is_on();
         wanted.then(|| Arc::new(Self { meter: meter.clone(), tracer: tracer.clone() }) as Arc<dyn Refusals>)
     }
 }
 
 impl Refusals for Uncalled {
-    fn reads(&self) -> &[HeaderName] {
-        self.tracer.reads()
-    }
-
     fn refused(&self, refusal: &gatewright_gateway::Refusal<'_>) {
-        let gatewright_gateway::Refusal { operation, dialect, agent, headers, received, caller, error } =
-            *refusal;
-        let agent = agent.and_then(|agent| agent.to_str().ok());
-        let told = Refusal { operation, dialect, caller, agent, headers, received, error };
-        if self.meter.counts_refusals() {
+        let gatewright_gateway::Refusal { operation, dialect, headers, received, caller, error } = *refusal;
+        let told = Refusal { operation, dialect, caller, headers, received, error };
+        if self.meter.is_on() {
             self.meter.refused(&told);
         }
         self.tracer.refused(&told);

@@ -87,7 +87,7 @@ impl Plan {
         let fields = FieldWishes { drop_unknown: Some(true), ..FieldWishes::default() };
         let origin = Origin {
             caller: Arc::new(Caller::new(CALLER)),
-            controls: Arc::new(Controls { fields, ..Controls::default() }),
+            controls: Controls { fields, ..Controls::default() },
             ..Origin::default()
         };
         let codec = gatewright_dialects::of(Dialect::OpenAiChat);

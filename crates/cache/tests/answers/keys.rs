@@ -117,7 +117,7 @@ fn a_key_tells_apart_what_answers_differ_by() {
     other.caller = Arc::new(Caller { region: Some("eu".into()), ..Caller::new("k") });
     others.push(other);
     let mut other = plain.clone();
-    Arc::make_mut(&mut other.headers).insert("anthropic-beta", "x".parse().unwrap());
+    other.headers.insert("anthropic-beta", "x".parse().unwrap());
     others.push(other);
     let changes: [fn(&mut Controls); 6] = [
         |controls| controls.fallbacks = vec!["f".into()],
@@ -129,7 +129,7 @@ fn a_key_tells_apart_what_answers_differ_by() {
     ];
     for change in changes {
         let mut other = plain.clone();
-        change(Arc::make_mut(&mut other.controls));
+        change(&mut other.controls);
         others.push(other);
     }
     let mut keys: Vec<_> = others.iter().chain([&plain]).map(&key).collect();
@@ -158,7 +158,7 @@ fn tags_count_where_they_decide_who_serves() {
         let settings = Settings { by_tags, ..Settings::default() };
         let plain = call("k", "{}");
         let mut tagged = plain.clone();
-        Arc::make_mut(&mut tagged.controls).tags = vec!["t".into()];
+        tagged.controls.tags = vec!["t".into()];
         assert_eq!(Key::of(&plain, &settings) != Key::of(&tagged, &settings), by_tags);
     }
 }

@@ -252,8 +252,8 @@ pub(crate) fn call_in(dialect: Dialect, operation: Operation, key: &str, body: &
 
 /// The same with wishes of the cache.
 pub(crate) fn wishing(call: Call, wishes: CacheWishes) -> Call {
-    let controls = Controls { cache: wishes, ..Controls::clone(&call.controls) };
-    with(call, |call| call.controls = Arc::new(controls))
+    let controls = Controls { cache: wishes, ..call.controls.clone() };
+    with(call, |call| call.controls = controls)
 }
 
 /// The same, changed.

@@ -41,7 +41,7 @@ async fn resume(
             .with_code("previous_response_not_found")
             .with_param("previous_response_id"));
     };
-    let controls = Arc::make_mut(&mut call.controls);
+    let controls = &mut call.controls;
     let Some(told) = &found.conversation else {
         // Nobody but the upstream that keeps it can go on from it.
         controls.deployment = Some(found.deployment.clone());

@@ -59,14 +59,14 @@ async fn the_clients_wishes_come_first_and_the_defaults_last() {
         ..Settings::default()
     };
     let mut call = call("a");
-    Arc::make_mut(&mut call.controls).fallbacks = vec!["b".into()];
+    call.controls.fallbacks = vec!["b".into()];
     check(with(settings, &["a", "b", "c", "d", "e"], Upstream), call, &["a", "b", "c", "d", "e"]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_may_refuse_fallbacks() {
     let mut call = call("a");
-    Arc::make_mut(&mut call.controls).disable_fallbacks = true;
+    call.controls.disable_fallbacks = true;
     check(world(vec![rule("a", &["b"])], &["a"], Upstream), call, &["a"]).await;
 }
 
@@ -160,7 +160,7 @@ async fn a_client_has_rules_of_its_own_for_some_kinds() {
         fallbacks: vec![to.into(), "b".into()],
     };
     let mut asks = call("a");
-    Arc::make_mut(&mut asks.controls).detours = vec![
+    asks.controls.detours = vec![
         detour(ContextWindow, "a", "c"),
         detour(ContentPolicy, "*", "d"),
         detour(ContextWindow, "b", "a"),
@@ -177,7 +177,7 @@ async fn a_client_has_rules_of_its_own_for_some_kinds() {
     let mut limited = asks.clone();
     limited.caller = Arc::new(Caller { models: vec![vec!["a".into(), "b".into()]], ..Caller::new("k") });
     check(with(settings(), &["a"], ContextWindow), limited, &["a", "b"]).await;
-    Arc::make_mut(&mut asks.controls).disable_fallbacks = true;
+    asks.controls.disable_fallbacks = true;
     let alone = with(settings(), &["a"], ContextWindow).ask_with(asks).await;
     assert_eq!((alone.0.unwrap_err().kind(), alone.1), (ContextWindow, vec!["a".to_owned()]));
 }

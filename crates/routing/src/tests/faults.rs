@@ -3,7 +3,6 @@
 mod schedule;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -108,8 +107,8 @@ async fn send(world: &World, nth: usize, client: &Client) -> Told {
     let start = Instant::now();
     let mut call = call(&client.model);
     call.stream = client.stream;
-    call.controls = Arc::new(client.controls.clone());
-    Arc::make_mut(&mut call.controls).tags = vec![nth.to_string().into()];
+    call.controls = client.controls.clone();
+    call.controls.tags = vec![nth.to_string().into()];
     let below = Shared::new(layer(Times).layer(world.upstream.clone()));
     let stack = layer(world.router().going_on(below.clone())).layer(below);
     let mut first = None;

@@ -187,7 +187,9 @@ impl Upstream {
     }
 
     fn step(&self, call: &Call) -> Step {
-        let (target, holders) = (call.target.as_deref().unwrap().clone(), Arc::strong_count(&call.controls));
+        // The way of its fallbacks holds it too.
+        let (target, holders) =
+            (call.target.as_deref().unwrap().clone(), Arc::strong_count(&call.origin) - 1);
         let mut log = self.log.lock().unwrap();
         let nth = log.iter().filter(|seen| seen.target.deployment == target.deployment).count();
         let script = self.scripts.get(&*target.deployment);

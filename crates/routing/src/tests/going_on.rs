@@ -175,7 +175,7 @@ async fn it_goes_on_until_the_calls_end_and_no_longer() {
     let settings = Settings { total, ..on() };
     let patient = || {
         let mut call = asked();
-        Arc::make_mut(&mut call.controls).stream_timeout = Some(Duration::from_secs(1));
+        call.controls.stream_timeout = Some(Duration::from_secs(1));
         call
     };
     for (after, end) in [(50, Ok(())), (101, Err(Connection))] {

@@ -1,7 +1,5 @@
 //! Calls that are asked once more elsewhere, in the background.
 
-use std::sync::Arc;
-
 use gatewright_core::{ErrorKind, Tab};
 
 use super::fixture::{Step, World, call, deployment, error, fail, frame};
@@ -90,7 +88,7 @@ async fn too_many_mirrors_are_dropped_and_a_stop_ends_those_that_run() {
 async fn what_only_its_deployment_can_serve_is_not_mirrored() {
     let world = World::new(pair(), Settings::default(), []);
     let mut call = call("m");
-    Arc::make_mut(&mut call.controls).deployment = Some("a".into());
+    call.controls.deployment = Some("a".into());
     world.ask_with(call).await.0.unwrap();
     assert_eq!(asked(&world).await, ["a"]);
     assert_eq!(world.mirrors.counts(), MirrorCounts::default());

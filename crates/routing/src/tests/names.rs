@@ -291,7 +291,7 @@ fn what_a_team_has_for_itself_is_found_by_its_callers_first_and_by_nobody_else()
 async fn a_call_that_only_one_deployment_can_serve_goes_there_alone() {
     let bound = |model: &str, id: &str| {
         let mut call = call(model);
-        Arc::make_mut(&mut call.controls).deployment = Some(id.into());
+        call.controls.deployment = Some(id.into());
         call
     };
     let list = deployments(&[("a", "a1"), ("a", "a2"), ("b", "b1")]);

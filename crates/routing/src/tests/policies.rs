@@ -1,6 +1,5 @@
 //! What an operator sets: retries and failures by kind, rests and trials, what is billed, the retry budget.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -34,7 +33,7 @@ fn rests(world: &World, id: &str) -> bool {
 async fn attempts(settings: Settings, err: Error, asked: Option<u32>) -> usize {
     let world = World::new(deployments(&PAIR[..1]), settings, [("a", vec![Step::Fail(err)])]);
     let mut call = call("m");
-    Arc::make_mut(&mut call.controls).num_retries = asked;
+    call.controls.num_retries = asked;
     world.ask_with(call).await.1.len()
 }
 

@@ -42,7 +42,7 @@ fn by(id: &str) -> Call {
 fn with(id: &str, priority: Option<i64>) -> Call {
     let mut call = call("m");
     call.caller = Arc::new(Caller { id: id.into(), ..Caller::anonymous() });
-    Arc::make_mut(&mut call.controls).priority = priority;
+    call.controls.priority = priority;
     call
 }
 
@@ -169,7 +169,7 @@ async fn a_wait_that_would_be_too_long_is_not_begun() {
         );
         let mut call = by("a");
         // A little more than it waits, so that the answer is in time.
-        Arc::make_mut(&mut call.controls).timeout = own.map(|own| Duration::from_millis(own * 1000 + 1));
+        call.controls.timeout = own.map(|own| Duration::from_millis(own * 1000 + 1));
         let start = Instant::now();
         let reply = world.send(call).await;
         assert_eq!(start.elapsed().as_millis(), waited, "{asks}");
@@ -283,7 +283,7 @@ async fn a_call_does_not_wait_behind_what_is_not_in_its_way() {
     let world = World::new(list, settings, [("a", slots(1)), ("b", slots(1))]);
     let tag = |tag: &str| {
         let mut call = by("x");
-        Arc::make_mut(&mut call.controls).tags = vec![tag.into()];
+        call.controls.tags = vec![tag.into()];
         call
     };
     let sent = [at(&world, 0, tag("narrow")), at(&world, 1, tag("narrow")), at(&world, 2, tag("wide"))];

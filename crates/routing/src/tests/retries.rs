@@ -1,6 +1,5 @@
 //! Retries: what follows from a failure inside one group.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::ErrorKind::{self, *};
@@ -97,7 +96,7 @@ async fn retries_are_the_clients_else_the_deployments_else_the_routers() {
         let deployment = Deployment { num_retries: own, ..deployment("m", "a") };
         let world = World::new(vec![deployment], Settings::default(), [("a", vec![fail(Upstream)])]);
         let mut call = call("m");
-        Arc::make_mut(&mut call.controls).num_retries = client;
+        call.controls.num_retries = client;
         assert_eq!(world.ask_with(call).await.1.len(), attempts, "{client:?} {own:?}");
     }
 }

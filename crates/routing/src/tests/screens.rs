@@ -54,11 +54,11 @@ fn tagged(id: &str, tags: &[&str]) -> Deployment {
 
 fn check_tags(list: &[Deployment], rules: &TagRules, said: Said, expected: Result<&[&str], ErrorKind>) {
     let mut call = call("m");
-    Arc::make_mut(&mut call.controls).tags = words(said.tags);
+    call.controls.tags = words(said.tags);
     Arc::make_mut(&mut call.caller).tags = words(said.of_caller);
     let mut headers = HeaderMap::new();
     headers.extend(said.agent.map(|agent| (USER_AGENT, agent.parse().unwrap())));
-    call.headers = Arc::new(headers);
+    call.headers = headers;
     let checks = Checks { tags: Some(rules.clone()), ..Checks::default() };
     let expected = expected.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect());
     assert_eq!(left(list, checks, &call), expected, "{:?} and {:?}", said.tags, said.of_caller);

@@ -22,7 +22,7 @@ fn by_session() -> Settings {
 
 fn of_session(name: &str) -> Call {
     let mut call = call("m");
-    Arc::make_mut(&mut call.controls).trace_id = Some(name.into());
+    call.controls.trace_id = Some(name.into());
     call
 }
 
@@ -143,7 +143,7 @@ async fn calls_belong_together_only_as_the_operator_says() {
     let prefixes = affinity(false, true, true);
     let same_prefix = |name: &str| {
         let mut call = of_caller(name);
-        Arc::make_mut(&mut call.controls).tags = vec!["tag".into()];
+        call.controls.tags = vec!["tag".into()];
         call
     };
     assert_eq!(homes(&prefixes, &same_prefix).await, 1, "a beginning tells more than a caller");

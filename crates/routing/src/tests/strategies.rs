@@ -171,6 +171,6 @@ async fn a_reload_in_the_middle_forgets_nothing() {
 }
 
 fn with_tag(mut call: Call, tag: &str) -> Call {
-    Arc::make_mut(&mut call.controls).tags = vec![tag.into()];
+    call.controls.tags = vec![tag.into()];
     call
 }

@@ -1,6 +1,5 @@
 //! Times: how long attempts and calls may take.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gatewright_core::Call;
@@ -16,8 +15,8 @@ fn secs(secs: u64) -> Duration {
 
 fn timed(timeout: Option<u64>, stream_timeout: Option<u64>) -> Call {
     let mut call = call("m");
-    Arc::make_mut(&mut call.controls).timeout = timeout.map(secs);
-    Arc::make_mut(&mut call.controls).stream_timeout = stream_timeout.map(secs);
+    call.controls.timeout = timeout.map(secs);
+    call.controls.stream_timeout = stream_timeout.map(secs);
     call
 }
 
@@ -69,7 +68,7 @@ async fn a_stream_is_limited_by_the_wait_for_its_first_content() {
 async fn a_timeout_of_any_size_is_no_problem() {
     let world = World::new(deployments(&[("m", "a")]), Settings::default(), []);
     let mut call = call("m");
-    Arc::make_mut(&mut call.controls).timeout = Some(Duration::MAX);
+    call.controls.timeout = Some(Duration::MAX);
     world.send(call).await.unwrap();
 }
 

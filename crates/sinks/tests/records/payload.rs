@@ -54,7 +54,7 @@ async fn a_call_that_succeeds_is_told_as_litellm_tells_it() {
     controls.record.metadata = Some(Arc::new(json!({"session_id": "s", "spend_logs_metadata": {"x": 1}})));
     controls.end_user = Some("end".into());
     let mut call = call();
-    (call.caller, call.controls) = (Arc::new(caller), Arc::new(controls));
+    (call.caller, call.controls) = (Arc::new(caller), controls);
     let id = call.id.to_string();
     let parcel = one(call, || {
         let head = Head { served_by: Some(served()), ..Head::default() };
@@ -242,7 +242,7 @@ async fn whoever_called_is_told_with_their_budgets_and_the_headers_of_their_own(
     }
     let made = || {
         let mut call = call();
-        (call.caller, call.headers) = (Arc::new(caller.clone()), Arc::new(headers.clone()));
+        (call.caller, call.headers) = (Arc::new(caller.clone()), headers.clone());
         let target = PathAndQuery::from_static("/v1beta/models/m:generateContent?key=secret");
         call.sender = Some(Sender { address: [192, 0, 2, 7].into(), target });
         call

@@ -25,10 +25,10 @@ async fn recorded(settings: Settings, change: impl Fn(&mut Call)) -> Vec<Parcel>
     got.clone()
 }
 
-fn controls(change: impl FnOnce(&mut Controls)) -> Arc<Controls> {
+fn controls(change: impl FnOnce(&mut Controls)) -> Controls {
     let mut controls = Controls::default();
     change(&mut controls);
-    Arc::new(controls)
+    controls
 }
 
 /// What was asked and answered is in neither of the two.

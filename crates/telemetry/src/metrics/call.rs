@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatewright_core::{
-    Cached, Call, CallService, Caller, Controls, Dialect, End, Error, ErrorKind, Head, Middleware, Observer,
-    Operation, Outcome, Reply, Result, ServedBy, arm,
+    Cached, Call, CallService, Dialect, End, Error, ErrorKind, Head, Middleware, Observer, Operation, Origin,
+    Outcome, Reply, Result, arm,
 };
 use http::{HeaderMap, StatusCode};
 
+use super::cell::nanos;
 use super::marks::{Failed, Marks};
 use super::meter::{Handle, Keeper};
 use super::series::Adding;
-use super::standing::{self, Left, Standing};
+use super::standing::{self, Left, Standing, number};
 use super::table::Metric;
 
 /// Counts every call once, when it has ended.
@@ -25,27 +26,30 @@ pub(super) const ENDED: [Metric; 3] = [Metric::ProxyRequests, Metric::CommonRequ
 /// Counted once a request that got no whole answer.
 pub(super) const FAILED: [Metric; 3] = [Metric::ProxyFailures, Metric::CommonErrors, Metric::SelfFailures];
 
+/// What providers say of their own limits: most of them in OpenAI's words, Anthropic in its own.
+const PROVIDERS_LEFT: [(Metric, [&str; 2]); 2] = [
+    (Metric::RemainingRequests, ["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"]),
+    (Metric::RemainingTokens, ["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"]),
+];
+
 /// A call on its way.
 struct Ending {
     kept: Arc<Handle>,
-    caller: Arc<Caller>,
+    origin: Arc<Origin>,
     model: Arc<str>,
-    headers: Arc<HeaderMap>,
-    controls: Arc<Controls>,
     route: (Operation, Dialect),
-    received: Instant,
     began: Instant,
     heard: Option<Heard>,
 }
 
 /// What the head of its answer says.
 struct Heard {
-    served_by: Option<Arc<ServedBy>>,
     cached: Option<Arc<Cached>>,
     overcome: Option<Error>,
     fell_back: bool,
     overhead: Option<Duration>,
     left: Left,
+    providers_left: [Option<u64>; 2],
 }
 
 // === impl MeteredCalls ===
@@ -66,44 +70,47 @@ impl Middleware for MeteredCalls {
 
 impl Observer for Ending {
     fn head(&mut self, head: &Head) {
-        let overhead = overhead(head, self.received);
+        let overhead = overhead(head, self.origin.received);
         overhead.inspect(|time| self.kept.note_overhead(*time));
-        let limited = !self.caller.allowances.is_empty();
+        let limited = !self.origin.caller.allowances.is_empty();
         self.heard = Some(Heard {
-            served_by: head.served_by.clone(),
             cached: head.cached.clone(),
             overcome: head.overcome.clone(),
             fell_back: head.fallbacks > 0,
             overhead,
             left: if limited { standing::read(&head.told) } else { Left::default() },
+            providers_left: if self.route.0.is_billed() { providers_left(&head.headers) } else { [None; 2] },
         });
     }
 
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
         let now = outcome.ended();
-        let failed = self.failed(outcome.end);
-        let marks = self.marks(outcome.end, self.answered().or(failed.as_ref()));
+        let marks = self.marks(outcome);
         let adding = self.kept.series.of(&marks, now);
         ENDED.into_iter().for_each(|metric| adding.add(metric, 1));
-        adding.took(Metric::CommonDuration, now.saturating_duration_since(self.received));
-        adding.took(Metric::QueueTime, self.began.saturating_duration_since(self.received));
+        let took = nanos(now.saturating_duration_since(self.origin.received));
+        adding.took(Metric::CommonDuration, took);
+        adding.took(Metric::QueueTime, nanos(self.began.saturating_duration_since(self.origin.received)));
         match marks.rest.failed {
             Some(_) => FAILED.into_iter().for_each(|metric| adding.add(metric, 1)),
             None => {
                 adding.add(Metric::Requests, 1);
-                adding.took(Metric::TotalLatency, now.saturating_duration_since(self.received));
+                adding.took(Metric::TotalLatency, took);
             }
         }
         if let Some(heard) = &self.heard {
             for metric in [Metric::Overhead, Metric::SelfLatency] {
-                heard.overhead.inspect(|time| adding.took(metric, *time));
+                heard.overhead.inspect(|time| adding.took(metric, nanos(*time)));
+            }
+            for ((metric, _), left) in PROVIDERS_LEFT.iter().zip(heard.providers_left) {
+                left.inspect(|left| adding.set(*metric, number(*left)));
             }
             self.count_cached(heard, outcome, &adding);
             self.count_fallback(heard, &marks, now);
         }
-        if !self.caller.allowances.is_empty() {
+        if !self.origin.caller.allowances.is_empty() {
             let left = self.heard.as_ref().map(|heard| heard.left).unwrap_or_default();
-            adding.stands(Standing { at: now, caller: self.caller, left });
+            adding.stands(Standing { at: now, caller: self.origin.caller.clone(), left });
         }
     }
 }
@@ -112,34 +119,18 @@ impl Ending {
     fn of(kept: Arc<Handle>, call: &Call) -> Self {
         Self {
             kept,
-            caller: call.caller.clone(),
+            origin: call.origin.clone(),
             model: call.model.clone(),
-            headers: call.headers.clone(),
-            controls: call.controls.clone(),
             route: (call.operation, call.codec.dialect()),
-            received: call.received,
             began: Instant::now(),
             heard: None,
         }
     }
 
-    /// Who answered. All workers count who holds on to it, so nobody does who need not.
-    fn answered(&self) -> Option<&Arc<ServedBy>> {
-        self.heard.as_ref()?.served_by.as_ref()
-    }
-
-    /// Who failed to, where nobody answered.
-    fn failed(&self, end: End<'_>) -> Option<Arc<ServedBy>> {
-        match end {
-            End::Failed(err) if self.answered().is_none() => err.served_by().cloned().map(Arc::new),
-            End::Failed(_) | End::Complete | End::Abandoned => None,
-        }
-    }
-
-    fn marks<'a>(&'a self, end: End<'_>, by: Option<&'a Arc<ServedBy>>) -> Marks<'a> {
+    fn marks<'a>(&'a self, &Outcome { end, served_by, .. }: &Outcome<'a>) -> Marks<'a> {
         let mut marks = self.kept.marks();
-        marks.origin(&self.caller, &self.headers, &self.controls, &self.kept.settings);
-        marks.served_by = by;
+        marks.origin(&self.origin, &self.kept.settings);
+        marks.served_by = served_by;
         marks.rest.route = Some(self.route);
         marks.rest.failed = Failed::at(end);
         marks.rest.status = Some(marks.rest.failed.map_or(StatusCode::OK, |failed| failed.status));
@@ -172,7 +163,7 @@ impl Ending {
 
     /// A call that another group answered has marks of its own: what had failed is told by nothing else of it.
     fn count_fallback(&self, heard: &Heard, marks: &Marks<'_>, now: Instant) {
-        let (true, Some(by)) = (heard.fell_back, heard.served_by.as_deref()) else { return };
+        let (true, Some(by)) = (heard.fell_back, marks.served_by) else { return };
         let mut marks = *marks;
         marks.fell_back(&by.group);
         if let Some(err) = &heard.overcome {
@@ -180,6 +171,18 @@ impl Ending {
         }
         self.kept.series.of(&marks, now).add(Metric::SuccessfulFallbacks, 1);
     }
+}
+
+/// Read in one pass: four look-ups by name would cost three times as much.
+fn providers_left(headers: &HeaderMap) -> [Option<u64>; 2] {
+    let mut left = [None; 2];
+    for (name, value) in headers {
+        let place = PROVIDERS_LEFT.iter().position(|(_, names)| names.contains(&name.as_str()));
+        if let Some(left) = place.and_then(|place| left.get_mut(place)) {
+            *left = value.to_str().ok().and_then(|text| text.parse().ok());
+        }
+    }
+    left
 }
 
 /// Time until the head that was no wait for an upstream. Of a call with several attempts only the last one's wait is known.

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::table::Kind;
 use super::text::Text;
-use crate::lane::Lanes;
+use crate::lane::{Lane, Lanes, Sum};
 
 /// One series: its labels as text, and its figures.
 pub(super) struct Cell {
@@ -25,8 +26,8 @@ pub(super) struct Life {
 
 /// What is added has a place for each lane; a scrape sums them.
 enum Figures {
-    Count(Lanes<AtomicU64>),
-    Dollars(Lanes<AtomicU64>),
+    Count(Lanes<Sum>),
+    Dollars(Lanes<Sum>),
     /// The bits of a float.
     Level(AtomicU64),
     Seconds(Spread),
@@ -39,7 +40,7 @@ pub(super) struct Slot {
 }
 
 enum Place {
-    Count(Arc<AtomicU64>),
+    Count(Arc<Sum>),
     Seconds(Arc<Observed>),
     /// Nothing is added to it.
     Level,
@@ -55,8 +56,8 @@ pub(super) struct Spread {
 struct Observed {
     bounds: Arc<Bounds>,
     /// One more than there are bounds; each counts what is in no lower one.
-    buckets: Box<[AtomicU64]>,
-    nanos: AtomicU64,
+    buckets: Box<[Sum]>,
+    nanos: Sum,
 }
 
 /// The upper bounds of buckets.
@@ -88,10 +89,10 @@ impl Cell {
     }
 
     /// What calls of this lane add to.
-    pub(super) fn slot(self: Arc<Self>, lane: usize) -> Slot {
+    pub(super) fn slot(self: Arc<Self>, lane: Lane) -> Slot {
         let place = match &self.figures {
             Figures::Count(lanes) | Figures::Dollars(lanes) => {
-                lanes.of(lane, AtomicU64::default).cloned().map(Place::Count)
+                lanes.of(lane, Sum::default).cloned().map(Place::Count)
             }
             Figures::Seconds(spread) => spread.of(lane).cloned().map(Place::Seconds),
             Figures::Level(_) => None,
@@ -131,10 +132,10 @@ impl Cell {
 
 impl Slot {
     /// Counts so much more: nanoseconds are one more observation.
-    pub(super) fn add(&self, amount: u64) {
+    pub(super) fn add(&self, lane: Lane, amount: u64) {
         match &self.place {
-            Place::Count(count) => drop(count.fetch_add(amount, Relaxed)),
-            Place::Seconds(seen) => seen.observe(amount),
+            Place::Count(count) => count.add(lane, amount),
+            Place::Seconds(seen) => seen.observe(lane, amount),
             Place::Level => {}
         }
     }
@@ -148,8 +149,10 @@ impl Life {
     }
 
     /// Something is added.
-    pub(super) fn touch(&self, second: u64) {
-        self.touched.store(second, Relaxed);
+    pub(super) fn touch(&self, second: impl FnOnce() -> u64) {
+        if self.lasts.is_some() {
+            self.touched.store(second(), Relaxed);
+        }
     }
 
     /// Whatever it is part of lives as long as this did.
@@ -170,11 +173,11 @@ impl Spread {
         Self { bounds: bounds.clone(), lanes: Lanes::new() }
     }
 
-    pub(super) fn observe(&self, lane: usize, nanos: u64) {
-        self.of(lane).inspect(|seen| seen.observe(nanos));
+    pub(super) fn observe(&self, lane: Lane, nanos: u64) {
+        self.of(lane).inspect(|seen| seen.observe(lane, nanos));
     }
 
-    fn of(&self, lane: usize) -> Option<&Arc<Observed>> {
+    fn of(&self, lane: Lane) -> Option<&Arc<Observed>> {
         self.lanes.of(lane, || Observed::nothing(&self.bounds))
     }
 
@@ -194,22 +197,27 @@ impl Spread {
 
 impl Observed {
     fn nothing(bounds: &Arc<Bounds>) -> Self {
-        let buckets = bounds.labels.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { bounds: bounds.clone(), buckets, nanos: AtomicU64::new(0) }
+        let buckets = bounds.labels.iter().map(|_| Sum::default()).collect();
+        Self { bounds: bounds.clone(), buckets, nanos: Sum::default() }
     }
 
-    fn observe(&self, nanos: u64) {
+    fn observe(&self, lane: Lane, nanos: u64) {
         let place = self.bounds.nanos.iter().position(|bound| nanos <= *bound);
         let place = place.unwrap_or(self.bounds.nanos.len());
         if let Some(bucket) = self.buckets.get(place) {
-            bucket.fetch_add(1, Relaxed);
+            bucket.add(lane, 1);
         }
-        self.nanos.fetch_add(nanos, Relaxed);
+        self.nanos.add(lane, nanos);
     }
 }
 
-fn sum<'a>(lanes: impl Iterator<Item = &'a AtomicU64>) -> u64 {
-    lanes.fold(0, |all, lane| all.wrapping_add(lane.load(Relaxed)))
+/// In nanoseconds, as they are added.
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn sum<'a>(lanes: impl Iterator<Item = &'a Sum>) -> u64 {
+    lanes.fold(0, |all, lane| all.wrapping_add(lane.total()))
 }
 
 // === impl Bounds ===
@@ -243,8 +251,11 @@ impl fmt::Display for Billionths {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
-    use crate::{TextFormat, lane};
+    use crate::TextFormat;
 
     #[test]
     fn what_several_lanes_counted_is_told_as_one() {
@@ -258,11 +269,15 @@ mod tests {
             ),
         ] {
             let cell = Arc::new(Cell::new(kind, "".into(), &bounds, Life::new(0, None)));
-            for lane in [0, lane::count() - 1] {
+            let lanes = Barrier::new(2);
+            let counts = || {
+                let lane = Lane::own();
                 let slot = cell.clone().slot(lane);
-                slot.add(1_000_000_000);
-                slot.add(2_000_000_000);
-            }
+                slot.add(lane, 1_000_000_000);
+                slot.add(lane, 2_000_000_000);
+                lanes.wait();
+            };
+            thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(counts))));
             let mut text = Text::new(TextFormat::OpenMetrics, 0);
             text.family("n", kind, "");
             cell.write(&mut text);

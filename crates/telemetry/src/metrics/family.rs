@@ -85,7 +85,7 @@ impl Family {
         let labels = self.text(|place| words.value(place), false);
         let mut cells = self.cells.lock();
         if let Some(cell) = cells.by_labels.get(&*labels) {
-            cell.life.touch(second);
+            cell.life.touch(|| second);
             return cell.clone();
         }
         let [lasts, of_end_user] = self.lasts;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use gatewright_core::{Caller, Controls, Dialect, End, Error, ErrorKind, Operation, ServedBy};
+use gatewright_core::{Caller, Dialect, End, Error, ErrorKind, Operation, Origin, ServedBy};
 use http::{HeaderMap, StatusCode, header};
 
 use super::label::Label;
@@ -94,21 +94,16 @@ impl<'a> Marks<'a> {
     }
 
     /// The client's `User-Agent`.
-    pub(super) fn agent(&mut self, agent: &'a str) {
-        self.agent = cut(agent, self.longest);
+    pub(super) fn agent(&mut self, headers: &'a HeaderMap) {
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        self.agent = cut(agent.unwrap_or_default(), self.longest);
     }
 
     /// Who called, what the client said of itself, and its end user and tags where they are told.
-    pub(super) fn origin(
-        &mut self,
-        caller: &'a Arc<Caller>,
-        headers: &'a HeaderMap,
-        controls: &'a Controls,
-        settings: &MetricSettings,
-    ) {
+    pub(super) fn origin(&mut self, origin: &'a Origin, settings: &MetricSettings) {
+        let Origin { caller, headers, controls, .. } = origin;
         self.caller = Some(caller);
-        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        self.agent(agent.unwrap_or_default());
+        self.agent(headers);
         if let (true, Some(user)) = (settings.end_users, &controls.end_user) {
             self.end_user = cut(user, self.longest);
         }

@@ -10,9 +10,8 @@ use gatewright_core::{Caller, Money, ServedBy, Target};
 
 use parking_lot::Mutex;
 
-use super::attempt::MeteredAttempts;
 use super::call::{ENDED, FAILED, MeteredCalls};
-use super::cell::{Bounds, Spread};
+use super::cell::{Bounds, Spread, nanos};
 use super::family::{Family, Sample};
 use super::figures::{DeploymentFigures, Figures, counter, gauge};
 use super::label::Label;
@@ -23,8 +22,8 @@ use super::standing::{self, Left, Standing, number};
 use super::table::{Kind, Metric};
 use super::text::{Text, TextFormat};
 use super::words::Words;
-use crate::lane::Lanes;
-use crate::{Pricing, Refusal, lane};
+use crate::lane::{Lane, Lanes};
+use crate::{Pricing, Refusal};
 
 /// Bounds of our own overhead, in seconds: it is far below what LiteLLM's buckets tell apart.
 const OVERHEAD: [f64; 12] =
@@ -32,7 +31,7 @@ const OVERHEAD: [f64; 12] =
 
 /// Counts calls and attempts. Clones share what they count.
 #[derive(Clone)]
-pub struct Meter(Arc<Kept>);
+pub struct Meter(pub(super) Arc<Kept>);
 
 pub(super) struct Kept {
     pub(super) settings: MetricSettings,
@@ -84,7 +83,7 @@ impl Keeper {
     /// To hold on to.
     pub(super) fn handle(&self) -> Arc<Handle> {
         let handle = || Handle(self.kept.clone());
-        self.handles.of(lane::own(), handle).cloned().unwrap_or_else(|| Arc::new(handle()))
+        self.handles.of(Lane::own(), handle).cloned().unwrap_or_else(|| Arc::new(handle()))
     }
 }
 
@@ -156,13 +155,8 @@ impl Meter {
         MeteredCalls(Keeper::of(&self.0))
     }
 
-    /// The layer of an attempt right above the ledger: it counts what that books.
-    pub fn attempts(&self) -> MeteredAttempts {
-        MeteredAttempts(Keeper::of(&self.0))
-    }
-
-    /// Whether anybody wants to know of requests that never became calls.
-    pub fn counts_refusals(&self) -> bool {
+    /// Whether it counts anything but our own overhead.
+    pub fn is_on(&self) -> bool {
         self.0.is_on()
     }
 
@@ -174,7 +168,7 @@ impl Meter {
         }
         let mut marks = kept.marks();
         marks.caller = refusal.caller;
-        marks.agent(refusal.agent.unwrap_or_default());
+        marks.agent(refusal.headers);
         marks.rest.route = Some((refusal.operation, refusal.dialect));
         marks.rest.status = Some(refusal.error.status());
         marks.rest.failed = Some(Failed::of(refusal.error));
@@ -231,7 +225,7 @@ impl Kept {
     }
 
     pub(super) fn note_overhead(&self, time: Duration) {
-        self.overhead.observe(lane::own(), u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.overhead.observe(Lane::own(), nanos(time));
     }
 }
 

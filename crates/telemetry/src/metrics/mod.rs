@@ -42,6 +42,5 @@ mod call;
 pub use call::MeteredCalls;
 
 mod attempt;
-pub use attempt::MeteredAttempts;
 
 mod standing;

@@ -15,7 +15,7 @@ use super::settings::MetricSettings;
 use super::standing::Standing;
 use super::table::Metric;
 use super::words::Words;
-use crate::lane;
+use crate::lane::{self, Lane};
 
 /// Of each lane. A power of two: calls of different callers seldom share a lock, and nobody holds one for long.
 const SHARDS: usize = 64;
@@ -69,8 +69,8 @@ pub(super) struct Room {
 pub(super) struct Adding<'a> {
     all: &'a AllSeries,
     series: Arc<Series>,
-    second: u64,
-    lane: usize,
+    now: Instant,
+    lane: Lane,
 }
 
 // === impl AllSeries ===
@@ -95,12 +95,12 @@ impl AllSeries {
     /// The series of these marks, as this thread's lane knows them: nothing that it reads here is written by another. A
     /// shard that knows too many kinds of calls forgets them; their series stay.
     pub(super) fn of(&self, marks: &Marks<'_>, now: Instant) -> Adding<'_> {
-        let (second, lane) = (self.second(now), lane::own());
+        let lane = Lane::own();
         let hash = marks.hash(&self.hasher);
         let found = |shard: &Kinds| shard.get(&hash)?.iter().find(|series| series.marks.are(marks)).cloned();
         #[expect(clippy::cast_possible_truncation, reason = "the lowest bits choose the shard")]
-        let Some(shard) = self.shards.get(lane * SHARDS + hash as usize % SHARDS) else {
-            return Adding { all: self, series: self.made(marks, second), second, lane };
+        let Some(shard) = self.shards.get(lane.place() * SHARDS + hash as usize % SHARDS) else {
+            return Adding { all: self, series: self.made(marks, now), now, lane };
         };
         let known = found(&shard.read());
         let series = known.unwrap_or_else(|| {
@@ -109,19 +109,19 @@ impl AllSeries {
                 shard.clear();
             }
             found(&shard).unwrap_or_else(|| {
-                let series = self.made(marks, second);
+                let series = self.made(marks, now);
                 shard.entry(hash).or_default().push(series.clone());
                 series
             })
         });
-        series.life.touch(second);
-        Adding { all: self, series, second, lane }
+        series.life.touch(|| self.second(now));
+        Adding { all: self, series, now, lane }
     }
 
-    fn made(&self, marks: &Marks<'_>, second: u64) -> Arc<Series> {
+    fn made(&self, marks: &Marks<'_>, now: Instant) -> Arc<Series> {
         let [lasts, of_end_user] = self.lasts;
         let lasts = if marks.end_user.is_empty() { lasts } else { of_end_user };
-        Series::new(marks, Life::new(second, lasts))
+        Series::new(marks, Life::new(self.second(now), lasts))
     }
 
     /// Drops what nothing was added to for its time, unless that was done lately and there is room.
@@ -210,14 +210,13 @@ impl Adding<'_> {
     /// Counts so much more; nothing is no more.
     pub(super) fn add(&self, metric: Metric, amount: u64) {
         if amount > 0 {
-            self.with(metric, |slot| slot.add(amount));
+            self.with(metric, |slot| slot.add(self.lane, amount));
         }
     }
 
     /// One more observation of so many nanoseconds.
-    pub(super) fn took(&self, metric: Metric, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.with(metric, |slot| slot.add(nanos));
+    pub(super) fn took(&self, metric: Metric, nanos: u64) {
+        self.with(metric, |slot| slot.add(self.lane, nanos));
     }
 
     /// That is the case now.
@@ -240,7 +239,7 @@ impl Adding<'_> {
     #[cold]
     fn made<'a>(&self, metric: Metric, slot: &'a OnceLock<Slot>) -> Option<&'a Slot> {
         let (all, family) = (self.all, self.all.family(metric)?);
-        let cell = || family.cell(&self.series.marks.words(), self.second, &all.room, &all.bounds);
+        let cell = || family.cell(&self.series.marks.words(), all.second(self.now), &all.room, &all.bounds);
         Some(slot.get_or_init(|| cell().slot(self.lane)))
     }
 }
@@ -271,5 +270,29 @@ impl Room {
     /// Series that there are, and those that there was no room for.
     pub(super) fn figures(&self) -> (usize, u64) {
         (self.taken.load(Relaxed), self.refused.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::metrics::{Figures, Meter, TextFormat};
+
+    #[test]
+    fn what_something_is_added_to_again_stays() {
+        let ttl = Some(Duration::from_secs(600));
+        let meter = Meter::new(MetricSettings { litellm: true, ttl, ..MetricSettings::default() });
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        for seconds in [0, 500] {
+            meter.0.series.of(&meter.0.marks(), at(seconds)).add(Metric::CommonRequests, 1);
+        }
+        let told = |seconds| {
+            let text = meter.text_at(&Figures::default(), TextFormat::Plain, UNIX_EPOCH, at(seconds));
+            text.lines().filter(|line| line.starts_with("litellm_requests_total{")).count()
+        };
+        assert_eq!([told(1_000), told(1_200)], [1, 0]);
     }
 }

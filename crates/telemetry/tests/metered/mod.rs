@@ -1,5 +1,6 @@
-//! The two layers of a meter around a fake ledger.
+//! A meter above and beside a fake ledger.
 
+use std::future::{pending, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use gatewright_core::{
-    Allowance, AttemptId, Body, Booked, Budget, Call, CallService, Caller, Dialect, Error, ErrorKind, Frame,
-    Frames, Head, Json, JsonLimits, Money, Names, Operation, Reply, Result, ServedBy, Target, Usage, layer,
+    Allowance, AttemptId, Auditor, Body, Booking, Budget, Call, CallService, Caller, Dialect, Error,
+    ErrorKind, Frame, Frames, Head, Json, JsonLimits, Money, Names, Observer, Operation, Outcome, Reply,
+    Result, ServedBy, Target, Usage, arm, layer,
 };
 use gatewright_telemetry::{Figures, Meter, MetricSettings, TextFormat};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -24,7 +26,7 @@ pub(crate) struct Stage {
 /// What the fake ledger books and answers.
 #[derive(Clone)]
 enum Fate {
-    Answers(Booked),
+    Answers(Usage, Money),
     Fails(ErrorKind, Money),
     Hangs,
     Refuses,
@@ -32,7 +34,15 @@ enum Fate {
 
 /// Stands for the ledger and the upstream.
 #[derive(Clone)]
-struct Fake(Fate);
+struct Fake(Fate, Meter);
+
+/// What the fake ledger writes down when an attempt has ended.
+struct Attempt {
+    meter: Meter,
+    call: Call,
+    usage: Usage,
+    cost: Money,
+}
 
 impl Stage {
     pub(crate) fn new(settings: MetricSettings) -> Self {
@@ -42,8 +52,7 @@ impl Stage {
     /// A call of this caller that is answered, and booked with cost, input and output.
     pub(crate) async fn answered(&self, caller: &Caller, cost: Money, (input, output): (u64, u64)) {
         let usage = Usage { input, output, ..Usage::default() };
-        let booked = Booked { usage, cost, exact: true };
-        let mut reply = self.call(caller, Fate::Answers(booked)).await.unwrap();
+        let mut reply = self.call(caller, Fate::Answers(usage, cost)).await.unwrap();
         while let Some(frame) = reply.frames.next().await {
             frame.unwrap();
         }
@@ -77,8 +86,7 @@ impl Stage {
     }
 
     async fn call(&self, caller: &Caller, fate: Fate) -> Result<Reply> {
-        let attempts = layer(self.meter.attempts()).layer(Fake(fate));
-        let calls = layer(self.meter.calls()).layer(attempts);
+        let calls = layer(self.meter.calls()).layer(Fake(fate, self.meter.clone()));
         let json = Json::parse(Bytes::from_static(br#"{"model":"m"}"#), JsonLimits::default()).unwrap();
         let mut call =
             Call::new(Operation::Chat, gatewright_dialects::of(Dialect::OpenAiChat), "m", Body::Json(json));
@@ -98,24 +106,43 @@ impl Service<Call> for Fake {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let fate = self.0.clone();
-        Box::pin(async move {
-            let book = |booked| call.slip.as_ref().map_or((), |slip| slip.fill(booked));
-            match fate {
-                Fate::Answers(booked) => {
-                    book(booked);
-                    let frame =
-                        Frame { usage: Some(booked.usage), content: 1, last: true, ..Frame::default() };
-                    Ok(Reply { head: Box::new(head()), frames: Frames::one(frame) })
-                }
-                Fate::Fails(kind, cost) => {
-                    book(Booked { usage: Usage::default(), cost, exact: false });
-                    Err(Error::new(kind, "no").with_provider("openai").with_served_by(served_by()))
-                }
-                Fate::Hangs => std::future::pending().await,
-                Fate::Refuses => Err(Error::new(ErrorKind::Unavailable, "the journal takes no more")),
+        let Self(fate, meter) = self.clone();
+        let books = |usage, cost| arm(Attempt { meter, call, usage, cost });
+        match fate {
+            Fate::Answers(usage, cost) => {
+                let frame = Frame { usage: Some(usage), content: 1, last: true, ..Frame::default() };
+                let reply = Reply { head: Box::new(head()), frames: Frames::one(frame) };
+                Box::pin(ready(books(usage, cost).follow(Ok(reply))))
             }
-        })
+            Fate::Fails(kind, cost) => {
+                let err = Error::new(kind, "no").with_provider("openai").with_served_by(served_by());
+                Box::pin(ready(books(Usage::default(), cost).follow(Err(err))))
+            }
+            Fate::Hangs => {
+                let books = books(Usage::default(), Money::ZERO);
+                Box::pin(async move { books.follow(pending().await) })
+            }
+            Fate::Refuses => {
+                Box::pin(ready(Err(Error::new(ErrorKind::Unavailable, "the journal takes no more"))))
+            }
+        }
+    }
+}
+
+impl Observer for Attempt {
+    fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
+        self.meter.booked(&Booking {
+            origin: &self.call.origin,
+            model: &self.call.model,
+            target: self.call.target().unwrap(),
+            stream: self.call.stream,
+            mirrored: false,
+            usage: self.usage,
+            cost: self.cost,
+            took: Duration::from_millis(1),
+            first_content: None,
+            outcome,
+        });
     }
 }
 
