@@ -147,8 +147,11 @@ impl<'a> Marks<'a> {
 impl Rest {
     fn is(&self, other: &Self) -> bool {
         let Self { route, status, failed, reason, mirrored, tags } = self;
-        (*route, *status, *failed, *mirrored, *tags)
-            == (other.route, other.status, other.failed, other.mirrored, other.tags)
+        (*route == other.route
+            && *status == other.status
+            && *mirrored == other.mirrored
+            && *tags == other.tags)
+            && *failed == other.failed
             && same(reason, other.reason)
     }
 }
@@ -234,6 +237,7 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 /// Most are the very same: who asks again is not looked at.
+#[inline]
 fn both<T>(kept: Option<&Arc<T>>, other: Option<&Arc<T>>, alike: impl Fn(&T, &Arc<T>) -> bool) -> bool {
     match (kept, other) {
         (Some(kept), Some(other)) => Arc::ptr_eq(kept, other) || alike(kept, other),
