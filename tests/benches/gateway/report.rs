@@ -47,7 +47,9 @@ pub(crate) fn scenario(scenario: &Scenario, nothing: f64, spent: &[Spent]) {
 
 /// What the columns of variants mean.
 pub(crate) fn variants_heading() {
-    println!("\nthe gateway's plain call in other ways; the ratio is taken round by round against itself");
+    println!(
+        "\nthe gateway's plain call in other ways, in shorter rounds; the ratio is taken round by round against itself"
+    );
     println!(
         "{:<17} {:>8} {:>8}  {:<22} {:>9} {:>9}  goal",
         "variant", "plain", "varied", "ratio", "plain/s", "varied/s"
