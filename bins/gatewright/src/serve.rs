@@ -396,13 +396,10 @@ fn assemble(
         router: Router::new(table.clone()),
         mirrors: mirrors.clone(),
     };
-    let ledgered = Ledgered::new(journal.clone(), prices, clock.clone());
-    // Attempts are counted as they are booked.
-    let ledgered = if meter.is_on() { ledgered.audited_by(Arc::new(meter.clone())) } else { ledgered };
     let below = pipeline::AttemptPolicies {
         attempt_trace: Traced::attempt(tracer).priced_by(pricing),
         deployment_limits: limits(live.rules.clone()).of_deployments(),
-        ledger: ledgered,
+        ledger: Ledgered::new(journal.clone(), prices, clock.clone()).audited_by(meter.auditor()),
         upstream: upstream.clone(),
     };
     let ports = Ports {

@@ -34,7 +34,6 @@ struct Given {
     clock: Arc<dyn Clock>,
     asked: Asked,
     attempt: AttemptId,
-    served_by: Option<Arc<ServedBy>>,
     cached: Arc<Cached>,
 }
 
@@ -57,14 +56,12 @@ impl Middleware for Hits {
         let Some((journal, clock)) = &self.0 else { return next.answer(call).await };
         let asked = Asked::of(&call, clock.now());
         let result = next.answer(call).await;
-        let (cached, served_by) = match &result {
-            Ok(reply) => {
-                (reply.head.cached.as_ref().filter(|cached| cached.hit), reply.head.served_by.clone())
-            }
-            Err(err) => (err.cached(), err.served_by().cloned()),
+        let cached = match &result {
+            Ok(reply) => reply.head.cached.as_ref().filter(|cached| cached.hit),
+            Err(err) => err.cached(),
         };
         let Some(cached) = cached.cloned() else { return result };
-        arm(Given::of(asked, served_by, cached, (journal, clock))).follow(result)
+        arm(Given::of(asked, cached, (journal, clock))).follow(result)
     }
 }
 
@@ -85,26 +82,20 @@ impl Asked {
 // === impl Given ===
 
 impl Given {
-    fn of(
-        asked: Asked,
-        served_by: Option<Arc<ServedBy>>,
-        cached: Arc<Cached>,
-        (journal, clock): (&Journal, &Arc<dyn Clock>),
-    ) -> Self {
+    fn of(asked: Asked, cached: Arc<Cached>, (journal, clock): (&Journal, &Arc<dyn Clock>)) -> Self {
         Self {
             journal: journal.clone(),
             clock: Arc::clone(clock),
             asked,
             attempt: AttemptId::fresh(),
-            served_by,
             cached,
         }
     }
 
-    fn begin(&self) -> Begin {
-        let Self { asked, cached, served_by, .. } = self;
+    fn begin(&self, served_by: Option<&Arc<ServedBy>>) -> Begin {
+        let Self { asked, cached, .. } = self;
         let nobody: Arc<str> = Arc::from("");
-        let [group, deployment, provider, model] = match served_by.as_deref() {
+        let [group, deployment, provider, model] = match served_by {
             Some(by) => [by.group.clone(), by.deployment.clone(), by.provider.clone(), at_provider(by)],
             None => [asked.model.clone(), nobody.clone(), nobody.clone(), nobody],
         };
@@ -141,7 +132,7 @@ impl Observer for Given {
             duration: since(self.clock.now()),
             response: None,
         };
-        self.journal.hit(&Hit { begin: self.begin(), settle });
+        self.journal.hit(&Hit { begin: self.begin(outcome.served_by), settle });
     }
 }
 

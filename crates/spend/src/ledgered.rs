@@ -115,11 +115,11 @@ impl Ledgered {
         Self { books: Arc::new(Books { journal, clock, auditor: None }), tariff }
     }
 
-    /// Shows this one what is booked.
-    pub fn audited_by(self, auditor: Arc<dyn Auditor>) -> Self {
+    /// Shows what is booked to this one, where there is one.
+    pub fn audited_by(self, auditor: Option<Arc<dyn Auditor>>) -> Self {
         let Books { journal, clock, .. } = &*self.books;
         let (journal, clock) = (journal.clone(), Arc::clone(clock));
-        Self { books: Arc::new(Books { journal, clock, auditor: Some(auditor) }), ..self }
+        Self { books: Arc::new(Books { journal, clock, auditor }), ..self }
     }
 
     fn begin(&self, call: &Call, quote: &Quote) -> Result<Attempt> {

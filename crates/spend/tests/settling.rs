@@ -113,7 +113,7 @@ fn check(
     let clock = HandClock::new();
     let audit = Arc::new(Audit::default());
     let ledgered =
-        Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock).audited_by(audit.clone());
+        Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock).audited_by(Some(audit.clone()));
     let upstream = service_fn(move |_| {
         let answer = answer.clone();
         async move { answer() }
@@ -211,7 +211,7 @@ fn an_auditor_is_shown_whose_attempt_it_was_and_where_it_went() {
         let (dir, clock) = (tempfile::tempdir().unwrap(), HandClock::new());
         let whose = Arc::new(Whose(Mutex::default()));
         let ledgered =
-            Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock).audited_by(whose.clone());
+            Ledgered::new(journal(dir.path(), &clock), Arc::new(Flat), clock).audited_by(Some(whose.clone()));
         let mut call = call();
         call.caller = Arc::new(Caller::new("k"));
         call.stream = stream;

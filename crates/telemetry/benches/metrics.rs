@@ -24,7 +24,7 @@ fn main() {
     let off = runtime.block_on(calls(&Stage::new(MetricSettings::default())));
     let on = Stage::new(MetricSettings { litellm: true, ..MetricSettings::default() });
     let counted = runtime.block_on(calls(&on));
-    println!("a call through both layers: {off:?} without the callback, {counted:?} with it");
+    println!("a call and its attempt: {off:?} without the callback, {counted:?} with it");
     runtime.block_on(fill(&on));
     let text = on.text(TextFormat::Plain);
     let begun = Instant::now();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use gatewright_core::{Caller, Money, ServedBy, Target};
+use gatewright_core::{Auditor, Caller, Money, ServedBy, Target};
 
 use parking_lot::Mutex;
 
@@ -153,6 +153,11 @@ impl Meter {
     /// The outermost layer of a call.
     pub fn calls(&self) -> MeteredCalls {
         MeteredCalls(Keeper::of(&self.0))
+    }
+
+    /// Counts attempts, where a ledger shows it what is booked; nothing where nobody wants to know of them.
+    pub fn auditor(&self) -> Option<Arc<dyn Auditor>> {
+        self.is_on().then(|| Arc::new(self.clone()) as Arc<dyn Auditor>)
     }
 
     /// Whether it counts anything but our own overhead.

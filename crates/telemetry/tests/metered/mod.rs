@@ -34,11 +34,11 @@ enum Fate {
 
 /// Stands for the ledger and the upstream.
 #[derive(Clone)]
-struct Fake(Fate, Meter);
+struct Fake(Fate, Option<Arc<dyn Auditor>>);
 
 /// What the fake ledger writes down when an attempt has ended.
 struct Attempt {
-    meter: Meter,
+    auditor: Option<Arc<dyn Auditor>>,
     call: Call,
     usage: Usage,
     cost: Money,
@@ -86,7 +86,7 @@ impl Stage {
     }
 
     async fn call(&self, caller: &Caller, fate: Fate) -> Result<Reply> {
-        let calls = layer(self.meter.calls()).layer(Fake(fate, self.meter.clone()));
+        let calls = layer(self.meter.calls()).layer(Fake(fate, self.meter.auditor()));
         let json = Json::parse(Bytes::from_static(br#"{"model":"m"}"#), JsonLimits::default()).unwrap();
         let mut call =
             Call::new(Operation::Chat, gatewright_dialects::of(Dialect::OpenAiChat), "m", Body::Json(json));
@@ -106,8 +106,8 @@ impl Service<Call> for Fake {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let Self(fate, meter) = self.clone();
-        let books = |usage, cost| arm(Attempt { meter, call, usage, cost });
+        let Self(fate, auditor) = self.clone();
+        let books = |usage, cost| arm(Attempt { auditor, call, usage, cost });
         match fate {
             Fate::Answers(usage, cost) => {
                 let frame = Frame { usage: Some(usage), content: 1, last: true, ..Frame::default() };
@@ -131,7 +131,8 @@ impl Service<Call> for Fake {
 
 impl Observer for Attempt {
     fn settle(self: Box<Self>, outcome: &Outcome<'_>) {
-        self.meter.booked(&Booking {
+        let Some(auditor) = &self.auditor else { return };
+        auditor.booked(&Booking {
             origin: &self.call.origin,
             model: &self.call.model,
             target: self.call.target().unwrap(),
